@@ -1,0 +1,38 @@
+"""What the steps' command lines share."""
+
+import json
+from pathlib import Path
+
+from forgetting.config import merge, read_yaml
+from forgetting.config.base import validate
+from forgetting.errors import InputError
+
+
+def add_settings(parser, model, narrow) -> None:
+    """Add ``--settings``: JSON text, or one or more configuration files, read as `model`.
+
+    The workflow passes a step just the settings it needs, as JSON, so that a change elsewhere reruns nothing.
+    By hand, name the configuration files; `narrow` picks the step's part out of the whole configuration.
+    """
+
+    def parse(values: list[str]):
+        if len(values) == 1 and values[0].lstrip().startswith("{"):
+            try:
+                return validate(model, json.loads(values[0]), "--settings")
+            except json.JSONDecodeError as error:
+                raise InputError(f"--settings: not valid JSON ({error})") from None
+        merged: dict = {}
+        for path in values:
+            merged = merge(merged, read_yaml(Path(path)))
+        from forgetting.config import Config
+
+        return narrow(validate(Config, merged, " + ".join(values)))
+
+    parser.add_argument(
+        "--settings",
+        nargs="+",
+        required=True,
+        metavar="JSON|FILE",
+        help="settings as JSON, or configuration files (later ones win)",
+    )
+    parser.set_defaults(parse_settings=parse)

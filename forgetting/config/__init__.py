@@ -1,0 +1,194 @@
+"""The typed configuration: the one source of its JSON schema and of its documentation."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import Field, field_validator, model_validator
+
+from forgetting.config.base import Settings, validate
+from forgetting.config.data import Duplicates, Limit, Name, Task
+from forgetting.config.evaluation import Evaluation, Statistics
+from forgetting.config.models import Arm, Logging, Lora, Model, Prompting, Stage, Training
+from forgetting.errors import InputError
+
+__all__ = ["Config", "Stage", "Task", "load", "read_yaml"]
+
+MIRROR_VARIABLE = "FORGETTING_MIRROR"
+# Folders and files that stand beside a child's folder in the lineage tree.
+RESERVED = {"adapter", "predictions", "recipe.json", "base"}
+
+
+class Config(Settings):
+    """One experiment. The file holds facts of the experiment; threads, memory and GPUs belong in a profile."""
+
+    experiment: Name = Field(description="Name shown in the report.")
+    results: str = Field("results", description="Folder that everything is written to.")
+    mirror: str | None = Field(
+        None,
+        description="Folder searched for raw files and model packages before any download, checked by the same "
+        f"SHA-256; the environment variable {MIRROR_VARIABLE} does the same.",
+    )
+    model: Name = Field(description="Which of `models` is the base model.")
+    models: dict[Name, Model | None] = Field(description="Base models by name.")
+    quantization: Annotated[str, Field(pattern="^(none|nf4)$")] = Field(
+        "none", description="`nf4`: frozen weights in 4 bit with double quantization (QLoRA, arXiv:2305.14314)."
+    )
+    dtype: Annotated[str, Field(pattern="^(auto|float32|bfloat16)$")] = Field(
+        "auto", description="Compute type; `auto` is bfloat16 where the hardware has it, else float32."
+    )
+    prompting: Prompting = Field(Prompting(), description="How prompts reach the model.")
+    tasks: dict[Name, Task | None] = Field(description="Tasks by name; null takes one out.")
+    limit: Limit = Field(Limit(), description="Cut every task down to try an experiment in minutes.")
+    duplicates: Duplicates = Field(Duplicates(), description="What happens to repeated texts.")
+    seeds: list[int] = Field([0], min_length=1, description="Training seeds; every arm runs once per seed.")
+    arms: dict[Name, Arm | None] = Field(description="Arms by name; null takes one out.")
+    lora: Lora = Field(Lora(), description="Adapter shape.")
+    training: Training = Field(Training(), description="Training settings that every stage starts from.")
+    logging: Logging = Field(Logging(), description="What training writes down.")
+    evaluation: Evaluation = Field(Evaluation(), description="How adapters are scored.")
+    statistics: Statistics = Field(Statistics(), description="Intervals and tests.")
+    published: str | None = Field(
+        None, description="JSON file of published figures to stand beside ours; null shows none."
+    )
+
+    @field_validator("seeds")
+    @classmethod
+    def distinct_seeds(cls, seeds):
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed is given twice")
+        if min(seeds) < 0:
+            raise ValueError("seeds are 0 or above")
+        return seeds
+
+    @field_validator("experiment", "model", mode="before")
+    @classmethod
+    def named(cls, value):
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def references(self):
+        for kind, chosen in (("models", self.models), ("tasks", self.tasks), ("arms", self.arms)):
+            if not any(value is not None for value in chosen.values()):
+                raise ValueError(f"{kind} is empty; declare at least one")
+        if not self.models.get(self.model):
+            raise ValueError(f"model '{self.model}' is not one of models ({', '.join(self.models)})")
+        for arm_name, arm in self.active_arms.items():
+            for number, stage in enumerate(arm.stages):
+                key = f"arms.{arm_name}.stages[{number}]"
+                if not self.tasks.get(stage.task):
+                    raise ValueError(f"{key} names the task '{stage.task}', which tasks does not declare")
+                if stage.folder in RESERVED or stage.folder.startswith("seed-"):
+                    raise ValueError(f"{key}.name '{stage.folder}' is a reserved word; choose another")
+                if number == 0 and stage.training.optimizer_state == "parent":
+                    raise ValueError(f"{key}.training.optimizer_state: the first stage has no parent to resume")
+        return self
+
+    @property
+    def active_arms(self) -> dict[str, Arm]:
+        return {name: arm for name, arm in self.arms.items() if arm is not None}
+
+    @property
+    def active_tasks(self) -> dict[str, Task]:
+        """Tasks that some arm trains on, in declaration order."""
+        used = {stage.task for arm in self.active_arms.values() for stage in arm.stages}
+        return {name: task for name, task in self.tasks.items() if name in used}
+
+    @property
+    def base_model(self) -> Model:
+        return self.models[self.model]
+
+    @property
+    def mirror_folder(self) -> str | None:
+        return self.mirror or os.environ.get(MIRROR_VARIABLE) or None
+
+    def data_settings(self) -> "DataSettings":
+        return DataSettings(tasks=self.active_tasks, limit=self.limit, duplicates=self.duplicates)
+
+    def scoring_settings(self) -> "ScoringSettings":
+        return ScoringSettings(
+            tasks=self.active_tasks,
+            prompting=self.prompting,
+            quantization=self.quantization,
+            dtype=self.dtype,
+            max_length=self.training.max_length,
+            evaluation=self.evaluation,
+        )
+
+    def stage_training(self, stage: Stage, first: bool) -> Training:
+        """The stage's training settings with the experiment's filled in."""
+        values = self.training.model_dump() | stage.training.model_dump(exclude_none=True)
+        if first:
+            values["optimizer_state"] = "fresh"
+        return Training(**values)
+
+
+class DataSettings(Settings):
+    """What determines the splits."""
+
+    tasks: dict[Name, Task]
+    limit: Limit = Limit()
+    duplicates: Duplicates = Duplicates()
+
+
+class ScoringSettings(Settings):
+    """What determines an adapter's predictions, the adapter and the items aside."""
+
+    tasks: dict[Name, Task]
+    prompting: Prompting
+    quantization: str
+    dtype: str
+    max_length: int
+    evaluation: Evaluation
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A YAML loader that refuses a key given twice, which YAML would silently let the last one win."""
+
+
+def _construct_mapping(loader, node, deep=False):
+    seen = set()
+    for key_node, _ in node.value:
+        key = key_node.value
+        if key in seen and key != "<<":
+            raise InputError(
+                f"{key_node.start_mark.name}: line {key_node.start_mark.line + 1}: the key '{key}' is given twice; "
+                "keep one"
+            )
+        seen.add(key)
+    return yaml.SafeLoader.construct_mapping(loader, node, deep)
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
+
+
+def read_yaml(path) -> dict:
+    """Read one YAML file strictly: a mapping with no key given twice."""
+    try:
+        with open(path, encoding="utf-8") as handle:
+            values = yaml.load(handle, _UniqueKeyLoader)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such configuration file") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: a configuration is a mapping of settings, not {type(values).__name__}")
+    return values
+
+
+def merge(base: dict, overlay: dict) -> dict:
+    """Deep merge as Snakemake merges `--configfile`: mappings merge, everything else is replaced."""
+    merged = dict(base)
+    for key, value in overlay.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def load(*paths: str | Path) -> Config:
+    """Read and validate a configuration file and its overlays, later ones winning."""
+    values: dict = {}
+    for path in paths:
+        values = merge(values, read_yaml(path))
+    return validate(Config, values, " + ".join(map(str, paths)))
