@@ -96,6 +96,19 @@ class Config(Settings):
         return {name: task for name, task in self.tasks.items() if name in used}
 
     @property
+    def _narrowed_tasks(self) -> dict[str, Task]:
+        """Tasks with nothing but their chosen source and split, so that editing another one reruns nothing."""
+        return {
+            name: task.model_copy(
+                update={
+                    "sources": {task.source: task.sources[task.source]},
+                    "splits": {task.split: task.splits[task.split]},
+                }
+            )
+            for name, task in self.active_tasks.items()
+        }
+
+    @property
     def base_model(self) -> Model:
         return self.models[self.model]
 
@@ -104,11 +117,11 @@ class Config(Settings):
         return self.mirror or os.environ.get(MIRROR_VARIABLE) or None
 
     def data_settings(self) -> "DataSettings":
-        return DataSettings(tasks=self.active_tasks, limit=self.limit, duplicates=self.duplicates)
+        return DataSettings(tasks=self._narrowed_tasks, limit=self.limit, duplicates=self.duplicates)
 
     def scoring_settings(self) -> "ScoringSettings":
         return ScoringSettings(
-            tasks=self.active_tasks,
+            tasks=self._narrowed_tasks,
             prompting=self.prompting,
             quantization=self.quantization,
             dtype=self.dtype,
