@@ -7,7 +7,7 @@ stage therefore share its adapter.
 
 from dataclasses import dataclass, field
 
-from forgetting.config import Config
+from forgetting.config import Config, RecipeSettings
 from forgetting.config.models import Training
 from forgetting.errors import InputError
 
@@ -48,6 +48,11 @@ def adapters(config: Config) -> dict[str, Adapter]:
             for number, stage in enumerate(arm.stages):
                 lineage = f"{parent or f'{BASE}/seed-{seed}'}/{stage.folder}"
                 training = config.stage_training(stage, first=number == 0)
+                if training.optimizer_state == "parent" and tree[parent].training.best_metric != "last":
+                    raise InputError(
+                        f"config: arms.{arm_name}.stages[{number}] resumes its parent's last checkpoint "
+                        "(optimizer_state 'parent'), so the parent needs best_metric 'last'"
+                    )
                 node = Adapter(lineage, parent, stage.task, seed, training)
                 known = tree.setdefault(lineage, node)
                 if (known.task, known.training) != (node.task, node.training):
@@ -68,3 +73,23 @@ def path_of_arm(config: Config, arm: str, seed: int) -> list[str]:
     for stage in config.active_arms[arm].stages:
         path.append(f"{path[-1]}/{stage.folder}")
     return [BASE, *path[2:]]
+
+
+def recipe_settings(config: Config, adapter: Adapter) -> RecipeSettings:
+    """The part of the configuration that determines one adapter."""
+    task = config.active_tasks[adapter.task]
+    return RecipeSettings(
+        lineage=adapter.lineage,
+        stage=adapter.depth,
+        task=adapter.task,
+        seed=adapter.seed,
+        prompt=task.prompt,
+        words=task.words,
+        shorten=task.shorten,
+        fields=list(task.fields),
+        prompting=config.prompting,
+        quantization=config.quantization,
+        dtype=config.dtype,
+        lora=config.lora,
+        training=adapter.training,
+    )

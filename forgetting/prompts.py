@@ -25,7 +25,7 @@ class Template:
             For a missing file, an unknown or unused variable, or unbalanced braces.
         """
         try:
-            text = Path(path).read_text(encoding="utf-8").rstrip("\n")
+            text = Path(path).read_text(encoding="utf-8").removesuffix("\n")
         except FileNotFoundError:
             raise InputError(f"{path}: no such prompt file") from None
         except UnicodeDecodeError as error:

@@ -72,7 +72,7 @@ def read_receipt(folder, what: str, verify: bool = True) -> dict:
     folder = Path(folder)
     receipt = read_json(folder / RECEIPT, f"the receipt of {what}")
     for name, expected in receipt["files"].items() if verify else ():
-        path = Path(receipt.get("path", folder)) / name
+        path = folder / receipt.get("path", ".") / name
         if not path.is_file():
             raise InputError(f"{path}: {what} is incomplete, this file is missing; delete {folder} and run again")
         if sha256_file(path) != expected:

@@ -8,12 +8,12 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from forgetting.config.base import Settings, validate
-from forgetting.config.data import Duplicates, Limit, Name, Task
+from forgetting.config.data import SPLITS, Duplicates, Limit, Name, Task
 from forgetting.config.evaluation import Evaluation, Statistics
 from forgetting.config.models import Arm, Logging, Lora, Model, Prompting, Stage, Training
 from forgetting.errors import InputError
 
-__all__ = ["Config", "Stage", "Task", "load", "read_yaml"]
+__all__ = ["SPLITS", "Config", "Stage", "Task", "check", "load", "merge", "read_yaml"]
 
 MIRROR_VARIABLE = "FORGETTING_MIRROR"
 # Folders and files that stand beside a child's folder in the lineage tree.
@@ -156,6 +156,24 @@ class ScoringSettings(Settings):
     evaluation: Evaluation
 
 
+class RecipeSettings(Settings):
+    """What the configuration says about one adapter; data, model and parent add their checksums."""
+
+    lineage: str
+    stage: int
+    task: Name
+    seed: int
+    prompt: str
+    words: list[str]
+    shorten: str | None
+    fields: list[str]
+    prompting: Prompting
+    quantization: str
+    dtype: str
+    lora: Lora
+    training: Training
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """A YAML loader that refuses a key given twice, which YAML would silently let the last one win."""
 
@@ -205,3 +223,20 @@ def load(*paths: str | Path) -> Config:
     for path in paths:
         values = merge(values, read_yaml(path))
     return validate(Config, values, " + ".join(map(str, paths)))
+
+
+def check(values: dict, files) -> Config:
+    """Validate what Snakemake merged from its configuration files and ``--config``.
+
+    `files` are read once more, strictly: a key given twice would otherwise be lost silently.
+    """
+    for path in files:
+        read_yaml(path)
+    return validate(Config, _plain(values), " + ".join(str(path) for path in files))
+
+
+def _plain(value):
+    """Snakemake's ordered mappings as plain ones."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value

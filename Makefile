@@ -1,0 +1,32 @@
+# make run: the default experiment.   make test: every test.   TORCH=cpu spares the CUDA packages (see README).
+TORCH ?= cuda
+PYTHON ?= python3.11
+VENV ?= .venv
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+
+.PHONY: run test lint lock clean
+
+run: $(VENV)/.run-$(TORCH)
+	snakemake --cores all
+
+test: $(VENV)/.dev-$(TORCH)
+	pytest
+
+lint: $(VENV)/.dev-$(TORCH)
+	ruff check . && ruff format --check . && snakefmt --check Snakefile rules && snakemake --lint
+
+# One stamp per lock file: an environment that fits is not installed again.
+$(VENV)/.run-$(TORCH): envs/run-$(TORCH).txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --require-hashes -r $<
+	touch $@
+
+$(VENV)/.dev-$(TORCH): envs/dev.txt $(VENV)/.run-$(TORCH)
+	$(VENV)/bin/pip install --require-hashes -r $<
+	touch $@
+
+lock:
+	envs/lock.sh
+
+clean:
+	rm -rf $(VENV) .snakemake logs results

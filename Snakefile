@@ -1,0 +1,30 @@
+"""Sequential fine-tuning, what it forgets, and what helps: raw data → splits → recipes → adapters →
+predictions → report_metrics.json → report.
+
+    snakemake --cores all                                         # the default experiment, config.yaml
+    snakemake --cores all --configfile experiments/real.yaml      # an overlay on it
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/adapters.smk"
+include: "rules/predictions.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    input:
+        rules.report.output,
+    default_target: True
+    localrule: True

@@ -1,0 +1,212 @@
+"""Write the embedded sample: fictional data in the raw formats of PubMedQA (PQA-L) and Dreaddit.
+
+The sentences are put together from the vocabularies in ``pubmedqa_words.py`` and
+``dreaddit_words.py`` by a seeded generator, so the same Python code always writes the same bytes.
+
+Usage: python data/sample/make_sample.py --output data/sample
+"""
+
+import argparse
+import csv
+import io
+import json
+import random
+import re
+import sys
+from pathlib import Path
+
+import dreaddit_words as dw
+import pubmedqa_words as pw
+
+SEED = 20240607
+PUBMEDQA_COUNTS = {"yes": 220, "no": 136, "maybe": 44}  # the shares of PQA-L: 55, 34 and 11 %
+PUBMEDQA_WORDS = (35, 45)  # question and contexts together
+OPPOSITE_SHARE = 0.2  # "no" items in which the effect points the other way
+PUBMEDQA_BORDERLINE = 20  # items whose wording allows two labels
+DREADDIT_COUNTS = {"train": {1: 146, 0: 134}, "test": {1: 62, 0: 58}}  # 52 % stress
+DREADDIT_WORDS = (25, 40)
+TRAIN_COLUMNS = ["subreddit", "post_id", "sentence_range", "text", "id", "label", "confidence", "social_timestamp"]
+TEST_COLUMNS = ["id", "subreddit", "post_id", "sentence_range", "text", "label", "confidence", "social_timestamp"]
+
+
+# --- shared helpers ------------------------------------------------------------------------------
+def capital(text):
+    return text[:1].upper() + text[1:]
+
+
+def normalise(text):
+    """The form in which two texts count as the same."""
+    return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+def count_words(*texts):
+    return sum(len(text.split()) for text in texts)
+
+
+def fill(frame, slots):
+    """Fill a frame; slots may hold frames themselves, and {Noun} is {noun} with a capital."""
+    while match := re.search(r"\{(\w+)\}", frame):
+        key = match[1]
+        value = slots[key] if key in slots else capital(slots[key[0].lower() + key[1:]])
+        frame = frame[: match.start()] + str(value) + frame[match.end() :]
+    return frame
+
+
+# --- PubMedQA-like -------------------------------------------------------------------------------
+def past(verb):
+    return verb if verb == "cut" else verb + ("d" if verb.endswith("e") else "ed")
+
+
+def grammar(phrase):
+    """A noun phrase without its marks, and the words that agree with it."""
+    plural, article = phrase.startswith("*"), phrase.startswith("~")
+    words = {"is": "are", "was": "were", "does": "do", "it": "them", "they": "they"} if plural else {"is": "is", "was": "was", "does": "does", "it": "it", "they": "it"}
+    return phrase.lstrip("*~"), words, "a " if article else ""
+
+
+def numbers(rng):
+    """Slots that any frame may use: sizes, durations, percentages, p values."""
+    n = rng.randrange(48, 420, 2)
+    high, low = rng.randint(81, 96), rng.randint(21, 43)
+    late = rng.choice([9, 12, 15, 18, 24])
+    m = rng.randint(28, 46)
+    return {
+        "n": n, "m": m, "d": rng.randint(5, 19), "k": rng.choice(["two", "three", "four", "five", "six"]), "w": rng.choice([6, 8, 10, 12, 16]),
+        "high": high, "high2": rng.randint(80, 95), "low": low, "mid": rng.randint(38, 57), "half": rng.randint(44, 57), "few": rng.randint(4, 12),
+        "most": m - rng.randint(2, 5), "less": rng.randint(6, 13), "tiny": rng.choice(["two", "three", "four"]), "tiny_total": rng.choice(["five", "six"]),
+        "t": rng.choice([m for m in (3, 6, 9, 12) if m < late]), "late": late,
+        "sig": rng.choice(["p < 0.001", "p = 0.002", "p = 0.004", "p = 0.01", "p = 0.02"]),
+        "ns": rng.choice(["p = 0.31", "p = 0.44", "p = 0.52", "p = 0.67", "p = 0.83"]),
+        "trend": rng.choice(pw.TREND_P), "tail": rng.choice(pw.TAILS), "control": rng.choice(pw.CONTROL),
+        "pct": f"{rng.randint(4, 7)}%", "pct2": f"{rng.randint(4, 7)}%", "pct_high": f"{rng.randint(13, 22)}%",
+    }  # fmt: skip
+
+
+def measure(rng, outcome, rising, null):
+    """Values of an outcome with (a) and without (b) the exposure, as text."""
+    _, _, _, unit, low, high = outcome
+    span, digits = high - low, 1 if high <= 20 else 0
+    glue = "" if unit.startswith("%") else " "
+    size = span * (rng.uniform(0.0, 0.04) if null else rng.uniform(0.22, 0.4))
+    b = rng.uniform(low, high - 0.45 * span) if rising else rng.uniform(low + 0.45 * span, high)
+    a = b + size if rising else b - size
+    gap = span * rng.uniform(0.05, 0.12) if null else abs(a - b)
+    gap_unit = unit.replace("%", "percentage points", 1)
+    return {
+        "a": f"{a:.{digits}f}{glue}{unit}", "b": f"{b:.{digits}f}{glue}{unit}", "gap": f"{gap:.{digits}f} {gap_unit}",
+        "pair": f"{a:.{digits}f}{'%' if unit == '%' else ''} versus {b:.{digits}f}{glue}{unit}",
+        "ci": f"{gap * rng.uniform(0.3, 0.6):.{digits}f} to {gap * rng.uniform(1.4, 1.7):.{digits}f}",
+    }  # fmt: skip
+
+
+def outcome_slots(rng, topic, outcome, asked_up, found_up, null):
+    phrase, kind, better, *_ = outcome
+    noun, agree, article = grammar(phrase)
+    down, up, after, before = pw.KINDS[kind]
+    if better == "+" and kind == "level":
+        up += ("improve",)
+    verb, done = rng.choice(up if asked_up else down), past(rng.choice(up if found_up else down))
+    return {
+        "noun": noun, "verb": verb, "verbed": past(verb), "done": done, "is": agree["is"], "was": agree["was"], "it": agree["it"], "they": agree["they"],
+        "pred": after[found_up], "opposite": after[not found_up], "asked": after[asked_up], "attr": article + before[found_up],
+        "asked_attr": article + before[asked_up], "worse": after[better == "-"], "went": "rose" if found_up else "fell",
+        "people": rng.choice(topic["people"]), **measure(rng, outcome, found_up, null),
+    }  # fmt: skip
+
+
+def exposure_slots(name, phrase):
+    text, agree, _ = grammar(phrase)
+    return {name: text, "does": agree["does"], "is_x": agree["is"]}
+
+
+def outcome_item(rng, kind, label, border):
+    """A question about the change of an outcome: effect, link, match (as good as) or last."""
+    topics = [t for t in pw.TOPICS if not (kind == "last" and t.get("acute")) and not (kind == "link" and not t["factors"])]
+    topic = rng.choice(topics)
+    outcome = rng.choice(topic["outcomes"])
+    good_up = outcome[2] == "+"
+    exposure = rng.choice(topic["factors"]) if kind == "link" else "+" + rng.choice(topic["x"])
+    # What is found mostly follows the plausible direction; the question asks for the same or, in some "no" items, the other.
+    found_up = good_up == (exposure[0] == "+")
+    if kind in ("effect", "link") and rng.random() < 0.12:
+        found_up = not found_up
+    opposite = label == "no" and border is None and kind in ("effect", "link") and rng.random() < OPPOSITE_SHARE
+    asked_up = found_up != opposite
+    null = border is None and ((label == "no" and not opposite and kind in ("effect", "link", "last")) or (kind == "match" and label != "no"))
+    slots = numbers(rng) | outcome_slots(rng, topic, outcome, asked_up, found_up, null)
+    y = rng.choice([x for x in topic["x"] if x != exposure[1:]])
+    slots |= exposure_slots("x", exposure[1:]) | {"y": y.lstrip("*")}
+    prefix = kind.upper() + "_"
+    if border is not None:
+        result = border
+    elif kind in ("effect", "link"):
+        result = rng.choice(getattr(pw, prefix + ("MIXED" if label == "maybe" else "FOUND" if label == "yes" or opposite else "NULL")))
+    else:
+        result = rng.choice(getattr(pw, prefix + label.upper()))
+    claim = {
+        "effect": "{x} can {verb} {noun} in {people}", "link": "{x} {is_x} associated with {asked_attr} {noun} in {people}",
+        "match": "{x} {is_x} as effective as {y} for {noun}", "last": "the effect of {x} on {noun} lasts beyond {t} months",
+    }[kind]  # fmt: skip
+    frames = rng.choice(getattr(pw, prefix + "QUESTIONS")), rng.choice(getattr(pw, prefix + "METHODS")), result
+    if topic.get("acute") and any("{w}" in f or "{late}" in f or "week" in f or "crossover" in f for f in frames):
+        return None
+    return *frames, claim, slots, topic["mesh"]
+
+
+def fact_item(rng, kind, label):
+    """A question with its own facts: test, need, safe or know."""
+    prefix = kind.upper() + "_"
+    first, second, third = (*rng.choice(getattr(pw, prefix + "SETS")), None)[:3]
+    slots = numbers(rng) | {"tail": rng.choice(pw.FACT_TAILS)}
+    if kind == "test":
+        slots |= {"x": rng.choice(first), "target": second, "people": rng.choice(third)}
+        claim, mesh = "{x} can identify {target} in {people}", ["Diagnosis", "Sensitivity and Specificity", capital(second)]
+    elif kind == "need":
+        slots |= {"x": rng.choice(first), "when": rng.choice(second)}
+        claim, mesh = "{x} is necessary {when}", ["Diagnostic Tests, Routine", "Unnecessary Procedures"]
+    elif kind == "safe":
+        harm, agree, _ = grammar(rng.choice(third))
+        slots |= {"x": rng.choice(first), "when": rng.choice(second), "harm": harm, "was": agree["was"]}
+        claim, mesh = "{x} is safe {when}", ["Risk Assessment", "Safety"]
+    else:
+        slots |= {"people": rng.choice(first), "know": rng.choice(second)}
+        claim, mesh = "{people} {know}", ["Health Knowledge, Attitudes, Practice", "Clinical Competence"]
+    frames = [rng.choice(getattr(pw, prefix + part)) for part in ("QUESTIONS", "METHODS", label.upper())]
+    return *frames, claim, slots, mesh
+
+
+def pubmedqa_item(rng, kind, label, border):
+    item = fact_item(rng, kind, label) if kind in ("test", "need", "safe", "know") else outcome_item(rng, kind, label, border)
+    if item is None:
+        return None
+    *frames, claim, slots, mesh = item
+    question, methods, result = (capital(fill(frame, slots)) for frame in frames)
+    if not PUBMEDQA_WORDS[0] <= count_words(question, methods, result) <= PUBMEDQA_WORDS[1]:
+        return None
+    return {
+        "QUESTION": question,
+        "CONTEXTS": [methods, result],
+        "LABELS": ["METHODS", "RESULTS"],
+        "MESHES": ["Humans", *mesh],
+        "YEAR": str(rng.randint(1998, 2018)),
+        "final_decision": label,
+        "LONG_ANSWER": fill(rng.choice(pw.CONCLUSIONS[label]), slots | {"claim": claim}),
+    }
+
+
+def make_pubmedqa(rng):
+    labels = [label for label, count in PUBMEDQA_COUNTS.items() for _ in range(count)]
+    rng.shuffle(labels)
+    borderline = set(rng.sample(range(len(labels)), PUBMEDQA_BORDERLINE))
+    items, seen = {}, set()
+    for position, label in enumerate(labels):
+        item = None
+        kind, border = rng.choices(list(pw.KIND_SHARES), list(pw.KIND_SHARES.values()))[0], None
+        if position in borderline:
+            kind = rng.choice(["effect", "link"])
+            border = rng.choice([frame for options, frame in getattr(pw, kind.upper() + "_BORDER") if label in options])
+        while item is None or normalise(item["QUESTION"]) in seen:
+            item = pubmedqa_item(rng, kind, label, border)
+        seen.add(normalise(item["QUESTION"]))
+        items[str(90000001 + position)] = item
+    return items

@@ -1,0 +1,1 @@
+"""From prediction files to ``report_metrics.json``: scores, intervals, paired comparisons, baselines."""

@@ -1,0 +1,58 @@
+"""TRL's SFTTrainer with what this project needs of it. Importing this module imports torch and trl."""
+
+import trl
+import trl.trainer.utils
+from sklearn.metrics import accuracy_score, f1_score
+
+from forgetting import scoring
+
+
+def score_answers_only_on_cpu() -> bool:
+    """Let trl's loss compute the output head at the loss's positions alone, on CPU as it does on GPU.
+
+    trl 1.16 scores every position where there is no Triton, which on a CPU costs a third of a step and
+    changes no figure. The switch is a private name: where it is gone, training is slower and still right.
+    Returns whether it was found.
+    """
+    if not hasattr(trl.trainer.utils, "_use_triton"):
+        return False
+    trl.trainer.utils._use_triton = lambda device: True
+    return True
+
+
+class StageTrainer(trl.SFTTrainer):
+    """Adds label accuracy and macro-F1 on the validation items to every evaluation.
+
+    Parameters
+    ----------
+    validation
+        ``(prompts, answers, gold)``: token ids of n prompts, token ids of the labels' answers, and n gold
+        label indices; None leaves the two metrics out.
+    tokens_per_batch
+        Padded tokens per scoring batch.
+    """
+
+    def __init__(self, *args, validation=None, tokens_per_batch=4096, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._validation = validation
+        self._tokens_per_batch = tokens_per_batch
+        # trl keeps QLoRA adapters in bfloat16 but a resume loads them as float32, and the two curves part.
+        for parameter in self.model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+
+    def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):
+        metrics = super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
+        if self._validation is not None:
+            prompts, answers, gold = self._validation
+            logprobs = scoring.score(self.model, self.processing_class, prompts, answers, self._tokens_per_batch)
+            predicted = logprobs.argmax(axis=1)
+            extra = {
+                f"{metric_key_prefix}_accuracy": float(accuracy_score(gold, predicted)),
+                f"{metric_key_prefix}_macro_f1": float(
+                    f1_score(gold, predicted, labels=range(len(answers)), average="macro", zero_division=0)
+                ),
+            }
+            self.log(extra)
+            metrics |= extra
+        return metrics

@@ -1,0 +1,66 @@
+"""Raw files, the base model and the splits.
+
+Requires   the sources that the configuration declares
+Produces   data/raw/{task}/{file}                 fetched raw files, read only from then on
+           models/{name}/receipt.json             the base model beside its receipt
+           {results}/data/{task}/{split}.jsonl    items; set_aside.csv says what was left out and why
+           {results}/data/summary.json            counts and checksums
+"""
+
+RAW = {
+    str(sources.raw_path(task, role, file)): file
+    for task, spec in CONFIG.active_tasks.items()
+    for role, file in spec.sources[spec.source].files.items()
+}
+FETCHED = {path: file for path, file in RAW.items() if file.url}
+
+
+rule fetch_data:
+    output:
+        "data/raw/{task}/{file}",
+    log:
+        "logs/fetch_data/{task}/{file}.log",
+    params:
+        url=lambda wc: FETCHED[f"data/raw/{wc.task}/{wc.file}"].url,
+        sha256=lambda wc: FETCHED[f"data/raw/{wc.task}/{wc.file}"].sha256,
+        member=lambda wc: (
+            ["--member", member]
+            if (member := FETCHED[f"data/raw/{wc.task}/{wc.file}"].member)
+            else []
+        ),
+    localrule: True
+    shell:
+        "python -m scripts.fetch_data --url {params.url:q} --sha256 {params.sha256} {params.member:q}"
+        " {MIRROR:q} --output {output:q} 2>&1 | tee {log:q}"
+
+
+rule fetch_model:
+    output:
+        f"{MODEL}/receipt.json",
+    log:
+        f"logs/fetch_model/{CONFIG.model}.log",
+    params:
+        settings=settings(CONFIG.base_model),
+        name=CONFIG.model,
+        folder=MODEL,
+    localrule: True
+    shell:
+        "python -m scripts.fetch_model --settings {params.settings:q} --name {params.name:q} {MIRROR:q}"
+        " --output {params.folder:q} 2>&1 | tee {log:q}"
+
+
+rule make_splits:
+    input:
+        list(RAW),
+    output:
+        split_files(),
+        expand(f"{R}/data/{{task}}/set_aside.csv", task=CONFIG.active_tasks),
+        summary=f"{R}/data/summary.json",
+    log:
+        f"logs/{R}/make_splits.log",
+    params:
+        settings=settings(CONFIG.data_settings()),
+        folder=f"{R}/data",
+    localrule: True
+    shell:
+        "python -m scripts.make_splits --settings {params.settings:q} --output {params.folder:q} 2>&1 | tee {log:q}"

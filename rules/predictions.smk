@@ -1,0 +1,33 @@
+"""Every adapter, and the untuned base model, scored on every task and split with one model load.
+
+Requires   {results}/{lineage}/adapter/ (not for the base model), {results}/data/{task}/{split}.jsonl
+Produces   {results}/{lineage}/predictions/{task}.{split}.csv and their receipt
+"""
+
+SCORED = [f"{task}.{split}.csv" for task in CONFIG.active_tasks for split in CONFIG.evaluation.splits]
+
+
+rule predict:
+    input:
+        adapter=lambda wc: [] if wc.lineage == plan.BASE else f"{R}/{wc.lineage}/adapter/receipt.json",
+        model=f"{MODEL}/receipt.json",
+        data=split_files(CONFIG.evaluation.splits),
+        summary=f"{R}/data/summary.json",
+        prompts=[task.prompt for task in CONFIG.active_tasks.values()],
+    output:
+        [f"{R}/{{lineage}}/predictions/{file}" for file in SCORED],
+        receipt=f"{R}/{{lineage}}/predictions/receipt.json",
+    log:
+        f"logs/{R}/{{lineage}}/predict.log",
+    params:
+        settings=settings(CONFIG.scoring_settings()),
+        model=MODEL,
+        data=f"{R}/data",
+        adapter=lambda wc: [] if wc.lineage == plan.BASE else ["--adapter", f"{R}/{wc.lineage}/adapter"],
+        folder=lambda wc: f"{R}/{wc.lineage}/predictions",
+    wildcard_constraints:
+        lineage=LINEAGE,
+    threads: workflow.cores
+    shell:
+        "python -m scripts.predict --settings {params.settings:q} --model {params.model:q} {params.adapter:q}"
+        " --data {params.data:q} --output {params.folder:q} 2>&1 | tee {log:q}"

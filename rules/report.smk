@@ -1,0 +1,52 @@
+"""Metrics over all predictions, and the report.
+
+Requires   {results}/{lineage}/predictions/ of the base model and every adapter, training.json of every adapter
+Produces   {results}/report_metrics.json          schema: schemas/report_metrics.schema.json
+           {results}/report.html, report.md       the same figures for readers
+"""
+
+
+rule metrics:
+    input:
+        summary=f"{R}/data/summary.json",
+        splits=split_files(),
+        predictions=expand(f"{R}/{{lineage}}/predictions/receipt.json", lineage=[plan.BASE, *ADAPTERS]),
+        training=expand(f"{R}/{{lineage}}/adapter/training.json", lineage=ADAPTERS),
+        published=[CONFIG.published] if CONFIG.published else [],
+    output:
+        report(
+            f"{R}/report_metrics.json",
+            caption="../report/metrics.rst",
+            category="Results",
+            labels={"file": "all figures"},
+        ),
+    log:
+        f"logs/{R}/metrics.log",
+    params:
+        settings=settings(CONFIG),
+        results=R,
+    localrule: True
+    shell:
+        "python -m scripts.metrics --settings {params.settings:q} --results {params.results:q}"
+        " --output {output:q} 2>&1 | tee {log:q}"
+
+
+rule report:
+    input:
+        metrics=f"{R}/report_metrics.json",
+        logs=expand(f"{R}/{{lineage}}/adapter/training_log.csv", lineage=ADAPTERS),
+    output:
+        html=report(
+            f"{R}/report.html", caption="../report/report.rst", category="Results", labels={"file": "report"}
+        ),
+        markdown=report(
+            f"{R}/report.md", caption="../report/markdown.rst", category="Results", labels={"file": "report, Markdown"}
+        ),
+    log:
+        f"logs/{R}/report.log",
+    params:
+        results=R,
+    localrule: True
+    shell:
+        "python -m scripts.report --metrics {input.metrics:q} --results {params.results:q}"
+        " --html {output.html:q} --markdown {output.markdown:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,230 @@
+"""Train one adapter from its recipe.
+
+A finished training is kept under its fingerprint beside its checkpoints, so that running the step again
+copies it in a second, an interrupted training resumes, and a changed recipe never meets a stale checkpoint.
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from forgetting import recipes
+from forgetting.errors import InputError, exit_on_input_error
+from forgetting.receipts import fingerprint, read_receipt, sha256_file, write_json, write_receipt
+
+
+@exit_on_input_error
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.train_adapter", description=__doc__.split("\n")[0])
+    parser.add_argument("--recipe", required=True, help="the adapter's recipe.json")
+    parser.add_argument("--model", required=True, help="folder of the base model")
+    parser.add_argument("--data", required=True, help="folder of the splits")
+    parser.add_argument("--parent", help="folder of the parent adapter; none for a first stage")
+    parser.add_argument("--checkpoints", required=True, help="folder for checkpoints, kept by fingerprint")
+    parser.add_argument("--output", required=True, help="folder to write the adapter to")
+    parser.add_argument("--log-steps", type=int, default=5, help="log every so many optimizer steps")
+    parser.add_argument("--report-to", nargs="*", default=["tensorboard"], help="where logs go")
+    args = parser.parse_args(argv)
+
+    recipe = recipes.read(args.recipe)
+    check_inputs(recipe, args)
+    parent = read_receipt(args.parent, "the parent adapter") if args.parent else None
+    # Training on a GPU is not bit-reproducible: the parent's recipe alone does not say which weights it has.
+    key = fingerprint({"recipe": recipe["fingerprint"], "parent": parent and parent["files"][WEIGHTS]})
+    store = Path(args.checkpoints) / recipe["fingerprint"][:16] / key[:16]
+    finished = store / "adapter"
+    if not finished.is_dir():
+        train(recipe, args, parent, store)
+    read_receipt(finished, "the stored adapter")
+    publish(finished, Path(args.output), recipe)
+    return 0
+
+
+WEIGHTS = "adapter_model.safetensors"
+
+
+def check_inputs(recipe: dict, args) -> None:
+    """Refuse inputs that are not the ones the recipe names."""
+    model = read_receipt(args.model, "the base model")
+    if model["fingerprint"] != recipe["model"]["fingerprint"]:
+        raise InputError(f"{args.recipe}: written for another base model than {args.model}; write the recipe again")
+    for split, expected in recipe["data"].items():
+        path = Path(args.data) / recipe["task"] / f"{split}.jsonl"
+        if not path.is_file() or sha256_file(path) != expected:
+            raise InputError(f"{path}: not the data that {args.recipe} names; write the recipe again")
+    if bool(recipe["parent"]) != bool(args.parent):
+        raise InputError(f"{args.recipe}: {'needs' if recipe['parent'] else 'has no'} parent adapter (--parent)")
+    if args.parent:
+        actual = read_receipt(args.parent, "the parent adapter")["fingerprint"]
+        if actual != recipe["parent"]["fingerprint"]:
+            raise InputError(f"{args.parent}: not the parent that {args.recipe} names; write the recipe again")
+
+
+def publish(finished: Path, output: Path, recipe: dict) -> None:
+    """Copy a finished adapter to where the workflow wants it, whole or not at all."""
+    temporary = output.with_name(f".{output.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(finished, temporary)
+    # The same training may stand at two places of the tree; each copy names its own.
+    shutil.rmtree(output, ignore_errors=True)
+    temporary.rename(output)
+    print(f"{recipe['lineage']}: adapter {recipe['fingerprint'][:16]} is at {output}", file=sys.stderr)
+
+
+def train(recipe: dict, args, parent_receipt: dict | None, store: Path) -> None:
+    """Run the training (or resume it) and leave the finished adapter in ``store/adapter``."""
+    from forgetting.numerics import prepare_threads
+
+    prepare_threads()
+    import time
+
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+
+    from forgetting import models, training
+    from forgetting.cards import package_versions, write_card
+    from forgetting.config.models import Prompting, Training
+    from forgetting.prompts import Encoder, Template
+    from forgetting.trainer import StageTrainer, score_answers_only_on_cpu
+
+    settings = Training(**recipe["training"])
+    tokenizer = models.load_tokenizer(args.model)
+    encoder = Encoder(
+        tokenizer,
+        Template(recipe["prompt"]["file"], recipe["prompt"]["text"]),
+        Prompting(**recipe["prompting"]),
+        recipe["words"],
+        settings.max_length,
+        recipe["shorten"],
+    )
+    folder = Path(args.data) / recipe["task"]
+    items = {split: training.read_items(folder / f"{split}.jsonl") for split in ("train", "validation")}
+    encoded = {split: training.encode(items[split], encoder, settings.loss_on) for split in items}
+    validation = (
+        [encoder.prompt(item)[0] for item in items["validation"]],
+        encoder.answers,
+        [recipe["words"].index(item["label"]) for item in items["validation"]],
+    )
+
+    torch.manual_seed(recipe["seed"])
+    base = models.load_base(args.model, recipe["quantization"], recipe["dtype"])
+    lora = None
+    if args.parent:
+        model = models.load_adapter(base, args.parent, trainable=True)
+    else:
+        model = base
+        lora = LoraConfig(
+            r=recipe["lora"]["r"],
+            lora_alpha=recipe["lora"]["alpha"],
+            lora_dropout=recipe["lora"]["dropout"],
+            target_modules=recipe["lora"]["target_modules"],
+            bias="none",
+            task_type="CAUSAL_LM",
+        )
+    on_cpu = base.device.type == "cpu"
+    if on_cpu:
+        score_answers_only_on_cpu()
+    store.mkdir(parents=True, exist_ok=True)
+    config = training.sft_config(
+        settings, recipe["seed"], len(items["train"]), store, on_cpu, args.log_steps, args.report_to
+    )
+    trainer = StageTrainer(
+        model=model,
+        args=config,
+        train_dataset=Dataset.from_list(encoded["train"][0]),
+        eval_dataset=Dataset.from_list(encoded["validation"][0]),
+        processing_class=tokenizer,
+        peft_config=lora,
+        validation=validation,
+    )
+    if len(trainer.train_dataset) != len(items["train"]):
+        raise InputError(f"{folder}: {len(items['train']) - len(trainer.train_dataset)} training items were dropped")
+    frozen, trainable = training.frozen_and_trainable(trainer.model)
+    before = training.weights_digest(frozen), training.weights_digest(trainable)
+
+    checkpoint = training.last_checkpoint(store)
+    if checkpoint is None and settings.optimizer_state == "parent":
+        checkpoint = parent_checkpoint(args, recipe)
+    resumed = int(checkpoint.name.split("-")[1]) if checkpoint else None
+    print(
+        f"{recipe['lineage']}: {len(items['train'])} items, {settings.epochs:g} epochs"
+        + (f", resumed from step {resumed}" if resumed else ""),
+        file=sys.stderr,
+    )
+    started = time.monotonic()
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    seconds = time.monotonic() - started
+
+    after = training.weights_digest(frozen), training.weights_digest(trainable)
+    if after[0] != before[0]:
+        raise RuntimeError("the base model's weights changed during training; they must stay frozen")
+    if after[1] == before[1]:
+        raise RuntimeError("training changed no weight of the adapter")
+
+    history = trainer.state.log_history
+    tokens = next((e["num_tokens"] for e in reversed(history) if "num_tokens" in e), None)
+    summary = {
+        "fingerprint": recipe["fingerprint"],
+        "lineage": recipe["lineage"],
+        "task": recipe["task"],
+        "steps": trainer.state.global_step,
+        "epochs": settings.epochs,
+        **training.summarize(history, settings.best_metric),
+        "seconds": round(seconds, 3),
+        "tokens": tokens and int(tokens),
+        "tokens_per_second": tokens and round(tokens / seconds, 1),
+        "peak_memory_bytes": models.peak_memory(),
+        "trainable_parameters": sum(p.numel() for p in trainable),
+        "items": len(items["train"]),
+        "shortened": encoded["train"][1],
+        "device": models.device_name(),
+        "dtype": str(base.dtype).removeprefix("torch."),
+        "resumed_from_step": resumed,
+        "packages": package_versions(),
+    }
+    partial = store / ".adapter.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    trainer.model.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    shutil.copy(args.recipe, partial / "recipe.json")
+    write_json(partial / "training.json", summary)
+    write_log(partial / "training_log.csv", training.tidy_log(history))
+    write_card(partial, recipe, summary)
+    write_receipt(
+        partial,
+        {
+            "fingerprint": recipe["fingerprint"],
+            "model": recipe["model"]["fingerprint"],
+            "parent": parent_receipt and parent_receipt["files"][WEIGHTS],
+        },
+    )
+    partial.rename(store / "adapter")
+
+
+def parent_checkpoint(args, recipe: dict) -> Path:
+    """The parent's last checkpoint, whose optimizer, schedule and step count the published way resumes."""
+    from forgetting.training import last_checkpoint
+
+    parent = Path(args.checkpoints) / recipe["parent"]["fingerprint"][:16]
+    for store in sorted(parent.glob("*")):
+        if checkpoint := last_checkpoint(store):
+            return checkpoint
+    raise InputError(
+        f"{parent}: the parent's checkpoint is missing, and training.optimizer_state is 'parent'; "
+        "train the parent again here or set it to 'fresh'"
+    )
+
+
+def write_log(path: Path, rows: list[tuple]) -> None:
+    import csv
+
+    with open(path, "w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(("step", "epoch", "split", "metric", "value"))
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""Write an adapter's recipe: settings, seed and the checksums of model, data, prompt and parent."""
+
+import argparse
+import sys
+
+from forgetting import recipes
+from forgetting.cli import add_settings
+from forgetting.config import Config, RecipeSettings
+from forgetting.errors import InputError, exit_on_input_error
+from forgetting.receipts import write_json
+
+
+@exit_on_input_error
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.write_recipe", description=__doc__)
+    parser.add_argument("--lineage", help="which adapter, where --settings names whole configuration files")
+    parser.add_argument("--model", required=True, help="folder of the base model")
+    parser.add_argument("--data", required=True, help="folder of the splits")
+    parser.add_argument("--parent", help="the parent adapter's recipe; none for a first stage")
+    parser.add_argument("--output", required=True, help="recipe.json to write")
+
+    def narrow(config: Config) -> RecipeSettings:
+        from forgetting.plan import adapters, recipe_settings
+
+        tree = adapters(config)
+        if args.lineage not in tree:
+            raise InputError(f"--lineage '{args.lineage}' is not one of {', '.join(tree)}")
+        return recipe_settings(config, tree[args.lineage])
+
+    add_settings(parser, RecipeSettings, narrow)
+    args = parser.parse_args(argv)
+    settings = args.parse_settings(args.settings)
+    parent = recipes.read(args.parent) if args.parent else None
+    write_json(args.output, recipes.build(settings, args.model, args.data, parent))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
