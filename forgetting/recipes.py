@@ -52,6 +52,10 @@ def recipe_fingerprint(recipe: dict) -> str:
 def read(path) -> dict:
     """Read a recipe and check that nobody edited it."""
     recipe = read_json(path, "the recipe")
-    if recipe_fingerprint(recipe) != recipe.get("fingerprint"):
+    try:
+        actual = recipe_fingerprint(recipe)
+    except (KeyError, TypeError):
+        actual = None
+    if actual is None or actual != recipe.get("fingerprint"):
         raise InputError(f"{path}: the recipe does not match its fingerprint (edited?); delete it and run again")
     return recipe

@@ -5,6 +5,7 @@ import trl.trainer.utils
 from sklearn.metrics import accuracy_score, f1_score
 
 from forgetting import scoring
+from forgetting.numerics import float32_trainable
 
 
 def score_answers_only_on_cpu() -> bool:
@@ -36,10 +37,7 @@ class StageTrainer(trl.SFTTrainer):
         super().__init__(*args, **kwargs)
         self._validation = validation
         self._tokens_per_batch = tokens_per_batch
-        # trl keeps QLoRA adapters in bfloat16 but a resume loads them as float32, and the two curves part.
-        for parameter in self.model.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.float()
+        float32_trainable(self.model)
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):
         metrics = super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import re
+import resource
 import shutil
 from pathlib import Path
 
@@ -112,19 +113,41 @@ def weights_digest(parameters) -> str:
     return digest.hexdigest()
 
 
-def frozen_and_trainable(model) -> tuple[list, list]:
-    """The model's frozen and trainable parameters.
+def check_target_modules(model, names: list[str]) -> None:
+    """Refuse a name that matches no layer; PEFT ignores one as long as another matches."""
+    layers = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    for name in names:
+        if name not in layers:
+            raise InputError(f"config: lora.target_modules names '{name}', which no layer of the base model is called")
 
-    Raises
-    ------
-    InputError
-        Where nothing is trainable: no layer matched ``lora.target_modules``.
-    """
+
+def frozen_and_trainable(model) -> tuple[list, list]:
+    """The model's frozen and trainable parameters."""
     frozen = [p for p in model.parameters() if not p.requires_grad]
     trainable = [p for p in model.parameters() if p.requires_grad]
     if not trainable:
-        raise InputError("training: no parameter is trainable; lora.target_modules matches no layer of the model")
+        raise RuntimeError("no parameter is trainable")
     return frozen, trainable
+
+
+def peak_memory() -> int:
+    """Most memory used so far, in bytes: the GPU's where there is one, else the process's."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def device_name() -> str:
+    """The GPU's name, or the CPU's as the kernel lists it."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    with open("/proc/cpuinfo", encoding="utf-8") as handle:
+        names = [line.split(":", 1)[1].strip() for line in handle if line.startswith("model name")]
+    return f"{names[0] if names else 'CPU'}, {torch.get_num_threads()} threads"
 
 
 def tidy_log(history: list[dict]) -> list[tuple]:

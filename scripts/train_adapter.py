@@ -11,6 +11,7 @@ from pathlib import Path
 
 from forgetting import recipes
 from forgetting.errors import InputError, exit_on_input_error
+from forgetting.models import ADAPTER_WEIGHTS, adapter_receipt
 from forgetting.receipts import fingerprint, read_receipt, sha256_file, write_json, write_receipt
 
 
@@ -28,10 +29,9 @@ def main(argv=None) -> int:
     args = parser.parse_args(argv)
 
     recipe = recipes.read(args.recipe)
-    check_inputs(recipe, args)
-    parent = read_receipt(args.parent, "the parent adapter") if args.parent else None
+    parent = check_inputs(recipe, args)
     # Training on a GPU is not bit-reproducible: the parent's recipe alone does not say which weights it has.
-    key = fingerprint({"recipe": recipe["fingerprint"], "parent": parent and parent["files"][WEIGHTS]})
+    key = fingerprint({"recipe": recipe["fingerprint"], "parent": parent and parent["files"][ADAPTER_WEIGHTS]})
     store = Path(args.checkpoints) / recipe["fingerprint"][:16] / key[:16]
     finished = store / "adapter"
     if not finished.is_dir():
@@ -41,12 +41,9 @@ def main(argv=None) -> int:
     return 0
 
 
-WEIGHTS = "adapter_model.safetensors"
-
-
-def check_inputs(recipe: dict, args) -> None:
-    """Refuse inputs that are not the ones the recipe names."""
-    model = read_receipt(args.model, "the base model")
+def check_inputs(recipe: dict, args) -> dict | None:
+    """Refuse inputs that are not the ones the recipe names; return the parent adapter's receipt."""
+    model = read_receipt(args.model, "the base model", verify=False)
     if model["fingerprint"] != recipe["model"]["fingerprint"]:
         raise InputError(f"{args.recipe}: written for another base model than {args.model}; write the recipe again")
     for split, expected in recipe["data"].items():
@@ -55,10 +52,12 @@ def check_inputs(recipe: dict, args) -> None:
             raise InputError(f"{path}: not the data that {args.recipe} names; write the recipe again")
     if bool(recipe["parent"]) != bool(args.parent):
         raise InputError(f"{args.recipe}: {'needs' if recipe['parent'] else 'has no'} parent adapter (--parent)")
-    if args.parent:
-        actual = read_receipt(args.parent, "the parent adapter")["fingerprint"]
-        if actual != recipe["parent"]["fingerprint"]:
-            raise InputError(f"{args.parent}: not the parent that {args.recipe} names; write the recipe again")
+    if not args.parent:
+        return None
+    parent = adapter_receipt(args.parent, args.model)
+    if parent["fingerprint"] != recipe["parent"]["fingerprint"]:
+        raise InputError(f"{args.parent}: not the parent that {args.recipe} names; write the recipe again")
+    return parent
 
 
 def publish(finished: Path, output: Path, recipe: dict) -> None:
@@ -66,7 +65,6 @@ def publish(finished: Path, output: Path, recipe: dict) -> None:
     temporary = output.with_name(f".{output.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
     shutil.copytree(finished, temporary)
-    # The same training may stand at two places of the tree; each copy names its own.
     shutil.rmtree(output, ignore_errors=True)
     temporary.rename(output)
     print(f"{recipe['lineage']}: adapter {recipe['fingerprint'][:16]} is at {output}", file=sys.stderr)
@@ -74,9 +72,9 @@ def publish(finished: Path, output: Path, recipe: dict) -> None:
 
 def train(recipe: dict, args, parent_receipt: dict | None, store: Path) -> None:
     """Run the training (or resume it) and leave the finished adapter in ``store/adapter``."""
-    from forgetting.numerics import prepare_threads
+    from forgetting.numerics import before_torch
 
-    prepare_threads()
+    before_torch()
     import time
 
     import torch
@@ -115,6 +113,7 @@ def train(recipe: dict, args, parent_receipt: dict | None, store: Path) -> None:
         model = models.load_adapter(base, args.parent, trainable=True)
     else:
         model = base
+        training.check_target_modules(base, recipe["lora"]["target_modules"])
         lora = LoraConfig(
             r=recipe["lora"]["r"],
             lora_alpha=recipe["lora"]["alpha"],
@@ -175,11 +174,11 @@ def train(recipe: dict, args, parent_receipt: dict | None, store: Path) -> None:
         "seconds": round(seconds, 3),
         "tokens": tokens and int(tokens),
         "tokens_per_second": tokens and round(tokens / seconds, 1),
-        "peak_memory_bytes": models.peak_memory(),
+        "peak_memory_bytes": training.peak_memory(),
         "trainable_parameters": sum(p.numel() for p in trainable),
         "items": len(items["train"]),
         "shortened": encoded["train"][1],
-        "device": models.device_name(),
+        "device": training.device_name(),
         "dtype": str(base.dtype).removeprefix("torch."),
         "resumed_from_step": resumed,
         "packages": package_versions(),
@@ -197,7 +196,7 @@ def train(recipe: dict, args, parent_receipt: dict | None, store: Path) -> None:
         {
             "fingerprint": recipe["fingerprint"],
             "model": recipe["model"]["fingerprint"],
-            "parent": parent_receipt and parent_receipt["files"][WEIGHTS],
+            "parent": parent_receipt and parent_receipt["files"][ADAPTER_WEIGHTS],
         },
     )
     partial.rename(store / "adapter")

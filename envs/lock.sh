@@ -1,0 +1,23 @@
+#!/bin/sh
+# Resolve envs/*.in into hash-locked envs/*.txt for CPython 3.11 on x86-64 Linux. `make lock` calls this.
+set -eu
+cd "$(dirname "$0")"
+command -v uv >/dev/null || { echo "error: uv is missing; install it or run 'make test' once" >&2; exit 2; }
+
+compile() {
+    uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+        --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" "$@"
+}
+
+compile run.in --output-file run-cuda.txt
+compile dev.in --constraint run-cuda.txt --output-file dev.txt
+
+# The CPU-only set-up: the same versions without the CUDA packages, and torch by the hash of its CPU wheel alone,
+# because pip takes the CUDA wheel wherever that one's hash is listed too.
+awk -v torch_cpu=6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b '
+    /^[a-zA-Z0-9]/ {
+        skip = /^(nvidia-|triton==|cuda-)/
+        if (/^torch==/) { print; print "    --hash=sha256:" torch_cpu; skip = 1 }
+    }
+    !skip
+' run-cuda.txt >run-cpu.txt

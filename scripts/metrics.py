@@ -1,0 +1,31 @@
+"""Compute report_metrics.json: scores, baselines, intervals, learning and forgetting of an experiment."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from forgetting.cli import add_settings
+from forgetting.config import Config
+from forgetting.errors import exit_on_input_error
+from forgetting.receipts import write_json
+
+
+@exit_on_input_error
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.metrics", description=__doc__)
+    add_settings(parser, Config, lambda config: config)
+    parser.add_argument("--results", type=Path, required=True, metavar="DIR", help="the experiment's results folder")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="report_metrics.json to write")
+    arguments = parser.parse_args(argv)
+    config = arguments.parse_settings(arguments.settings)
+
+    from forgetting.metrics.build import build
+    from forgetting.metrics.run import read_run
+
+    metrics = build(read_run(config, arguments.results))
+    write_json(arguments.output, metrics.model_dump(mode="json"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

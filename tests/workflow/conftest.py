@@ -1,0 +1,63 @@
+"""The whole workflow on a tiny random model and a task of a few items: seconds, not minutes."""
+
+import json
+import random
+
+import pytest
+
+from tests.workspace import Workspace
+
+NOUNS = "tea bread rain music paper glass river market garden letter window street".split()
+
+
+def write_colours(path, labels, count=48, seed=0):
+    """A JSON Lines file in a format of its own: nothing in the project knows this task."""
+    draw = random.Random(seed)
+    with open(path, "w", encoding="utf-8") as handle:
+        for i in range(count):
+            label = labels[i % len(labels)]
+            text = f"{label} {' '.join(draw.sample(NOUNS, 4))} {i}"
+            handle.write(json.dumps({"number": i, "note": text, "class": label.upper()}) + "\n")
+
+
+def colour_task(path, labels):
+    return {
+        "prompt": "prompts/colours.txt",
+        "id": "number",
+        "label": "class",
+        "labels": [{"value": label.upper(), "word": label} for label in labels],
+        "fields": {"note": "note"},
+        "source": "made",
+        "sources": {"made": {"reader": {"format": "jsonl"}, "files": {"items": {"path": path}}}},
+        "split": "thirds",
+        "splits": {"thirds": {"rule": "random", "train": 0.5, "validation": 0.2, "test": 0.3}},
+    }
+
+
+@pytest.fixture
+def workspace(tmp_path, tiny_model):
+    """A copy of the project with a tiny model, two new tasks and an overlay ``tiny.yaml`` that uses them."""
+    space = Workspace(tmp_path / "project")
+    (space.path / "prompts" / "colours.txt").write_text("{note}\nWhich one?\n", encoding="utf-8")
+    first, second = ["red", "green", "blue"], ["warm", "cold"]
+    write_colours(space.path / "data" / "colours.jsonl", first)
+    write_colours(space.path / "data" / "warmth.jsonl", second, seed=1)
+    space.write(
+        "tiny.yaml",
+        {
+            "experiment": "tiny",
+            "results": "out",
+            "model": "tiny",
+            "models": {"tiny": {"path": str(tiny_model)}},
+            "dtype": "float32",
+            "tasks": {
+                "colours": colour_task("data/colours.jsonl", first),
+                "warmth": colour_task("data/warmth.jsonl", second),
+            },
+            "arms": {"sequential": {"stages": [{"task": "colours"}, {"task": "warmth"}]}},
+            "lora": {"r": 4, "alpha": 8},
+            "training": {"epochs": 1, "max_length": 96, "learning_rate": 0.01},
+            "statistics": {"bootstrap_samples": 200},
+        },
+    )
+    return space
