@@ -74,13 +74,17 @@ def fetch(url: str, sha256: str, output, member: str | None = None, mirror: str 
 def shown(url: str) -> str:
     """The URL without what may be secret in it: user, password and query."""
     parts = urlsplit(url)
+    if not parts.netloc:
+        return url
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _from_mirror(mirror: str, url: str, sha256: str, member: str | None, target: Path) -> Path | None:
     """Copy the file from the mirror to `target`; None where the mirror has nothing of that name."""
     if not Path(mirror).is_dir():
-        raise InputError(f"{mirror}: the mirror is not a folder; correct --mirror or {MIRROR_VARIABLE}, or leave it out")
+        raise InputError(
+            f"{mirror}: the mirror is not a folder; correct --mirror or {MIRROR_VARIABLE}, or leave it out"
+        )
     problems = []
     for path in _named(mirror, base_name(url, member)):
         shutil.copyfile(path, target)
@@ -116,17 +120,16 @@ def _mismatch(what, expected: str, found: str) -> str:
 def _download(url: str, sha256: str, member: str | None, target: Path) -> None:
     import pooch
     import requests
-    from tqdm import tqdm
 
     pooch.get_logger().setLevel("WARNING")
-    where, name = shown(url), base_name(url)
+    where = shown(url)
+    print(f"fetching {where}", file=sys.stderr)
+    web = urlsplit(url).scheme in ("http", "https")
+    downloader = pooch.HTTPDownloader(progressbar=True, chunk_size=1 << 16) if web else None
+    # An archive has no checksum of its own here: its member is checked once it is out.
+    known = None if member else f"sha256:{sha256}"
     try:
-        with tqdm(desc=f"fetching {name}", unit="B", unit_scale=True, file=sys.stderr) as bar:
-            web = urlsplit(url).scheme in ("http", "https")
-            downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16) if web else None
-            # An archive has no checksum of its own here: its member is checked once it is out.
-            known = None if member else f"sha256:{sha256}"
-            pooch.retrieve(url, known, fname=target.name, path=target.parent, downloader=downloader)
+        pooch.retrieve(url, known, fname=target.name, path=target.parent, downloader=downloader)
     except requests.HTTPError as error:
         raise InputError(
             f"{where}: the server answered {error.response.status_code} {error.response.reason}; check the address, "
@@ -166,7 +169,9 @@ def _extract(archive: Path, member: str, target: Path, name: str) -> None:
                 members = {str(PurePosixPath(m.filename)): m for m in opened.infolist() if not m.is_dir()}
                 _copy_member(members, wanted, opened.open, target, name)
         else:
-            raise InputError(f"{name}: neither a zip nor a tar archive, so it has no member '{member}'; nothing was kept")
+            raise InputError(
+                f"{name}: neither a zip nor a tar archive, so it has no member '{member}'; nothing was kept"
+            )
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, RuntimeError, OSError) as error:
         raise InputError(f"{name}: the archive cannot be read ({error}); nothing was kept, fetch it again") from None
 

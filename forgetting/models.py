@@ -27,7 +27,9 @@ def write_model_receipt(folder, name: str, origin: dict, files_at=None, names=No
     folder = Path(folder)
     where = Path(files_at).resolve() if files_at else folder
     if names is None:
-        names = [p.relative_to(where).as_posix() for p in where.rglob("*") if p.is_file() and p.name != receipts.RECEIPT]
+        names = [
+            p.relative_to(where).as_posix() for p in where.rglob("*") if p.is_file() and p.name != receipts.RECEIPT
+        ]
     files = {name: receipts.sha256_file(where / name) for name in sorted(names)}
     receipt = {
         "model": name,

@@ -90,9 +90,9 @@ class Encoder:
                 f"{self.template.path}: item '{item['id']}' needs {len(ids)} tokens but max_length leaves {room}; "
                 "raise training.max_length or name a field to 'shorten'"
             )
-        pieces = self.tokenizer(
-            item["fields"][self.shorten], add_special_tokens=False, return_offsets_mapping=True
-        )["offset_mapping"]
+        pieces = self.tokenizer(item["fields"][self.shorten], add_special_tokens=False, return_offsets_mapping=True)[
+            "offset_mapping"
+        ]
         text = item["fields"][self.shorten]
         # Dropping n tokens of the field drops about n of the prompt; tokens can merge at the cut, so look again.
         keep = len(pieces) - (len(ids) - room)
@@ -114,6 +114,6 @@ class Encoder:
         messages = [{"role": "user", "content": text}]
         if self.prompting.system is not None:
             messages.insert(0, {"role": "system", "content": self.prompting.system})
-        return self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=True)[
-            "input_ids"
-        ]
+        return self.tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=True, return_dict=True
+        )["input_ids"]

@@ -81,7 +81,7 @@ def sft_config(training: Training, seed: int, items: int, output_dir, use_cpu: b
         max_length=None,  # items are shortened before, so that no answer is cut and none is dropped
         dataset_kwargs={"skip_prepare_dataset": True},
         train_sampling_strategy="group_by_length" if training.group_by_length else "random",
-        gradient_checkpointing=training.gradient_checkpointing,
+        activation_checkpointing=training.gradient_checkpointing,
         activation_offloading=False,
         bf16=False,  # the base model is loaded in the compute type; adapters stay in float32
         use_cpu=use_cpu,

@@ -17,15 +17,6 @@ ADAPTER_FILES = {
 }
 
 
-def adapter(wildcards):
-    return ADAPTERS[wildcards.lineage]
-
-
-def parent(wildcards, file) -> list[str]:
-    lineage = adapter(wildcards).parent
-    return [f"{R}/{lineage}/{file}"] if lineage else []
-
-
 rule write_recipe:
     input:
         model=f"{MODEL}/receipt.json",
@@ -36,14 +27,14 @@ rule write_recipe:
         f"{R}/{{lineage}}/recipe.json",
     log:
         f"logs/{R}/{{lineage}}/write_recipe.log",
-    params:
-        settings=lambda wc: settings(plan.recipe_settings(CONFIG, adapter(wc))),
-        model=MODEL,
-        data=f"{R}/data",
-        parent=lambda wc, input: ["--parent", input.parent] if input.parent else [],
     wildcard_constraints:
         lineage=LINEAGE,
     localrule: True
+    params:
+        settings=lambda wc: settings(plan.recipe_settings(CONFIG, adapter(wc))),
+        model=lambda wc, input: dirname(input.model),
+        data=lambda wc, input: dirname(dirname(input.data[0])),
+        parent=lambda wc, input: ["--parent", input.parent] if input.parent else [],
     shell:
         "python -m scripts.write_recipe --settings {params.settings:q} --model {params.model:q}"
         " --data {params.data:q} {params.parent:q} --output {output:q} 2>&1 | tee {log:q}"
@@ -59,16 +50,17 @@ rule train_adapter:
         **{key: f"{R}/{{lineage}}/adapter/{file}" for key, file in ADAPTER_FILES.items()},
     log:
         f"logs/{R}/{{lineage}}/train_adapter.log",
-    params:
-        model=MODEL,
-        data=f"{R}/data",
-        parent=lambda wc: ["--parent", f"{R}/{p}/adapter"] if (p := adapter(wc).parent) else [],
-        checkpoints=f"{R}/checkpoints",
-        folder=lambda wc: f"{R}/{wc.lineage}/adapter",
     wildcard_constraints:
         lineage=LINEAGE,
     threads: workflow.cores
+    params:
+        model=lambda wc, input: dirname(input.model),
+        data=lambda wc, input: dirname(dirname(input.data[0])),
+        parent=lambda wc: ["--parent", f"{R}/{p}/adapter"] if (p := adapter(wc).parent) else [],
+        logging=["--log-steps", CONFIG.logging.steps, "--report-to", *CONFIG.logging.report_to],
+        checkpoints=lambda wc: f"{R}/checkpoints",
+        folder=lambda wc, output: dirname(output.weights),
     shell:
         "python -m scripts.train_adapter --recipe {input.recipe:q} --model {params.model:q} --data {params.data:q}"
         " {params.parent:q} --checkpoints {params.checkpoints:q} --output {params.folder:q}"
-        " {LOGGING:q} 2>&1 | tee {log:q}"
+        " {params.logging:q} 2>&1 | tee {log:q}"

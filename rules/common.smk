@@ -1,14 +1,13 @@
 """What the phases share: the validated configuration, the lineage tree and where things lie."""
 
-import json
+import os
 import sys
-
-from snakemake.exceptions import WorkflowError
+from os.path import dirname
 
 sys.path.insert(0, str(workflow.basedir))
 
 from forgetting import plan, sources
-from forgetting.config import SPLITS, check
+from forgetting.config import MIRROR_VARIABLE, SPLITS, check
 from forgetting.errors import InputError
 
 try:
@@ -19,6 +18,10 @@ except InputError as error:
     sys.exit(f"error: {error}")
 
 R = CONFIG.results
+# Where files come from changes no result, so it is no parameter that would make a step run again.
+if CONFIG.mirror:
+    os.environ[MIRROR_VARIABLE] = CONFIG.mirror
+
 MODEL = f"models/{CONFIG.model}"
 LINEAGE = rf"{plan.BASE}(/[^/]+)*"
 
@@ -32,6 +35,10 @@ def split_files(split_names=SPLITS) -> list[str]:
     return [f"{R}/data/{task}/{split}.jsonl" for task in CONFIG.active_tasks for split in split_names]
 
 
-# Neither changes a byte of any result, so neither is a parameter that would make a job run again.
-MIRROR = ["--mirror", CONFIG.mirror] if CONFIG.mirror else []
-LOGGING = ["--log-steps", str(CONFIG.logging.steps), "--report-to", *CONFIG.logging.report_to]
+def adapter(wildcards):
+    return ADAPTERS[wildcards.lineage]
+
+
+def parent(wildcards, file) -> list[str]:
+    lineage = adapter(wildcards).parent
+    return [f"{R}/{lineage}/{file}"] if lineage else []

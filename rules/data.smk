@@ -20,18 +20,14 @@ rule fetch_data:
         "data/raw/{task}/{file}",
     log:
         "logs/fetch_data/{task}/{file}.log",
+    localrule: True
     params:
         url=lambda wc: FETCHED[f"data/raw/{wc.task}/{wc.file}"].url,
         sha256=lambda wc: FETCHED[f"data/raw/{wc.task}/{wc.file}"].sha256,
-        member=lambda wc: (
-            ["--member", member]
-            if (member := FETCHED[f"data/raw/{wc.task}/{wc.file}"].member)
-            else []
-        ),
-    localrule: True
+        member=lambda wc: (["--member", member] if (member := FETCHED[f"data/raw/{wc.task}/{wc.file}"].member) else []),
     shell:
         "python -m scripts.fetch_data --url {params.url:q} --sha256 {params.sha256} {params.member:q}"
-        " {MIRROR:q} --output {output:q} 2>&1 | tee {log:q}"
+        " --output {output:q} 2>&1 | tee {log:q}"
 
 
 rule fetch_model:
@@ -39,13 +35,13 @@ rule fetch_model:
         f"{MODEL}/receipt.json",
     log:
         f"logs/fetch_model/{CONFIG.model}.log",
+    localrule: True
     params:
         settings=settings(CONFIG.base_model),
         name=CONFIG.model,
-        folder=MODEL,
-    localrule: True
+        folder=lambda wc, output: dirname(output[0]),
     shell:
-        "python -m scripts.fetch_model --settings {params.settings:q} --name {params.name:q} {MIRROR:q}"
+        "python -m scripts.fetch_model --settings {params.settings:q} --name {params.name:q}"
         " --output {params.folder:q} 2>&1 | tee {log:q}"
 
 
@@ -58,9 +54,9 @@ rule make_splits:
         summary=f"{R}/data/summary.json",
     log:
         f"logs/{R}/make_splits.log",
+    localrule: True
     params:
         settings=settings(CONFIG.data_settings()),
-        folder=f"{R}/data",
-    localrule: True
+        folder=lambda wc, output: dirname(output.summary),
     shell:
         "python -m scripts.make_splits --settings {params.settings:q} --output {params.folder:q} 2>&1 | tee {log:q}"

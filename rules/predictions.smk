@@ -19,15 +19,15 @@ rule predict:
         receipt=f"{R}/{{lineage}}/predictions/receipt.json",
     log:
         f"logs/{R}/{{lineage}}/predict.log",
-    params:
-        settings=settings(CONFIG.scoring_settings()),
-        model=MODEL,
-        data=f"{R}/data",
-        adapter=lambda wc: [] if wc.lineage == plan.BASE else ["--adapter", f"{R}/{wc.lineage}/adapter"],
-        folder=lambda wc: f"{R}/{wc.lineage}/predictions",
     wildcard_constraints:
         lineage=LINEAGE,
     threads: workflow.cores
+    params:
+        settings=settings(CONFIG.scoring_settings()),
+        model=lambda wc, input: dirname(input.model),
+        data=lambda wc, input: dirname(input.summary),
+        adapter=lambda wc: [] if wc.lineage == plan.BASE else ["--adapter", f"{R}/{wc.lineage}/adapter"],
+        folder=lambda wc, output: dirname(output.receipt),
     shell:
         "python -m scripts.predict --settings {params.settings:q} --model {params.model:q} {params.adapter:q}"
         " --data {params.data:q} --output {params.folder:q} 2>&1 | tee {log:q}"

@@ -22,10 +22,10 @@ rule metrics:
         ),
     log:
         f"logs/{R}/metrics.log",
+    localrule: True
     params:
         settings=settings(CONFIG),
-        results=R,
-    localrule: True
+        results=lambda wc, output: dirname(output[0]),
     shell:
         "python -m scripts.metrics --settings {params.settings:q} --results {params.results:q}"
         " --output {output:q} 2>&1 | tee {log:q}"
@@ -36,17 +36,15 @@ rule report:
         metrics=f"{R}/report_metrics.json",
         logs=expand(f"{R}/{{lineage}}/adapter/training_log.csv", lineage=ADAPTERS),
     output:
-        html=report(
-            f"{R}/report.html", caption="../report/report.rst", category="Results", labels={"file": "report"}
-        ),
+        html=report(f"{R}/report.html", caption="../report/report.rst", category="Results", labels={"file": "report"}),
         markdown=report(
             f"{R}/report.md", caption="../report/markdown.rst", category="Results", labels={"file": "report, Markdown"}
         ),
     log:
         f"logs/{R}/report.log",
-    params:
-        results=R,
     localrule: True
+    params:
+        results=lambda wc, output: dirname(output.html),
     shell:
         "python -m scripts.report --metrics {input.metrics:q} --results {params.results:q}"
         " --html {output.html:q} --markdown {output.markdown:q} 2>&1 | tee {log:q}"

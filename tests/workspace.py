@@ -10,10 +10,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 # Everything a run reads; results, environments and caches of the checkout stay behind.
-PARTS = (
-    "Snakefile config.yaml dvc.yaml .dvcignore rules scripts forgetting prompts experiments report profiles data/sample "
-    "data/splits data/published_figures.json schemas"
-).split()
+PARTS = ["Snakefile", "config.yaml", "dvc.yaml", ".dvcignore", "rules", "scripts", "forgetting", "prompts"]
+PARTS += ["experiments", "report", "profiles", "schemas", "data/sample", "data/splits", "data/published_figures.json"]
 
 
 class Workspace:

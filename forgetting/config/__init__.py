@@ -222,7 +222,7 @@ def load(*paths: str | Path) -> Config:
     values: dict = {}
     for path in paths:
         values = merge(values, read_yaml(path))
-    return validate(Config, values, " + ".join(map(str, paths)))
+    return check(values, paths)
 
 
 def check(values: dict, files) -> Config:
@@ -230,9 +230,28 @@ def check(values: dict, files) -> Config:
 
     `files` are read once more, strictly: a key given twice would otherwise be lost silently.
     """
-    for path in files:
-        read_yaml(path)
-    return validate(Config, _plain(values), " + ".join(str(path) for path in files))
+    read = {str(path): read_yaml(path) for path in files}
+
+    def where(loc) -> str:
+        """The last file that holds the key, or the command line."""
+        for path, content in reversed(read.items()):
+            if _holds(content, loc):
+                return path
+        return "--config" if _holds(values, loc) else " + ".join(read)
+
+    return validate(Config, _plain(values), where)
+
+
+def _holds(content, loc) -> bool:
+    """Whether the path `loc` stands in nested data; parts that name no key (a union's tag) are passed over."""
+    for part in loc:
+        if isinstance(content, dict) and part in content:
+            content = content[part]
+        elif isinstance(content, list) and isinstance(part, int) and part < len(content):
+            content = content[part]
+        elif part == loc[-1]:
+            return False
+    return True
 
 
 def _plain(value):

@@ -14,7 +14,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
-def validate(model: type[BaseModel], values: dict, where: str):
+def validate(model: type[BaseModel], values: dict, where):
     """Validate `values`, turning pydantic's report into one sentence.
 
     Parameters
@@ -24,7 +24,7 @@ def validate(model: type[BaseModel], values: dict, where: str):
     values
         Plain data, as a YAML or JSON reader gives it.
     where
-        What to call the source in an error: a file name, or ``config``.
+        What to call the source in an error: a file name, or a function that finds it from the key's path.
 
     Raises
     ------
@@ -36,7 +36,8 @@ def validate(model: type[BaseModel], values: dict, where: str):
     except ValidationError as error:
         # An unknown key explains a missing one, so it is named first.
         problems = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-        raise InputError(f"{where}: {_sentence(problems[0], model, len(problems))}") from None
+        source = where(problems[0]["loc"]) if callable(where) else where
+        raise InputError(f"{source}: {_sentence(problems[0], model, len(problems))}") from None
 
 
 def _sentence(problem: ErrorDetails, model: type[BaseModel], count: int) -> str:

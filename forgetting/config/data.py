@@ -59,7 +59,7 @@ class Label(Settings):
     value: str = Field(description="The value in the label column.")
     word: str = Field(min_length=1, description="The answer that stands for it.")
 
-    @field_validator("value", "word", mode="before")
+    @field_validator("value", "word", mode="before", json_schema_input_type=str | int)
     @classmethod
     def text(cls, value):
         if isinstance(value, bool):
@@ -79,7 +79,7 @@ class Column(Settings):
 class IdsSplit(Settings):
     """Splits given by item ids: either three lists, or a test list and folds."""
 
-    rule: Literal["ids"]
+    rule: Literal["ids"] = Field(description="Split by item ids.")
     ids: str = Field(description="JSON file with `train`/`validation`/`test` lists, or `test` and `folds`.")
     fold: int | None = Field(None, ge=0, description="Which of the file's folds is validation; the others train.")
 
@@ -87,7 +87,7 @@ class IdsSplit(Settings):
 class FilesSplit(Settings):
     """Splits given by files; validation is a share of train unless it has a file."""
 
-    rule: Literal["files"]
+    rule: Literal["files"] = Field(description="Split by files.")
     train: Name = Field("train", description="Role of the training file.")
     test: Name = Field("test", description="Role of the test file.")
     validation: Name | None = Field(None, description="Role of the validation file, if there is one.")
@@ -98,7 +98,7 @@ class FilesSplit(Settings):
 class RandomSplit(Settings):
     """Label-stratified random splits of one file, whole groups at a time where the task has groups."""
 
-    rule: Literal["random"]
+    rule: Literal["random"] = Field(description="Split at random.")
     file: Name = Field("items", description="Role of the file.")
     train: float = Field(gt=0, description="Items (a whole number above 1) or share (at most 1).")
     validation: float = Field(gt=0, description="Items or share, as `train`.")
@@ -139,7 +139,7 @@ class Task(Settings):
     split: Name = Field(description="Which of `splits` is used.")
     splits: dict[Name, Split] = Field(min_length=1, description="How the items can be split.")
 
-    @field_validator("fields", mode="before")
+    @field_validator("fields", mode="before", json_schema_input_type=dict[Name, Column | str])
     @classmethod
     def short_form(cls, value):
         if isinstance(value, dict):

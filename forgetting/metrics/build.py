@@ -108,9 +108,7 @@ def _experiment(run: Run) -> Experiment:
 
 def _arms(run: Run) -> list[ArmStage]:
     return [
-        ArmStage(
-            arm=arm, seed=seed, stage=stage, task=run.adapters[lineage].task if stage else None, lineage=lineage
-        )
+        ArmStage(arm=arm, seed=seed, stage=stage, task=run.adapters[lineage].task if stage else None, lineage=lineage)
         for arm in run.config.active_arms
         for seed in run.config.seeds
         for stage, lineage in enumerate(plan.path_of_arm(run.config, arm, seed))

@@ -57,6 +57,8 @@ def pairs(before: Answers, after: Answers) -> Pairs:
 
 def span(estimate: Estimate) -> str:
     """A difference and its interval in percentage points, for a sentence."""
+    if estimate.low is None:
+        return f"{100 * estimate.value:+.1f} points, no interval: {estimate.reason}"
     return f"{100 * estimate.value:+.1f} points [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
 
 
@@ -94,6 +96,6 @@ def claim_forgetting(accuracy: Estimate, pairs: Pairs, over_majority: Estimate, 
     words = ("improved", "no measurable change", "forgotten")
     claim, reason = claim_difference(accuracy, pairs, words)
     if claim in words[1:] and (over_majority.low is None or over_majority.low <= 0):
-        grounds = over_majority.reason or f"accuracy {span(over_majority)}"
+        grounds = f"accuracy {span(over_majority)}"
         return "not claimed", f"Stage {stage} did not beat the majority class ({grounds})."
     return claim, reason

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from forgetting import plan
+from forgetting import plan, recipes
 from forgetting.config import Config
 from forgetting.errors import InputError, read_json
 from forgetting.metrics.answers import Answers, read_answers, read_items
@@ -49,7 +49,7 @@ def read_run(config: Config, results) -> Run:
     summary = read_json(summary_path, "the data summary")
     items = _read_splits(config, results, summary, summary_path)
     adapters = plan.adapters(config)
-    recipes = {lineage: read_json(results / lineage / "recipe.json", "the recipe") for lineage in adapters}
+    planned = {lineage: recipes.read(results / lineage / "recipe.json") for lineage in adapters}
     trainings = {
         lineage: read_json(results / lineage / "adapter" / "training.json", "the training summary")
         for lineage in adapters
@@ -58,7 +58,7 @@ def read_run(config: Config, results) -> Run:
         lineage: read_receipt(results / lineage / "predictions", "the predictions")
         for lineage in (plan.BASE, *adapters)
     }
-    _check_origins(results, summary, adapters, recipes, trainings, receipts)
+    _check_origins(results, summary, adapters, planned, trainings, receipts)
     answers = {}
     for lineage, receipt in receipts.items():
         for task in config.active_tasks:
@@ -70,7 +70,7 @@ def read_run(config: Config, results) -> Run:
                     )
                 words = config.active_tasks[task].words
                 answers[lineage, task, split] = read_answers(path, task, split, words, items[task, split])
-    return Run(config, summary, items, adapters, recipes, trainings, answers, receipts)
+    return Run(config, summary, items, adapters, planned, trainings, answers, receipts)
 
 
 def _read_splits(config: Config, results: Path, summary: dict, summary_path: Path) -> dict:
@@ -93,7 +93,7 @@ def _read_splits(config: Config, results: Path, summary: dict, summary_path: Pat
     return items
 
 
-def _check_origins(results: Path, summary: dict, adapters, recipes, trainings, receipts) -> None:
+def _check_origins(results: Path, summary: dict, adapters, planned, trainings, receipts) -> None:
     """Every result belongs to the same model, data and adapters."""
 
     def refuse(path, what):
@@ -107,13 +107,13 @@ def _check_origins(results: Path, summary: dict, adapters, recipes, trainings, r
         if receipt["settings"] != receipts[plan.BASE]["settings"]:
             refuse(path, f"these predictions were made with other settings than those in {results / plan.BASE}")
     for lineage, adapter in adapters.items():
-        recipe, folder = recipes[lineage], results / lineage
+        recipe, folder = planned[lineage], results / lineage
         if recipe["model"]["fingerprint"] != model:
             refuse(folder / "recipe.json", "the adapter's base model is not the one that was scored")
         if recipe["data"]["train"] != summary["tasks"][adapter.task]["splits"]["train"]["sha256"]:
             refuse(folder / "recipe.json", "the adapter was planned for other training data")
         parent = (recipe.get("parent") or {}).get("fingerprint")
-        if parent != (recipes[adapter.parent]["fingerprint"] if adapter.parent else None):
+        if parent != (planned[adapter.parent]["fingerprint"] if adapter.parent else None):
             refuse(folder / "recipe.json", "the adapter was planned for another parent")
         if trainings[lineage]["fingerprint"] != recipe["fingerprint"]:
             refuse(folder / "adapter" / "training.json", "the adapter was trained by another recipe")

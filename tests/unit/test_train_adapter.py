@@ -49,7 +49,7 @@ class Stage:
 def test_two_stages_leave_complete_adapters(tmp_path, tiny_model, data):
     first = Stage(tmp_path, tiny_model, data, training={"eval_every": "epoch", "best_metric": "macro_f1"})
     assert first.train() == 0
-    second = Stage(tmp_path, tiny_model, data, "child", parent=first, seed=1)
+    second = Stage(tmp_path, tiny_model, data, "child", parent=first, seed=1, training={"learning_rate": 1e-6})
     assert second.train() == 0
 
     for stage in (first, second):
@@ -64,12 +64,10 @@ def test_two_stages_leave_complete_adapters(tmp_path, tiny_model, data):
         assert {"loss", "learning_rate", "mean_token_accuracy"} <= set(log[log.split == "train"].metric)
         assert stage.summary()["steps"] == 8
         assert stage.summary()["tokens"] > 0 and stage.summary()["peak_memory_bytes"] > 0
-    # Stage 2 went on from stage 1's weights: its A matrices moved, but not as far as a fresh draw would be.
+    # Stage 2 went on from stage 1's weights: with a tiny learning rate it stays beside them, and still moved.
     before, after = load_file(first.file(WEIGHTS)), load_file(second.file(WEIGHTS))
     assert before.keys() == after.keys()
-    name = next(key for key in before if "lora_A" in key)
-    moved = abs(after[name] - before[name]).mean()
-    assert 0 < moved < 0.5 * abs(before[name]).mean()
+    assert 0 < max(abs(after[name] - before[name]).max() for name in before) < 1e-4
     assert json.loads((second.folder / "recipe.json").read_text())["parent"]["fingerprint"] == (
         first.recipe["fingerprint"]
     )

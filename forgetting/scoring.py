@@ -1,0 +1,170 @@
+"""Labels by log-likelihood: how probable the model finds each label's answer after a prompt.
+
+Prompts are batched by length with padding on the left, so that the position that predicts the answer is the last
+one of every row and nothing else needs the output head.
+"""
+
+from contextlib import contextmanager
+
+import numpy as np
+
+
+def batches(lengths, tokens_per_batch: int, extra: int = 0) -> list[list[int]]:
+    """Group items of similar length, longest first.
+
+    Parameters
+    ----------
+    lengths
+        Tokens of each item.
+    tokens_per_batch
+        At most so many tokens per batch, padding counted; an item that is longer comes alone.
+    extra
+        Tokens that every item gets in addition, such as those to be generated.
+
+    Returns
+    -------
+    Indices of each batch's items. The longest come first: a batch that does not fit into memory fails at once,
+    and the time left is rather over- than underestimated.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    groups: list[list[int]] = []
+    for i in order:
+        if groups and (lengths[groups[-1][0]] + extra) * (len(groups[-1]) + 1) <= tokens_per_batch:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    return groups
+
+
+def pad_left(rows: list[list[int]], pad: int, device):
+    """Token ids, attention mask and position ids of a batch, each a (rows, longest) integer tensor.
+
+    Positions count from 0 at each row's first real token, as they would without padding.
+    """
+    import torch
+
+    longest = max(len(row) for row in rows)
+    ids = torch.tensor([[pad] * (longest - len(row)) + row for row in rows], device=device)
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=device)
+    return ids, mask, (mask.cumsum(1) - 1).clamp(min=0)
+
+
+def one_pass(answers: list[list[int]]) -> bool:
+    """Whether the labels differ in their first token, so that one forward pass per item decides between them."""
+    return len({answer[0] for answer in answers}) == len(answers)
+
+
+def score(
+    model, tokenizer, prompts: list[list[int]], answers: list[list[int]], tokens_per_batch: int = 4096, progress=None
+) -> np.ndarray:
+    """Natural log-probability of each label's answer after each prompt.
+
+    Where the labels' first tokens differ, it is the first token's: the rest of an answer adds nothing to the choice.
+    Otherwise it is that of the whole answer, its end token included, so that a label that begins another
+    (``no`` and ``no stress``) is compared fairly.
+
+    Parameters
+    ----------
+    model
+        A causal language model of transformers, with or without an adapter. Its mode (training or evaluation) is
+        the same afterwards.
+    tokenizer
+        Gives the padding token.
+    prompts
+        Token ids of n prompts, none empty.
+    answers
+        Token ids of the labels' answers, each with its end token.
+    tokens_per_batch
+        Padded tokens per forward pass. It changes speed and memory; log-probabilities change by rounding alone,
+        below 1e-4 in float32.
+    progress
+        What to call the progress bar; None shows none.
+
+    Returns
+    -------
+    Array (n prompts, n labels) of float64.
+    """
+    import torch
+    from tqdm import tqdm
+
+    device = next(model.parameters()).device
+    result = np.empty((len(prompts), len(answers)))
+    direct = one_pass(answers)
+    was_training = model.training
+    model.eval()
+    try:
+        with (
+            torch.no_grad(),
+            _float32_head(model),
+            tqdm(total=len(prompts), desc=progress, unit="item", disable=progress is None) as bar,
+        ):
+            for group in batches([len(prompt) for prompt in prompts], tokens_per_batch):
+                batch = pad_left([prompts[i] for i in group], tokenizer.pad_token_id, device)
+                scores = _first_token(model, batch, answers) if direct else _whole_answer(model, batch, answers)
+                result[group] = scores.double().cpu().numpy()
+                bar.update(len(group))
+    finally:
+        model.train(was_training)
+    return result
+
+
+def _first_token(model, batch, answers):
+    """(rows, labels) log-probabilities of each label's first token."""
+    ids, mask, positions = batch
+    logits = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=1).logits
+    return logits[:, -1].float().log_softmax(-1)[:, [answer[0] for answer in answers]]
+
+
+def _whole_answer(model, batch, answers):
+    """(rows, labels) log-probabilities of whole answers: the prompts once, then each answer on their cache."""
+    import copy
+
+    import torch
+
+    ids, mask, positions = batch
+    out = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1)
+    first = out.logits[:, -1].float().log_softmax(-1)
+    columns = []
+    for answer in answers:
+        total = first[:, answer[0]]
+        if len(answer) > 1:
+            rest = torch.tensor([answer[1:]], device=ids.device).expand(len(ids), -1)
+            fed = torch.tensor([answer[:-1]], device=ids.device).expand(len(ids), -1)
+            steps = torch.arange(1, len(answer), device=ids.device)
+            logits = model(
+                input_ids=fed,
+                attention_mask=torch.cat([mask, torch.ones_like(fed)], 1),
+                position_ids=positions[:, -1:] + steps,
+                # A forward pass appends to the cache, and every answer needs it as the prompts left it.
+                past_key_values=copy.deepcopy(out.past_key_values),
+                use_cache=True,
+            ).logits
+            total = total + logits.float().log_softmax(-1).gather(2, rest[:, :, None])[:, :, 0].sum(1)
+        columns.append(total)
+    return torch.stack(columns, 1)
+
+
+@contextmanager
+def _float32_head(model, rows: int = 16384):
+    """Compute the output head of a bfloat16 model in float32, `rows` of its vocabulary at a time.
+
+    bfloat16 keeps 8 bits: two labels' logits around 20 are 0.125 apart or equal, and ties would go to whichever
+    label is named first.
+    """
+    import torch
+
+    head = model.get_output_embeddings()
+    if type(head) is not torch.nn.Linear or head.weight.dtype == torch.float32:
+        yield
+        return
+
+    def in_float32(module, inputs, output):
+        hidden = inputs[0].float()
+        logits = torch.cat([hidden @ part.float().T for part in module.weight.split(rows)], -1)
+        return logits if module.bias is None else logits + module.bias.float()
+
+    hook = head.register_forward_hook(in_float32)
+    try:
+        yield
+    finally:
+        hook.remove()

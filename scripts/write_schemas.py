@@ -1,0 +1,37 @@
+"""Write the JSON schemas and docs/configuration.md from the typed models, or check that they are current."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from forgetting.errors import InputError, exit_on_input_error
+from forgetting.receipts import atomic
+
+
+@exit_on_input_error
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.write_schemas", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a file is not current")
+    parser.add_argument("--root", type=Path, default=Path(), metavar="DIR", help="top of the project")
+    arguments = parser.parse_args(argv)
+
+    from forgetting.documentation import generated
+
+    if not (arguments.root / "forgetting").is_dir():
+        raise InputError(f"{arguments.root}: not the top of the project; run this from there or name it with --root")
+    for name, text in generated().items():
+        path = arguments.root / name
+        current = path.is_file() and path.read_text(encoding="utf-8") == text
+        if current:
+            continue
+        if arguments.check:
+            print(f"error: {path} is not what the typed models say; run 'python -m scripts.write_schemas'", file=sys.stderr)
+            return 1
+        with atomic(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        print(f"wrote {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
