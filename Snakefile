@@ -13,6 +13,10 @@ min_version("9.0")
 configfile: "config.yaml"
 
 
+# Used with `--sdm apptainer` alone; containers/cuda.def builds it.
+container: "containers/cuda.sif"
+
+
 report: "report/workflow.rst"
 
 

@@ -135,5 +135,5 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     if field.default is PydanticUndefined or isinstance(field.default, BaseModel):
-        return "its keys'"
+        return "see its section"
     return f"`{json.dumps(field.default)}`"

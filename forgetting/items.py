@@ -61,6 +61,13 @@ class Pool:
     files: dict[str, dict]
     """Name and sha256 of each file read, by role."""
     rows: int
+    names: list[str]
+    """What items call those files, in the order they were read."""
+
+    def sorted(self, rows: list[SetAside]) -> list[SetAside]:
+        """Rows in the order they were read in."""
+        order = {name: number for number, name in enumerate(self.names)}
+        return sorted(rows, key=lambda row: (order[row.file], row.row))
 
 
 def read_items(name: str, task: Task, raw_dir=RAW) -> Pool:
@@ -75,7 +82,7 @@ def read_items(name: str, task: Task, raw_dir=RAW) -> Pool:
         For a file that is missing or not what it should be, or a label that no usable row has.
     """
     source = task.sources[task.source]
-    pool = Pool([], [], {}, 0)
+    pool = Pool([], [], {}, 0, [])
     paths = {role: raw_path(name, role, source.files[role], raw_dir) for role in roles_read(task)}
     by_files = isinstance(task.splits[task.split], FilesSplit)
     seen: set[tuple[str, str]] = set()
@@ -85,8 +92,9 @@ def read_items(name: str, task: Task, raw_dir=RAW) -> Pool:
         pool.files[role] = {"name": path.name, "sha256": check_raw(path, source.files[role], key)}
         records = _records(path, source.reader, task)
         pool.rows += len(records)
-        # Two files may share a name; then their place tells them apart.
-        shown = path.name if [p.name for p in paths.values()].count(path.name) == 1 else str(path)
+        # Two files may share a name; then their folders tell them apart.
+        shown = path.name if [p.name for p in paths.values()].count(path.name) == 1 else path.as_posix()
+        pool.names.append(shown)
         for row, record in enumerate(records, 1):
             item, reason = _item(task, record, shown, role, row)
             scope = (role if by_files else "", item.id)

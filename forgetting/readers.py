@@ -54,7 +54,9 @@ def read_records(path, reader: Reader, columns: list[str]) -> list[dict]:
     if kind := next((kind for magic, kind in SIGNATURES.items() if head.startswith(magic)), None):
         raise InputError(f"{path}: not {reader.format} but {kind}")
     if head.removeprefix(codecs.BOM_UTF8).lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise InputError(f"{path}: not {reader.format} but a web page (an error page or a viewer?); correct the address")
+        raise InputError(
+            f"{path}: not {reader.format} but a web page (an error page or a viewer?); correct the address"
+        )
     if reader.keyed and reader.format != "json":
         raise InputError(f"{path}: reader.keyed goes with format json, not {reader.format}")
     read = {"json": _json, "jsonl": _jsonl, "csv": _csv, "parquet": _parquet}[reader.format]

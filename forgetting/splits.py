@@ -6,7 +6,6 @@ and library version. `scikit-learn` has no splitter for grouped and stratified s
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 
 from forgetting.config.data import SPLITS, FilesSplit, IdsSplit, RandomSplit, Task
 from forgetting.errors import InputError
@@ -103,7 +102,7 @@ def _by_files(name: str, rule: FilesSplit, items: list[Item]) -> Splits:
     splits = {split: [item for item in items if item.role == role] for split, role in roles.items()}
     if rule.validation is None:
         pool = splits["train"]
-        size = round(rule.validation_share * len(pool))
+        size = max(1, round(rule.validation_share * len(pool)))
         drawn = draw(pool, {"validation": size, "train": len(pool) - size}, rule.seed)
         splits |= {split: drawn[split] for split in ("train", "validation")}
     return splits
@@ -151,8 +150,8 @@ def draw(items: list[Item], sizes: dict[str, int], seed: int) -> Splits:
     quotas = {}
     # The smallest split first: it has the least room for rounding.
     for split in sorted(sizes, key=lambda split: sizes[split]):
-        quotas[split] = _apportion(sizes[split], left)
-        left = left - Counter(quotas[split])
+        quotas[split] = Counter(_apportion(sizes[split], left))
+        left -= quotas[split]
     groups = defaultdict(list)
     for item in items:
         # An item without a group is one of its own, whatever other groups are called.
@@ -181,7 +180,7 @@ def _apportion(seats: int, weights: dict[str, float] | Counter) -> dict[str, int
     total = sum(weights.values())
     exact = {key: seats * weight / total if total else 0.0 for key, weight in weights.items()}
     whole = {key: int(value) for key, value in exact.items()}
-    by_remainder: Iterable[str] = sorted(weights, key=lambda key: (whole[key] - exact[key], key))
-    for key in list(by_remainder)[: seats - sum(whole.values())]:
+    by_remainder = sorted(weights, key=lambda key: (whole[key] - exact[key], key))
+    for key in by_remainder[: seats - sum(whole.values())]:
         whole[key] += 1
     return whole

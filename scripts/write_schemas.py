@@ -25,7 +25,10 @@ def main(argv=None) -> int:
         if current:
             continue
         if arguments.check:
-            print(f"error: {path} is not what the typed models say; run 'python -m scripts.write_schemas'", file=sys.stderr)
+            print(
+                f"error: {path} is not what the typed models say; run 'python -m scripts.write_schemas'",
+                file=sys.stderr,
+            )
             return 1
         with atomic(path) as temporary:
             temporary.write_text(text, encoding="utf-8")

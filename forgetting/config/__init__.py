@@ -1,6 +1,5 @@
 """The typed configuration: the one source of its JSON schema and of its documentation."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -111,10 +110,6 @@ class Config(Settings):
     @property
     def base_model(self) -> Model:
         return self.models[self.model]
-
-    @property
-    def mirror_folder(self) -> str | None:
-        return self.mirror or os.environ.get(MIRROR_VARIABLE) or None
 
     def data_settings(self) -> "DataSettings":
         return DataSettings(tasks=self._narrowed_tasks, limit=self.limit, duplicates=self.duplicates)

@@ -4,6 +4,7 @@ import platform
 from importlib import metadata
 
 from forgetting import plan
+from forgetting.config.base import validate
 from forgetting.metrics import baselines, compare, published
 from forgetting.metrics.classification import label_scores, probability_scores
 from forgetting.metrics.run import Run
@@ -188,4 +189,4 @@ def _training(run: Run, lineage: str) -> TrainingRecord:
     adapter, facts = run.adapters[lineage], run.trainings[lineage]
     own = {"lineage": lineage, "stage": adapter.depth, "task": adapter.task, "seed": adapter.seed}
     values = {name: facts[name] for name in TrainingRecord.model_fields if name in facts and name not in own}
-    return TrainingRecord(**own, **values)
+    return validate(TrainingRecord, own | values, f"{lineage}/adapter/training.json")

@@ -99,12 +99,13 @@ def _check_origins(results: Path, summary: dict, adapters, planned, trainings, r
     def refuse(path, what):
         raise InputError(f"{path}: {what}; run the workflow again")
 
-    model = receipts[plan.BASE]["model"]
+    base = receipts[plan.BASE]
+    model = base.get("model")
     for lineage, receipt in receipts.items():
         path = results / lineage / "predictions" / "receipt.json"
-        if receipt["model"] != model:
+        if not receipt.get("model") or receipt["model"] != model:
             refuse(path, f"these predictions are of another base model than those in {results / plan.BASE}")
-        if receipt["settings"] != receipts[plan.BASE]["settings"]:
+        if receipt.get("settings") != base.get("settings"):
             refuse(path, f"these predictions were made with other settings than those in {results / plan.BASE}")
     for lineage, adapter in adapters.items():
         recipe, folder = planned[lineage], results / lineage
@@ -115,7 +116,7 @@ def _check_origins(results: Path, summary: dict, adapters, planned, trainings, r
         parent = (recipe.get("parent") or {}).get("fingerprint")
         if parent != (planned[adapter.parent]["fingerprint"] if adapter.parent else None):
             refuse(folder / "recipe.json", "the adapter was planned for another parent")
-        if trainings[lineage]["fingerprint"] != recipe["fingerprint"]:
+        if trainings[lineage].get("fingerprint") != recipe["fingerprint"]:
             refuse(folder / "adapter" / "training.json", "the adapter was trained by another recipe")
-        if receipts[lineage]["adapter"] != recipe["fingerprint"]:
+        if receipts[lineage].get("adapter") != recipe["fingerprint"]:
             refuse(folder / "predictions" / "receipt.json", "these predictions are of another adapter")
