@@ -8,7 +8,7 @@ from forgetting.config.base import validate
 from forgetting.errors import InputError
 
 
-def add_settings(parser, model, narrow) -> None:
+def add_settings(parser, model, narrow, required: bool = True) -> None:
     """Add ``--settings``: JSON text, or one or more configuration files, read as `model`.
 
     The workflow passes a step just the settings it needs, as JSON, so that a change elsewhere reruns nothing.
@@ -31,7 +31,7 @@ def add_settings(parser, model, narrow) -> None:
     parser.add_argument(
         "--settings",
         nargs="+",
-        required=True,
+        required=required,
         metavar="JSON|FILE",
         help="settings as JSON, or configuration files (later ones win)",
     )

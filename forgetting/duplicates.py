@@ -105,10 +105,8 @@ def across_splits(name: str, task: Task, splits: Splits, rule: str) -> tuple[Spl
         kept[split] = []
         for item, (text, _) in zip(items, keys, strict=True):
             where, other = home[0].get(text, (None, None))
-            if where is not None:
-                example = (
-                    example or f"'{other.id}' ({other.place}) in {where} and '{item.id}' ({item.place}) in {split}"
-                )
+            if where is not None and example is None:
+                example = f"'{other.id}' ({other.place}) in {where} and '{item.id}' ({item.place}) in {split}"
             if where is None or rule != "drop":
                 kept[split].append(item)
             else:

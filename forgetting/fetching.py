@@ -120,16 +120,19 @@ def _mismatch(what, expected: str, found: str) -> str:
 def _download(url: str, sha256: str, member: str | None, target: Path) -> None:
     import pooch
     import requests
+    from tqdm import tqdm
 
     pooch.get_logger().setLevel("WARNING")
     where = shown(url)
     print(f"fetching {where}", file=sys.stderr)
-    web = urlsplit(url).scheme in ("http", "https")
-    downloader = pooch.HTTPDownloader(progressbar=True, chunk_size=1 << 16) if web else None
     # An archive has no checksum of its own here: its member is checked once it is out.
     known = None if member else f"sha256:{sha256}"
     try:
-        pooch.retrieve(url, known, fname=target.name, path=target.parent, downloader=downloader)
+        # The length is known once the server answers; the bar is closed before any error is told.
+        with tqdm(total=1, desc=base_name(url), unit="B", unit_scale=True) as bar:
+            web = urlsplit(url).scheme in ("http", "https")
+            downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16) if web else None
+            pooch.retrieve(url, known, fname=target.name, path=target.parent, downloader=downloader)
     except requests.HTTPError as error:
         raise InputError(
             f"{where}: the server answered {error.response.status_code} {error.response.reason}; check the address, "

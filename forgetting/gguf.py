@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from forgetting.errors import InputError
+from forgetting.errors import InputError, read_json
 from forgetting.receipts import write_json
 
 # Text that a wrong pre-tokenizer, a lost merge or a lost special token would garble.
@@ -36,13 +36,15 @@ def convert(gguf_file, output) -> None:
     tokenizer.model_max_length = int(fields[f"{fields['general.architecture'].contents()}.context_length"].contents())
     check_tokenizer(tokenizer, gguf_file.name)
     tokenizer.save_pretrained(output)
+    _drop(output / "tokenizer_config.json", "is_local", "local_files_only")
 
     model = AutoModelForCausalLM.from_pretrained(
         **where, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True), trust_remote_code=False
     )
     model.to(torch.bfloat16).save_pretrained(output)
     for name in ("config.json", "generation_config.json"):
-        _drop_versions(output / name)
+        # Every version of the converter makes the same model of the same file, and the fingerprint says so.
+        _drop(output / name, "transformers_version")
 
 
 def restore_pre_tokenizer(tokenizer, kind: str, name: str) -> None:
@@ -70,10 +72,7 @@ def check_tokenizer(tokenizer, name: str) -> None:
         raise InputError(f"{name}: it has no chat template; take the model from a hub or a local directory instead")
 
 
-def _drop_versions(path: Path) -> None:
-    """Take the converter's version out, so that every version makes the same model of the same file."""
-    import json
-
-    values = json.loads(path.read_text(encoding="utf-8"))
-    values.pop("transformers_version", None)
-    write_json(path, values)
+def _drop(path: Path, *keys: str) -> None:
+    """Take keys out of a JSON file: traces of how it was made, which are no part of the model."""
+    values = read_json(path, "the converted file")
+    write_json(path, {key: value for key, value in values.items() if key not in keys})

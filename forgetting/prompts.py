@@ -63,6 +63,12 @@ class Encoder:
     max_length: int
     shorten: str | None = None
 
+    def __post_init__(self):
+        if self.prompting.format == "chat" and not self.tokenizer.chat_template:
+            raise InputError(
+                "prompting.format: the model has no chat template; set it to 'plain' or use an instruct model"
+            )
+
     def answer(self, word: str) -> list[int]:
         """Token ids of an answer, its end token included."""
         text = word if self.prompting.format == "chat" else f" {word}"

@@ -55,7 +55,7 @@ def read_records(path, reader: Reader, columns: list[str]) -> list[dict]:
         raise InputError(f"{path}: not {reader.format} but {kind}")
     if head.removeprefix(codecs.BOM_UTF8).lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         raise InputError(
-            f"{path}: not {reader.format} but a web page (an error page or a viewer?); correct the address"
+            f"{path}: not {reader.format} but a web page, perhaps an error message; correct the address"
         )
     if reader.keyed and reader.format != "json":
         raise InputError(f"{path}: reader.keyed goes with format json, not {reader.format}")

@@ -42,6 +42,20 @@ def atomic(path):
         raise
 
 
+@contextmanager
+def replaced_folder(path):
+    """Yield an empty folder beside `path` that takes its place only if the block succeeds."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as temporary:
+        folder = Path(temporary) / path.name  # one level down: mkdtemp makes the outer one private
+        folder.mkdir()
+        yield folder
+        if path.is_dir():
+            path.rename(Path(temporary) / "old")
+        folder.rename(path)
+
+
 def write_json(path, values) -> None:
     """Write JSON atomically, readable and with a stable order."""
     with atomic(path) as temporary:

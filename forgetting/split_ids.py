@@ -1,6 +1,7 @@
 """Splits that are given as lists of ids."""
 
 import difflib
+from pathlib import Path
 
 from forgetting.config.data import SPLITS, IdsSplit
 from forgetting.errors import InputError, read_json
@@ -21,6 +22,8 @@ def read_ids(name: str, rule: IdsSplit) -> dict[str, list[str]]:
         For a file that is neither three lists nor a test list and folds, a fold that is missing, unneeded or
         out of range, an empty list, or an id that is listed twice.
     """
+    if not Path(rule.ids).is_file():
+        raise InputError(f"{rule.ids}: there is no such split file (tasks.{name}); correct the path")
     values = read_json(rule.ids, f"the split file of tasks.{name}")
     if not isinstance(values, dict):
         raise InputError(f"{rule.ids}: expected an object with train, validation and test, or test and folds")

@@ -1,7 +1,10 @@
 """TRL's SFTTrainer with what this project needs of it. Importing this module imports torch and trl."""
 
+import time
+
 import trl
 import trl.trainer.utils
+from transformers import TrainerCallback
 from sklearn.metrics import accuracy_score, f1_score
 
 from forgetting import scoring
@@ -21,6 +24,15 @@ def score_answers_only_on_cpu() -> bool:
     return True
 
 
+class LogLastStep(TrainerCallback):
+    """Log the last step too, whatever the interval: its loss is the final loss."""
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step >= state.max_steps:
+            control.should_log = True
+        return control
+
+
 class StageTrainer(trl.SFTTrainer):
     """Adds label accuracy and macro-F1 on the validation items to every evaluation.
 
@@ -38,8 +50,17 @@ class StageTrainer(trl.SFTTrainer):
         self._validation = validation
         self._tokens_per_batch = tokens_per_batch
         float32_trainable(self.model)
+        self.add_callback(LogLastStep())
+        self.trained_tokens = 0
+        """Tokens trained on in this process, padding aside."""
+        self.evaluation_seconds = 0.0
+
+    def training_step(self, model, inputs, *args, **kwargs):
+        self.trained_tokens += int(inputs["attention_mask"].sum())
+        return super().training_step(model, inputs, *args, **kwargs)
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):
+        started = time.monotonic()
         metrics = super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
         if self._validation is not None:
             prompts, answers, gold = self._validation
@@ -53,4 +74,5 @@ class StageTrainer(trl.SFTTrainer):
             }
             self.log(extra)
             metrics |= extra
+        self.evaluation_seconds += time.monotonic() - started
         return metrics

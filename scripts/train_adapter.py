@@ -163,7 +163,7 @@ def train(recipe: dict, args, parent_receipt: dict | None, store: Path) -> None:
         raise RuntimeError("training changed no weight of the adapter")
 
     history = trainer.state.log_history
-    tokens = next((e["num_tokens"] for e in reversed(history) if "num_tokens" in e), None)
+    training_seconds = seconds - trainer.evaluation_seconds
     summary = {
         "fingerprint": recipe["fingerprint"],
         "lineage": recipe["lineage"],
@@ -172,8 +172,9 @@ def train(recipe: dict, args, parent_receipt: dict | None, store: Path) -> None:
         "epochs": settings.epochs,
         **training.summarize(history, settings.best_metric),
         "seconds": round(seconds, 3),
-        "tokens": tokens and int(tokens),
-        "tokens_per_second": tokens and round(tokens / seconds, 1),
+        # Of the whole training, also where this process resumed it; the speed is this process's.
+        "tokens": round(settings.epochs * sum(len(row["input_ids"]) for row in encoded["train"][0])),
+        "tokens_per_second": round(trainer.trained_tokens / training_seconds, 1),
         "peak_memory_bytes": training.peak_memory(),
         "trainable_parameters": sum(p.numel() for p in trainable),
         "items": len(items["train"]),

@@ -94,11 +94,17 @@ def _write_data(results: Path, settings: Config, rng, sizes) -> dict:
             "set_aside": {"empty text": 3, "unknown label": 1},
             "split": declared.split,
             "splits": splits,
-            "duplicates": {"within_split": 2, "across_splits": 1},
+            "duplicates": {
+                "within_split": 2,
+                "across_splits": 1,
+                "within_split_exact": 2,
+                "across_splits_exact": 0,
+            },
             "groups_across_splits": 0 if declared.group else None,
         }
     limit = settings.limit.model_dump()
-    write_json(results / "data" / "summary.json", {"tasks": tasks, "duplicates_across_tasks": 0, "limit": limit})
+    across = {"duplicates_across_tasks": 0, "duplicates_across_tasks_exact": 0}
+    write_json(results / "data" / "summary.json", {"tasks": tasks, **across, "limit": limit})
     return items
 
 
@@ -128,8 +134,20 @@ def write_predictions(results: Path, lineage: str, settings: Config, items: dict
                 logprobs = scores - np.log(np.exp(scores).sum()) - rng.uniform(0.01, 0.5)
                 rows.append((item, words[int(logprobs.argmax())], logprobs))
             write_answers(folder / f"{task}.{split}.csv", task, split, words, rows)
-    facts = {"adapter": adapter, "model": MODEL, "settings": "2" * 64, "method": "likelihood"}
-    write_receipt(folder, facts | {"seconds": 1.5, "tokens": 1000, "items": 100})
+    names = [f"{task}.{split}" for task in settings.active_tasks for split in settings.evaluation.splits]
+    facts = {
+        "adapter": adapter,
+        "adapter_weights": adapter and _weights(adapter),
+        "model": MODEL,
+        "settings": "2" * 64,
+        "data": {
+            task: {s: sha256_file(results / "data" / task / f"{s}.jsonl") for s in settings.evaluation.splits}
+            for task in settings.active_tasks
+        },
+        "method": settings.evaluation.method,
+    }
+    measured = {"seconds": 1.5, "tokens": 1000, "items": 100, "device": "cpu", "dtype": "float32"}
+    write_receipt(folder, facts | measured | {"shortened": dict.fromkeys(names, 0)})
 
 
 def write_answers(path: Path, task: str, split: str, words: list[str], rows) -> None:
@@ -140,6 +158,11 @@ def write_answers(path: Path, task: str, split: str, words: list[str], rows) -> 
         for item, prediction, logprobs in rows:
             values = [""] * len(words) if logprobs is None else [repr(float(value)) for value in logprobs]
             writer.writerow([item["id"], task, split, item["label"], prediction, prediction != "", *values])
+
+
+def _weights(fingerprint: str) -> str:
+    """A checksum that stands for an adapter's weights, of which there are none here."""
+    return fingerprint[::-1]
 
 
 def _write_adapter(results: Path, adapter, settings: Config, parent: dict | None) -> dict:
@@ -184,6 +207,13 @@ def _write_adapter(results: Path, adapter, settings: Config, parent: dict | None
         "packages": {"torch": "2.13.0", "transformers": "5.23.0", "trl": "1.16.0", "peft": "0.21.2"},
     }
     write_json(folder / "adapter" / "training.json", training)
+    origin = {
+        "fingerprint": recipe["fingerprint"],
+        "model": MODEL,
+        "parent": parent and _weights(parent["fingerprint"]),
+    }
+    weights = {"adapter_model.safetensors": _weights(recipe["fingerprint"])}
+    write_json(folder / "adapter" / "receipt.json", origin | {"files": weights})
     return recipe
 
 

@@ -85,3 +85,26 @@ def build(folder, name: str = "tiny", seed: int = 0) -> Path:
     tokenizer.save_pretrained(folder)
     write_model_receipt(folder, name, {"path": "tests/tiny.py"})
     return folder
+
+
+def build_adapter(folder, model_dir, seed: int = 0, fingerprint: str = "f" * 64, **facts) -> Path:
+    """Save a random LoRA adapter for the tiny model, with the receipt that training writes, into `folder`."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    from forgetting.models import load_base, model_receipt
+    from forgetting.receipts import write_receipt
+
+    config = LoraConfig(
+        r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM"
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = get_peft_model(load_base(model_dir, "none", "float32"), config)
+    # Strong enough to change answers.
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.data *= 2
+    model.save_pretrained(folder)
+    write_receipt(folder, {"fingerprint": fingerprint, "model": model_receipt(model_dir)["fingerprint"], **facts})
+    return Path(folder)

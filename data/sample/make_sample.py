@@ -21,7 +21,7 @@ import pubmedqa_words as pw
 SEED = 20240607
 PUBMEDQA_COUNTS = {"yes": 220, "no": 136, "maybe": 44}  # the shares of PQA-L: 55, 34 and 11 %
 PUBMEDQA_WORDS = (35, 45)  # question and contexts together
-OPPOSITE_SHARE = 0.2  # "no" items in which the effect points the other way
+OPPOSITE_SHARE = 0.12  # "no" items in which the effect points the other way
 PUBMEDQA_BORDERLINE = 20  # items whose wording allows two labels
 DREADDIT_COUNTS = {"train": {1: 146, 0: 134}, "test": {1: 62, 0: 58}}  # 52 % stress
 DREADDIT_WORDS = (25, 40)
@@ -66,18 +66,18 @@ def grammar(phrase):
 
 def numbers(rng):
     """Slots that any frame may use: sizes, durations, percentages, p values."""
-    n = rng.randrange(48, 420, 2)
+    n = rng.choice([60, 80, 96, 120, 144, 150, 180, 200, 240, 260, 300, 360])
     high, low = rng.randint(81, 96), rng.randint(21, 43)
     late = rng.choice([9, 12, 15, 18, 24])
     m = rng.randint(28, 46)
     return {
-        "n": n, "m": m, "d": rng.randint(5, 19), "k": rng.choice(["two", "three", "four", "five", "six"]), "w": rng.choice([6, 8, 10, 12, 16]),
+        "n": n, "m": m, "d": rng.choice(["six", "eight", "nine", "eleven", "twelve"]), "k": rng.choice(["two", "three", "four", "five", "six"]), "w": rng.choice([6, 8, 10, 12, 16]),
         "high": high, "high2": rng.randint(80, 95), "low": low, "mid": rng.randint(38, 57), "half": rng.randint(44, 57), "few": rng.randint(4, 12),
         "most": m - rng.randint(2, 5), "less": rng.randint(6, 13), "tiny": rng.choice(["two", "three", "four"]), "tiny_total": rng.choice(["five", "six"]),
         "t": rng.choice([m for m in (3, 6, 9, 12) if m < late]), "late": late,
-        "sig": rng.choice(["p < 0.001", "p = 0.002", "p = 0.004", "p = 0.01", "p = 0.02"]),
-        "ns": rng.choice(["p = 0.31", "p = 0.44", "p = 0.52", "p = 0.67", "p = 0.83"]),
-        "trend": rng.choice(pw.TREND_P), "tail": rng.choice(pw.TAILS), "control": rng.choice(pw.CONTROL),
+        "sig": rng.choice(["p<0.001", "p<0.001", "p=0.002", "p=0.01"]),
+        "ns": rng.choice(["p=0.38", "p=0.52", "p=0.64", "p=0.81"]),
+        "trend": rng.choice(pw.TREND_P), "control": rng.choice(pw.CONTROL),
         "pct": f"{rng.randint(4, 7)}%", "pct2": f"{rng.randint(4, 7)}%", "pct_high": f"{rng.randint(13, 22)}%",
     }  # fmt: skip
 
@@ -136,6 +136,7 @@ def outcome_item(rng, kind, label, border):
     slots = numbers(rng) | outcome_slots(rng, topic, outcome, asked_up, found_up, null)
     y = rng.choice([x for x in topic["x"] if x != exposure[1:]])
     slots |= exposure_slots("x", exposure[1:]) | {"y": y.lstrip("*")}
+    slots["tail"] = rng.choice(pw.MIXED_TAILS if label == "maybe" else pw.NULL_TAILS if null else pw.FOUND_TAILS)
     prefix = kind.upper() + "_"
     if border is not None:
         result = border

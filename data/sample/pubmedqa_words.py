@@ -144,10 +144,12 @@ TOPICS = [
 ]
 
 CONTROL = ["usual care", "a waiting list", "a leaflet", "standard advice"]
-TAILS = ["", "", "", ", in women and men alike", ", at every clinic", ", even after adjustment for age", ", although {d} people dropped out",
-         ", whatever the starting level"]
+TAILS = ["", "", ", in women and men alike", ", at every clinic", ", with and without adjustment for age", ", although {d} dropped out"]
+FOUND_TAILS = TAILS + [", a clear difference", ", a clear difference", ", a marked effect"]
+NULL_TAILS = TAILS + [", well within chance", ", well within chance", ", so neither group did better"]
+MIXED_TAILS = [", for unclear reasons", ", and the interval was wide", ", so the result remained unclear", ", and wide intervals left both possible"]
 FACT_TAILS = ["", "", ", at every site", ", in towns and villages alike"]
-TREND_P = ["p = 0.06", "p = 0.07", "p = 0.09"]
+TREND_P = ["p=0.06", "p=0.07", "p=0.09"]
 
 # --- Does a treatment change an outcome? -------------------------------------------------------
 EFFECT_QUESTIONS = [
@@ -157,51 +159,51 @@ EFFECT_QUESTIONS = [
     "{Is} {noun} in {people} {verbed} by {x}?",
 ]
 EFFECT_METHODS = [
-    "We randomly assigned {n} {people} to {x} or {control} for {w} weeks.",
-    "In this crossover trial, {n} volunteers spent {w} weeks with {x} and {w} weeks without.",
-    "A total of {n} participants at {k} clinics were allocated to {x} or {control}.",
-    "This trial compared {x} with {control} in {n} participants; the groups did not differ in age.",
-    "Of {n} {people}, half were offered {x} and half {control}; {d} people dropped out.",
-    "Assessors unaware of allocation followed {n} participants, assigned to {x} or {control}, for {w} weeks.",
-    "After a pilot study without a clear result, {n} participants were randomised to {x} or {control}.",
-    "Because earlier reports disagreed, we studied {n} participants given {x} or {control} over {w} weeks.",
+    "We randomly assigned {n} participants to {x} or {control} for {w} weeks.",
+    "In this crossover trial, {n} volunteers spent {w} weeks in each of two conditions.",
+    "A total of {n} participants at {k} clinics were allocated to the intervention or {control}.",
+    "This trial compared {x} with {control} in {n} participants of similar age.",
+    "In a randomised trial, half of {n} participants received the intervention; {d} dropped out.",
+    "Assessors unaware of allocation followed {n} participants in the intervention and control groups.",
+    "After a small pilot study, {n} participants at {k} clinics were randomised to two groups.",
+    "Because earlier reports did not agree, {n} participants were randomised to the intervention or {control}.",
 ]
 # {pred}, {attr}, {done} follow the direction that was found; {asked} is the direction the question asks about.
 EFFECT_FOUND = [
-    "{Noun} {was} {pred} with {x} than with {control} ({pair}, {sig}){tail}.",
-    "{Noun} averaged {a} with {x} and {b} without, a significant difference ({sig}){tail}.",
-    "{X} {done} {noun} by {gap} on average (95% CI {ci}){tail}.",
-    "{Noun} {went} from {b} to {a} with {x} and stayed near {b} with {control}{tail}.",
-    "Compared with {control}, {x} {done} {noun} ({pair}){tail}.",
-    "By week {w}, {noun} {was} clearly {pred} in those assigned to {x} ({pair}){tail}.",
-    "Participants given {x} had {attr} {noun}, {a} against {b} ({sig}){tail}.",
-    "The only difference concerned {noun}, which {was} {pred} with {x} ({pair}, {sig}).",
-    "{Noun} differed between the groups and {was} {pred} with {x} ({pair}){tail}.",
+    "{Noun} {was} significantly {pred} in the intervention group than in the control group ({sig}){tail}.",
+    "{X} significantly {done} {noun} compared with {control} ({sig}){tail}.",
+    "{Noun} {was} clearly {pred} in the intervention group, a significant difference{tail}.",
+    "{Noun} {went} by {gap} with {x} and hardly changed with {control} ({sig}){tail}.",
+    "By week {w}, {noun} {was} significantly {pred} in the intervention group ({sig}){tail}.",
+    "{Noun} averaged {a} in one group and {b} in the other, significantly {pred} with {x} ({sig}).",
+    "The groups differed clearly, and {noun} {was} {pred} with {x} ({sig}){tail}.",
+    "Participants given {x} had significantly {attr} {noun} than the others ({sig}){tail}.",
+    "There was a clear effect: {noun} {was} {pred} with the intervention than with {control}{tail}.",
 ]
 EFFECT_NULL = [
-    "{Noun} {was} similar with {x} and with {control} ({pair}, {ns}){tail}.",
-    "{X} made little difference to {noun}: {pair} ({ns}){tail}.",
-    "{Noun} did not differ significantly between the groups ({pair}, {ns}){tail}.",
-    "{Noun} {went} by about {gap} with {x} and just as much with {control}{tail}.",
-    "{Noun} {was} not {asked} with {x} than with {control} ({pair}, {ns}){tail}.",
-    "Those assigned to {x} fared like the others: {noun} averaged {a} and {b} ({ns}){tail}.",
-    "{X} failed to {verb} {noun} by more than chance ({pair}, {ns}){tail}.",
-    "By week {w}, {noun} {was} virtually unchanged in those assigned to {x} ({pair}){tail}.",
-    "{Noun} averaged {a} with {x} and {b} without, a difference compatible with chance ({ns}){tail}.",
+    "{Noun} {was} similar in the intervention group and in the control group ({ns}){tail}.",
+    "{X} had no significant effect on {noun} compared with {control} ({ns}){tail}.",
+    "{Noun} did not differ between the intervention and control groups ({ns}){tail}.",
+    "{Noun} {went} by {gap} with {x} and just as much with {control} ({ns}){tail}.",
+    "By week {w}, {noun} {was} similar in the intervention and control groups ({ns}){tail}.",
+    "{Noun} averaged {a} in one group and {b} in the other, no significant difference ({ns}).",
+    "The groups did not differ, and {noun} {was} no {asked} with {x} ({ns}){tail}.",
+    "Participants given {x} did not have significantly {asked_attr} {noun} than the others ({ns}){tail}.",
+    "There was no effect: {noun} {was} similar with the intervention and with {control}{tail}.",
 ]
 EFFECT_MIXED = [
-    "{Noun} {was} {pred} with {x} in women but not in men, and the two groups were small.",
-    "{Noun} {was} {pred} with {x} at week four ({pair}), but the difference had gone by week {w}.",
-    "{Noun} tended to be {pred} with {x} ({pair}), but few participants finished and the interval was wide.",
-    "With {x}, {noun} {was} {pred} at some clinics and {opposite} at others ({pair} overall).",
-    "{Noun} {was} {pred} with {x} by diary but similar by clinic record, so the two measures disagreed.",
-    "{Noun} {was} {pred} with {x} in the youngest third only; the overall interval included benefit and harm.",
+    "{Noun} {was} {pred} in women but not in men{tail}.",
+    "{Noun} {was} {pred} with {x} at week four, but not at week {w}{tail}.",
+    "{Noun} tended to be {pred} in the intervention group, but few participants finished{tail}.",
+    "{Noun} {was} {pred} at some clinics but {opposite} at others{tail}.",
+    "{Noun} {was} {pred} with {x} by diary but not by clinic record{tail}.",
+    "{Noun} {was} {pred} in the youngest third only, but not overall{tail}.",
 ]
 # Borderline wording: each item draws one of its two defensible labels.
 EFFECT_BORDER = [
-    (("no", "maybe"), "{Noun} {was} slightly {pred} with {x} than with {control} ({pair}, {trend}){tail}."),
-    (("yes", "maybe"), "{Noun} {was} {pred} with {x} ({pair}, {sig}), chiefly among participants with high starting values."),
-    (("no", "maybe"), "{Noun} {was} {pred} with {x} ({pair}, p = 0.04), but not after adjustment for age and smoking."),
+    (("no", "maybe"), "{Noun} {was} slightly {pred} with {x} than with {control} ({pair}, {trend})."),
+    (("yes", "maybe"), "{Noun} {was} {pred} with {x} ({sig}), chiefly in participants with high starting values."),
+    (("no", "maybe"), "{Noun} {was} {pred} with {x} (p=0.04), but not after adjustment for age."),
 ]
 
 # --- Is a habit or circumstance associated with an outcome? ------------------------------------
@@ -212,91 +214,90 @@ LINK_QUESTIONS = [
     "{Is_x} {x} linked to {asked_attr} {noun} in {people}?",
 ]
 LINK_METHODS = [
-    "We surveyed {n} {people} about {x} and recorded {noun} for {w} weeks.",
-    "In a cohort of {n} participants, {m} reported {x}; the others served as the comparison group.",
-    "Questionnaires on {x} from {n} participants at {k} clinics were linked to health records.",
-    "This cross-sectional study compared {m} participants reporting {x} with {n} who did not; ages did not differ.",
-    "Of {n} {people} seen at {k} centres, {m} reported {x}.",
-    "Because earlier surveys disagreed, we interviewed {n} participants, of whom {m} reported {x}.",
+    "We surveyed {n} participants at {k} centres, {m} of whom reported {x}.",
+    "In a cohort of {n} participants at {k} centres, {m} reported {x}.",
+    "We linked health records to questionnaires from {n} participants, {m} of whom reported {x}.",
+    "This study followed {n} participants of similar age, {m} of whom reported {x}.",
+    "Because earlier surveys did not agree, we interviewed {n} participants; {m} reported {x}.",
 ]
 LINK_FOUND = [
-    "{Noun} {was} {pred} in participants reporting {x} than in the others ({pair}, {sig}){tail}.",
+    "{Noun} {was} significantly {pred} in participants reporting {x} than in the others ({sig}){tail}.",
     "{Noun} averaged {a} with {x} and {b} without, a significant difference ({sig}){tail}.",
-    "Participants reporting {x} had {attr} {noun}, {a} against {b}{tail}.",
-    "{X} went with {attr} {noun} ({pair}){tail}.",
-    "In adjusted models, {noun} {was} {pred} by {gap} with {x} (95% CI {ci}){tail}.",
-    "The groups differed in {noun}, which {was} {pred} with {x} ({pair}, {sig}){tail}.",
+    "These participants had significantly {attr} {noun} than the others ({sig}){tail}.",
+    "There was a clear association: {noun} {was} {pred} with {x} ({sig}){tail}.",
+    "In adjusted models, {noun} {was} significantly {pred} with {x} ({sig}){tail}.",
+    "The groups differed clearly, and {noun} {was} {pred} with {x} ({sig}){tail}.",
 ]
 LINK_NULL = [
-    "{Noun} {was} similar in participants reporting {x} and the others ({pair}, {ns}){tail}.",
-    "{Noun} averaged {a} with {x} and {b} without, a difference compatible with chance ({ns}){tail}.",
-    "{Noun} {was} not {asked} in participants reporting {x} ({pair}, {ns}){tail}.",
-    "{X} was unrelated to {noun} ({pair}){tail}.",
-    "In adjusted models, {noun} varied by less than {gap} with {x} ({ns}){tail}.",
-    "The groups did not differ in {noun}, which averaged {a} with {x} and {b} without{tail}.",
+    "{Noun} {was} similar in participants reporting {x} and in the others ({ns}){tail}.",
+    "{Noun} averaged {a} with {x} and {b} without, no significant difference ({ns}){tail}.",
+    "These participants did not differ from the others in {noun} ({ns}){tail}.",
+    "There was no association: {noun} {was} similar with and without {x} ({ns}){tail}.",
+    "In adjusted models, {noun} {was} not significantly {asked} with {x} ({ns}){tail}.",
+    "The groups did not differ, and {noun} {was} no {asked} with {x} ({ns}){tail}.",
 ]
 LINK_MIXED = [
-    "{Noun} {was} {pred} with {x} in the questionnaire, but health records showed similar values in both groups.",
-    "{Noun} {was} {pred} with {x} ({pair}) in women, while in men the difference pointed the other way.",
-    "{Noun} {was} {pred} with {x} ({pair}), but the difference came and went with the choice of model.",
-    "{Noun} tended to be {pred} with {x}, but only {d} participants reported it and the interval was wide.",
+    "{Noun} {was} {pred} with {x} by questionnaire but not by health record{tail}.",
+    "{Noun} {was} {pred} with {x} in women but not in men{tail}.",
+    "{Noun} {was} {pred} with {x} at some centres but {opposite} at others{tail}.",
+    "{Noun} tended to be {pred} with {x}, but few participants reported it{tail}.",
 ]
 LINK_BORDER = [
-    (("no", "maybe"), "{Noun} {was} slightly {pred} in participants reporting {x} than in the others ({pair}, {trend}){tail}."),
-    (("yes", "maybe"), "{Noun} {was} {pred} with {x} ({pair}, {sig}), chiefly among participants over sixty."),
+    (("no", "maybe"), "{Noun} {was} slightly {pred} in participants reporting {x} than in the others ({trend})."),
+    (("yes", "maybe"), "{Noun} {was} {pred} with {x} ({pair}, {sig}), chiefly in participants over sixty."),
 ]
 
 # --- Is one treatment as good as another? A missing difference now means yes. -------------------
 MATCH_QUESTIONS = [
-    "{Does} {x} {verb} {noun} as much as {y} in {people}?",
-    "{Is_x} {x} as effective as {y} for {noun} in {people}?",
+    "{Does} {x} {verb} {noun} as much as {y}?",
+    "{Is_x} {x} as effective as {y} for {noun}?",
     "{Noun} in {people}: {is_x} {x} as good as {y}?",
 ]
 MATCH_METHODS = [
-    "We randomly assigned {n} {people} to {x} or {y} for {w} weeks.",
-    "A total of {n} participants at {k} clinics were allocated to {x} or {y}.",
-    "This trial compared {x} with {y} in {n} participants over {w} weeks; {d} people dropped out.",
+    "We randomly assigned {n} {people} to {x} or {y}.",
+    "A total of {n} participants were allocated to {x} or {y} for {w} weeks.",
+    "This trial compared {x} with {y} in {n} {people}.",
     "Assessors unaware of allocation followed {n} participants assigned to {x} or {y}.",
 ]
 MATCH_YES = [
-    "{Noun} {went} by {gap} with {x} and just as much with {y} ({ns}){tail}.",
-    "{Noun} {was} similar with {x} and {y} ({pair}, {ns}), within the margin set in advance{tail}.",
-    "Final {noun} did not differ significantly between the groups ({pair}, {ns}) and had improved in both{tail}.",
+    "{Noun} {went} by {gap} with {x} and just as much with {y}{tail}.",
+    "{Noun} {was} similar with {x} and {y} ({pair}), within the margin set in advance.",
+    "{Noun} did not differ significantly between the groups ({pair}, {ns}) and had improved in both.",
 ]
 MATCH_NO = [
     "{Noun} {went} by {gap} with {y} and hardly changed with {x} ({sig}){tail}.",
-    "{Noun} {was} clearly {worse} with {x} than with {y} ({pair}, {sig}){tail}.",
-    "The change in {noun} with {x} was less than half of that with {y} ({sig}){tail}.",
+    "{Noun} {was} clearly {worse} with {x} than with {y} ({sig}){tail}.",
+    "The change in {noun} with {x} was less than half of that with {y} ({sig}).",
 ]
 MATCH_MAYBE = [
-    "{Noun} {was} similar with {x} and {y} ({pair}), but the interval was too wide to exclude an important difference.",
-    "{Noun} {was} similar at some clinics, but at others {y} did better than {x} ({pair} overall).",
+    "{Noun} {was} similar with {x} and {y} ({pair}), but the interval was wide.",
+    "{Noun} {was} similar at some clinics, but at others {y} did better than {x}.",
 ]
 
 # --- Does an effect last? ------------------------------------------------------------------------
 LAST_QUESTIONS = [
     "Does the effect of {x} on {noun} last beyond {t} months?",
-    "Is the benefit of {x} for {noun} in {people} still present after {t} months?",
+    "Is the benefit of {x} for {noun} still present after {t} months?",
     "{Noun} in {people}: does the gain from {x} outlast {t} months?",
 ]
 LAST_METHODS = [
     "We re-examined {n} {people} {late} months after a trial of {x}.",
-    "Of {n} participants in an earlier trial of {x} against {control}, {m} returned at {late} months.",
-    "Participants who had shown {attr} {noun} with {x} were followed for {late} months ({n} people).",
+    "Of {n} participants in a trial of {x} or {control}, {m} returned at {late} months.",
+    "Participants in a trial of {x} were followed for {late} months ({n} people).",
 ]
 LAST_YES = [
-    "At {late} months, {noun} {was} still {pred} than with {control} ({pair}, {sig}){tail}.",
-    "{Noun} had hardly changed since the end of treatment and remained {pred} ({pair}, {sig}){tail}.",
-    "The early difference in {noun} had not faded at {late} months ({pair}, {sig}){tail}.",
+    "At {late} months, {noun} {was} still {pred} than with {control} ({pair}){tail}.",
+    "{Noun} had hardly changed since the end of treatment and remained {pred} ({sig}).",
+    "The early difference in {noun} had not faded at {late} months ({pair}, {sig}).",
 ]
 LAST_NO = [
-    "At {late} months, {noun} {was} no longer {pred} than with {control} ({pair}, {ns}){tail}.",
-    "{Noun} had returned to the starting level by month {t} and remained there ({pair}){tail}.",
-    "The early difference in {noun} had faded at {late} months ({pair}, {ns}){tail}.",
+    "At {late} months, {noun} {was} no longer {pred} than with {control} ({pair}, {ns}).",
+    "{Noun} had returned to the starting level by month {t} and remained there.",
+    "The early difference in {noun} had faded at {late} months ({pair}, {ns}).",
 ]
 LAST_MAYBE = [
-    "{Noun} {was} still {pred} at {late} months ({pair}), but two thirds of the participants could not be reached.",
-    "{Noun} {was} still {pred} at some clinics and back at the starting level at others ({pair} overall).",
+    "{Noun} {was} still {pred} at {late} months, but many participants could not be reached.",
+    "{Noun} {was} still {pred} at some clinics and back at the starting level at others.",
 ]
 
 # --- Questions with their own facts: (subjects, objects, groups) are combined freely -------------
@@ -421,4 +422,4 @@ CONCLUSIONS = {
 }
 
 # How often each kind of question is drawn
-KIND_SHARES = {"effect": 54, "link": 22, "match": 6, "last": 5, "test": 4, "need": 3, "safe": 4, "know": 2}
+KIND_SHARES = {"effect": 58, "link": 22, "match": 5, "last": 4, "test": 4, "need": 2, "safe": 3, "know": 2}

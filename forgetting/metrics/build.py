@@ -18,6 +18,7 @@ from forgetting.metrics.schema import (
     RawFile,
     ReportMetrics,
     Score,
+    ScoringRecord,
     SetAside,
     SplitRecord,
     TaskRecord,
@@ -72,8 +73,10 @@ def build(run: Run) -> ReportMetrics:
             for split, facts in run.summary["tasks"][task]["splits"].items()
         ],
         duplicates_across_tasks=run.summary["duplicates_across_tasks"],
+        duplicates_across_tasks_exact=run.summary.get("duplicates_across_tasks_exact"),
         scores=list(scores.values()),
         training=list(trainings.values()),
+        scoring=[_scoring(lineage, receipt) for lineage, receipt in run.receipts.items()],
         matrix=compare.matrix(run, scores),
         learning=comparer.learning(),
         forgetting=forgetting,
@@ -145,8 +148,7 @@ def _task(run: Run, task: str) -> TaskRecord:
         rows=facts["rows"],
         set_aside=[SetAside(reason=reason, rows=rows) for reason, rows in facts["set_aside"].items()],
         split=facts["split"],
-        duplicates_within_split=facts["duplicates"]["within_split"],
-        duplicates_across_splits=facts["duplicates"]["across_splits"],
+        **{f"duplicates_{kind}": number for kind, number in facts["duplicates"].items()},
         groups_across_splits=facts["groups_across_splits"],
     )
 
@@ -180,6 +182,7 @@ def _score(run: Run, lineage: str, task: str, split: str, answers) -> Score:
         seed=adapter.seed if adapter else None,
         task=task,
         split=split,
+        shortened=run.receipts.get(lineage, {}).get("shortened", {}).get(f"{task}.{split}"),
         **label_scores(answers, statistics.bootstrap_samples, statistics.confidence, statistics.seed),
         **probability_scores(answers, statistics.calibration_bins),
     )
@@ -190,3 +193,8 @@ def _training(run: Run, lineage: str) -> TrainingRecord:
     own = {"lineage": lineage, "stage": adapter.depth, "task": adapter.task, "seed": adapter.seed}
     values = {name: facts[name] for name in TrainingRecord.model_fields if name in facts and name not in own}
     return validate(TrainingRecord, own | values, f"{lineage}/adapter/training.json")
+
+
+def _scoring(lineage: str, receipt: dict) -> ScoringRecord:
+    values = {name: receipt.get(name) for name in ScoringRecord.model_fields} | {"lineage": lineage}
+    return validate(ScoringRecord, values, f"{lineage}/predictions/receipt.json")

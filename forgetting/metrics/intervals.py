@@ -54,7 +54,8 @@ def tables(kinds: np.ndarray, draws: np.ndarray, labels: int) -> np.ndarray:
     -------
     Counts by gold and answer, shape (samples, L, L + 1).
     """
-    cells = np.zeros((len(kinds), labels * (labels + 1)), dtype=draws.dtype)
+    # In floating point, which is exact for counts: NumPy multiplies integer matrices many times slower.
+    cells = np.zeros((len(kinds), labels * (labels + 1)))
     cells[np.arange(len(kinds)), kinds[:, 0] * (labels + 1) + kinds[:, 1]] = 1
     return (draws @ cells).reshape(-1, labels, labels + 1)
 

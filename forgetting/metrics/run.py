@@ -1,6 +1,7 @@
 """Everything an experiment left on disk that its metrics need, read and checked against receipts and recipes."""
 
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from forgetting import plan, recipes
@@ -8,6 +9,8 @@ from forgetting.config import Config
 from forgetting.errors import InputError, read_json
 from forgetting.metrics.answers import Answers, read_answers, read_items
 from forgetting.receipts import read_receipt, sha256_file
+
+WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ def read_run(config: Config, results) -> Run:
         lineage: read_receipt(results / lineage / "predictions", "the predictions")
         for lineage in (plan.BASE, *adapters)
     }
-    _check_origins(results, summary, adapters, planned, trainings, receipts)
+    weights = _check_adapters(results, summary, adapters, planned, trainings, receipts[plan.BASE].get("model"))
+    _check_predictions(results, config, summary, planned, weights, receipts)
     answers = {}
     for lineage, receipt in receipts.items():
         for task in config.active_tasks:
@@ -78,11 +82,9 @@ def _read_splits(config: Config, results: Path, summary: dict, summary_path: Pat
     for task, settings in config.active_tasks.items():
         if task not in summary.get("tasks", {}):
             raise InputError(f"{summary_path}: the task '{task}' is missing; run the data step again")
-        for split in ("train", "validation", "test"):
+        # Whatever is scored, the baselines learn from train.
+        for split in dict.fromkeys(["train", *config.evaluation.splits]):
             recorded = summary["tasks"][task]["splits"].get(split)
-            needed = split == "train" or split in config.evaluation.splits
-            if not needed:
-                continue
             path = results / "data" / task / f"{split}.jsonl"
             rows = read_items(path, settings.words)
             if not recorded or recorded["sha256"] != sha256_file(path):
@@ -93,30 +95,77 @@ def _read_splits(config: Config, results: Path, summary: dict, summary_path: Pat
     return items
 
 
-def _check_origins(results: Path, summary: dict, adapters, planned, trainings, receipts) -> None:
-    """Every result belongs to the same model, data and adapters."""
-
-    def refuse(path, what):
-        raise InputError(f"{path}: {what}; run the workflow again")
-
-    base = receipts[plan.BASE]
-    model = base.get("model")
-    for lineage, receipt in receipts.items():
-        path = results / lineage / "predictions" / "receipt.json"
-        if not receipt.get("model") or receipt["model"] != model:
-            refuse(path, f"these predictions are of another base model than those in {results / plan.BASE}")
-        if receipt.get("settings") != base.get("settings"):
-            refuse(path, f"these predictions were made with other settings than those in {results / plan.BASE}")
+def _check_adapters(results: Path, summary: dict, adapters, planned, trainings, model: str) -> dict[str, str]:
+    """Every adapter is of this model, data, recipe and parent; checksums of their weights by lineage."""
+    weights = {}
     for lineage, adapter in adapters.items():
         recipe, folder = planned[lineage], results / lineage
-        if recipe["model"]["fingerprint"] != model:
-            refuse(folder / "recipe.json", "the adapter's base model is not the one that was scored")
-        if recipe["data"]["train"] != summary["tasks"][adapter.task]["splits"]["train"]["sha256"]:
-            refuse(folder / "recipe.json", "the adapter was planned for other training data")
-        parent = (recipe.get("parent") or {}).get("fingerprint")
-        if parent != (planned[adapter.parent]["fingerprint"] if adapter.parent else None):
-            refuse(folder / "recipe.json", "the adapter was planned for another parent")
-        if trainings[lineage].get("fingerprint") != recipe["fingerprint"]:
-            refuse(folder / "adapter" / "training.json", "the adapter was trained by another recipe")
-        if receipts[lineage].get("adapter") != recipe["fingerprint"]:
-            refuse(folder / "predictions" / "receipt.json", "these predictions are of another adapter")
+        receipt = read_receipt(folder / "adapter", "the adapter", verify=False)
+        weights[lineage] = receipt["files"].get(WEIGHTS)
+        train = summary["tasks"][adapter.task]["splits"]["train"]["sha256"]
+        parent = planned[adapter.parent]["fingerprint"] if adapter.parent else None
+        _same(
+            folder / "recipe.json",
+            "the adapter was planned for another base model than the one that was scored",
+            recipe["model"]["fingerprint"],
+            model,
+        )
+        _same(folder / "recipe.json", "the adapter was planned for other training data", recipe["data"]["train"], train)
+        _same(
+            folder / "recipe.json",
+            "the adapter was planned for another parent",
+            (recipe["parent"] or {}).get("fingerprint"),
+            parent,
+        )
+        _same(
+            folder / "adapter/training.json",
+            "the adapter was trained by another recipe",
+            trainings[lineage].get("fingerprint"),
+            recipe["fingerprint"],
+        )
+        # Training on a GPU is not reproducible to the bit, so a recipe alone does not say which weights these are.
+        _same(
+            folder / "adapter/receipt.json",
+            "the adapter was trained from other weights of its parent",
+            receipt.get("parent"),
+            weights.get(adapter.parent),
+        )
+    return weights
+
+
+def _check_predictions(results: Path, config: Config, summary: dict, planned, weights, receipts) -> None:
+    """All predictions are of this model, data and adapters, and were made in one way."""
+    base = receipts[plan.BASE]
+    for lineage, receipt in receipts.items():
+        path = results / lineage / "predictions" / "receipt.json"
+        own = planned[lineage]["fingerprint"] if lineage in planned else None
+        _same(
+            path,
+            f"these predictions are of another base model than those in {results / plan.BASE}",
+            receipt.get("model"),
+            base.get("model"),
+        )
+        _same(
+            path,
+            f"these predictions were made with other settings than those in {results / plan.BASE}",
+            receipt.get("settings"),
+            base.get("settings"),
+        )
+        _same(
+            path,
+            "these predictions were not made by evaluation.method",
+            receipt.get("method"),
+            config.evaluation.method,
+        )
+        _same(path, "these predictions are of another adapter", receipt.get("adapter"), own)
+        if own:
+            _same(path, "these predictions are of other weights", receipt.get("adapter_weights"), weights[lineage])
+        for task, split in product(config.active_tasks, config.evaluation.splits):
+            scored = receipt.get("data", {}).get(task, {}).get(split)
+            expected = summary["tasks"][task]["splits"][split]["sha256"]
+            _same(path, f"these predictions are of another {split} split of {task}", scored, expected)
+
+
+def _same(path, otherwise: str, found, expected) -> None:
+    if found != expected:
+        raise InputError(f"{path}: {otherwise}; run the workflow again")

@@ -1,0 +1,112 @@
+"""What it takes to ask a model one item: from the settings, or from what an adapter remembers of its training."""
+
+from dataclasses import dataclass
+
+from forgetting import recipes
+from forgetting.config import Config, ScoringSettings
+from forgetting.config.models import Prompting
+from forgetting.errors import InputError
+from forgetting.models import adapter_folder
+from forgetting.prompts import Encoder, Template
+
+
+@dataclass(frozen=True)
+class Question:
+    """One task as a model is asked about it."""
+
+    task: str
+    template: Template
+    fields: list[str]
+    words: list[str]
+    shorten: str | None
+    prompting: Prompting
+    max_length: int
+    quantization: str
+    dtype: str
+    model: str | None
+    """Name of the base model, where known."""
+
+    @classmethod
+    def from_settings(cls, settings: ScoringSettings, task: str, model: str | None = None) -> "Question":
+        """The task as the settings declare it.
+
+        Raises
+        ------
+        InputError
+            For an unknown task, or a prompt that does not fit its fields.
+        """
+        spec = settings.tasks.get(task)
+        if spec is None:
+            raise InputError(f"--task '{task}' is not one of {', '.join(settings.tasks)}")
+        return cls(
+            task=task,
+            template=Template.read(spec.prompt, spec.fields),
+            fields=list(spec.fields),
+            words=spec.words,
+            shorten=spec.shorten,
+            prompting=settings.prompting,
+            max_length=settings.max_length,
+            quantization=settings.quantization,
+            dtype=settings.dtype,
+            model=model,
+        )
+
+    @classmethod
+    def from_recipe(cls, recipe: dict) -> "Question":
+        """The task as an adapter was trained on it; needs no other file."""
+        return cls(
+            task=recipe["task"],
+            template=Template(recipe["prompt"]["file"], recipe["prompt"]["text"]),
+            fields=recipe["fields"],
+            words=recipe["words"],
+            shorten=recipe["shorten"],
+            prompting=Prompting(**recipe["prompting"]),
+            max_length=recipe["training"]["max_length"],
+            quantization=recipe["quantization"],
+            dtype=recipe["dtype"],
+            model=recipe["model"]["name"],
+        )
+
+    def encoder(self, tokenizer) -> Encoder:
+        return Encoder(tokenizer, self.template, self.prompting, self.words, self.max_length, self.shorten)
+
+    def item(self, values: dict, where: str) -> dict:
+        """An item from a mapping of fields to text, or from a line of a split file (``{"id", "fields"}``).
+
+        Raises
+        ------
+        InputError
+            For a field that is missing, unknown or no text.
+        """
+        fields = values.get("fields")
+        if not isinstance(fields, dict):
+            fields = {key: value for key, value in values.items() if key not in ("id", "label") or key in self.fields}
+        known = ", ".join(self.fields)
+        if unknown := sorted(set(fields) - set(self.fields)):
+            raise InputError(f"{where}: '{unknown[0]}' is not a field of {self.task}; its fields are {known}")
+        for name in self.fields:
+            if name not in fields:
+                raise InputError(f"{where}: the field '{name}' is missing; {self.task} needs {known}")
+            if not isinstance(fields[name], str) or not fields[name].strip():
+                raise InputError(f"{where}: the field '{name}' holds no text; {self.task} needs {known}")
+        return {"id": str(values.get("id", where)), "fields": fields}
+
+
+def remembered(adapter_dir) -> dict[str, dict]:
+    """Recipes that stand in an adapter's folder or beside it, and its parents' above, by task; the nearest wins."""
+    folder = adapter_folder(adapter_dir).resolve()
+    found: dict[str, dict] = {}
+    for place in (folder, *folder.parents):
+        path = place / "recipe.json"
+        if path.is_file():
+            recipe = recipes.read(path)
+            found.setdefault(recipe["task"], recipe)
+        elif place != folder:
+            break  # above the first stage
+    return found
+
+
+def every_task(config: Config) -> ScoringSettings:
+    """Scoring settings with every declared task, whether an arm uses it or not."""
+    tasks = {name: task for name, task in config.tasks.items() if task is not None}
+    return config.scoring_settings().model_copy(update={"tasks": tasks})

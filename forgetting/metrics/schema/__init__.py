@@ -1,0 +1,77 @@
+"""The typed form of ``report_metrics.json``, the one source of its JSON schema.
+
+Every part is a flat list of records with explicit keys (arm, seed, lineage, stage, task, split), so that more
+arms, seeds and stages mean more records, never another shape. What cannot be computed is null and has a reason.
+Accuracies, F1 values, shares and probabilities run from 0 to 1; losses are in nats.
+"""
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from forgetting.metrics.schema.base import (
+    BASELINES,
+    INVALID,
+    MAJORITY,
+    TFIDF,
+    TFIDF_BALANCED,
+    Estimate,
+    Lineage,
+    Measure,
+    Record,
+)
+from forgetting.metrics.schema.comparisons import Change, Forgetting, Learning, Pairs, Published, PublishedRecord
+from forgetting.metrics.schema.run import (
+    AdapterRecord,
+    ArmStage,
+    Experiment,
+    LabelCount,
+    RawFile,
+    ScoringRecord,
+    SetAside,
+    SplitRecord,
+    TaskRecord,
+    TrainingRecord,
+)
+from forgetting.metrics.schema.scores import CalibrationBin, ClassScore, Confusion, MatrixCell, Score
+
+__all__ = [
+    "BASELINES", "INVALID", "MAJORITY", "SCHEMA_VERSION", "TFIDF", "TFIDF_BALANCED",
+    "AdapterRecord", "ArmStage", "CalibrationBin", "Change", "ClassScore", "Confusion", "Estimate", "Experiment",
+    "Forgetting", "LabelCount", "Learning", "Lineage", "MatrixCell", "Measure", "Omitted", "Pairs", "Published",
+    "PublishedRecord", "RawFile", "Record", "ReportMetrics", "Score", "ScoringRecord", "SetAside", "SplitRecord",
+    "TaskRecord", "TrainingRecord",
+]  # fmt: skip
+
+SCHEMA_VERSION = 1
+
+
+class Omitted(Record):
+    """Something that could not be computed at all, and why."""
+
+    what: str
+    reason: str
+
+
+class ReportMetrics(Record):
+    """Everything the report shows."""
+
+    model_config = ConfigDict(title="report_metrics.json")
+
+    schema_version: Literal[1] = Field(SCHEMA_VERSION, description="Raised when a key changes its meaning.")
+    experiment: Experiment
+    arms: list[ArmStage]
+    adapters: list[AdapterRecord]
+    tasks: list[TaskRecord]
+    splits: list[SplitRecord]
+    duplicates_across_tasks: int = Field(description="Texts that stand in two tasks, compared normalized.")
+    duplicates_across_tasks_exact: int | None = Field(None, description="Those that repeat to the letter.")
+    scores: list[Score]
+    training: list[TrainingRecord]
+    scoring: list[ScoringRecord]
+    matrix: list[MatrixCell]
+    learning: list[Learning]
+    forgetting: list[Forgetting]
+    published_source: Published | None
+    published: list[PublishedRecord]
+    omitted: list[Omitted]

@@ -1,0 +1,123 @@
+"""The report as Markdown, in the shape of a model training report; it renders on GitHub."""
+
+import re
+
+from forgetting.report import formats, published_tables, remarks, result_tables, sentences, setup_tables
+from forgetting.report.page import environment
+from forgetting.report.tables import Cell, Table
+from forgetting.report.view import View
+
+
+def render(view: View) -> str:
+    """The Markdown text. The same figures give the same bytes."""
+    env = environment(autoescape=False)
+    env.filters |= {"md": escape, "table": table}
+    text = env.get_template("report.md.j2").render(content(view))
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def content(view: View) -> dict:
+    """Everything the file shows, by the name its template uses."""
+    split = view.main_split
+    stages = []
+    for (number, task), adapters in view.stages().items():
+        lineages = [adapter.lineage for adapter in adapters]
+        stages.append(
+            {
+                "number": number,
+                "task": task,
+                "adapters": adapters,
+                "splits": [s for s in view.metrics.splits if s.task == task],
+                "training": setup_tables.training(view, lineages),
+                "settings": _settings(view, lineages),
+                "result": _result(view, task, lineages),
+                "verdicts": [sentences.learning(view, [a.lineage for a in group]) for group in _groups(view, lineages)],
+            }
+        )
+    return {
+        "view": view,
+        "split": split,
+        "formats": formats,
+        "warning": sentences.sample_warning(view),
+        "headline": sentences.headline(view),
+        "run": setup_tables.run(view),
+        "sources": setup_tables.sources(view),
+        "splits": setup_tables.splits(view),
+        "stages": stages,
+        "scores": [result_tables.before_after(view, s) for s in view.splits],
+        "forgetting": [t for s in view.splits if (t := result_tables.forgetting(view, s)).rows],
+        "published_way": result_tables.published_way(view),
+        "confusions": result_tables.confusions(view, split),
+        "calibration": result_tables.calibration(view, split),
+        "published": published_tables.main(view),
+        "published_remark": published_tables.remark(view),
+        "observations": remarks.observations(view),
+        "fingerprints": setup_tables.fingerprints(view),
+        "packages": setup_tables.packages(view),
+    }
+
+
+def _groups(view: View, lineages: list[str]):
+    return [group for group in sentences.variants(view) if group[0].lineage in lineages]
+
+
+def _settings(view: View, lineages: list[str]) -> Table:
+    """The stage's training settings; one column, or one per distinct set of them."""
+    sets: list[tuple[str, dict]] = []
+    for lineage in lineages:
+        if (own := view.stage_settings(lineage)) not in (known for _, known in sets):
+            sets.append((view.variant(lineage), own))
+    heads = ["Value"] if len(sets) == 1 else [who for who, _ in sets]
+    table = Table("settings", "Training settings.", ["Setting", *heads])
+    for key in dict.fromkeys(key for _, own in sets for key in own):
+        table.add(key.replace("_", " "), *(formats.plain(own.get(key)) for _, own in sets))
+    for key, entry in (view.experiment.config.get("lora") or {}).items():
+        table.add("LoRA " + key.replace("_", " "), *[formats.plain(entry)] * len(heads))
+    return table
+
+
+def _result(view: View, task: str, lineages: list[str]) -> Table:
+    """The stage's own task, its adapters beside the untuned model and the baselines."""
+    full = result_tables.before_after(view, view.main_split)
+    own = {view.name(name) for name in (*lineages, *(s for s in view.scorers if s not in view.adapters))}
+    keep = [i for i, column in enumerate(full.columns) if column.group == task]
+    caption = f"{view.main_split} split of {task}, {formats.plural(view.items(task, view.main_split) or 0, 'item')}."
+    table = Table("result", caption, ["Model", *(full.columns[i] for i in keep)])
+    for row in full.rows:
+        if row[1].text in own:
+            table.add(row[1], *(row[i] for i in keep))
+    return table
+
+
+def table(t: Table) -> str:
+    """A GitHub table with its caption above and the reasons of what is missing below."""
+    reasons = t.reasons
+    heads = [f"{column.group}: {column.text}" if column.group else column.text for column in t.columns]
+    lines = [f"*{escape(t.caption)}*", "", _line(escape(head) for head in heads)]
+    lines.append(_line("---:" if column.numeric else "---" for column in t.columns))
+    lines += [_line(_cell(cell, reasons) for cell in row) for row in t.rows]
+    if reasons:
+        lines += ["", *(f"<sup>{letter}</sup> {escape(reason)}  " for reason, letter in reasons.items())]
+    return "\n".join(lines)
+
+
+def _line(cells) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _cell(cell: Cell, reasons: dict[str, str]) -> str:
+    plain = cell.style in ("code", "sum") and cell.text != formats.MISSING and "`" not in cell.text
+    text = "`" + cell.text.replace("|", r"\|").replace("\n", " ") + "`" if plain else escape(cell.text)
+    if cell.sign:
+        text = f"{cell.sign} {text}"
+    if cell.reason:
+        text += f"<sup>{reasons[cell.reason]}</sup>"
+    return f"{text} {escape(cell.detail)}" if cell.detail else text
+
+
+def escape(text) -> str:
+    """Text that Markdown shows as it is: nothing in a label or a licence becomes a mark or a tag."""
+    text = re.sub(r"\s+", " ", str(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = re.sub(r"([\\`*|~\[\]#])", r"\\\1", text)
+    # Underscores mark only at the edge of a word; GitHub links addresses by itself, which is welcome.
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)

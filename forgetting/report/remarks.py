@@ -1,0 +1,127 @@
+"""Everything worth saying about the figures, in sentences drawn by rule.
+
+A figure without an interval is stated as a number, and nothing is concluded from it.
+"""
+
+from forgetting.metrics.schema import TFIDF, Forgetting
+from forgetting.plan import BASE
+from forgetting.report.formats import count, listed, number, percent, plural
+from forgetting.report.sentences import (
+    capital,
+    compared,
+    difference,
+    forgetting,
+    learning,
+    measured,
+    paired,
+    stage,
+    variants,
+)
+from forgetting.report.view import View
+
+
+def observations(view: View) -> list[str]:
+    """Sentences about the main split: learning, forgetting, then what the answers and trainings look like."""
+    groups = [[adapter.lineage for adapter in group] for group in variants(view)]
+    found: list[str | None] = [learning(view, lineages) for lineages in groups]
+    found += [against_tfidf(view, lineages) for lineages in groups]
+    for records in paired(view, view.metrics.forgetting):
+        found += [forgetting(view, records), macro_f1_alone(view, records)]
+    found += [*unused_labels(view), *invalid_answers(view), *calibration(view), *checkpoints(view)]
+    found += [f"Not computed: {entry.what}; {entry.reason.rstrip('.')}." for entry in view.metrics.omitted]
+    return list(dict.fromkeys(sentence for sentence in found if sentence))
+
+
+def against_tfidf(view: View, lineages: list[str]) -> str | None:
+    """An adapter beside a bag of words, which costs nothing."""
+    records = [record for lineage in lineages if (record := compared(view, lineage, TFIDF))]
+    if not records:
+        return None
+    who, task = capital(stage(view, lineages[0])), records[0].task
+    if len(records) > 1:
+        better = sum(record.claim == "better" for record in records)
+        return f"{who} beats TF-IDF with logistic regression on {task} in {better} of {plural(len(records), 'seed')}."
+    words = {
+        "better": f"{who} beats TF-IDF with logistic regression on {task}",
+        "worse": f"{who} stays below TF-IDF with logistic regression on {task}",
+        "no measurable difference": f"{who} and TF-IDF with logistic regression do not measurably differ on {task}",
+    }
+    change = measured(records[0].changes, "accuracy")
+    text = words.get(records[0].claim)
+    return f"{text}: {difference(change)} of accuracy." if text and change else None
+
+
+def macro_f1_alone(view: View, records: list[Forgetting]) -> str | None:
+    """A change that accuracy does not show and macro-F1 does: rare labels lost or found."""
+    found = []
+    for record in records:
+        change = measured(record.changes, "macro_f1")
+        if change is None or change.difference.low is None or record.claim != "no measurable change":
+            continue
+        if change.difference.high < 0 or change.difference.low > 0:
+            found.append(difference(change) + (f" (seed {record.seed})" if view.several_seeds else ""))
+    if not found:
+        return None
+    after = stage(view, records[0].after_lineage)
+    return f"Accuracy on {records[0].task} did not measurably change after {after}, but macro-F1 did: {listed(found)}."
+
+
+def unused_labels(view: View) -> list[str]:
+    """Labels that an adapter or the base model never answers although items have them."""
+    found = []
+    for score in view.metrics.scores:
+        if score.kind == "baseline" or score.split != view.main_split:
+            continue
+        never = [entry for entry in score.classes if entry.predicted == 0 and entry.support > 0]
+        if never:
+            labels = listed(f"“{entry.label}” (right for {count(entry.support)})" for entry in never)
+            items = plural(score.items, f"{score.split} item")
+            found.append(f"On {score.task} {_who(view, score.lineage)} never answers {labels} in {items}.")
+    return found
+
+
+def invalid_answers(view: View) -> list[str]:
+    """Answers that are no label of the task."""
+    return [
+        f"On {score.task} {count(score.invalid)} of {plural(score.items, 'answer')} of {_who(view, score.lineage)} are "
+        f"no label ({percent(score.invalid / score.items)}%); they count as wrong."
+        for score in view.metrics.scores
+        if score.invalid and score.split == view.main_split
+    ]
+
+
+def calibration(view: View) -> list[str]:
+    """How the calibration error moved on a task that was learnt and then left."""
+    found = []
+    for record in (record for records in paired(view, view.metrics.forgetting) for record in records):
+        lineages = record.before_lineage, record.after_lineage
+        scores = [view.score(lineage, record.task, view.main_split) for lineage in lineages]
+        values = [score.ece.value if score else None for score in scores]
+        if None not in values:
+            seed = f" (seed {record.seed})" if view.several_seeds else ""
+            before, after = (f"{percent(value)} points" for value in values)
+            later = stage(view, record.after_lineage)
+            found.append(
+                f"The calibration error on {record.task} is {before} after stage {record.before_stage} and {after} "
+                f"after {later}{seed}; it has no interval, so nothing is claimed from it."
+            )
+    return found
+
+
+def checkpoints(view: View) -> list[str]:
+    """Trainings whose validation loss was lowest before the last evaluation."""
+    found = []
+    for record in view.metrics.training:
+        log = view.logs.get(record.lineage)
+        later = [step for step, _ in log.get("validation", "loss") if step > (record.best_eval_step or 0)] if log else []
+        if record.best_eval_step is not None and later:
+            found.append(
+                f"In the training of {_who(view, record.lineage)} validation loss was lowest at step "
+                f"{record.best_eval_step} ({number(record.best_eval_loss)}) and never lower in the "
+                f"{plural(len(set(later)), 'evaluation')} after it."
+            )
+    return found
+
+
+def _who(view: View, lineage: str) -> str:
+    return "the untuned model" if lineage == BASE else f"the adapter {view.name(lineage)}"

@@ -1,0 +1,188 @@
+"""What each stage taught and what was forgotten, in sentences drawn from the figures by rule.
+
+Each verdict is the claim that the metrics make by an interval; no sentence claims more than that.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from forgetting.metrics.schema import MAJORITY, Change, Forgetting, Learning
+from forgetting.plan import BASE
+from forgetting.report.formats import count, interval, listed, p_value, percent, plural, points
+from forgetting.report.view import View
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Sentences that belong together; `lead` names the arm where there are several."""
+
+    lead: str
+    text: str
+
+
+def sample_warning(view: View) -> str | None:
+    """What to say where a task ran on the embedded sample."""
+    if not (tasks := view.sample_tasks):
+        return None
+    which = "" if len(tasks) == len(view.tasks) else f" for {listed(tasks)}"
+    return (
+        f"This experiment ran on the embedded sample{which}: made-up items that show that the workflow works. Figures "
+        "on a sample are no scientific result."
+    )
+
+
+def headline(view: View) -> list[Paragraph]:
+    """The result in plain words: what arms share first, then one paragraph per arm."""
+    by_arms: dict[tuple[str, ...], list[str]] = {}
+    for adapters in variants(view):
+        by_arms.setdefault(tuple(adapters[0].arms), []).append(learning(view, [a.lineage for a in adapters]))
+    found = []
+    for arms, sentences in by_arms.items():
+        if len(arms) > 1:
+            who = "Every arm" if len(arms) == len(view.arms) else f"Arms {listed(arms)}"
+            found.append(Paragraph(who, " ".join(sentences)))
+    for arm in view.arms:
+        sentences = list(by_arms.get((arm,), []))
+        # The last stage is what the arm ends with; the stages between are among the observations.
+        last = {path[-1] for seed in view.experiment.seeds if (path := view.path(arm, seed))}
+        pairs = paired(view, [r for r in view.metrics.forgetting if r.arm == arm and r.after_lineage in last])
+        sentences += [forgetting(view, records) for records in pairs]
+        if not pairs:
+            sentences.append("No earlier task was scored after a later stage, so nothing is said about forgetting.")
+        found.append(Paragraph(f"Arm {arm}" if view.several_arms else "", " ".join(sentences)))
+    return found
+
+
+def variants(view: View) -> list[list]:
+    """Adapters grouped over seeds, in the order of the tree."""
+    groups: dict[str, list] = {}
+    for adapter in view.adapters.values():
+        groups.setdefault(view.variant(adapter.lineage), []).append(adapter)
+    return list(groups.values())
+
+
+def paired(view: View, records: list[Forgetting]) -> list[list[Forgetting]]:
+    """Paired comparisons on the main split, grouped over seeds; arms that share both adapters count once."""
+    groups: dict[tuple, dict[tuple, Forgetting]] = {}
+    for record in records:
+        if record.comparison == "paired" and record.before_split == view.main_split:
+            pair = view.variant(record.before_lineage), view.variant(record.after_lineage)
+            own = record.before_lineage, record.after_lineage
+            groups.setdefault((record.task, *pair), {}).setdefault(own, record)
+    return [list(group.values()) for group in groups.values()]
+
+
+def stage(view: View, lineage: str) -> str:
+    """``stage 2``, with the adapter's path where arms could be confused."""
+    number = f"stage {view.adapters[lineage].stage}"
+    return f"{number} ({view.variant(lineage)})" if view.several_arms else number
+
+
+def difference(change: Change) -> str:
+    """A difference in percentage points with its interval."""
+    bounds = interval(change.difference.low, change.difference.high, points)
+    return f"{points(change.difference.value)} points{' ' + bounds if bounds else ''}"
+
+
+def measured(changes: list[Change], name: str) -> Change | None:
+    """The change in one measure."""
+    return next((change for change in changes if change.measure == name), None)
+
+
+def compared(view: View, lineage: str, against: str) -> Learning | None:
+    """An adapter on its own task against one other scorer, on the main split."""
+    wanted = lineage, against, view.main_split
+    return next((r for r in view.metrics.learning if (r.lineage, r.against, r.split) == wanted), None)
+
+
+def learning(view: View, lineages: list[str]) -> str:
+    """What one stage taught; several lineages are the seeds of one and the same stage."""
+    task, who = view.adapters[lineages[0]].task, stage(view, lineages[0])
+    found = []
+    for lineage in lineages:
+        records = compared(view, lineage, MAJORITY), compared(view, lineage, BASE)
+        score = view.score(lineage, task, view.main_split)
+        if score and all(records):
+            found.append((score, *records))
+    if not found:
+        return f"What {who} learnt of {task} was not compared with the majority class and the untuned model."
+    if len(lineages) > 1:
+        return _learning_over_seeds(found, capital(who), task)
+    score, majority, base = found[0]
+    parts = [f"{percent(score.accuracy.value)}% {interval(score.accuracy.low, score.accuracy.high)}".strip()]
+    for record, whom in ((majority, "the majority class"), (base, "the untuned model")):
+        if change := measured(record.changes, "accuracy"):
+            parts.append(f"{difference(change)} against {whom}")
+    verdict = _learning_verdict(majority.claim, base.claim).format(stage=who, task=task)
+    return f"{capital(verdict)}: accuracy on {plural(score.items, f'{score.split} item')} is {listed(parts)}."
+
+
+def _learning_verdict(majority: str, base: str) -> str:
+    if "not claimed" in (majority, base):
+        return "nothing is claimed about what {stage} learnt of {task}"
+    if majority == "worse":
+        return "{stage} ends below the majority class on {task}"
+    if majority != "better":
+        return "{stage} is not measurably above the majority class on {task}"
+    if base != "better":
+        return "{stage} is above the majority class on {task}, but not measurably above the untuned model"
+    return "{stage} learnt {task}"
+
+
+def _learning_over_seeds(found: list, who: str, task: str) -> str:
+    learnt = sum(majority.claim == base.claim == "better" for _, majority, base in found)
+    above = sum(majority.claim == "better" for _, majority, _ in found)
+    accuracies = [score.accuracy.value for score, _, _ in found]
+    return (
+        f"{who} learnt {task} in {learnt} of {plural(len(found), 'seed')} (measurably above the majority class in "
+        f"{above}, and above the untuned model as well in {learnt}): accuracy {percent(min(accuracies))}% to "
+        f"{percent(max(accuracies))}% on {plural(found[0][0].items, f'{found[0][0].split} item')}."
+    )
+
+
+def forgetting(view: View, records: list[Forgetting]) -> str:
+    """Whether a later stage made the model forget an earlier task; several records are its seeds."""
+    record = records[0]
+    after = f"after {stage(view, record.after_lineage)}"
+    if len(records) > 1:
+        return _forgetting_over_seeds(records, after)
+    facts = []
+    if change := measured(record.changes, "accuracy"):
+        items = plural(record.before_items, f"{record.before_split} item")
+        moved = f"from {percent(change.before)}% to {percent(change.after)}% on the same {items}"
+        facts.append(f"accuracy went {moved}, {difference(change)}")
+    if record.pairs:
+        p = p_value(record.pairs.mcnemar_p)
+        facts.append(
+            f"{count(record.pairs.lost)} items lost and {count(record.pairs.gained)} gained "
+            f"(McNemar p {p if p.startswith('<') else f'= {p}'})"
+        )
+    verdicts = {
+        "forgotten": f"{after} {record.task} is forgotten",
+        "no measurable change": f"neither forgetting of {record.task} nor its absence is shown {after}",
+        "improved": f"{after} {record.task} is not forgotten but improved",
+    }
+    reason = record.reason.rstrip(".")
+    verdict = verdicts.get(record.claim, f"nothing is called forgetting of {record.task} {after} ({uncapital(reason)})")
+    return f"{capital(verdict)}: {'; '.join(facts) or 'no figures'}."
+
+
+def _forgetting_over_seeds(records: list[Forgetting], after: str) -> str:
+    claims = Counter(record.claim for record in records)
+    order = ("forgotten", "no measurable change", "improved", "not claimed")
+    said = listed(f"{claim} in {claims[claim]}" for claim in order if claims[claim])
+    changes = [change for record in records if (change := measured(record.changes, "accuracy"))]
+    moves = sorted(change.difference.value for change in changes if change.difference.value is not None)
+    items = plural(records[0].before_items, f"{records[0].before_split} item")
+    text = f"{capital(after)}, {records[0].task} over {plural(len(records), 'seed')}: {said}"
+    if not moves:
+        return f"{text}."
+    return f"{text}; accuracy changed by {points(moves[0])} to {points(moves[-1])} points on the same {items}."
+
+
+def capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def uncapital(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,203 @@
+"""What was run, on which data, how it was trained, and where everything comes from."""
+
+from forgetting.metrics.schema import TrainingRecord
+from forgetting.report import formats
+from forgetting.report.formats import MISSING, count, number, plain
+from forgetting.report.tables import Cell, Column, Table, checksum, code, numeric, value
+from forgetting.report.view import View
+
+
+def run(view: View) -> Table:
+    """The experiment in a few rows."""
+    e = view.experiment
+    origin = e.model_origin.get("package") or e.model_origin.get("hub") or e.model_origin.get("path") or MISSING
+    revision = e.model_origin.get("revision")
+    devices = dict.fromkeys(f"{t.device}, {t.dtype}" for t in view.metrics.training if t.device)
+    how = "log-likelihood of each label" if e.method == "likelihood" else f"greedy generation, read the {e.parse} way"
+    table = Table("run", "The experiment. Every interval in this report is as said here.", ["", "Value"])
+    table.add("Experiment", e.name)
+    table.add("Base model", Cell(e.model, f"{origin} at {revision}" if revision else origin))
+    table.add("Quantization of the frozen weights", e.quantization)
+    table.add("Compute type", Cell(e.dtype, "as configured"))
+    table.add("Trained on", "; ".join(devices) or Cell(MISSING, reason="training recorded no device"))
+    table.add("Tasks", ", ".join(view.tasks))
+    for arm in view.arms:
+        stages = [s.task for s in view.metrics.arms if s.arm == arm and s.seed == e.seeds[0] and s.task]
+        table.add(f"Arm {arm}", " → ".join(stages))
+    table.add("Seeds", plain(e.seeds))
+    table.add("Answers", how)
+    table.add("Scored splits", ", ".join(e.splits))
+    table.add("Intervals", f"{view.interval}, seed {e.bootstrap_seed}")
+    limit = {split: n for split, n in (e.config.get("limit") or {}).items() if n is not None}
+    if limit:
+        table.add("Cut down to", ", ".join(f"{n} {split} items a task" for split, n in limit.items()))
+    return table
+
+
+def settings(view: View) -> Table:
+    """Training settings, one column per distinct set of them."""
+    config = view.experiment.config
+    sets: list[tuple[list[str], dict]] = []
+    for (stage, task), adapters in view.stages().items():
+        for adapter in adapters:
+            own = view.stage_settings(adapter.lineage)
+            who = f"stage {stage}, {task}"
+            if view.several_arms:
+                who += f" ({view.variant(adapter.lineage)})"
+            known = next((names for names, values in sets if values == own), None)
+            if known is None:
+                sets.append(([who], own))
+            elif who not in known:
+                known.append(who)
+    heads = [names[0] if len(names) == 1 else "; ".join(names) for names, _ in sets]
+    if len(sets) == 1:
+        heads = ["every stage"]
+    shown = heads or ["every stage"]
+    caption = "Training settings. Where a stage has settings of its own, it has a column of its own."
+    table = Table("settings", caption, ["Setting", *shown])
+    for key in dict.fromkeys(key for _, values in sets for key in values):
+        table.add(key.replace("_", " "), *(plain(values.get(key)) for _, values in sets))
+    for part, prefix in (("lora", "LoRA "), ("prompting", "prompt ")):
+        for key, entry in (config.get(part) or {}).items():
+            table.add(prefix + key.replace("_", " "), *[plain(entry)] * len(shown))
+    return table
+
+
+def sources(view: View) -> Table:
+    """Where each task's items come from, and what was set aside."""
+    rules = view.experiment.config.get("duplicates") or {}
+    caption = (
+        "Data of each task. Rows set aside were not used, by reason. Duplicates are equal texts (exactly or after "
+        "normalizing) found within one split or across splits, with the configured rule; across tasks "
+        f"{count(view.metrics.duplicates_across_tasks)} were found (rule: {rules.get('across_tasks', 'unknown')})."
+    )
+    numbers = numeric("Rows read", "Set aside")
+    columns = ["Task", "Source", "Licence", "May be passed on", *numbers, "Reasons"]
+    columns += numeric("Within a split", "Across splits", group="Duplicates found")
+    columns += numeric("Groups in two splits")
+    table = Table("sources", caption, columns)
+    for task in view.metrics.tasks:
+        aside = sum(entry.rows for entry in task.set_aside)
+        table.add(
+            task.task,
+            Cell("embedded sample" if task.sample else task.source, f"split {task.split}"),
+            value(task.licence, str, "no licence is stated"),
+            plain(task.redistribute),
+            count(task.rows),
+            count(aside),
+            ", ".join(f"{entry.reason} {count(entry.rows)}" for entry in task.set_aside) or "none",
+            Cell(count(task.duplicates_within_split), rules.get("within_split", "")),
+            Cell(count(task.duplicates_across_splits), rules.get("across_splits", "")),
+            value(task.groups_across_splits, count, "the task has no groups"),
+        )
+    return table
+
+
+def splits(view: View) -> Table:
+    """Items and label shares of each split."""
+    caption = (
+        "Items in each split and the share of each label. The majority class is the most frequent training label."
+    )
+    table = Table("splits", caption, ["Task", "Split", *numeric("Items"), "Labels", "Majority class"], heads=2)
+    majority = {task.task: task.majority for task in view.metrics.tasks}
+    for n, split in enumerate(view.metrics.splits):
+        if n and view.metrics.splits[n - 1].task != split.task:
+            table.rules.add(n)
+        cut = f"of {count(split.items_before_limit)}" if split.items_before_limit != split.items else ""
+        shares = ", ".join(
+            f"{entry.label} {count(entry.items)}" + (f" ({formats.percent(entry.share)}%)" if entry.items else "")
+            for entry in split.labels
+        )
+        table.add(split.task, split.split, Cell(count(split.items), cut), shares, majority.get(split.task, MISSING))
+    return table
+
+
+def checksums(view: View) -> Table:
+    """SHA-256 of raw files and splits."""
+    table = Table("checksums", "SHA-256 of every raw file and split.", ["Task", "File", "SHA-256"], heads=2)
+    for task in view.metrics.tasks:
+        if table.rows:
+            table.rules.add(len(table.rows))
+        for file in task.files:
+            table.add(task.task, Cell(file.name, f"raw, {file.role}", style="code"), checksum(file.sha256))
+        for split in view.metrics.splits:
+            if split.task == task.task:
+                table.add(task.task, Cell(f"{split.split}.jsonl", "split", style="code"), checksum(split.sha256))
+    return table
+
+
+def training(view: View, lineages=None) -> Table:
+    """How each adapter was trained."""
+    caption = (
+        "Training summaries, one row per adapter. Losses are in nats per counted token, the final loss is the last "
+        "one logged in training, peak memory is of the training process or its GPU."
+    )
+    columns = ["Stage", "Adapter", *numeric("Items", "Steps", "Epochs", "Time", "Tokens/s", "Peak memory")]
+    columns += numeric("Final loss", "Token accuracy", "Best validation loss")
+    columns += [Column("Checkpoint kept"), *numeric("Trainable parameters", "Prompts shortened")]
+    table = Table("training", caption, columns, heads=2)
+    for record in view.metrics.training:
+        if lineages is not None and record.lineage not in lineages:
+            continue
+        table.add(
+            str(record.stage),
+            view.name(record.lineage),
+            value(record.items, count),
+            _steps(record),
+            value(record.epochs, number),
+            value(record.seconds, formats.seconds),
+            value(record.tokens_per_second, lambda n: f"{n:,.0f}"),
+            value(record.peak_memory_bytes, formats.size),
+            value(record.final_loss, number),
+            value(record.mean_token_accuracy, lambda n: f"{formats.percent(n)}%"),
+            _best_loss(record),
+            _kept(record),
+            value(record.trainable_parameters, count),
+            value(record.shortened, count),
+        )
+    return table
+
+
+def _steps(record: TrainingRecord) -> Cell:
+    cell = value(record.steps, count)
+    return Cell(cell.text, f"resumed at {record.resumed_from_step}") if record.resumed_from_step else cell
+
+
+def _best_loss(record: TrainingRecord) -> Cell:
+    cell = value(record.best_eval_loss, number)
+    return Cell(cell.text, f"at step {record.best_eval_step}") if record.best_eval_step is not None else cell
+
+
+def _kept(record: TrainingRecord) -> Cell:
+    if record.best_metric is None:
+        return Cell(MISSING, reason="not recorded")
+    if record.best_step is None:
+        return Cell("the last one" if record.best_metric == "last" else f"by {record.best_metric.replace('_', '-')}")
+    return Cell(f"step {record.best_step}", f"best {record.best_metric.replace('_', '-')} {number(record.best_value)}")
+
+
+def packages(view: View) -> Table:
+    """Versions in training and in the computation of the metrics."""
+    trained: dict[str, dict[str, None]] = {}
+    for record in view.metrics.training:
+        for name, version in record.packages.items():
+            trained.setdefault(name, {})[version] = None
+    measured = view.experiment.packages
+    table = Table("packages", "Package versions.", ["Package", "Training", "Metrics"])
+    for name in sorted({*trained, *measured}):
+        table.add(name, code("; ".join(trained.get(name, {})) or MISSING), code(measured.get(name, MISSING)))
+    return table
+
+
+def fingerprints(view: View) -> Table:
+    """Fingerprints of the base model and of every adapter's recipe."""
+    caption = (
+        "Fingerprints: of the base model's files, and of every adapter's recipe, which holds everything that "
+        "determines its bytes."
+    )
+    table = Table("fingerprints", caption, ["Lineage", "Made with", "Fingerprint"])
+    table.add(code("base"), view.experiment.model, checksum(view.experiment.model_fingerprint))
+    for adapter in view.adapters.values():
+        made = f"stage {adapter.stage}, {adapter.task}, seed {adapter.seed}"
+        table.add(code(adapter.lineage), made, checksum(adapter.fingerprint))
+    return table

@@ -1,0 +1,94 @@
+"""Score every task and split with one model: the base model, or an adapter on it."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from forgetting import models, predictions
+from forgetting.cli import add_settings
+from forgetting.config import ScoringSettings
+from forgetting.errors import InputError, exit_on_input_error
+from forgetting.prompts import Template
+from forgetting.receipts import RECEIPT, read_receipt, replaced_folder, write_receipt
+
+
+@exit_on_input_error
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.predict", description=__doc__)
+    add_settings(parser, ScoringSettings, lambda config: config.scoring_settings())
+    parser.add_argument("--model", required=True, help="folder of the base model")
+    parser.add_argument("--adapter", help="folder of the adapter; none scores the untuned base model")
+    parser.add_argument("--data", required=True, help="folder of the splits")
+    parser.add_argument("--output", required=True, help="folder to write the prediction files to")
+    args = parser.parse_args(argv)
+    settings = args.parse_settings(args.settings)
+    output = Path(args.output)
+
+    templates = {name: Template.read(task.prompt, task.fields) for name, task in settings.tasks.items()}
+    adapter = models.adapter_receipt(args.adapter, args.model) if args.adapter else None
+    facts = {
+        "adapter": adapter and adapter["fingerprint"],
+        # Training on a GPU is not reproducible to the bit: the recipe alone does not say which weights these are.
+        "adapter_weights": adapter and adapter["files"][models.ADAPTER_WEIGHTS],
+        "model": models.model_receipt(args.model)["fingerprint"],
+        "settings": predictions.settings_fingerprint(settings, templates),
+        "data": predictions.data_checksums(args.data, settings),
+        "method": settings.evaluation.method,
+    }
+    if is_current(output, facts):
+        print(f"{output}: up to date", file=sys.stderr)
+        return 0
+    if output.is_dir() and any(p.suffix != ".csv" and p.name != RECEIPT for p in output.iterdir()):
+        raise InputError(f"{output}: this folder holds something else than predictions; name another --output")
+    predict(settings, templates, facts, args)
+    return 0
+
+
+def is_current(output: Path, facts: dict) -> bool:
+    """Whether `output` holds the predictions that `facts` would give, every file as its receipt says."""
+    if not (output / RECEIPT).is_file():
+        return False
+    try:
+        receipt = read_receipt(output, "the predictions")
+    except InputError:
+        return False  # damaged or incomplete: made again
+    names = {f"{task}.{split}.csv" for task, splits in facts["data"].items() for split in splits}
+    return all(receipt.get(key) == value for key, value in facts.items()) and set(receipt["files"]) == names
+
+
+def predict(settings: ScoringSettings, templates: dict[str, Template], facts: dict, args) -> None:
+    """Score everything and leave the files in ``args.output``, all of them or none."""
+    from forgetting.numerics import before_torch
+
+    before_torch()
+    from forgetting.training import read_items
+
+    predictor = predictions.Predictor.load(settings, args.model, args.adapter)
+    started, tokens, count, shortened = time.monotonic(), 0, 0, {}
+    with replaced_folder(args.output) as folder:
+        for task, splits in facts["data"].items():
+            for split in splits:
+                items = read_items(Path(args.data) / task / f"{split}.jsonl")
+                encoder, prompts, cut = predictor.encode(task, templates[task], items)
+                rows = predictor.answer(encoder, prompts, progress=f"{task}.{split}")
+                predictions.write_predictions(folder / f"{task}.{split}.csv", task, split, items, rows)
+                tokens += sum(map(len, prompts))
+                count += len(items)
+                shortened[f"{task}.{split}"] = cut
+        seconds = time.monotonic() - started
+        device = predictor.model.device
+        information = {
+            "seconds": round(seconds, 3),
+            "tokens": tokens,
+            "items": count,
+            "shortened": shortened,
+            "device": device.type,
+            "dtype": str(models.resolve_dtype(settings.dtype, device)).removeprefix("torch."),
+        }
+        write_receipt(folder, facts | information)
+    print(f"{args.output}: {count} items in {seconds:.1f} s, {tokens / seconds:.0f} tokens/s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
