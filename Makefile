@@ -28,5 +28,9 @@ $(VENV)/.dev-$(TORCH): envs/dev.txt $(VENV)/.run-$(TORCH)
 lock:
 	envs/lock.sh
 
+# Needs graphviz.
+docs/rulegraph.svg: Snakefile $(wildcard rules/*.smk)
+	snakemake --quiet all --rulegraph | dot -Tsvg > $@
+
 clean:
 	rm -rf $(VENV) .snakemake logs results

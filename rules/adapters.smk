@@ -52,7 +52,7 @@ rule train_adapter:
         f"logs/{R}/{{lineage}}/train_adapter.log",
     wildcard_constraints:
         lineage=LINEAGE,
-    threads: workflow.cores
+    threads: 8  # at most; --cores and the profile bring it down
     params:
         model=lambda wc, input: dirname(input.model),
         data=lambda wc, input: dirname(dirname(input.data[0])),

@@ -21,7 +21,7 @@ rule predict:
         f"logs/{R}/{{lineage}}/predict.log",
     wildcard_constraints:
         lineage=LINEAGE,
-    threads: workflow.cores
+    threads: 8  # at most; --cores and the profile bring it down
     params:
         settings=settings(CONFIG.scoring_settings()),
         model=lambda wc, input: dirname(input.model),

@@ -21,7 +21,7 @@ import pubmedqa_words as pw
 SEED = 20240607
 PUBMEDQA_COUNTS = {"yes": 220, "no": 136, "maybe": 44}  # the shares of PQA-L: 55, 34 and 11 %
 PUBMEDQA_WORDS = (35, 45)  # question and contexts together
-OPPOSITE_SHARE = 0.12  # "no" items in which the effect points the other way
+OPPOSITE_SHARE = 0.08  # "no" items in which the effect points the other way
 PUBMEDQA_BORDERLINE = 20  # items whose wording allows two labels
 DREADDIT_COUNTS = {"train": {1: 146, 0: 134}, "test": {1: 62, 0: 58}}  # 52 % stress
 DREADDIT_WORDS = (25, 40)

@@ -143,10 +143,10 @@ TOPICS = [
     ),
 ]
 
-CONTROL = ["usual care", "a waiting list", "a leaflet", "standard advice"]
-TAILS = ["", "", ", in women and men alike", ", at every clinic", ", with and without adjustment for age", ", although {d} dropped out"]
-FOUND_TAILS = TAILS + [", a clear difference", ", a clear difference", ", a marked effect"]
-NULL_TAILS = TAILS + [", well within chance", ", well within chance", ", so neither group did better"]
+CONTROL = ["usual care", "usual care", "a waiting list", "standard advice"]
+TAILS = ["", ", in women and men alike", ", at every clinic", ", although {d} dropped out"]
+FOUND_TAILS = TAILS + [", a clear difference", ", a clear difference", ", a clear difference", ", a clear and marked effect"]
+NULL_TAILS = TAILS + [", well within chance", ", well within chance", ", no more than chance", ", so neither group did better"]
 MIXED_TAILS = [", for unclear reasons", ", and the interval was wide", ", so the result remained unclear", ", and wide intervals left both possible"]
 FACT_TAILS = ["", "", ", at every site", ", in towns and villages alike"]
 TREND_P = ["p=0.06", "p=0.07", "p=0.09"]

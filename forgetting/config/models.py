@@ -78,7 +78,7 @@ class Training(Settings):
     )
     group_by_length: bool = Field(True, description="Batch items of similar length, so that little is padded.")
     gradient_checkpointing: bool = Field(False, description="Recompute activations to save memory.")
-    eval_every: int | Literal["epoch"] = Field(
+    eval_every: Annotated[int, Field(ge=1)] | Literal["epoch"] = Field(
         "epoch", description="Evaluate and save a checkpoint every so many steps, or every epoch."
     )
     best_metric: Literal["loss", "accuracy", "macro_f1", "last"] = Field(

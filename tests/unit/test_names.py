@@ -1,0 +1,54 @@
+"""Files that are named somewhere exist, and the pictures show the workflow as it is."""
+
+import re
+import subprocess
+
+import pytest
+
+from tests.workspace import ROOT
+
+TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split("\n")
+READERS = [
+    name
+    for name in TRACKED
+    if name.endswith((".md", ".smk", ".yaml", ".def", ".in", ".sh", ".rst", ".py"))
+    or name in ("Snakefile", "Makefile", ".ci/run")
+]
+# A path below one of the folders that the project's files refer to each other by.
+NAMED = re.compile(
+    r"(?<![\w/.-])((?:scripts|prompts|envs|rules|experiments|containers|profiles|schemas|docs|report|data/splits|data/sample)"
+    r"/[\w./-]*\w\.(?:py|txt|in|smk|yaml|def|json|md|svg|rst|sh|csv))"
+)
+# What a user writes or builds: named as an example, not kept.
+EXAMPLES = {"prompts/triage.txt", "experiments/mine.yaml", "prompts/colours.txt", "experiments/x.yaml"}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_every_file_that_is_named_exists(reader):
+    text = (ROOT / reader).read_text(encoding="utf-8")
+    named = {match for match in NAMED.findall(text) if match not in EXAMPLES}
+    assert not {name for name in named if not (ROOT / name).exists()}
+
+
+def test_every_step_that_a_rule_or_document_calls_exists():
+    for reader in READERS:
+        for module in re.findall(r"python -m (scripts\.\w+)", (ROOT / reader).read_text(encoding="utf-8")):
+            assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), f"{reader} calls {module}"
+
+
+def test_every_rule_calls_a_step_and_every_step_can_explain_itself():
+    rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    for name in re.findall(r"^rule (\w+):", rules, re.M):
+        block = rules.partition(f"rule {name}:")[2].partition("\nrule ")[0]
+        assert "python -m scripts." in block
+    for path in (ROOT / "scripts").glob("[a-z]*.py"):
+        text = path.read_text()
+        assert text.startswith('"""') and "def main(argv=None) -> int:" in text, path
+
+
+def test_the_rule_graph_shows_every_rule():
+    picture = (ROOT / "docs" / "rulegraph.svg").read_text()
+    rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    # The default experiment's items are embedded, so it fetches nothing but the model.
+    for name in set(re.findall(r"^rule (\w+):", rules, re.M)) - {"fetch_data"}:
+        assert f">{name}<" in picture, f"make docs/rulegraph.svg draws the graph anew: {name} is missing"

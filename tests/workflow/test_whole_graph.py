@@ -1,0 +1,72 @@
+"""The whole graph by configuration alone: new tasks, three stages, reruns, and refusals before any job."""
+
+import json
+
+import jsonschema
+import pandas as pd
+import pytest
+
+from tests.workflow.conftest import colour_task, write_colours
+
+pytestmark = pytest.mark.workflow
+THIRD = {
+    "tasks": {"size": colour_task("data/sizes.jsonl", ["small", "large"])},
+    "arms": {"sequential": {"stages": [{"task": "colours"}, {"task": "warmth"}, {"task": "size"}]}},
+}
+
+
+def jobs(dry_run: str) -> dict[str, int]:
+    """Rule names and counts of Snakemake's job table."""
+    table = dry_run.partition("Job stats:")[2].split("\n\n")[0].splitlines()
+    rows = [line.split() for line in table if len(line.split()) == 2 and line.split()[1].isdigit()]
+    return {name: int(count) for name, count in rows if name != "total"}
+
+
+def test_a_third_task_and_a_third_stage_need_no_code(workspace):
+    write_colours(workspace.path / "data" / "sizes.jsonl", ["small", "large"], seed=2)
+    overlay = ("--configfile", "tiny.yaml", workspace.write("third.yaml", THIRD))
+    planned = jobs(workspace.snakemake("-n", *overlay).stdout)
+    assert planned["train_adapter"] == 3 and planned["predict"] == 4
+
+    workspace.snakemake(*overlay)
+    out = workspace.path / "out"
+    metrics = json.loads((out / "report_metrics.json").read_text())
+    schema = json.loads((workspace.path / "schemas" / "report_metrics.schema.json").read_text())
+    jsonschema.validate(metrics, schema)
+    deepest = out / "base" / "seed-0" / "colours" / "warmth" / "size"
+    assert json.loads((deepest / "recipe.json").read_text())["parent"]["lineage"] == "base/seed-0/colours/warmth"
+    for lineage in ("base", "base/seed-0/colours", "base/seed-0/colours/warmth", "base/seed-0/colours/warmth/size"):
+        for task in ("colours", "warmth", "size"):
+            table = pd.read_csv(out / lineage / "predictions" / f"{task}.test.csv")
+            items = [json.loads(line) for line in (out / "data" / task / "test.jsonl").open()]
+            assert table.id.astype(str).tolist() == [item["id"] for item in items]
+            assert table.label.tolist() == [item["label"] for item in items]
+    assert "size" in (out / "report.md").read_text() and "size" in (out / "report.html").read_text()
+
+    # Nothing changed, so nothing runs; a newer file with the same bytes changes nothing either.
+    assert "Nothing to be done" in workspace.snakemake(*overlay).stderr
+    for path in [*out.rglob("*.jsonl"), workspace.path / "data" / "sizes.jsonl", *workspace.path.glob("prompts/*")]:
+        path.touch()
+    assert "Nothing to be done" in workspace.snakemake(*overlay).stderr
+
+    # A setting of the last stage runs the last stage; evidence that the others were left alone is their log.
+    stages = [{"task": "colours"}, {"task": "warmth"}, {"task": "size", "training": {"learning_rate": 0.02}}]
+    changed = workspace.write("changed.yaml", THIRD | {"arms": {"sequential": {"stages": stages}}})
+    planned = jobs(workspace.snakemake("-n", "--configfile", "tiny.yaml", changed).stdout)
+    assert planned == {"write_recipe": 1, "train_adapter": 1, "predict": 1, "metrics": 1, "report": 1, "all": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"trainning": {}}, "'trainning' is not a setting; did you mean 'training'?"),
+        ({"training": {"learning_rat": 1}}, "did you mean 'learning_rate'?"),
+        ({"arms": {"sequential": {"stages": [{"task": "colors"}]}}}, "names the task 'colors'"),
+    ],
+)
+def test_a_bad_configuration_stops_snakemake_before_any_job(workspace, change, says):
+    done = workspace.snakemake("--configfile", "tiny.yaml", workspace.write("bad.yaml", change), check=False)
+    assert done.returncode != 0
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1 and "bad.yaml" in errors[0] and says in errors[0]
+    assert not (workspace.path / "out").exists()
