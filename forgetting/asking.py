@@ -70,8 +70,10 @@ class Question:
     def encoder(self, tokenizer) -> Encoder:
         return Encoder(tokenizer, self.template, self.prompting, self.words, self.max_length, self.shorten)
 
-    def item(self, values: dict, where: str) -> dict:
+    def item(self, values: dict, where: str, number: int = 1) -> dict:
         """An item from a mapping of fields to text, or from a line of a split file (``{"id", "fields"}``).
+
+        Its `number` is its id where it has none; `where` is what an error calls it.
 
         Raises
         ------
@@ -89,7 +91,7 @@ class Question:
                 raise InputError(f"{where}: the field '{name}' is missing; {self.task} needs {known}")
             if not isinstance(fields[name], str) or not fields[name].strip():
                 raise InputError(f"{where}: the field '{name}' holds no text; {self.task} needs {known}")
-        return {"id": str(values.get("id", where)), "fields": fields}
+        return {"id": str(values.get("id", number)), "fields": fields}
 
 
 def remembered(adapter_dir) -> dict[str, dict]:

@@ -154,8 +154,8 @@ def from_hub(model: Model, folder: Path) -> list[str]:
 
     where = f"{model.hub} at {model.revision[:12]}"
     try:
-        tree = huggingface_hub.HfApi().list_repo_tree(model.hub, revision=model.revision)
-        files = {f.path: f for f in tree if isinstance(f, huggingface_hub.RepoFile) and wanted(f.path)}
+        about = huggingface_hub.HfApi().model_info(model.hub, revision=model.revision, files_metadata=True)
+        files = {f.rfilename: f for f in about.siblings if wanted(f.rfilename)}
         size = sum(f.size for f in files.values())
         print(f"fetching {where}: {len(files)} files, {size / 1e9:.2f} GB", file=sys.stderr)
         huggingface_hub.snapshot_download(
@@ -176,6 +176,10 @@ def from_hub(model: Model, folder: Path) -> list[str]:
         raise InputError(f"{where}: {_access(error, 'the hub refused it: try again, or')}") from None
     except errors.LocalTokenNotFoundError:
         raise InputError(f"{where}: no token found; set HF_TOKEN or log in with `hf auth login`") from None
+    except errors.OfflineModeIsEnabled:
+        raise InputError(
+            f"{where}: HF_HUB_OFFLINE is set; unset it, or put the files in a directory and use 'path'"
+        ) from None
     except Exception as error:
         if not _is_network(error):
             raise

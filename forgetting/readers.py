@@ -54,9 +54,7 @@ def read_records(path, reader: Reader, columns: list[str]) -> list[dict]:
     if kind := next((kind for magic, kind in SIGNATURES.items() if head.startswith(magic)), None):
         raise InputError(f"{path}: not {reader.format} but {kind}")
     if head.removeprefix(codecs.BOM_UTF8).lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise InputError(
-            f"{path}: not {reader.format} but a web page, perhaps an error message; correct the address"
-        )
+        raise InputError(f"{path}: not {reader.format} but a web page, perhaps an error message; correct the address")
     if reader.keyed and reader.format != "json":
         raise InputError(f"{path}: reader.keyed goes with format json, not {reader.format}")
     read = {"json": _json, "jsonl": _jsonl, "csv": _csv, "parquet": _parquet}[reader.format]
@@ -166,7 +164,6 @@ def _csv(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
         sep=reader.delimiter,
         # Every value stays the text it is: no number, date or missing value is guessed.
         features=Features({column: Value("string") for column in columns}),
-        keep_default_na=False,
         na_filter=False,
         index_col=False,
     )

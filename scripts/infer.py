@@ -121,7 +121,7 @@ def read_items(args, question: asking.Question) -> list[dict]:
         raise InputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     if not rows:
         raise InputError(f"{path}: no items in this file")
-    return [question.item(row, f"{path}: item {n}") for n, row in enumerate(rows, 1)]
+    return [question.item(row, f"{path}: item {n}", n) for n, row in enumerate(rows, 1)]
 
 
 def _object(text: str, where: str) -> dict:
@@ -157,7 +157,8 @@ def ask(question: asking.Question, items: list[dict], model_dir: str, args) -> l
     for item, row in zip(items, rows, strict=True):
         weights = [math.exp(value - max(row)) for value in row]
         shares = {word: weight / sum(weights) for word, weight in zip(question.words, weights, strict=True)}
-        answers.append({"id": item["id"], "label": question.words[row.argmax()], "probabilities": shares})
+        answer = {"label": question.words[row.argmax()], "probabilities": shares}
+        answers.append({"id": item["id"]} | answer if args.input else answer)
     return answers
 
 
@@ -168,7 +169,7 @@ def write(path: Path, answers: list[dict]) -> None:
 
     with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as handle:
         if path.suffix == ".csv":
-            rows = [{"id": a["id"], "label": a["label"]} | a["probabilities"] for a in answers]
+            rows = [{k: v for k, v in a.items() if k != "probabilities"} | a["probabilities"] for a in answers]
             writer = csv.DictWriter(handle, fieldnames=list(rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)

@@ -12,7 +12,11 @@ def main(argv=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.report", description=__doc__)
     parser.add_argument("--metrics", type=Path, required=True, metavar="FILE", help="report_metrics.json to show")
     parser.add_argument(
-        "--results", type=Path, required=True, metavar="DIR", help="results folder that holds the adapters' training logs"
+        "--results",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="results folder that holds the adapters' training logs",
     )
     parser.add_argument("--html", type=Path, required=True, metavar="FILE", help="page to write")
     parser.add_argument("--markdown", type=Path, required=True, metavar="FILE", help="Markdown file to write")

@@ -19,10 +19,27 @@ import pytest  # noqa: E402
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Mirror folder with the real PubMedQA and Dreaddit: FORGETTING_MIRROR, or ../shared/data beside the checkout."""
-    folder = Path(MIRROR) if MIRROR else Path(__file__).resolve().parents[2] / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip(f"no real data: {folder} is missing; name its folder with FORGETTING_MIRROR")
+    """Folder with the real PubMedQA and Dreaddit, named by FORGETTING_MIRROR."""
+    if not MIRROR or not Path(MIRROR).is_dir():
+        pytest.skip("no real data: name their folder in FORGETTING_MIRROR")
+    return Path(MIRROR)
+
+
+@pytest.fixture(scope="session")
+def embedded_model(tmp_path_factory) -> Path:
+    """The default experiment's model: the checkout's, where a run has left it there, else fetched once."""
+    from forgetting.config import load
+    from forgetting.receipts import read_receipt
+    from scripts import fetch_model
+
+    root = Path(__file__).resolve().parent.parent
+    config = load(root / "config.yaml")
+    folder = root / "models" / config.model
+    if (folder / "receipt.json").is_file() and read_receipt(folder, "the base model"):
+        return folder
+    folder = tmp_path_factory.mktemp("models") / config.model
+    settings = config.base_model.model_dump_json(exclude_defaults=True)
+    assert fetch_model.main(["--settings", settings, "--name", config.model, "--output", str(folder)]) == 0
     return folder
 
 

@@ -25,6 +25,7 @@ OPPOSITE_SHARE = 0.08  # "no" items in which the effect points the other way
 PUBMEDQA_BORDERLINE = 20  # items whose wording allows two labels
 DREADDIT_COUNTS = {"train": {1: 146, 0: 134}, "test": {1: 62, 0: 58}}  # 52 % stress
 DREADDIT_WORDS = (25, 40)
+DREADDIT_BORDERLINE = 5  # weight among the plans, in per cent
 TRAIN_COLUMNS = ["subreddit", "post_id", "sentence_range", "text", "id", "label", "confidence", "social_timestamp"]
 TEST_COLUMNS = ["id", "subreddit", "post_id", "sentence_range", "text", "label", "confidence", "social_timestamp"]
 
@@ -91,6 +92,8 @@ def measure(rng, outcome, rising, null):
     b = rng.uniform(low, high - 0.45 * span) if rising else rng.uniform(low + 0.45 * span, high)
     a = b + size if rising else b - size
     gap = span * rng.uniform(0.05, 0.12) if null else abs(a - b)
+    if not digits:
+        gap = max(gap, 2)  # "1 points" would not agree
     gap_unit = unit.replace("%", "percentage points", 1)
     return {
         "a": f"{a:.{digits}f}{glue}{unit}", "b": f"{b:.{digits}f}{glue}{unit}", "gap": f"{gap:.{digits}f} {gap_unit}",
@@ -108,7 +111,7 @@ def outcome_slots(rng, topic, outcome, asked_up, found_up, null):
     verb, done = rng.choice(up if asked_up else down), past(rng.choice(up if found_up else down))
     return {
         "noun": noun, "verb": verb, "verbed": past(verb), "done": done, "is": agree["is"], "was": agree["was"], "it": agree["it"], "they": agree["they"],
-        "pred": after[found_up], "opposite": after[not found_up], "asked": after[asked_up], "attr": article + before[found_up],
+        "pred": after[found_up], "opposite": after[not found_up], "asked": after[asked_up], "attr": article + before[found_up], "clear_attr": f"{article}significantly {before[found_up]}",
         "asked_attr": article + before[asked_up], "worse": after[better == "-"], "went": "rose" if found_up else "fell",
         "people": rng.choice(topic["people"]), **measure(rng, outcome, found_up, null),
     }  # fmt: skip
@@ -136,7 +139,10 @@ def outcome_item(rng, kind, label, border):
     slots = numbers(rng) | outcome_slots(rng, topic, outcome, asked_up, found_up, null)
     y = rng.choice([x for x in topic["x"] if x != exposure[1:]])
     slots |= exposure_slots("x", exposure[1:]) | {"y": y.lstrip("*")}
-    slots["tail"] = rng.choice(pw.MIXED_TAILS if label == "maybe" else pw.NULL_TAILS if null else pw.FOUND_TAILS)
+    slots["tail"] = rng.choice(pw.TAILS)
+    slots["verdict"] = rng.choice(pw.MIXED_VERDICTS if label == "maybe" else pw.NULL_VERDICTS if null else pw.FOUND_VERDICTS)
+    if topic.get("acute") and slots["control"] == "a waiting list":
+        slots["control"] = "standard advice"
     prefix = kind.upper() + "_"
     if border is not None:
         result = border
@@ -211,3 +217,78 @@ def make_pubmedqa(rng):
         seen.add(normalise(item["QUESTION"]))
         items[str(90000001 + position)] = item
     return items
+
+
+# --- Dreaddit-like -------------------------------------------------------------------------------
+def form(phrase, index, speaker):
+    """One form of a verb phrase (0 present, 1 past, 2 third person) with the speaker's pronouns."""
+    phrase = re.sub(r"\[([^]]*)\]", lambda match: match[1].split("|")[index], phrase)
+    for key, word in zip(("i", "my", "me"), speaker):
+        phrase = phrase.replace("{" + key + "}", word)
+    return phrase
+
+
+def feeling_slots(rng, name, plain, quiet, other):
+    """The verb phrases of one text: {strain}, {quiet_strain}, {any_strain}, {strain_past}, {strain_other}, …; likewise for calm."""
+    me = ("I", "my", "me")
+    pools = {name: plain, f"{name}2": plain, f"quiet_{name}": quiet, f"any_{name}": plain + quiet, f"any_{name}2": plain + quiet}
+    slots, used = {}, set()
+    for key, pool in pools.items():  # no phrase twice in one text
+        phrase = rng.choice([phrase for phrase in pool if phrase not in used])
+        used.add(phrase)
+        slots[key] = form(phrase, 0, me)
+    first, second, third = rng.sample([phrase for phrase in plain + quiet if phrase not in used], 3)
+    return slots | {f"{name}_past": form(first, 1, me), f"{name}_past2": form(second, 1, me), f"{name}_other": form(third, 2, other)}
+
+
+def dreaddit_text(rng, label, plan, theme):
+    """One segment, or None if it is too short or too long."""
+    thing, _, facts = theme
+    slots = {name: rng.choice(values) for name, values in dw.SLOTS.items()}
+    other, *speaker = rng.choice(dw.OTHERS)
+    slots |= feeling_slots(rng, "strain", dw.STRAIN, dw.STRAIN_QUIET, speaker) | feeling_slots(rng, "calm", dw.CALM, dw.CALM_QUIET, speaker)
+    slots |= {"fact": rng.choice(facts), "good": rng.choice(dw.GOOD), "bad": rng.choice(dw.BAD), "info": rng.choice(dw.INFO)}
+    slots |= {"other": other, "he": speaker[0], "him": speaker[2], "thing": "@"}
+    frame = rng.choice(dw.BORDER if plan == "border" else dw.PLANS[label][plan][1])
+    text = fill(f"{frame} {rng.choice(dw.TAILS)}".strip(), slots)
+    named = thing.removeprefix("the ") in text.split("@")[0].casefold()
+    text = text.replace("@", "it" if named else thing, 1).replace("@", "it")  # named once, then a pronoun
+    return text if DREADDIT_WORDS[0] <= count_words(text) <= DREADDIT_WORDS[1] else None
+
+
+def make_segments(rng, counts, seen):
+    """Rows of one split: posts of one to three segments that mostly share a label."""
+    left, posts = dict(counts), []
+    while sum(left.values()):
+        label, theme = rng.choices(list(left), list(left.values()))[0], rng.choice(dw.THEMES)
+        post = {"subreddit": rng.choice(theme[1].split()), "social_timestamp": rng.randint(1483228800, 1546300799)}
+        start, segments = rng.choice([0, 5, 10]), []
+        for _ in range(rng.choices([1, 2, 3], [82, 14, 4])[0]):
+            if rng.random() < 0.25 or not left[label]:
+                label = 1 - label
+            if not left[label]:
+                break
+            weights = {plan: weight for plan, (weight, _) in dw.PLANS[label].items()} | {"border": DREADDIT_BORDERLINE}
+            plan, text = rng.choices(list(weights), list(weights.values()))[0], None
+            while text is None or normalise(text) in seen:
+                text = dreaddit_text(rng, label, plan, theme)
+            seen.add(normalise(text))
+            left[label] -= 1
+            agreement = rng.choice({"plain": [0.8, 1.0], "border": [4 / 7, 0.6]}.get(plan, [0.6, 0.8, 1.0]))
+            segments.append(post | {"text": text, "label": label, "sentence_range": f"({start}, {start + 5})", "confidence": agreement})
+            start += 5
+        posts.append(segments)
+    return posts
+
+
+def make_dreaddit(rng):
+    seen, splits, number = set(), {}, 0
+    for split, counts in DREADDIT_COUNTS.items():
+        splits[split] = []
+        for segments in make_segments(rng, counts, seen):
+            number += 1
+            splits[split] += [segment | {"post_id": f"smp{number:03d}"} for segment in segments]
+        rng.shuffle(splits[split])
+    for row_id, row in enumerate((row for rows in splits.values() for row in rows), start=1):
+        row["id"] = row_id
+    return splits

@@ -137,17 +137,18 @@ TOPICS = [
         mesh=["Irritable Bowel Syndrome", "Constipation", "Diet Therapy"],
         people=["adults with irritable bowel syndrome", "children with constipation", "adults with chronic bloating", "patients on iron tablets"],
         x=["peppermint oil", "*kiwi fruits", "a probiotic drink", "gut-directed hypnosis", "abdominal massage", "a low-fat supper"],
-        factors=["-fast eating", "-low fluid intake", "-daily coffee", "-low fibre intake"],
+        factors=["-fast eating", "-low fluid intake", "-late suppers", "-low fibre intake"],
         outcomes=[("*bloating scores", "level", "-", "points", 2.5, 8), ("*laxative doses", "count", "-", "per week", 1.2, 7),
                   ("*symptom-free days", "count", "+", "per month", 9, 26), ("~transit time", "time", "-", "hours", 24, 68)],
     ),
 ]
 
 CONTROL = ["usual care", "usual care", "a waiting list", "standard advice"]
-TAILS = ["", ", in women and men alike", ", at every clinic", ", although {d} dropped out"]
-FOUND_TAILS = TAILS + [", a clear difference", ", a clear difference", ", a clear difference", ", a clear and marked effect"]
-NULL_TAILS = TAILS + [", well within chance", ", well within chance", ", no more than chance", ", so neither group did better"]
-MIXED_TAILS = [", for unclear reasons", ", and the interval was wide", ", so the result remained unclear", ", and wide intervals left both possible"]
+# {tail}: the same endings for every label; {verdict}: what the authors make of their figures.
+TAILS = ["", "", ", in women and men alike", ", at every clinic", ", although {d} dropped out"]
+FOUND_VERDICTS = [", a clear difference", ", a clear difference", ", a clear and marked effect", "{tail}"]
+NULL_VERDICTS = [", well within chance", ", well within chance", ", no more than chance", "{tail}"]
+MIXED_VERDICTS = [", for unclear reasons", ", and the interval was wide", ", so the result remained unclear", ", and wide intervals left both possible"]
 FACT_TAILS = ["", "", ", at every site", ", in towns and villages alike"]
 TREND_P = ["p=0.06", "p=0.07", "p=0.09"]
 
@@ -160,44 +161,47 @@ EFFECT_QUESTIONS = [
 ]
 EFFECT_METHODS = [
     "We randomly assigned {n} participants to {x} or {control} for {w} weeks.",
-    "In this crossover trial, {n} volunteers spent {w} weeks in each of two conditions.",
+    "A lottery divided {n} volunteers into two groups for {w} weeks.",
     "A total of {n} participants at {k} clinics were allocated to the intervention or {control}.",
     "This trial compared {x} with {control} in {n} participants of similar age.",
     "In a randomised trial, half of {n} participants received the intervention; {d} dropped out.",
     "Assessors unaware of allocation followed {n} participants in the intervention and control groups.",
     "After a small pilot study, {n} participants at {k} clinics were randomised to two groups.",
+    "The trial ran at {k} hospitals and enrolled {n} participants, half of them as controls.",
+    "Participants were recruited by letter, and {n} were randomised and completed all visits.",
+    "We analysed {n} participants by the group to which they had been assigned.",
     "Because earlier reports did not agree, {n} participants were randomised to the intervention or {control}.",
 ]
 # {pred}, {attr}, {done} follow the direction that was found; {asked} is the direction the question asks about.
 EFFECT_FOUND = [
-    "{Noun} {was} significantly {pred} in the intervention group than in the control group ({sig}){tail}.",
-    "{X} significantly {done} {noun} compared with {control} ({sig}){tail}.",
+    "{Noun} {was} significantly {pred} in the intervention group than in the control group ({sig}){verdict}.",
+    "{X} significantly {done} {noun} compared with {control} ({sig}){verdict}.",
     "{Noun} {was} clearly {pred} in the intervention group, a significant difference{tail}.",
-    "{Noun} {went} by {gap} with {x} and hardly changed with {control} ({sig}){tail}.",
-    "By week {w}, {noun} {was} significantly {pred} in the intervention group ({sig}){tail}.",
-    "{Noun} averaged {a} in one group and {b} in the other, significantly {pred} with {x} ({sig}).",
+    "{Noun} {went} by {gap} with {x} and hardly changed with {control} ({sig}){verdict}.",
+    "By week {w}, {noun} {was} significantly {pred} in the intervention group ({sig}){verdict}.",
+    "{Noun} averaged {a} in one group and {b} in the other, significantly {pred} with {x} ({sig}){tail}.",
     "The groups differed clearly, and {noun} {was} {pred} with {x} ({sig}){tail}.",
-    "Participants given {x} had significantly {attr} {noun} than the others ({sig}){tail}.",
+    "Participants given {x} had {clear_attr} {noun} than the others ({sig}){verdict}.",
     "There was a clear effect: {noun} {was} {pred} with the intervention than with {control}{tail}.",
 ]
 EFFECT_NULL = [
-    "{Noun} {was} similar in the intervention group and in the control group ({ns}){tail}.",
-    "{X} had no significant effect on {noun} compared with {control} ({ns}){tail}.",
-    "{Noun} did not differ between the intervention and control groups ({ns}){tail}.",
-    "{Noun} {went} by {gap} with {x} and just as much with {control} ({ns}){tail}.",
-    "By week {w}, {noun} {was} similar in the intervention and control groups ({ns}){tail}.",
+    "{Noun} {was} similar in the intervention group and in the control group ({ns}){verdict}.",
+    "{X} had no significant effect on {noun} compared with {control} ({ns}){verdict}.",
+    "{Noun} did not differ between the intervention and control groups ({ns}){verdict}.",
+    "{Noun} {went} by {gap} with {x} and just as much with {control} ({ns}){verdict}.",
+    "By week {w}, {noun} {was} similar in the intervention and control groups ({ns}){verdict}.",
     "{Noun} averaged {a} in one group and {b} in the other, no significant difference ({ns}).",
-    "The groups did not differ, and {noun} {was} no {asked} with {x} ({ns}){tail}.",
-    "Participants given {x} did not have significantly {asked_attr} {noun} than the others ({ns}){tail}.",
-    "There was no effect: {noun} {was} similar with the intervention and with {control}{tail}.",
+    "The groups did not differ, and {noun} {was} no {asked} with {x} ({ns}){verdict}.",
+    "Participants given {x} did not have {asked_attr} {noun} than the others ({ns}){verdict}.",
+    "There was no effect: {noun} {was} similar with the intervention and with {control}{verdict}.",
 ]
 EFFECT_MIXED = [
-    "{Noun} {was} {pred} in women but not in men{tail}.",
-    "{Noun} {was} {pred} with {x} at week four, but not at week {w}{tail}.",
-    "{Noun} tended to be {pred} in the intervention group, but few participants finished{tail}.",
-    "{Noun} {was} {pred} at some clinics but {opposite} at others{tail}.",
-    "{Noun} {was} {pred} with {x} by diary but not by clinic record{tail}.",
-    "{Noun} {was} {pred} in the youngest third only, but not overall{tail}.",
+    "{Noun} {was} {pred} in women but not in men{verdict}.",
+    "{Noun} {was} {pred} with {x} at week four, but not at week {w}{verdict}.",
+    "{Noun} tended to be {pred} in the intervention group, but few participants finished{verdict}.",
+    "{Noun} {was} {pred} at some clinics but {opposite} at others{verdict}.",
+    "{Noun} {was} {pred} with {x} by diary but not by clinic record{verdict}.",
+    "{Noun} {was} {pred} in the youngest third only, but not overall{verdict}.",
 ]
 # Borderline wording: each item draws one of its two defensible labels.
 EFFECT_BORDER = [
@@ -221,26 +225,26 @@ LINK_METHODS = [
     "Because earlier surveys did not agree, we interviewed {n} participants; {m} reported {x}.",
 ]
 LINK_FOUND = [
-    "{Noun} {was} significantly {pred} in participants reporting {x} than in the others ({sig}){tail}.",
+    "{Noun} {was} significantly {pred} in participants reporting {x} than in the others ({sig}){verdict}.",
     "{Noun} averaged {a} with {x} and {b} without, a significant difference ({sig}){tail}.",
-    "These participants had significantly {attr} {noun} than the others ({sig}){tail}.",
+    "These participants had {clear_attr} {noun} than the others ({sig}){verdict}.",
     "There was a clear association: {noun} {was} {pred} with {x} ({sig}){tail}.",
-    "In adjusted models, {noun} {was} significantly {pred} with {x} ({sig}){tail}.",
+    "In adjusted models, {noun} {was} significantly {pred} with {x} ({sig}){verdict}.",
     "The groups differed clearly, and {noun} {was} {pred} with {x} ({sig}){tail}.",
 ]
 LINK_NULL = [
-    "{Noun} {was} similar in participants reporting {x} and in the others ({ns}){tail}.",
+    "{Noun} {was} similar in participants reporting {x} and in the others ({ns}){verdict}.",
     "{Noun} averaged {a} with {x} and {b} without, no significant difference ({ns}){tail}.",
-    "These participants did not differ from the others in {noun} ({ns}){tail}.",
-    "There was no association: {noun} {was} similar with and without {x} ({ns}){tail}.",
-    "In adjusted models, {noun} {was} not significantly {asked} with {x} ({ns}){tail}.",
-    "The groups did not differ, and {noun} {was} no {asked} with {x} ({ns}){tail}.",
+    "These participants did not differ from the others in {noun} ({ns}){verdict}.",
+    "There was no association: {noun} {was} similar with and without {x} ({ns}){verdict}.",
+    "In adjusted models, {noun} {was} not significantly {asked} with {x} ({ns}){verdict}.",
+    "The groups did not differ, and {noun} {was} no {asked} with {x} ({ns}){verdict}.",
 ]
 LINK_MIXED = [
-    "{Noun} {was} {pred} with {x} by questionnaire but not by health record{tail}.",
-    "{Noun} {was} {pred} with {x} in women but not in men{tail}.",
-    "{Noun} {was} {pred} with {x} at some centres but {opposite} at others{tail}.",
-    "{Noun} tended to be {pred} with {x}, but few participants reported it{tail}.",
+    "{Noun} {was} {pred} with {x} by questionnaire but not by health record{verdict}.",
+    "{Noun} {was} {pred} with {x} in women but not in men{verdict}.",
+    "{Noun} {was} {pred} with {x} at some centres but {opposite} at others{verdict}.",
+    "{Noun} tended to be {pred} with {x}, but few participants reported it{verdict}.",
 ]
 LINK_BORDER = [
     (("no", "maybe"), "{Noun} {was} slightly {pred} in participants reporting {x} than in the others ({trend})."),

@@ -44,7 +44,7 @@ def _read(path: Path) -> Log:
                 try:
                     point = int(float(row["step"])), float(row["value"])
                 except (TypeError, ValueError, OverflowError):
-                    raise InputError(f"{path}: line {number} is no training log entry; run the training again") from None
+                    raise InputError(f"{path}: line {number} is no log entry; run the training again") from None
                 series.setdefault((row["split"], row["metric"]), []).append(point)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a training log ({error}); run the training again") from None

@@ -70,11 +70,12 @@ def _scores(view: View, task: str, measure: str) -> Picture:
             if lineage in found:
                 _point(view, axes, lineage, place, found[lineage], task, most)
 
-    spoken = ", ".join(f"{view.name(lineage)} {percent(value.value)}%" for lineage, value in found.items())
+    spoken = ", ".join(f"{view.title(lineage)} {percent(value.value)}%" for lineage, value in found.items())
     title = f"{MEASURES[measure]} on {task} over stages"
-    width = max(WIDTH, 60 + (last + 1) * max(70, 16 * most))
+    width = max(WIDTH, 60 + (last + 1) * max(70, 12 * most))
     name = f"scores-{task}-{measure}"
-    return picture(name, title, f"{view.main_split} split: {spoken}.", width, 250, draw, (46, 8, 10, 40))
+    texts = f"{MEASURES[measure]} on {task}", title, f"{view.main_split} split: {spoken}."
+    return picture(name, texts, width, 250, draw, (46, 8, 10, 40))
 
 
 def _point(view: View, axes, lineage: str, place: float, value, task: str, most: int) -> None:
@@ -84,9 +85,8 @@ def _point(view: View, axes, lineage: str, place: float, value, task: str, most:
     if value.low is not None and value.high is not None:
         axes.vlines(place, 100 * value.low, 100 * value.high, color=color, linewidth=2)
     fill = color if view.learnt(lineage, task) else "none"
-    axes.plot(
-        [place], [y], MARKERS[shape][0], markersize=8, color=color, markerfacecolor=fill, markeredgewidth=2, clip_on=False
-    )  # fmt: skip
+    style = {"color": color, "markerfacecolor": fill, "markeredgewidth": 2, "clip_on": False}
+    axes.plot([place], [y], MARKERS[shape][0], markersize=8, **style)
     if most == 1:
         axes.annotate(percent(value.value), (place, y), (9, -4), textcoords="offset points")
 
@@ -128,12 +128,12 @@ def curves(view: View, lineage: str) -> list[Picture]:
     rates = [(style, text, [(step, 100 * value) for step, value in line]) for style, text, line in rates]
     who = view.name(lineage)
     return [
-        _curves(view, lineage, f"loss-{lineage}", f"Loss in the training of {who}", "Loss, nats per token", losses),
-        _curves(view, lineage, f"rates-{lineage}", f"Validation in the training of {who}", "Validation, %", rates),
+        _curves(view, lineage, "Loss", f"Loss in the training of {who}", "Loss, nats per token", losses),
+        _curves(view, lineage, "Validation", f"Validation in the training of {who}", "Validation, %", rates),
     ]
 
 
-def _curves(view: View, lineage: str, name: str, title: str, label: str, lines) -> Picture:
+def _curves(view: View, lineage: str, caption: str, title: str, label: str, lines) -> Picture:
     lines = [(style, text, sorted(line)) for style, text, line in lines if line]
     kept = next((r.best_step for r in view.metrics.training if r.lineage == lineage), None)
 
@@ -152,9 +152,12 @@ def _curves(view: View, lineage: str, name: str, title: str, label: str, lines) 
         if not lines:
             axes.text(0.5, 0.5, "not logged", transform=axes.transAxes, ha="center", color=MUTED)
 
-    ends = ", ".join(f"{text} {line[0][1]:.3g} at step {line[0][0]} to {line[-1][1]:.3g} at step {line[-1][0]}"
-                     for _, text, line in lines)  # fmt: skip
-    return picture(name, title, f"{ends or 'not logged'}.", WIDTH, 210, draw, (52, 12, 10, 44))
+    spoken = [
+        f"{text} {line[0][1]:.3g} at step {line[0][0]} to {line[-1][1]:.3g} at step {line[-1][0]}"
+        for _, text, line in lines
+    ]
+    texts = caption, title, f"{', '.join(spoken) or 'not logged'}."
+    return picture(f"{caption.lower()}-{lineage}", texts, WIDTH, 210, draw, (52, 12, 10, 44))
 
 
 def curves_legend() -> list[Key]:
@@ -191,10 +194,9 @@ def _reliability(view: View, score) -> Picture:
             size = 4 + 8 * (entry.items / most) ** 0.5
             axes.plot([x], [y], "o", markersize=size, color=SERIES[0], alpha=0.85, clip_on=False)
 
-    name = view.name(score.lineage)
+    name = view.title(score.lineage)
     spoken = ", ".join(
         f"{percent(e.accuracy)}% right at {percent(e.confidence)}% ({count(e.items)} items)" for e in score.calibration
     )
-    return picture(
-        f"reliability-{score.task}-{score.lineage}", name, f"{score.task}: {spoken}.", 220, 210, draw, (48, 10, 10, 44)
-    )
+    texts = name, f"Reliability of {name} on {score.task}", f"{score.split} split: {spoken}."
+    return picture(f"reliability-{score.task}-{score.lineage}", texts, 220, 210, draw, (48, 10, 10, 44))

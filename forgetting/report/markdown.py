@@ -2,7 +2,7 @@
 
 import re
 
-from forgetting.report import formats, published_tables, remarks, result_tables, sentences, setup_tables
+from forgetting.report import change_tables, formats, published_tables, remarks, result_tables, sentences, setup_tables
 from forgetting.report.page import environment
 from forgetting.report.tables import Cell, Table
 from forgetting.report.view import View
@@ -29,9 +29,9 @@ def content(view: View) -> dict:
                 "adapters": adapters,
                 "splits": [s for s in view.metrics.splits if s.task == task],
                 "training": setup_tables.training(view, lineages),
-                "settings": _settings(view, lineages),
+                "settings": setup_tables.settings(view, lineages),
                 "result": _result(view, task, lineages),
-                "verdicts": [sentences.learning(view, [a.lineage for a in group]) for group in _groups(view, lineages)],
+                "verdicts": [sentences.learning(view, [a.lineage for a in g]).text for g in _groups(view, lineages)],
             }
         )
     return {
@@ -45,13 +45,14 @@ def content(view: View) -> dict:
         "splits": setup_tables.splits(view),
         "stages": stages,
         "scores": [result_tables.before_after(view, s) for s in view.splits],
-        "forgetting": [t for s in view.splits if (t := result_tables.forgetting(view, s)).rows],
-        "published_way": result_tables.published_way(view),
+        "forgetting": [t for s in view.splits if (t := change_tables.forgetting(view, s)).rows],
+        "published_way": change_tables.published_way(view),
         "confusions": result_tables.confusions(view, split),
         "calibration": result_tables.calibration(view, split),
         "published": published_tables.main(view),
         "published_remark": published_tables.remark(view),
         "observations": remarks.observations(view),
+        "scoring": setup_tables.scoring(view),
         "fingerprints": setup_tables.fingerprints(view),
         "packages": setup_tables.packages(view),
     }
@@ -61,31 +62,17 @@ def _groups(view: View, lineages: list[str]):
     return [group for group in sentences.variants(view) if group[0].lineage in lineages]
 
 
-def _settings(view: View, lineages: list[str]) -> Table:
-    """The stage's training settings; one column, or one per distinct set of them."""
-    sets: list[tuple[str, dict]] = []
-    for lineage in lineages:
-        if (own := view.stage_settings(lineage)) not in (known for _, known in sets):
-            sets.append((view.variant(lineage), own))
-    heads = ["Value"] if len(sets) == 1 else [who for who, _ in sets]
-    table = Table("settings", "Training settings.", ["Setting", *heads])
-    for key in dict.fromkeys(key for _, own in sets for key in own):
-        table.add(key.replace("_", " "), *(formats.plain(own.get(key)) for _, own in sets))
-    for key, entry in (view.experiment.config.get("lora") or {}).items():
-        table.add("LoRA " + key.replace("_", " "), *[formats.plain(entry)] * len(heads))
-    return table
-
-
 def _result(view: View, task: str, lineages: list[str]) -> Table:
     """The stage's own task, its adapters beside the untuned model and the baselines."""
     full = result_tables.before_after(view, view.main_split)
-    own = {view.name(name) for name in (*lineages, *(s for s in view.scorers if s not in view.adapters))}
+    own = {view.title(name) for name in (*lineages, *(s for s in view.scorers if s not in view.adapters))}
     keep = [i for i, column in enumerate(full.columns) if column.group == task]
-    caption = f"{view.main_split} split of {task}, {formats.plural(view.items(task, view.main_split) or 0, 'item')}."
+    items = formats.plural(view.items(task, view.main_split) or 0, f"{view.main_split} item")
+    caption = f"Accuracy and macro-F1 in percent on {items} of {task}, with intervals ({view.interval})."
     table = Table("result", caption, ["Model", *(full.columns[i] for i in keep)])
     for row in full.rows:
-        if row[1].text in own:
-            table.add(row[1], *(row[i] for i in keep))
+        if row[0].text in own:
+            table.add(row[0], *(row[i] for i in keep))
     return table
 
 
@@ -95,7 +82,10 @@ def table(t: Table) -> str:
     heads = [f"{column.group}: {column.text}" if column.group else column.text for column in t.columns]
     lines = [f"*{escape(t.caption)}*", "", _line(escape(head) for head in heads)]
     lines.append(_line("---:" if column.numeric else "---" for column in t.columns))
-    lines += [_line(_cell(cell, reasons) for cell in row) for row in t.rows]
+    for heading, rows in t.bodies:
+        if heading:
+            lines.append(_line([f"**{escape(heading)}**", *[""] * (len(t.columns) - 1)]))
+        lines += [_line(_cell(cell, reasons) for cell in row) for row in rows]
     if reasons:
         lines += ["", *(f"<sup>{letter}</sup> {escape(reason)}  " for reason, letter in reasons.items())]
     return "\n".join(lines)
@@ -112,12 +102,15 @@ def _cell(cell: Cell, reasons: dict[str, str]) -> str:
         text = f"{cell.sign} {text}"
     if cell.reason:
         text += f"<sup>{reasons[cell.reason]}</sup>"
-    return f"{text} {escape(cell.detail)}" if cell.detail else text
+    if not cell.detail:
+        return text
+    return f"{text} {escape(cell.detail if cell.detail.startswith('[') else f'({cell.detail})')}"
 
 
 def escape(text) -> str:
     """Text that Markdown shows as it is: nothing in a label or a licence becomes a mark or a tag."""
     text = re.sub(r"\s+", " ", str(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    text = re.sub(r"([\\`*|~\[\]#])", r"\\\1", text)
+    text = re.sub(r"([\\`*|~#])", r"\\\1", text)
+    text = re.sub(r"\](?=[\[(:])", r"\\]", text)  # only these could make a link
     # Underscores mark only at the edge of a word; GitHub links addresses by itself, which is welcome.
     return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)

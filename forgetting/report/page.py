@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from forgetting.plan import BASE
-from forgetting.report import figures, published_tables, remarks, result_tables, sentences, setup_tables
+from forgetting.report import change_tables, figures, published_tables, remarks, result_tables, sentences, setup_tables
 from forgetting.report.view import View
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -39,7 +39,7 @@ def render(view: View) -> str:
 def content(view: View) -> dict:
     """Everything the page shows, by the name its template uses."""
     split = view.main_split
-    curves = [(adapter, figures.curves(view, lineage), _log_reason(view, lineage)) for lineage, adapter in _adapters(view)]
+    curves = [(view.adapters[name], figures.curves(view, name), _reason(view, name)) for name in view.adapters]
     return {
         "view": view,
         "base": BASE,
@@ -54,9 +54,9 @@ def content(view: View) -> dict:
         "scores": [result_tables.before_after(view, s) for s in view.splits],
         "score_pictures": [(task, figures.scores(view, task)) for task in view.tasks],
         "score_legend": figures.scores_legend(view),
-        "forgetting": [table for s in view.splits if (table := result_tables.forgetting(view, s)).rows],
-        "published_way": result_tables.published_way(view),
-        "learning": [table for s in view.splits if (table := result_tables.learning(view, s)).rows],
+        "forgetting": [table for s in view.splits if (table := change_tables.forgetting(view, s)).rows],
+        "published_way": change_tables.published_way(view),
+        "learning": [table for s in view.splits if (table := change_tables.learning(view, s)).rows],
         "confusions": [(s, result_tables.confusions(view, s)) for s in view.splits],
         "labels": [result_tables.labels(view, s) for s in view.splits],
         "curves": curves,
@@ -67,6 +67,7 @@ def content(view: View) -> dict:
         "calibration": [result_tables.calibration(view, s) for s in view.splits],
         "reliability": [(task, figures.reliability(view, task)) for task in view.tasks],
         "training": setup_tables.training(view),
+        "scoring": setup_tables.scoring(view),
         "fingerprints": setup_tables.fingerprints(view),
         "packages": setup_tables.packages(view),
         "config": yaml.safe_dump(view.experiment.config, sort_keys=False, allow_unicode=True, width=100),
@@ -74,10 +75,6 @@ def content(view: View) -> dict:
     }
 
 
-def _adapters(view: View):
-    return view.adapters.items()
-
-
-def _log_reason(view: View, lineage: str) -> str | None:
+def _reason(view: View, lineage: str) -> str | None:
     log = view.logs.get(lineage)
     return "no training log was read" if log is None else log.reason

@@ -1,8 +1,7 @@
 """Published figures beside ours, and what keeps two of them from being comparable."""
 
 from forgetting.metrics.schema import PublishedRecord
-from forgetting.report import formats
-from forgetting.report.formats import MISSING, count, number, percent
+from forgetting.report.formats import MISSING, count, number, percent, plural
 from forgetting.report.tables import Cell, Column, Table, estimate, numeric, value
 from forgetting.report.view import View
 
@@ -10,6 +9,8 @@ SHARES = ("accuracy", "macro_f1", "majority_accuracy", "f1", "precision", "recal
 COUNTS = ("predicted", "support", "confusion", "steps", "best_eval_step", "items", "tokens")
 # The rest are losses and other plain numbers.
 MAIN = ("accuracy", "macro_f1", "majority_accuracy", "f1")
+OF_DATA = ("majority_accuracy", "support")  # no model has a part in these
+NO_ARM = "no arm learns these tasks in this order"
 TITLES = {"macro_f1": "macro-F1", "f1": "F1", "majority_accuracy": "accuracy of the majority class"}
 
 
@@ -17,7 +18,8 @@ def differences(view: View, record: PublishedRecord) -> list[str]:
     """What is known to differ between the two experiments behind one pair of figures."""
     found = []
     source = view.metrics.published_source
-    if source and view.experiment.model.casefold() not in source.title.casefold():
+    of_model = record.metric not in OF_DATA
+    if of_model and source and view.experiment.model.casefold() not in source.title.casefold():
         found.append("model")
     for task in view.metrics.tasks:
         if task.task == record.task or (record.task is None and _trained_on(view, record) == task.task):
@@ -62,27 +64,22 @@ def _table(view: View, name: str, wanted) -> Table:
         f"({view.interval}) where they are over items, the published ones have none.{seeds} Where something differs, "
         "the two figures measure different things."
     )
-    columns = ["Stage", "Task", "Split", "Figure"] + (["Arm"] if view.several_arms else [])
-    columns += numeric("Published", "Ours") + (numeric("Mean over seeds") if view.several_seeds else [])
-    columns += [Column("Published against our interval"), Column("Differs in")]
-    table = Table(name, caption, columns, heads=4)
-    last = None
+    columns = ["Figure"] + (["Arm"] if view.several_arms else []) + numeric("Published", "Ours")
+    columns += numeric("Mean over seeds") if view.several_seeds else []
+    columns += [Column("Published is"), Column("Differs in", wide=True)]
+    table = Table(name, caption, columns)
     for record in filter(wanted, view.metrics.published):
         write = percent if record.metric in SHARES else _count if record.metric in COUNTS else number
-        place = (record.stage, record.task, record.split)
-        if last not in (None, place):
-            table.rules.add(len(table.rows))
-        last = place
+        where = f"{record.task}, {record.split} split" if record.task else "training"
+        table.part(f"Stage {record.stage}, {where}")
+        row: list = [_figure(record)]
+        row += [value(record.arm, str, NO_ARM)] if view.several_arms else []
         items = f"n = {count(record.published_items)}" if record.published_items else ""
-        ours = estimate(record.ours, write, "not computed")
-        row: list = [str(record.stage), record.task or "training", record.split or "", _figure(record)]
-        row += [value(record.arm, str, "no arm learns these tasks in this order")] if view.several_arms else []
-        row += [Cell(write(record.published), items), ours]
+        row += [Cell(write(record.published), items), estimate(record.ours, write, "not computed")]
         if view.several_seeds:
             mean = value(record.mean_over_seeds, percent if write is percent else number, "not every seed has one")
-            row.append(Cell(mean.text, formats.plural(record.seeds, "seed") if record.seeds else "", mean.reason))
-        row += [_place(record), "; ".join(differences(view, record)) or "nothing known"]
-        table.add(*row)
+            row.append(Cell(mean.text, f"of {plural(record.seeds, 'seed')}" if record.seeds else "", mean.reason))
+        table.add(*row, _place(record), "; ".join(differences(view, record)) or "nothing known")
     return table.drop_empty()
 
 
@@ -107,10 +104,9 @@ def remark(view: View) -> str:
     training = view.experiment.config.get("training") or {}
     counted = {"answer": "the answer alone", "text": "the prompt and the answer"}.get(training.get("loss_on"))
     text = f"Published: {metrics.published_source.title}."
-    every = [differences(view, record) for record in metrics.published]
-    model = sum("model" in found for found in every)
-    if model == len(every):
-        text += f" Ours are of another model ({view.experiment.model}), so no figure here repeats a published one."
+    every = [differences(view, record) for record in metrics.published if record.metric not in OF_DATA]
+    if every and all("model" in found for found in every):
+        text += f" Ours are of another model ({view.experiment.model}), so nothing here reproduces a published figure."
     elif all(every):
         text += " Each comparison differs in data, split or number of items, as the last column says."
     if counted:

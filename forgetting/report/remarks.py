@@ -7,6 +7,7 @@ from forgetting.metrics.schema import TFIDF, Forgetting
 from forgetting.plan import BASE
 from forgetting.report.formats import count, listed, number, percent, plural
 from forgetting.report.sentences import (
+    Sentence,
     capital,
     compared,
     difference,
@@ -20,19 +21,20 @@ from forgetting.report.sentences import (
 from forgetting.report.view import View
 
 
-def observations(view: View) -> list[str]:
+def observations(view: View) -> list[Sentence]:
     """Sentences about the main split: learning, forgetting, then what the answers and trainings look like."""
     groups = [[adapter.lineage for adapter in group] for group in variants(view)]
-    found: list[str | None] = [learning(view, lineages) for lineages in groups]
+    found: list[Sentence | None] = [learning(view, lineages) for lineages in groups]
     found += [against_tfidf(view, lineages) for lineages in groups]
     for records in paired(view, view.metrics.forgetting):
         found += [forgetting(view, records), macro_f1_alone(view, records)]
-    found += [*unused_labels(view), *invalid_answers(view), *calibration(view), *checkpoints(view)]
-    found += [f"Not computed: {entry.what}; {entry.reason.rstrip('.')}." for entry in view.metrics.omitted]
+    plain = [*unused_labels(view), *invalid_answers(view), *calibration(view), *checkpoints(view)]
+    plain += [f"Not computed is {entry.what}; {entry.reason.rstrip('.')}" for entry in view.metrics.omitted]
+    found += [Sentence(text) for text in plain]
     return list(dict.fromkeys(sentence for sentence in found if sentence))
 
 
-def against_tfidf(view: View, lineages: list[str]) -> str | None:
+def against_tfidf(view: View, lineages: list[str]) -> Sentence | None:
     """An adapter beside a bag of words, which costs nothing."""
     records = [record for lineage in lineages if (record := compared(view, lineage, TFIDF))]
     if not records:
@@ -40,7 +42,8 @@ def against_tfidf(view: View, lineages: list[str]) -> str | None:
     who, task = capital(stage(view, lineages[0])), records[0].task
     if len(records) > 1:
         better = sum(record.claim == "better" for record in records)
-        return f"{who} beats TF-IDF with logistic regression on {task} in {better} of {plural(len(records), 'seed')}."
+        seeds = plural(len(records), "seed")
+        return Sentence(f"{who} beats TF-IDF with logistic regression on {task} in {better} of {seeds}")
     words = {
         "better": f"{who} beats TF-IDF with logistic regression on {task}",
         "worse": f"{who} stays below TF-IDF with logistic regression on {task}",
@@ -48,10 +51,10 @@ def against_tfidf(view: View, lineages: list[str]) -> str | None:
     }
     change = measured(records[0].changes, "accuracy")
     text = words.get(records[0].claim)
-    return f"{text}: {difference(change)} of accuracy." if text and change else None
+    return Sentence(text, f"{difference(change)} of accuracy") if text and change else None
 
 
-def macro_f1_alone(view: View, records: list[Forgetting]) -> str | None:
+def macro_f1_alone(view: View, records: list[Forgetting]) -> Sentence | None:
     """A change that accuracy does not show and macro-F1 does: rare labels lost or found."""
     found = []
     for record in records:
@@ -63,7 +66,8 @@ def macro_f1_alone(view: View, records: list[Forgetting]) -> str | None:
     if not found:
         return None
     after = stage(view, records[0].after_lineage)
-    return f"Accuracy on {records[0].task} did not measurably change after {after}, but macro-F1 did: {listed(found)}."
+    text = f"Accuracy on {records[0].task} did not measurably change after {after}, but macro-F1 did"
+    return Sentence(text, listed(found))
 
 
 def unused_labels(view: View) -> list[str]:
@@ -76,7 +80,7 @@ def unused_labels(view: View) -> list[str]:
         if never:
             labels = listed(f"“{entry.label}” (right for {count(entry.support)})" for entry in never)
             items = plural(score.items, f"{score.split} item")
-            found.append(f"On {score.task} {_who(view, score.lineage)} never answers {labels} in {items}.")
+            found.append(f"On {score.task} {_who(view, score.lineage)} never answers {labels} in {items}")
     return found
 
 
@@ -84,7 +88,7 @@ def invalid_answers(view: View) -> list[str]:
     """Answers that are no label of the task."""
     return [
         f"On {score.task} {count(score.invalid)} of {plural(score.items, 'answer')} of {_who(view, score.lineage)} are "
-        f"no label ({percent(score.invalid / score.items)}%); they count as wrong."
+        f"no label ({percent(score.invalid / score.items)}%); they count as wrong"
         for score in view.metrics.scores
         if score.invalid and score.split == view.main_split
     ]
@@ -103,7 +107,7 @@ def calibration(view: View) -> list[str]:
             later = stage(view, record.after_lineage)
             found.append(
                 f"The calibration error on {record.task} is {before} after stage {record.before_stage} and {after} "
-                f"after {later}{seed}; it has no interval, so nothing is claimed from it."
+                f"after {later}{seed}; it has no interval, so nothing is claimed from it"
             )
     return found
 
@@ -112,13 +116,13 @@ def checkpoints(view: View) -> list[str]:
     """Trainings whose validation loss was lowest before the last evaluation."""
     found = []
     for record in view.metrics.training:
-        log = view.logs.get(record.lineage)
-        later = [step for step, _ in log.get("validation", "loss") if step > (record.best_eval_step or 0)] if log else []
-        if record.best_eval_step is not None and later:
+        log, best = view.logs.get(record.lineage), record.best_eval_step
+        later = [] if log is None or best is None else [n for n, _ in log.get("validation", "loss") if n > best]
+        if later:
             found.append(
                 f"In the training of {_who(view, record.lineage)} validation loss was lowest at step "
-                f"{record.best_eval_step} ({number(record.best_eval_loss)}) and never lower in the "
-                f"{plural(len(set(later)), 'evaluation')} after it."
+                f"{best} ({number(record.best_eval_loss)}) and never lower in the "
+                f"{plural(len(set(later)), 'evaluation')} after it"
             )
     return found
 

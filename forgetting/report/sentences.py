@@ -5,6 +5,7 @@ Each verdict is the claim that the metrics make by an interval; no sentence clai
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from forgetting.metrics.schema import MAJORITY, Change, Forgetting, Learning
 from forgetting.plan import BASE
@@ -12,12 +13,27 @@ from forgetting.report.formats import count, interval, listed, p_value, percent,
 from forgetting.report.view import View
 
 
+class Sentence(NamedTuple):
+    """A verdict in words and the figures behind it."""
+
+    verdict: str
+    figures: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"{self.verdict}: {self.figures}." if self.figures else f"{self.verdict}."
+
+
 @dataclass(frozen=True)
 class Paragraph:
     """Sentences that belong together; `lead` names the arm where there are several."""
 
     lead: str
-    text: str
+    sentences: list[Sentence]
+
+    @property
+    def text(self) -> str:
+        return " ".join(sentence.text for sentence in self.sentences)
 
 
 def sample_warning(view: View) -> str | None:
@@ -33,14 +49,14 @@ def sample_warning(view: View) -> str | None:
 
 def headline(view: View) -> list[Paragraph]:
     """The result in plain words: what arms share first, then one paragraph per arm."""
-    by_arms: dict[tuple[str, ...], list[str]] = {}
+    by_arms: dict[tuple[str, ...], list[Sentence]] = {}
     for adapters in variants(view):
         by_arms.setdefault(tuple(adapters[0].arms), []).append(learning(view, [a.lineage for a in adapters]))
     found = []
     for arms, sentences in by_arms.items():
         if len(arms) > 1:
             who = "Every arm" if len(arms) == len(view.arms) else f"Arms {listed(arms)}"
-            found.append(Paragraph(who, " ".join(sentences)))
+            found.append(Paragraph(who, sentences))
     for arm in view.arms:
         sentences = list(by_arms.get((arm,), []))
         # The last stage is what the arm ends with; the stages between are among the observations.
@@ -48,8 +64,9 @@ def headline(view: View) -> list[Paragraph]:
         pairs = paired(view, [r for r in view.metrics.forgetting if r.arm == arm and r.after_lineage in last])
         sentences += [forgetting(view, records) for records in pairs]
         if not pairs:
-            sentences.append("No earlier task was scored after a later stage, so nothing is said about forgetting.")
-        found.append(Paragraph(f"Arm {arm}" if view.several_arms else "", " ".join(sentences)))
+            text = "No earlier task was scored after a later stage, so nothing is said about forgetting"
+            sentences.append(Sentence(text))
+        found.append(Paragraph(f"Arm {arm}" if view.several_arms else "", sentences))
     return found
 
 
@@ -95,7 +112,7 @@ def compared(view: View, lineage: str, against: str) -> Learning | None:
     return next((r for r in view.metrics.learning if (r.lineage, r.against, r.split) == wanted), None)
 
 
-def learning(view: View, lineages: list[str]) -> str:
+def learning(view: View, lineages: list[str]) -> Sentence:
     """What one stage taught; several lineages are the seeds of one and the same stage."""
     task, who = view.adapters[lineages[0]].task, stage(view, lineages[0])
     found = []
@@ -105,7 +122,7 @@ def learning(view: View, lineages: list[str]) -> str:
         if score and all(records):
             found.append((score, *records))
     if not found:
-        return f"What {who} learnt of {task} was not compared with the majority class and the untuned model."
+        return Sentence(f"What {who} learnt of {task} was not compared with the majority class and the untuned model")
     if len(lineages) > 1:
         return _learning_over_seeds(found, capital(who), task)
     score, majority, base = found[0]
@@ -114,7 +131,8 @@ def learning(view: View, lineages: list[str]) -> str:
         if change := measured(record.changes, "accuracy"):
             parts.append(f"{difference(change)} against {whom}")
     verdict = _learning_verdict(majority.claim, base.claim).format(stage=who, task=task)
-    return f"{capital(verdict)}: accuracy on {plural(score.items, f'{score.split} item')} is {listed(parts)}."
+    items = plural(score.items, f"{score.split} item")
+    return Sentence(capital(verdict), f"accuracy on {items} is {listed(parts)}")
 
 
 def _learning_verdict(majority: str, base: str) -> str:
@@ -129,18 +147,18 @@ def _learning_verdict(majority: str, base: str) -> str:
     return "{stage} learnt {task}"
 
 
-def _learning_over_seeds(found: list, who: str, task: str) -> str:
+def _learning_over_seeds(found: list, who: str, task: str) -> Sentence:
     learnt = sum(majority.claim == base.claim == "better" for _, majority, base in found)
     above = sum(majority.claim == "better" for _, majority, _ in found)
     accuracies = [score.accuracy.value for score, _, _ in found]
-    return (
-        f"{who} learnt {task} in {learnt} of {plural(len(found), 'seed')} (measurably above the majority class in "
-        f"{above}, and above the untuned model as well in {learnt}): accuracy {percent(min(accuracies))}% to "
-        f"{percent(max(accuracies))}% on {plural(found[0][0].items, f'{found[0][0].split} item')}."
-    )
+    figures = f"accuracy is {percent(min(accuracies))}% to {percent(max(accuracies))}% on "
+    figures += plural(found[0][0].items, f"{found[0][0].split} item")
+    if above > learnt:
+        figures += f"; measurably above the majority class in {above}, above the untuned model too in {learnt}"
+    return Sentence(f"{who} learnt {task} in {learnt} of {plural(len(found), 'seed')}", figures)
 
 
-def forgetting(view: View, records: list[Forgetting]) -> str:
+def forgetting(view: View, records: list[Forgetting]) -> Sentence:
     """Whether a later stage made the model forget an earlier task; several records are its seeds."""
     record = records[0]
     after = f"after {stage(view, record.after_lineage)}"
@@ -155,7 +173,7 @@ def forgetting(view: View, records: list[Forgetting]) -> str:
         p = p_value(record.pairs.mcnemar_p)
         facts.append(
             f"{count(record.pairs.lost)} items lost and {count(record.pairs.gained)} gained "
-            f"(McNemar p {p if p.startswith('<') else f'= {p}'})"
+            f"(McNemar p\N{NO-BREAK SPACE}{p if p.startswith('<') else f'= {p}'})".replace("< ", "<\N{NO-BREAK SPACE}")
         )
     verdicts = {
         "forgotten": f"{after} {record.task} is forgotten",
@@ -163,21 +181,26 @@ def forgetting(view: View, records: list[Forgetting]) -> str:
         "improved": f"{after} {record.task} is not forgotten but improved",
     }
     reason = record.reason.rstrip(".")
-    verdict = verdicts.get(record.claim, f"nothing is called forgetting of {record.task} {after} ({uncapital(reason)})")
-    return f"{capital(verdict)}: {'; '.join(facts) or 'no figures'}."
+    verdict = verdicts.get(record.claim, f"nothing is called forgetting of {record.task} {after}; {uncapital(reason)}")
+    return Sentence(capital(verdict), "; ".join(facts))
 
 
-def _forgetting_over_seeds(records: list[Forgetting], after: str) -> str:
+def _forgetting_over_seeds(records: list[Forgetting], after: str) -> Sentence:
     claims = Counter(record.claim for record in records)
-    order = ("forgotten", "no measurable change", "improved", "not claimed")
-    said = listed(f"{claim} in {claims[claim]}" for claim in order if claims[claim])
+    words = {
+        "forgotten": "forgotten in {}",
+        "no measurable change": "not measurably changed in {}",
+        "improved": "improved in {}",
+        "not claimed": "without a claim in {}",
+    }
+    said = listed(text.format(claims[claim]) for claim, text in words.items() if claims[claim])
     changes = [change for record in records if (change := measured(record.changes, "accuracy"))]
     moves = sorted(change.difference.value for change in changes if change.difference.value is not None)
     items = plural(records[0].before_items, f"{records[0].before_split} item")
-    text = f"{capital(after)}, {records[0].task} over {plural(len(records), 'seed')}: {said}"
+    text = f"{capital(after)} {records[0].task} is, over {plural(len(records), 'seed')}, {said}"
     if not moves:
-        return f"{text}."
-    return f"{text}; accuracy changed by {points(moves[0])} to {points(moves[-1])} points on the same {items}."
+        return Sentence(text)
+    return Sentence(text, f"accuracy changed by {points(moves[0])} to {points(moves[-1])} points on the same {items}")
 
 
 def capital(text: str) -> str:

@@ -34,95 +34,96 @@ def run(view: View) -> Table:
     return table
 
 
-def settings(view: View) -> Table:
-    """Training settings, one column per distinct set of them."""
+def settings(view: View, lineages=None) -> Table:
+    """Training settings of the given adapters (all of them by default), one column per distinct set of settings."""
     config = view.experiment.config
     sets: list[tuple[list[str], dict]] = []
-    for (stage, task), adapters in view.stages().items():
-        for adapter in adapters:
-            own = view.stage_settings(adapter.lineage)
-            who = f"stage {stage}, {task}"
-            if view.several_arms:
-                who += f" ({view.variant(adapter.lineage)})"
-            known = next((names for names, values in sets if values == own), None)
-            if known is None:
-                sets.append(([who], own))
-            elif who not in known:
-                known.append(who)
-    heads = [names[0] if len(names) == 1 else "; ".join(names) for names, _ in sets]
-    if len(sets) == 1:
-        heads = ["every stage"]
-    shown = heads or ["every stage"]
-    caption = "Training settings. Where a stage has settings of its own, it has a column of its own."
-    table = Table("settings", caption, ["Setting", *shown])
+    for lineage in lineages or view.adapters:
+        own, who = view.stage_settings(lineage), view.variant(lineage)
+        known = next((names for names, values in sets if values == own), None)
+        if known is None:
+            sets.append(([who], own))
+        elif who not in known:
+            known.append(who)
+    # The set that most stages share comes first, and needs no list of them.
+    sets.sort(key=lambda entry: -len(entry[0]))
+    heads = ["every other stage" if len(names) > 1 else names[0] for names, _ in sets]
+    if len(sets) < 2:
+        heads = ["Value"]
+    table = Table("settings", "Training settings. A stage that differs has a column of its own.", ["Setting", *heads])
+    if len(sets) < 2:
+        table.caption = "Training settings."
     for key in dict.fromkeys(key for _, values in sets for key in values):
-        table.add(key.replace("_", " "), *(plain(values.get(key)) for _, values in sets))
+        shown = [plain(values.get(key)) for _, values in sets]
+        table.add(key.replace("_", " "), *(Cell(text, style="differs" if text != shown[0] else "") for text in shown))
     for part, prefix in (("lora", "LoRA "), ("prompting", "prompt ")):
         for key, entry in (config.get(part) or {}).items():
-            table.add(prefix + key.replace("_", " "), *[plain(entry)] * len(shown))
+            table.add(prefix + key.replace("_", " "), *[plain(entry)] * len(heads))
     return table
 
 
 def sources(view: View) -> Table:
     """Where each task's items come from, and what was set aside."""
-    rules = view.experiment.config.get("duplicates") or {}
+    m, rules = view.metrics, view.experiment.config.get("duplicates") or {}
+    across = _exact(m.duplicates_across_tasks, m.duplicates_across_tasks_exact)
     caption = (
-        "Data of each task. Rows set aside were not used, by reason. Duplicates are equal texts (exactly or after "
-        "normalizing) found within one split or across splits, with the configured rule; across tasks "
-        f"{count(view.metrics.duplicates_across_tasks)} were found (rule: {rules.get('across_tasks', 'unknown')})."
-    )
-    numbers = numeric("Rows read", "Set aside")
-    columns = ["Task", "Source", "Licence", "May be passed on", *numbers, "Reasons"]
+        "Data of each task. Rows set aside were not used. Duplicates are texts found again, compared normalized; some "
+        f"repeat to the letter. Across tasks there are {count(m.duplicates_across_tasks)}"
+        f"{f' ({across})' if across else ''}. "
+        + ("Rule for them: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in rules.items()) + "." if rules else "")
+    ).strip()
+    columns = ["Task", "Source", Column("Licence", wide=True), "May be passed on"]
+    columns += [*numeric("Rows read", "Set aside"), Column("Why", wide=True)]
     columns += numeric("Within a split", "Across splits", group="Duplicates found")
     columns += numeric("Groups in two splits")
     table = Table("sources", caption, columns)
-    for task in view.metrics.tasks:
-        aside = sum(entry.rows for entry in task.set_aside)
+    for task in m.tasks:
+        within, across = task.duplicates_within_split, task.duplicates_across_splits
         table.add(
             task.task,
             Cell("embedded sample" if task.sample else task.source, f"split {task.split}"),
             value(task.licence, str, "no licence is stated"),
             plain(task.redistribute),
             count(task.rows),
-            count(aside),
+            count(sum(entry.rows for entry in task.set_aside)),
             ", ".join(f"{entry.reason} {count(entry.rows)}" for entry in task.set_aside) or "none",
-            Cell(count(task.duplicates_within_split), rules.get("within_split", "")),
-            Cell(count(task.duplicates_across_splits), rules.get("across_splits", "")),
+            Cell(count(within), _exact(within, task.duplicates_within_split_exact)),
+            Cell(count(across), _exact(across, task.duplicates_across_splits_exact)),
             value(task.groups_across_splits, count, "the task has no groups"),
         )
     return table
 
 
+def _exact(found: int, exact: int | None) -> str:
+    """How many duplicates repeat to the letter."""
+    return f"{count(exact)} to the letter" if found and exact is not None else ""
+
+
 def splits(view: View) -> Table:
     """Items and label shares of each split."""
-    caption = (
-        "Items in each split and the share of each label. The majority class is the most frequent training label."
-    )
-    table = Table("splits", caption, ["Task", "Split", *numeric("Items"), "Labels", "Majority class"], heads=2)
-    majority = {task.task: task.majority for task in view.metrics.tasks}
-    for n, split in enumerate(view.metrics.splits):
-        if n and view.metrics.splits[n - 1].task != split.task:
-            table.rules.add(n)
-        cut = f"of {count(split.items_before_limit)}" if split.items_before_limit != split.items else ""
-        shares = ", ".join(
-            f"{entry.label} {count(entry.items)}" + (f" ({formats.percent(entry.share)}%)" if entry.items else "")
-            for entry in split.labels
-        )
-        table.add(split.task, split.split, Cell(count(split.items), cut), shares, majority.get(split.task, MISSING))
+    caption = "Items in each split and the share of each label. The majority class is the most frequent training label."
+    table = Table("splits", caption, ["Split", *numeric("Items"), Column("Labels", wide=True)])
+    for task in view.metrics.tasks:
+        table.part(f"{task.task}, majority class {task.majority}")
+        for split in (split for split in view.metrics.splits if split.task == task.task):
+            cut = f"of {count(split.items_before_limit)}" if split.items_before_limit != split.items else ""
+            shares = ", ".join(
+                f"{entry.label} {count(entry.items)}" + (f" ({formats.percent(entry.share)}%)" if entry.items else "")
+                for entry in split.labels
+            )
+            table.add(split.split, Cell(count(split.items), cut), shares)
     return table
 
 
 def checksums(view: View) -> Table:
     """SHA-256 of raw files and splits."""
-    table = Table("checksums", "SHA-256 of every raw file and split.", ["Task", "File", "SHA-256"], heads=2)
+    table = Table("checksums", "SHA-256 of every raw file and split.", ["File", "SHA-256"])
     for task in view.metrics.tasks:
-        if table.rows:
-            table.rules.add(len(table.rows))
+        table.part(task.task)
         for file in task.files:
-            table.add(task.task, Cell(file.name, f"raw, {file.role}", style="code"), checksum(file.sha256))
-        for split in view.metrics.splits:
-            if split.task == task.task:
-                table.add(task.task, Cell(f"{split.split}.jsonl", "split", style="code"), checksum(split.sha256))
+            table.add(Cell(file.name, f"raw, {file.role}", style="code"), checksum(file.sha256))
+        for split in (split for split in view.metrics.splits if split.task == task.task):
+            table.add(Cell(f"{split.split}.jsonl", "split", style="code"), checksum(split.sha256))
     return table
 
 
@@ -132,16 +133,15 @@ def training(view: View, lineages=None) -> Table:
         "Training summaries, one row per adapter. Losses are in nats per counted token, the final loss is the last "
         "one logged in training, peak memory is of the training process or its GPU."
     )
-    columns = ["Stage", "Adapter", *numeric("Items", "Steps", "Epochs", "Time", "Tokens/s", "Peak memory")]
+    columns = ["Adapter", *numeric("Items", "Steps", "Epochs", "Time", "Tokens/s", "Peak memory")]
     columns += numeric("Final loss", "Token accuracy", "Best validation loss")
     columns += [Column("Checkpoint kept"), *numeric("Trainable parameters", "Prompts shortened")]
-    table = Table("training", caption, columns, heads=2)
+    table = Table("training", caption, columns)
     for record in view.metrics.training:
         if lineages is not None and record.lineage not in lineages:
             continue
         table.add(
-            str(record.stage),
-            view.name(record.lineage),
+            Cell(view.name(record.lineage), f"stage {record.stage}"),
             value(record.items, count),
             _steps(record),
             value(record.epochs, number),
@@ -174,6 +174,25 @@ def _kept(record: TrainingRecord) -> Cell:
     if record.best_step is None:
         return Cell("the last one" if record.best_metric == "last" else f"by {record.best_metric.replace('_', '-')}")
     return Cell(f"step {record.best_step}", f"best {record.best_metric.replace('_', '-')} {number(record.best_value)}")
+
+
+def scoring(view: View) -> Table:
+    """How the predictions were made."""
+    caption = "Scoring: all tasks and splits together, one row per model. Shortened: prompts cut to fit."
+    columns = ["Model", "Method", *numeric("Items", "Prompt tokens", "Time", "Shortened"), Column("Device")]
+    table = Table("scoring", caption, columns)
+    for record in view.metrics.scoring:
+        cut = [s.shortened for s in view.metrics.scores if s.lineage == record.lineage and s.shortened is not None]
+        table.add(
+            view.title(record.lineage),
+            record.method,
+            value(record.items, count),
+            value(record.tokens, count),
+            value(record.seconds, formats.seconds),
+            value(sum(cut) if cut else None, count),
+            Cell(record.device, record.dtype or "") if record.device else Cell(MISSING, reason="not recorded"),
+        )
+    return table
 
 
 def packages(view: View) -> Table:

@@ -26,6 +26,7 @@ _RC = {
     "text.parse_math": False,
     "path.simplify": False,
     "font.size": 12,
+    "font.sans-serif": ["DejaVu Sans"],
     "axes.linewidth": 1,
     "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
@@ -47,6 +48,7 @@ class Picture:
     """An inline SVG and what it shows in words."""
 
     svg: Markup
+    caption: str
     title: str
     description: str
 
@@ -70,15 +72,15 @@ def variable(color: str) -> str:
     return _VARIABLES[color]
 
 
-def picture(name: str, title: str, description: str, width: float, height: float, draw, margins) -> Picture:
+def picture(name: str, texts: tuple[str, str, str], width: float, height: float, draw, margins) -> Picture:
     """Draw on one pair of axes and return it as a `Picture`.
 
     Parameters
     ----------
     name
         Unique in the page; it starts every id of the picture.
-    title, description
-        Text for those who do not see the picture.
+    texts
+        A short caption; a title and a description for those who do not see the picture.
     width, height
         Size in CSS pixels; text is 12 pixels high.
     draw
@@ -100,7 +102,7 @@ def picture(name: str, title: str, description: str, width: float, height: float
         draw(figure.add_axes(box))
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return Picture(_inline(buffer.getvalue(), name, title, description, width, height), title, description)
+    return Picture(_inline(buffer.getvalue(), name, *texts[1:], width, height), *texts)
 
 
 def _inline(text: str, name: str, title: str, description: str, width: float, height: float) -> Markup:

@@ -36,19 +36,24 @@ class Column:
     text: str
     group: str = ""
     numeric: bool = False
+    wide: bool = False
+    """Holds long texts, which a narrow screen must not squeeze."""
 
 
 @dataclass
 class Table:
-    """A caption, columns and rows of cells; the first `heads` cells of a row are its headings."""
+    """A caption, columns and rows of cells; the first `heads` cells of a row are its headings.
+
+    Rows may stand in parts, each with a heading across all columns.
+    """
 
     name: str
     caption: str
     columns: list[Column]
     rows: list[list[Cell]] = field(default_factory=list)
     heads: int = 1
-    rules: set[int] = field(default_factory=set)
-    """Rows above which a rule stands."""
+    parts: dict[int, str] = field(default_factory=dict)
+    """Headings by the number of the row that they stand above; an empty one is just a rule."""
 
     def __post_init__(self):
         self.columns = [Column(c) if isinstance(c, str) else c for c in self.columns]
@@ -59,6 +64,18 @@ class Table:
         if len(row) != len(self.columns):
             raise ValueError(f"{self.name}: {len(row)} cells for {len(self.columns)} columns")
         self.rows.append(row)
+
+    def part(self, heading: str = "") -> None:
+        """Start a new part, unless this one has the same heading."""
+        if not self.parts or list(self.parts.values())[-1] != heading or not heading:
+            self.parts[len(self.rows)] = heading
+
+    @property
+    def bodies(self) -> list[tuple[str, list[list[Cell]]]]:
+        """The rows by part, each with its heading."""
+        starts = sorted({0, *self.parts})
+        ends = [*starts[1:], len(self.rows)]
+        return [(self.parts.get(start, ""), self.rows[start:end]) for start, end in zip(starts, ends, strict=True)]
 
     def drop_empty(self) -> "Table":
         """Without the columns in which no row says anything."""

@@ -18,7 +18,11 @@ class View:
         """`logs` by lineage, as `curves.read_logs` gives them."""
         self.metrics, self.logs = metrics, logs
         self.experiment = metrics.experiment
-        self.adapters: dict[str, AdapterRecord] = {adapter.lineage: adapter for adapter in metrics.adapters}
+        known = {adapter.lineage: adapter for adapter in metrics.adapters}
+        # Seeds of one and the same way stand side by side.
+        ways = list(dict.fromkeys(_way(lineage) for lineage in known))
+        order = sorted(known, key=lambda lineage: ways.index(_way(lineage)))
+        self.adapters: dict[str, AdapterRecord] = {lineage: known[lineage] for lineage in order}
         self.tasks = [task.task for task in metrics.tasks]
         self.arms = list(dict.fromkeys(stage.arm for stage in metrics.arms))
         self.scores = {(score.lineage, score.task, score.split): score for score in metrics.scores}
@@ -61,8 +65,7 @@ class View:
 
     def variant(self, lineage: str) -> str:
         """What an adapter learnt, stage folder by stage folder, its seed left out."""
-        folders = lineage.split("/")
-        return " → ".join(folders[2:]) if lineage in self.adapters and len(folders) > 2 else lineage
+        return _way(lineage) if lineage in self.adapters else lineage
 
     def name(self, lineage: str) -> str:
         """A scorer's name; adapters carry their seed where there are several."""
@@ -70,6 +73,10 @@ class View:
             return NAMES.get(lineage, lineage)
         seed = f", seed {self.adapters[lineage].seed}" if self.several_seeds else ""
         return f"{self.variant(lineage)}{seed}"
+
+    def title(self, lineage: str) -> str:
+        """A scorer's name where it could be taken for a task's."""
+        return f"after {self.name(lineage)}" if lineage in self.adapters else self.name(lineage)
 
     def learnt(self, lineage: str, task: str) -> bool:
         """Whether the adapter or one of its parents learnt the task."""
@@ -104,3 +111,8 @@ class View:
         if adapter.stage == 1 and "optimizer_state" in settings:
             settings["optimizer_state"] = "fresh"  # there is no parent to resume
         return settings
+
+
+def _way(lineage: str) -> str:
+    folders = lineage.split("/")
+    return " → ".join(folders[2:]) if len(folders) > 2 else lineage

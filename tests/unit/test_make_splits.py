@@ -126,11 +126,13 @@ def test_half_a_surrogate_pair_is_set_aside(tmp_path, capsys):
 
 def test_numbers_as_ids_labels_and_groups(tmp_path, capsys):
     records = rows(12, id=lambda n: n, label=lambda n: n % 2, post=lambda n: n // 2)
+    records[5] |= {"id": 5.0, "label": 1.0, "post": 2.0}  # as a table with missing numbers has them
     (tmp_path / "raw.jsonl").write_text("\n".join(map(json.dumps, records)))
     settings = task({"items": tmp_path / "raw.jsonl"}, reader={"format": "jsonl"}, group="post")
     done = run(tmp_path, capsys, settings)
     assert done.code == 0, done.error
     posts = [{int(i) // 2 for i in done.ids(split)} for split in ("train", "validation", "test")]
+    assert done.set_aside() == []
     assert sum(map(len, posts)) == len(set.union(*posts)) == 6
     assert done.summary["tasks"]["t"]["groups_across_splits"] == 0
 

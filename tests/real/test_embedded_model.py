@@ -1,0 +1,123 @@
+"""The embedded model as it comes out of its package: it speaks, its tokenizer is whole, its labels are one token."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from forgetting import generation, models, scoring
+from forgetting.config import load
+from scripts import infer
+from tests.unit.test_predict import Bench
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def tokenizer(embedded_model):
+    return models.load_tokenizer(embedded_model)
+
+
+@pytest.fixture(scope="module")
+def base(embedded_model):
+    """In the hardware's own type, with all cores: one loading for the whole module."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield models.load_base(embedded_model)
+    torch.set_num_threads(threads)
+
+
+def chat(tokenizer, text: str) -> list[int]:
+    messages = [{"role": "user", "content": text}]
+    return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=True)[
+        "input_ids"
+    ]
+
+
+def test_it_answers_sanely(base, tokenizer):
+    questions = ["What is the capital of France?", "What is 2 + 2?"]
+    answers = generation.generate(base, tokenizer, [chat(tokenizer, question) for question in questions], 16)
+    assert "Paris" in answers[0]
+    assert "4" in answers[1] or "four" in answers[1].lower()
+
+
+def test_the_tokenizer_is_whole(tokenizer):
+    """Facts about SmolLM2's tokenizer; the digits are what reading a GGUF file loses."""
+    assert len(tokenizer) == 49152
+    assert tokenizer.model_max_length == 8192
+    assert (tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.convert_tokens_to_ids("<|im_start|>")) == (
+        2,
+        2,
+        1,
+    )
+    assert tokenizer.tokenize("in 2024: 37.5%") == ["in", "Ġ", "2", "0", "2", "4", ":", "Ġ", "3", "7", ".", "5", "%"]
+    text = "naïve (n = 1048) «stress»\n\t😀 don't  stop"
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    assert tokenizer.decode(chat(tokenizer, "Hi")).endswith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_the_default_tasks_need_one_pass(tokenizer):
+    for task in load(ROOT / "config.yaml").active_tasks.values():
+        first = [tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in task.words]
+        assert scoring.one_pass([[token] for token in first]), task.words
+
+
+def test_it_reads_what_a_prompt_says(base, tokenizer):
+    """The likelier label follows the text: the model is a real one, and scoring looks at the right place."""
+    prompts = [
+        chat(tokenizer, f"{text} Is the sky {colour}? Answer yes or no.")
+        for text, colour in (("The sky is blue.", "blue"), ("The sky is blue.", "green"))
+    ]
+    answers = [[*tokenizer(word)["input_ids"], tokenizer.eos_token_id] for word in ("yes", "no")]
+    rows = scoring.score(base, tokenizer, prompts, answers)
+    odds = rows[:, 0] - rows[:, 1]
+    assert odds[0] > odds[1] + 0.1
+
+
+def test_4bit_trains_and_scores_after_an_evaluation(embedded_model, tokenizer):
+    """QLoRA's first steps on the real model: the loss falls although evaluations stand between the steps."""
+    from peft import LoraConfig, get_peft_model
+
+    from forgetting.numerics import float32_trainable
+
+    base = models.load_base(embedded_model, "nf4")
+    torch.manual_seed(0)
+    model = get_peft_model(base, LoraConfig(r=4, target_modules=["q_proj", "v_proj"])).train()
+    float32_trainable(model)
+    ids = torch.tensor([[*chat(tokenizer, "Is it so?"), *tokenizer("maybe")["input_ids"], tokenizer.eos_token_id]])
+    labels = ids.clone()
+    labels[:, :-2] = -100
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=3e-3)
+    losses = []
+    for _ in range(4):
+        loss = model(input_ids=ids, labels=labels).loss
+        losses.append(loss.item())
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        scoring.score(model, tokenizer, [ids[0, :-2].tolist()], [[ids[0, -2].item()]])
+    assert losses[-1] < losses[0] - 0.5
+
+
+def test_the_steps_work_on_it(embedded_model, tmp_path, capsys):
+    bench = Bench(tmp_path, embedded_model)
+    assert bench.run(bench.settings(dtype="auto")) == 0
+    table = bench.table("trial.test")
+    assert set(table["prediction"]) <= {"yes", "no", "maybe"}
+    item = bench.items("trial", "test")[0]
+    capsys.readouterr()
+    argv = [
+        "--settings",
+        json.dumps(bench.settings(dtype="auto")),
+        "--model",
+        str(embedded_model),
+        "--task",
+        "trial",
+        "--json",
+    ]
+    assert infer.main([*argv, "--item", json.dumps(item)]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["label"] == table["prediction"][0]

@@ -1,0 +1,108 @@
+"""Fifty real items scored by the workflow's step, checked against plain transformers and scikit-learn."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+    precision_recall_fscore_support,
+)
+
+from forgetting.config import Config, check, merge, read_yaml
+from forgetting.metrics.answers import read_answers, read_items
+from forgetting.metrics.classification import label_scores, probability_scores
+from forgetting.sources import raw_path
+from scripts import fetch_data, make_splits, predict
+from tests.workspace import ROOT
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+ITEMS = 25  # of each task
+
+
+@pytest.fixture(scope="module")
+def scored(real_data, embedded_model, tmp_path_factory):
+    """The real experiment's base model in float32 on 25 test items a task; (config, folder)."""
+    folder = tmp_path_factory.mktemp("real")
+    values = merge(read_yaml(ROOT / "config.yaml"), read_yaml(ROOT / "experiments" / "real.yaml"))
+    values |= {"limit": {"train": 4, "validation": 4, "test": ITEMS}, "dtype": "float32"}
+    config: Config = check(values, [])
+    raw = folder / "raw"
+    for name, task in config.active_tasks.items():
+        for role, file in task.sources[task.source].files.items():
+            arguments = ["--url", file.url, "--sha256", file.sha256, "--mirror", str(real_data)]
+            assert fetch_data.main([*arguments, "--output", str(raw_path(name, role, file, raw))]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)  # prompts are named relative to the checkout
+        data = config.data_settings().model_dump_json(exclude_defaults=True)
+        assert make_splits.main(["--settings", data, "--raw", str(raw), "--output", str(folder / "data")]) == 0
+        scoring = config.scoring_settings().model_dump_json(exclude_defaults=True)
+        arguments = ["--settings", scoring, "--model", str(embedded_model), "--data", str(folder / "data")]
+        assert predict.main([*arguments, "--output", str(folder / "predictions")]) == 0
+    return config, folder
+
+
+@pytest.mark.parametrize("task", ["pubmedqa", "dreaddit"])
+def test_scores_agree_with_a_plain_unbatched_computation(scored, embedded_model, task):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    config, folder = scored
+    table = pd.read_csv(folder / "predictions" / f"{task}.test.csv", keep_default_na=False)
+    items = [json.loads(line) for line in (folder / "data" / task / "test.jsonl").open()]
+    assert len(table) == len(items) == ITEMS
+    words = config.active_tasks[task].words
+
+    tokenizer = AutoTokenizer.from_pretrained(embedded_model)
+    model = AutoModelForCausalLM.from_pretrained(embedded_model, dtype=torch.float32).eval()
+    template = (ROOT / config.active_tasks[task].prompt).read_text().rstrip("\n")
+    first_tokens = [tokenizer(word, add_special_tokens=False).input_ids[0] for word in words]
+    assert len(set(first_tokens)) == len(words)
+    expected = []
+    for item in items:
+        messages = [
+            {"role": "system", "content": config.prompting.system},
+            {"role": "user", "content": template.format(**item["fields"])},
+        ]
+        text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        ids = tokenizer(text, return_tensors="pt", add_special_tokens=False)
+        with torch.inference_mode():
+            logits = model(**ids).logits[0, -1]
+        expected.append(torch.log_softmax(logits.double(), dim=-1)[first_tokens].numpy())
+    expected = np.array(expected)
+    actual = table[[f"logprob:{word}" for word in words]].to_numpy()
+    assert np.abs(actual - expected).max() < 2e-3
+    assert table.prediction.tolist() == [words[i] for i in expected.argmax(axis=1)]
+
+
+@pytest.mark.parametrize("task", ["pubmedqa", "dreaddit"])
+def test_metrics_recomputed_from_the_file_agree(scored, task):
+    config, folder = scored
+    words = config.active_tasks[task].words
+    path = folder / "predictions" / f"{task}.test.csv"
+    ours = read_answers(path, task, "test", words, read_items(folder / "data" / task / "test.jsonl", words))
+    scores = label_scores(ours, samples=100, confidence=0.95, seed=0) | probability_scores(ours, bins=15)
+
+    table = pd.read_csv(path, keep_default_na=False)
+    logprobs = table[[f"logprob:{word}" for word in words]].to_numpy()
+    shares = np.exp(logprobs) / np.exp(logprobs).sum(axis=1, keepdims=True)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        table.label, table.prediction, labels=words, zero_division=0
+    )
+    expected = {
+        "accuracy": accuracy_score(table.label, table.prediction),
+        "macro_f1": f1_score(table.label, table.prediction, labels=words, average="macro", zero_division=0),
+        "log_loss": log_loss([words.index(label) for label in table.label], shares, labels=range(len(words))),
+    }
+    for name, value in expected.items():
+        assert scores[name].value == pytest.approx(value, abs=1e-12)
+    for i, row in enumerate(scores["classes"]):
+        assert (row.label, row.support) == (words[i], support[i])
+        assert [row.precision, row.recall, row.f1.value] == pytest.approx([precision[i], recall[i], f1[i]], abs=1e-12)
+    assert np.array_equal(
+        np.array(scores["confusion"].counts), confusion_matrix(table.label, table.prediction, labels=words)
+    )

@@ -1,0 +1,123 @@
+"""Made-up experiments for the tests of the report, and a reader of the page's tables."""
+
+import csv
+import math
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+from forgetting import plan
+from forgetting.metrics.build import build
+from forgetting.metrics.run import read_run
+from forgetting.receipts import write_json
+from tests import metrics_example as made
+
+SIZES = {"train": 60, "validation": 40, "test": 120}
+FAST = {"statistics": {"bootstrap_samples": 200}}
+# Three arms, two seeds, three stages; two arms share their first stage, one stage has settings of its own.
+MANY = {
+    "seeds": [0, 1],
+    "arms": {
+        "sequential": {
+            "stages": [{"task": "pubmedqa"}, {"task": "dreaddit"}, {"task": "pubmedqa", "name": "pubmedqa-again"}]
+        },
+        "gentle": {
+            "stages": [
+                {"task": "pubmedqa"},
+                {"task": "dreaddit", "name": "dreaddit-slow", "training": {"learning_rate": 1e-5}},
+            ]
+        },
+        "reverse": {"stages": [{"task": "dreaddit"}, {"task": "pubmedqa"}]},
+    },
+}
+
+
+def write(results: Path, **overlay) -> Path:
+    """Write a made-up experiment with its training logs and its report_metrics.json below `results`."""
+    settings = made.config(**FAST, **overlay)
+    made.write_results(results, settings, sizes=SIZES)
+    for lineage in plan.adapters(settings):
+        write_log(results / lineage / "adapter" / "training_log.csv")
+    write_json(results / "report_metrics.json", build(read_run(settings, results)).model_dump(mode="json"))
+    return results
+
+
+def write_log(path: Path) -> None:
+    """Write a training log of 40 steps with an evaluation every 10; validation loss is lowest at step 30."""
+    with open(path, "w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["step", "epoch", "split", "metric", "value"])
+        for step in range(5, 41, 5):
+            writer.writerow([step, step / 20, "train", "loss", 2 * math.exp(-step / 14) + 0.4])
+            if step % 10 == 0:
+                writer.writerow([step, step / 20, "validation", "loss", 0.5 + abs(step - 30) / 50])
+                writer.writerow([step, step / 20, "validation", "accuracy", 0.5 + step / 100])
+                writer.writerow([step, step / 20, "validation", "macro_f1", 0.3 + step / 100])
+
+
+@dataclass
+class ReadTable:
+    """One table of the page: rows of cell texts, headings of parts left out."""
+
+    caption: str = ""
+    head: list[list[str]] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+
+    def row(self, *starts: str) -> list[str]:
+        """The only row whose first cells are these."""
+        (found,) = [row for row in self.rows if row[: len(starts)] == list(starts)]
+        return found
+
+
+class Page(HTMLParser):
+    """What the tests ask of a page: its tables by id, its elements, and its text outside style and script."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tables: dict[str, ReadTable] = {}
+        self.elements: list[tuple[str, dict]] = []
+        self.texts: list[str] = []
+        self._table = self._row = self._cell = None
+        self._inside: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.elements.append((tag, values))
+        if tag in ("style", "script", "thead", "caption"):
+            self._inside.append(tag)
+        if tag == "table":
+            self._table = self.tables.setdefault(values["id"], ReadTable())
+        elif tag == "tr":
+            self._row = None if values.get("class") == "part" else []
+        elif tag in ("td", "th") and self._row is not None:
+            self._cell = []
+
+    def handle_endtag(self, tag):
+        if tag in self._inside:
+            self._inside.remove(tag)
+        if tag == "table":
+            self._table = None
+        elif tag in ("td", "th") and self._cell is not None:
+            self._row.append(" ".join("".join(self._cell).split()))
+            self._cell = None
+        elif tag == "tr" and self._row is not None and self._table is not None:
+            (self._table.head if "thead" in self._inside else self._table.rows).append(self._row)
+            self._row = None
+
+    def handle_data(self, data):
+        if {"style", "script"} & set(self._inside):
+            return
+        self.texts.append(data)
+        if "caption" in self._inside and self._table is not None:
+            self._table.caption += data
+        if self._cell is not None:
+            self._cell.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.texts).split())
+
+    def all(self, tag: str) -> list[dict]:
+        """Attributes of every element of a kind."""
+        return [values for name, values in self.elements if name == tag]
