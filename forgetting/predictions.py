@@ -56,9 +56,7 @@ def data_checksums(data_dir, settings: ScoringSettings) -> dict[str, dict[str, s
             if not path.is_file():
                 raise InputError(f"{path}: the split is missing; run the step that makes the splits")
             if receipts.sha256_file(path) != expected:
-                raise InputError(
-                    f"{path}: not the file that summary.json describes (edited?); make the splits again"
-                )
+                raise InputError(f"{path}: not the file that summary.json describes (edited?); make the splits again")
             checksums.setdefault(task, {})[split] = expected
     return checksums
 

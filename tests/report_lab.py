@@ -57,11 +57,12 @@ def write_log(path: Path) -> None:
 
 @dataclass
 class ReadTable:
-    """One table of the page: rows of cell texts, headings of parts left out."""
+    """One table of the page: rows of cell texts, and the headings of its parts."""
 
     caption: str = ""
     head: list[list[str]] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
 
     def row(self, *starts: str) -> list[str]:
         """The only row whose first cells are these."""
@@ -78,6 +79,7 @@ class Page(HTMLParser):
         self.elements: list[tuple[str, dict]] = []
         self.texts: list[str] = []
         self._table = self._row = self._cell = None
+        self._part = False
         self._inside: list[str] = []
         self.feed(text)
 
@@ -87,9 +89,9 @@ class Page(HTMLParser):
         if tag in ("style", "script", "thead", "caption"):
             self._inside.append(tag)
         if tag == "table":
-            self._table = self.tables.setdefault(values["id"], ReadTable())
+            self._table = self.tables.setdefault(values["id"].removeprefix("table-"), ReadTable())
         elif tag == "tr":
-            self._row = None if values.get("class") == "part" else []
+            self._part, self._row = values.get("class") == "part", []
         elif tag in ("td", "th") and self._row is not None:
             self._cell = []
 
@@ -102,7 +104,10 @@ class Page(HTMLParser):
             self._row.append(" ".join("".join(self._cell).split()))
             self._cell = None
         elif tag == "tr" and self._row is not None and self._table is not None:
-            (self._table.head if "thead" in self._inside else self._table.rows).append(self._row)
+            if self._part:
+                self._table.parts += self._row
+            else:
+                (self._table.head if "thead" in self._inside else self._table.rows).append(self._row)
             self._row = None
 
     def handle_data(self, data):

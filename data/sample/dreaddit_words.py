@@ -5,9 +5,10 @@ All wording was written for this project; every writer, event and place is inven
 "she ... now"; {i}, {my} and {me} follow the speaker; {thing} is what the post is about.
 """
 
-SUBREDDITS = ["relationships", "anxiety", "ptsd", "homeless", "assistance", "food_pantry", "stress", "domesticviolence", "almosthomeless", "survivorsofabuse"]
+# The tables read better as they are.
+# fmt: off
 
-# thing, subreddits where such a post could stand, neutral facts that fit a strained and a calm post alike.
+# What the post is about, subreddits where it could stand, neutral facts that fit a strained and a calm post alike.
 THEMES = [
     ("the rent", "almosthomeless assistance stress relationships", [
         "Our rent goes up by {money} in {month}.",
@@ -150,8 +151,11 @@ SLOTS = {
     "now": ["now", "these days", "at the moment", "right now", "this month"],
 }
 # subject, i, my, me
-OTHERS = [("My sister", "she", "her", "her"), ("My roommate", "he", "his", "him"), ("My cousin", "she", "her", "her"), ("My best friend", "he", "his", "him"),
-          ("My neighbour", "she", "her", "her"), ("A guy from work", "he", "his", "him"), ("My mum", "she", "her", "her"), ("My partner", "he", "his", "him")]
+OTHERS = [("My sister", "she", "her", "her"), ("My roommate", "he", "his", "him"), ("My cousin", "she", "her", "her"),
+          ("My best friend", "he", "his", "him"),
+          ("My neighbour", "she", "her", "her"), ("A guy from work", "he", "his", "him"), ("My mum", "she", "her",
+                                                                                           "her"), ("My partner", "he",
+                                                                                                    "his", "him")]
 
 # Strain that the words name.
 STRAIN = [
@@ -202,7 +206,7 @@ STRAIN_QUIET = [
     "[leave|left|leaves] the letters in a pile by the door, unopened",
     "[open|opened|opens] the laptop three times an evening and [close|closed|closes] it again",
     "[check|checked|checks] the lock five times and then [get|got|gets] up to check again",
-    "[eat|ate|eats] cereal for dinner because the kitchen is too much",
+    "[eat|ate|eats] cereal for dinner because the kitchen [is|was|is] too much",
     "[smile|smiled|smiles] and [say|said|says] all is fine, then [sit|sat|sits] in the dark for an hour",
     "[am|was|is] not relaxed for one minute, however calm {i} [look|looked|looks]",
     "[would give|would have given|would give] a lot for one quiet, easy night with {thing} out of mind",
@@ -300,22 +304,39 @@ CALM_QUIET = [
 # The time words, openers and contrasts are shared between the labels on purpose.
 PLANS = {
     1: {
-        "plain": (30, ["{fact} I {strain}, and I {strain2}.", "{fact} {Now} I {strain}.", "I {strain}, and I {strain2}. {fact}", "{fact} Honestly, I {strain}."]),
-        "quiet": (22, ["{fact} I {quiet_strain}.", "{fact} {Now} I {quiet_strain}, and I {any_strain}.", "I {quiet_strain}, and I {any_strain}. {fact}", "{fact} Honestly, I {quiet_strain}."]),
-        "turned": (18, ["{Ago} I {calm_past}. {Now} I {any_strain}, and I {any_strain2}.", "{Ago} I {calm_past}, and I {calm_past2}. That is over: I {any_strain}.",
+        "plain": (30,
+                  ["{fact} I {strain}, and I {strain2}.", "{fact} {Now} I {strain}.",
+                   "I {strain}, and I {strain2}. {fact}", "{fact} Honestly, I {strain}."]),
+        "quiet": (22, ["{fact} I {quiet_strain}.", "{fact} {Now} I {quiet_strain}, and I {any_strain}.",
+                       "I {quiet_strain}, and I {any_strain}. {fact}", "{fact} Honestly, I {quiet_strain}."]),
+        "turned": (18,
+                   ["{Ago} I {calm_past}. {Now} I {any_strain}, and I {any_strain2}.",
+                    "{Ago} I {calm_past}, and I {calm_past2}. That is over: I {any_strain}.",
                         "{fact} {Ago} I {calm_past}, but {now} I {any_strain}."]),
-        "other": (15, ["{fact} {Other} {calm_other}, while I {any_strain}.", "{Other} has to deal with {thing} too and {calm_other}. I {any_strain}.",
+        "other": (15,
+                  ["{fact} {Other} {calm_other}, while I {any_strain}.",
+                   "{Other} has to deal with {thing} too and {calm_other}. I {any_strain}.",
                        "{Other} tells me that {he} {calm_other}. Good for {him}, but I {any_strain}."]),
-        "despite": (15, ["{good} Still, I {any_strain}.", "{fact} {good} And yet I {any_strain}.", "{good} {fact} But I {any_strain}."]),
+        "despite": (15,
+                    ["{good} Still, I {any_strain}.", "{fact} {good} And yet I {any_strain}.",
+                     "{good} {fact} But I {any_strain}."]),
     },
     0: {
-        "plain": (22, ["{fact} I {calm}, and I {calm2}.", "{fact} {Now} I {calm}.", "I {calm}, and I {calm2}. {fact}", "{fact} Honestly, I {calm}."]),
-        "quiet": (20, ["{fact} I {quiet_calm}.", "{fact} {Now} I {quiet_calm}, and I {any_calm}.", "I {quiet_calm}, and I {any_calm}. {fact}", "{fact} Honestly, I {quiet_calm}."]),
-        "turned": (18, ["{Ago} I {strain_past}. {Now} I {any_calm}, and I {any_calm2}.", "{Ago} I {strain_past}, and I {strain_past2}. That is over: I {any_calm}.",
+        "plain": (22, ["{fact} I {calm}, and I {calm2}.", "{fact} {Now} I {calm}.", "I {calm}, and I {calm2}. {fact}",
+                       "{fact} Honestly, I {calm}."]),
+        "quiet": (20, ["{fact} I {quiet_calm}.", "{fact} {Now} I {quiet_calm}, and I {any_calm}.",
+                       "I {quiet_calm}, and I {any_calm}. {fact}", "{fact} Honestly, I {quiet_calm}."]),
+        "turned": (18,
+                   ["{Ago} I {strain_past}. {Now} I {any_calm}, and I {any_calm2}.",
+                    "{Ago} I {strain_past}, and I {strain_past2}. That is over: I {any_calm}.",
                         "{fact} {Ago} I {strain_past}, but {now} I {any_calm}."]),
-        "other": (15, ["{fact} {Other} {strain_other}, while I {any_calm}.", "{Other} has to deal with {thing} too and {strain_other}. I {any_calm}.",
+        "other": (15,
+                  ["{fact} {Other} {strain_other}, while I {any_calm}.",
+                   "{Other} has to deal with {thing} too and {strain_other}. I {any_calm}.",
                        "{Other} tells me that {he} {strain_other}. I {any_calm}, so I offered to help {him}."]),
-        "despite": (13, ["{bad} Still, I {any_calm}.", "{fact} {bad} And yet I {any_calm}.", "{bad} {fact} But I {any_calm}."]),
+        "despite": (13,
+                    ["{bad} Still, I {any_calm}.", "{fact} {bad} And yet I {any_calm}.",
+                     "{bad} {fact} But I {any_calm}."]),
         "info": (12, ["{fact} {info}", "{info} {fact}", "{info}"]),
     },
 }
@@ -350,14 +371,14 @@ BAD = [
 INFO = [
     "For a class project I am collecting what people do when worry keeps them awake, so tell me your tricks.",
     "The leaflet says that a racing heart before a big day is common and settles within ten minutes.",
-    "For those who have been through something similar: which questions did you ask, and how long did the answers take?",
+    "If you have been through something similar: which questions did you ask, and how long did it take?",
     "I wrote a short guide for our group, with one page on fear, one on money and one on {thing}.",
     "Our counsellor explained how panic builds up and why slow breathing helps, and I typed up the notes.",
     "Does anyone know a good book for people who are easily overwhelmed, ideally one that does not scare the reader?",
     "The helpline for people under strain is open until ten, and the call is free.",
     "Thank you to everyone who wrote when I was scared of {thing}; your tips are in the wiki now.",
     "A study of stress at work is looking for volunteers, and an hour of questions pays {money}.",
-    "Here is the update I promised on {thing}: it took an hour, and the staff were polite.",
+    "Here is the update I promised on {thing}: all went to plan, and everyone was polite.",
     "I will take the tram, bring both copies of the papers and be back before lunch.",
     "It takes about an hour, and there is a café next door where {person} will wait.",
     "The first step is a phone call, the second a form, and the fee of {money} comes last.",
@@ -378,7 +399,20 @@ BORDER = [
     "{fact} I had a small wobble about {thing} this morning, then the day went on as usual.",
     "{fact} I am tired and a little short with people, but then it is the end of the week.",
 ]
-TAILS = ["", "", "", "", "", "", "Any advice is welcome.", "Thanks for reading.", "Has anyone here been through this?", "How do you all handle this?",
-         "I will post an update later.", "That is where things stand.", "Sorry if this is the wrong place to ask.", "First time posting here.",
-         "More details in the comments.", "Writing it down helps me think.", "What would you do?", "Let me know how it was for you.",
-         "Just putting this out there.", "I am typing this on my phone, so excuse the mistakes."]
+TAILS = [
+    "", "", "", "", "", "",
+    "Any advice is welcome.",
+    "Thanks for reading.",
+    "Has anyone here been through this?",
+    "How do you all handle this?",
+    "I will post an update later.",
+    "That is where things stand.",
+    "Sorry if this is the wrong place to ask.",
+    "First time posting here.",
+    "More details in the comments.",
+    "Writing it down helps me think.",
+    "What would you do?",
+    "Let me know how it was for you.",
+    "Just putting this out there.",
+    "I am typing this on my phone, so excuse the mistakes.",
+]

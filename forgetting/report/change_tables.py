@@ -89,8 +89,9 @@ def _forgetting(view: View, name: str, caption: str, split: str | None, comparis
         items = plural(record.before_items, f"{record.before_split} item")
         if (record.before_items, record.before_split) != (record.after_items, record.after_split):
             items += f", then {plural(record.after_items, f'{record.after_split} item')}"
-        table.part(f"After stage {record.after_stage}: {view.name(record.after_lineage)}")
+        table.part(f"After stage {record.after_stage}: {view.variant(record.after_lineage)}")
         over_majority = estimate(record.over_majority, points)
-        task = Cell(record.task, f"learnt at stage {record.before_stage}, {items}")
+        seed = f", seed {record.seed}" if view.several_seeds else ""
+        task = Cell(f"{record.task}{seed}", f"learnt at stage {record.before_stage}, {items}")
         table.add(task, _claim(record), *_cells(record), over_majority)
     return table

@@ -64,16 +64,8 @@ def _groups(view: View, lineages: list[str]):
 
 def _result(view: View, task: str, lineages: list[str]) -> Table:
     """The stage's own task, its adapters beside the untuned model and the baselines."""
-    full = result_tables.before_after(view, view.main_split)
-    own = {view.title(name) for name in (*lineages, *(s for s in view.scorers if s not in view.adapters))}
-    keep = [i for i, column in enumerate(full.columns) if column.group == task]
-    items = formats.plural(view.items(task, view.main_split) or 0, f"{view.main_split} item")
-    caption = f"Accuracy and macro-F1 in percent on {items} of {task}, with intervals ({view.interval})."
-    table = Table("result", caption, ["Model", *(full.columns[i] for i in keep)])
-    for row in full.rows:
-        if row[0].text in own:
-            table.add(row[0], *(row[i] for i in keep))
-    return table
+    scorers = [name for name in view.scorers if name in lineages or name not in view.adapters]
+    return result_tables.before_after(view, view.main_split, [task], scorers)
 
 
 def table(t: Table) -> str:

@@ -40,6 +40,7 @@ def content(view: View) -> dict:
     """Everything the page shows, by the name its template uses."""
     split = view.main_split
     curves = [(view.adapters[name], figures.curves(view, name), _reason(view, name)) for name in view.adapters]
+    score_pictures = [(task, figures.scores(view, task)) for task in view.tasks]
     return {
         "view": view,
         "base": BASE,
@@ -52,7 +53,8 @@ def content(view: View) -> dict:
         "splits": setup_tables.splits(view),
         "checksums": setup_tables.checksums(view),
         "scores": [result_tables.before_after(view, s) for s in view.splits],
-        "score_pictures": [(task, figures.scores(view, task)) for task in view.tasks],
+        "score_pictures": score_pictures,
+        "narrow": all(p.width <= figures.WIDTH for _, list_ in score_pictures for p in list_),
         "score_legend": figures.scores_legend(view),
         "forgetting": [table for s in view.splits if (table := change_tables.forgetting(view, s)).rows],
         "published_way": change_tables.published_way(view),

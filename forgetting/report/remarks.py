@@ -97,17 +97,22 @@ def invalid_answers(view: View) -> list[str]:
 def calibration(view: View) -> list[str]:
     """How the calibration error moved on a task that was learnt and then left."""
     found = []
-    for record in (record for records in paired(view, view.metrics.forgetting) for record in records):
-        lineages = record.before_lineage, record.after_lineage
-        scores = [view.score(lineage, record.task, view.main_split) for lineage in lineages]
-        values = [score.ece.value if score else None for score in scores]
-        if None not in values:
-            seed = f" (seed {record.seed})" if view.several_seeds else ""
-            before, after = (f"{percent(value)} points" for value in values)
-            later = stage(view, record.after_lineage)
+    for records in paired(view, view.metrics.forgetting):
+        task, first = records[0].task, records[0]
+        sides = []
+        for lineages in ([r.before_lineage for r in records], [r.after_lineage for r in records]):
+            scores = [view.score(lineage, task, view.main_split) for lineage in lineages]
+            errors = sorted(score.ece.value for score in scores if score and score.ece.value is not None)
+            sides.append(errors if len(errors) == len(records) else None)
+        if None not in sides:
+            before, after = (
+                " to ".join(dict.fromkeys(percent(e) for e in (errors[0], errors[-1]))) for errors in sides
+            )
+            seeds = f", over {plural(len(records), 'seed')}" if len(records) > 1 else ""
             found.append(
-                f"The calibration error on {record.task} is {before} after stage {record.before_stage} and {after} "
-                f"after {later}{seed}; it has no interval, so nothing is claimed from it"
+                f"The calibration error on {task} is {before} points after stage {first.before_stage} and {after} "
+                f"points after {stage(view, first.after_lineage)}{seeds}; it has no interval, so nothing is claimed "
+                "from it"
             )
     return found
 

@@ -7,41 +7,42 @@ from forgetting.report.tables import Cell, Column, Table, estimate, measure, num
 from forgetting.report.view import View
 
 
-def on_items(view: View, split: str) -> str:
+def on_items(view: View, split: str, tasks=None) -> str:
     """How many items of each task, for captions."""
-    return ", ".join(f"{count(view.items(task, split))} of {task}" for task in view.tasks)
+    return ", ".join(f"{count(view.items(task, split))} of {task}" for task in tasks or view.tasks)
 
 
-def model(view: View, lineage: str) -> Cell:
-    """A scorer's name with its stage."""
+def _start(view: View, table: Table, lineage: str) -> Cell:
+    """A scorer's row heading: its name and stage, or its seed below a heading of its own where there are several."""
     adapter = view.adapters.get(lineage)
-    stage = f"stage {adapter.stage}" if adapter else "stage 0" if lineage == BASE else ""
-    arms = f", {'arm' if len(adapter.arms) == 1 else 'arms'} {', '.join(adapter.arms)}" if adapter else ""
-    return Cell(view.title(lineage), stage + (arms if view.several_arms else ""))
+    if adapter is None:
+        if lineage != BASE:
+            table.part("Baselines")
+        return Cell(view.name(lineage), "stage 0" if lineage == BASE else "")
+    where = f"stage {adapter.stage}"
+    if view.several_arms:
+        where += f", {'arm' if len(adapter.arms) == 1 else 'arms'} {', '.join(adapter.arms)}"
+    if not view.several_seeds:
+        return Cell(view.title(lineage), where)
+    table.part(f"After {view.variant(lineage)}: {where}")
+    return Cell(f"seed {adapter.seed}")
 
 
-def _part(view: View, table: Table, lineage: str) -> None:
-    """A rule between the model's rows and the baselines', and between the ways of several seeds."""
-    if lineage not in (BASE, *view.adapters):
-        table.part("Baselines")
-    elif view.several_seeds and lineage in view.adapters:
-        table.part(view.variant(lineage))
-
-
-def before_after(view: View, split: str) -> Table:
-    """Accuracy and macro-F1 of every scorer on every task."""
+def before_after(view: View, split: str, tasks=None, scorers=None) -> Table:
+    """Accuracy and macro-F1 of every scorer on every task, or of some on some."""
+    tasks = tasks or view.tasks
     caption = (
         f"Before and after, {split} split: accuracy and macro-F1 in percent with intervals ({view.interval}). "
-        f"Items: {on_items(view, split)}. A dot marks a task that the adapter, or one it grew from, was trained on."
+        f"Items: {on_items(view, split, tasks)}. A dot marks a task that the adapter, or one it grew from, was trained "
+        "on."
     )
     columns: list = ["Model"]
-    for task in view.tasks:
+    for task in tasks:
         columns += numeric("Accuracy", "Macro-F1", group=task)
     table = Table(f"scores-{split}", caption, columns)
-    for lineage in view.scorers:
-        _part(view, table, lineage)
-        row: list = [model(view, lineage)]
-        for task in view.tasks:
+    for lineage in scorers or view.scorers:
+        row: list = [_start(view, table, lineage)]
+        for task in tasks:
             score = view.score(lineage, task, split)
             sign = "●" if view.learnt(lineage, task) else ""
             for part in (score.accuracy, score.macro_f1) if score else (None, None):
@@ -114,16 +115,15 @@ def calibration(view: View, split: str) -> Table:
     caption = (
         f"Calibration, {split} split ({on_items(view, split)}). ECE: expected calibration error in percentage points, "
         f"over {f'{bins} ' if bins else ''}equal-width bins of the most probable label's probability. Log loss: nats. "
-        "Label mass: mean probability, in percent, that the model gives to the task's labels together. None of them "
-        "has an interval."
+        "Label mass: mean probability, in percent, that the model gives to the task's labels together. They have no "
+        "intervals."
     )
     columns: list = ["Model"]
     for task in view.tasks:
         columns += numeric("ECE", "Log loss", "Label mass", group=task)
     table = Table(f"calibration-{split}", caption, columns)
     for lineage in view.scorers:
-        _part(view, table, lineage)
-        row: list = [model(view, lineage)]
+        row: list = [_start(view, table, lineage)]
         for task in view.tasks:
             if score := view.score(lineage, task, split):
                 row += [

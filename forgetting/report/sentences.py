@@ -12,6 +12,8 @@ from forgetting.plan import BASE
 from forgetting.report.formats import count, interval, listed, p_value, percent, plural, points
 from forgetting.report.view import View
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
 
 class Sentence(NamedTuple):
     """A verdict in words and the figures behind it."""
@@ -171,10 +173,9 @@ def forgetting(view: View, records: list[Forgetting]) -> Sentence:
         facts.append(f"accuracy went {moved}, {difference(change)}")
     if record.pairs:
         p = p_value(record.pairs.mcnemar_p)
-        facts.append(
-            f"{count(record.pairs.lost)} items lost and {count(record.pairs.gained)} gained "
-            f"(McNemar p\N{NO-BREAK SPACE}{p if p.startswith('<') else f'= {p}'})".replace("< ", "<\N{NO-BREAK SPACE}")
-        )
+        p = f"p {p}" if p.startswith("<") else f"p = {p}"
+        counts = f"{count(record.pairs.lost)} items lost and {count(record.pairs.gained)} gained"
+        facts.append(f"{counts} (McNemar {p.replace(' ', NO_BREAK)})")
     verdicts = {
         "forgotten": f"{after} {record.task} is forgotten",
         "no measurable change": f"neither forgetting of {record.task} nor its absence is shown {after}",

@@ -51,6 +51,7 @@ class Picture:
     caption: str
     title: str
     description: str
+    width: float
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def picture(name: str, texts: tuple[str, str, str], width: float, height: float,
         draw(figure.add_axes(box))
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return Picture(_inline(buffer.getvalue(), name, *texts[1:], width, height), *texts)
+    return Picture(_inline(buffer.getvalue(), name, *texts[1:], width, height), *texts, width)
 
 
 def _inline(text: str, name: str, title: str, description: str, width: float, height: float) -> Markup:

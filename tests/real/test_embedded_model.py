@@ -9,7 +9,7 @@ import torch
 from forgetting import generation, models, scoring
 from forgetting.config import load
 from scripts import infer
-from tests.unit.test_predict import Bench
+from tests.bench import Bench
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,16 +65,14 @@ def test_the_default_tasks_need_one_pass(tokenizer):
         assert scoring.one_pass([[token] for token in first]), task.words
 
 
-def test_it_reads_what_a_prompt_says(base, tokenizer):
-    """The likelier label follows the text: the model is a real one, and scoring looks at the right place."""
-    prompts = [
-        chat(tokenizer, f"{text} Is the sky {colour}? Answer yes or no.")
-        for text, colour in (("The sky is blue.", "blue"), ("The sky is blue.", "green"))
-    ]
-    answers = [[*tokenizer(word)["input_ids"], tokenizer.eos_token_id] for word in ("yes", "no")]
+def test_it_knows_what_comes_next(base, tokenizer):
+    """The likelier label follows from the text: scoring looks at the right place of a model that knows something."""
+    prompts = [tokenizer(f"The capital of {country} is the city of")["input_ids"] for country in ("France", "England")]
+    answers = [[*tokenizer(word)["input_ids"], tokenizer.eos_token_id] for word in (" Paris", " London")]
     rows = scoring.score(base, tokenizer, prompts, answers)
     odds = rows[:, 0] - rows[:, 1]
-    assert odds[0] > odds[1] + 0.1
+    assert odds[0] > 1
+    assert odds[1] < -1
 
 
 def test_4bit_trains_and_scores_after_an_evaluation(embedded_model, tokenizer):

@@ -14,7 +14,7 @@ from forgetting.config import RecipeSettings
 from forgetting.receipts import write_json
 from scripts import infer
 from tests import tiny
-from tests.unit.test_predict import TASKS, Bench
+from tests.bench import TASKS, Bench
 
 QUESTION = "Does the treatment help?"
 FIELDS = ["--field", f"question={QUESTION}", "--field", "context=The sample was small."]
