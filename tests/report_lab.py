@@ -1,7 +1,10 @@
 """Made-up experiments for the tests of the report, and a reader of the page's tables."""
 
 import csv
+import functools
+import json
 import math
+import tempfile
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,7 +12,11 @@ from pathlib import Path
 from forgetting import plan
 from forgetting.metrics.build import build
 from forgetting.metrics.run import read_run
+from forgetting.metrics.schema import ReportMetrics
 from forgetting.receipts import write_json
+from forgetting.report import page
+from forgetting.report.curves import read_logs
+from forgetting.report.view import View
 from tests import metrics_example as made
 
 SIZES = {"train": 60, "validation": 40, "test": 120}
@@ -30,6 +37,58 @@ MANY = {
         "reverse": {"stages": [{"task": "dreaddit"}, {"task": "pubmedqa"}]},
     },
 }
+
+
+BASE, FIRST, SECOND = "base", "base/seed-0/pubmedqa", "base/seed-0/pubmedqa/dreaddit"
+SECTIONS = (
+    "result run data before-after forgetting confusion curves published calibration training provenance"
+).split()
+_scratch = tempfile.TemporaryDirectory(prefix="report-")
+
+
+@functools.cache
+def experiment(name: str) -> Path:
+    """Results of the made-up experiment ``small`` or ``many``, written once for all tests; read only."""
+    return write(Path(_scratch.name) / name, **{"small": {}, "many": MANY}[name])
+
+
+def metrics(name: str) -> dict:
+    """Its report_metrics.json as plain data, to change at will."""
+    return json.loads((experiment(name) / "report_metrics.json").read_text())
+
+
+def view(values: dict, results: Path | None = None) -> View:
+    """What the report is made from; without `results` there are no training logs."""
+    valid = ReportMetrics.model_validate(values)
+    return View(valid, read_logs(results, [a.lineage for a in valid.adapters]) if results else {})
+
+
+def render(values: dict, results: Path | None = None) -> str:
+    """The page."""
+    return page.render(view(values, results))
+
+
+def arguments(metrics_file: Path, results: Path, out: Path) -> list[str]:
+    """Command line of the step that writes ``r.html`` and ``r.md`` below `out`."""
+    files = {"metrics": metrics_file, "results": results, "html": out / "r.html", "markdown": out / "r.md"}
+    return [word for key, file in files.items() for word in (f"--{key}", str(file))]
+
+
+def find(records: list[dict], **keys) -> dict:
+    """The only record with these values."""
+    (found,) = [record for record in records if all(record[key] == value for key, value in keys.items())]
+    return found
+
+
+def signed(value: float) -> str:
+    """A difference as the report writes it."""
+    text = f"{100 * value:+.1f}".replace("-", "−")
+    return "0.0" if text in ("+0.0", "−0.0") else text
+
+
+def estimate(value: dict, write=lambda v: f"{100 * v:.1f}") -> str:
+    """A number with its interval as the report writes it."""
+    return f"{write(value['value'])} [{write(value['low'])}, {write(value['high'])}]"
 
 
 def write(results: Path, **overlay) -> Path:

@@ -35,11 +35,10 @@ MEASURE = """<!DOCTYPE html><title>-</title><iframe width="WIDTH" height="800" s
 def pages(tmp_path_factory):
     """The page of a small experiment and of one with several arms, seeds and stages."""
     found = {}
-    for name, overlay in (("small", {}), ("many", report_lab.MANY)):
-        results = report_lab.write(tmp_path_factory.mktemp(name), **overlay)
-        found[name] = results / "report page.html"  # a blank in its name must not matter
-        files = {"metrics": "report_metrics.json", "results": ".", "html": "report page.html", "markdown": "report.md"}
-        assert step.main([word for key, file in files.items() for word in (f"--{key}", str(results / file))]) == 0
+    for name in ("small", "many"):
+        results, out = report_lab.experiment(name), tmp_path_factory.mktemp(name)
+        assert step.main(report_lab.arguments(results / "report_metrics.json", results, out)) == 0
+        found[name] = (out / "r.html").rename(out / "a page.html")  # a blank in its name must not matter
     return found
 
 
@@ -73,9 +72,7 @@ def test_it_opens_from_a_file_and_asks_for_nothing(pages, tmp_path):
     # Whatever the page asked for would have to go through this proxy, which is not there.
     dom = browse(pages["small"], tmp_path, "--dump-dom", "--proxy-server=127.0.0.1:9", f"--log-net-log={log}")
     page = report_lab.Page(dom)
-    assert [values["id"] for values in page.all("section")] == (
-        "result run data before-after forgetting confusion curves published calibration training provenance"
-    ).split()
+    assert [values["id"] for values in page.all("section")] == report_lab.SECTIONS
     assert len(page.tables) > 20 and "Stage 1 learnt pubmedqa" in page.text
     for _, values in page.elements:
         for name in ("src", "href", "srcset", "xlink:href"):

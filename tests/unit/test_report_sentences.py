@@ -1,40 +1,26 @@
 """Sentences are drawn by rule: what each of the constructed cases lets the report say, and what not."""
 
-import json
-
 import pytest
 
 from forgetting.metrics.paired import claim_difference, claim_forgetting
-from forgetting.metrics.schema import Estimate, Pairs, ReportMetrics
+from forgetting.metrics.schema import Estimate, Pairs
 from forgetting.report.remarks import observations
 from forgetting.report.sentences import headline, sample_warning
-from forgetting.report.view import View
 from tests import report_lab
+from tests.report_lab import FIRST, SECOND, view
 
-FIRST, SECOND = "base/seed-0/pubmedqa", "base/seed-0/pubmedqa/dreaddit"
 LEARNING = ("better", "no measurable difference", "worse")
 PAIRS = {"right_both": 50, "lost": 30, "gained": 12, "wrong_both": 28, "mcnemar_p": 0.0081}
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    results = report_lab.write(tmp_path_factory.mktemp("sentences"))
-    return (results / "report_metrics.json").read_text()
+@pytest.fixture
+def values():
+    return report_lab.metrics("small")
 
 
 @pytest.fixture
-def values(plain):
-    return json.loads(plain)
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory):
-    results = report_lab.write(tmp_path_factory.mktemp("many"), **report_lab.MANY)
-    return (results / "report_metrics.json").read_text()
-
-
-def view(values) -> View:
-    return View(ReportMetrics.model_validate(values), {})
+def many():
+    return report_lab.metrics("many")
 
 
 def said(values) -> str:
@@ -172,7 +158,7 @@ def test_a_figure_without_interval_carries_no_claim(values):
 
 
 def test_seeds_are_counted_not_averaged_away(many):
-    values = json.loads(many)
+    values = many
     found = [
         record
         for record in values["forgetting"]
@@ -195,7 +181,7 @@ def test_seeds_are_counted_not_averaged_away(many):
 
 
 def test_the_headline_ends_with_the_last_stage_and_observations_hold_the_others(many):
-    values = json.loads(many)
+    values = many
     text = {paragraph.lead: paragraph.text for paragraph in headline(view(values))}["Arm sequential"]
     assert "After stage 3 (pubmedqa → dreaddit → pubmedqa-again) dreaddit is" in text and "After stage 2" not in text
     assert any("After stage 2 (pubmedqa → dreaddit) pubmedqa is" in s.text for s in observations(view(values)))
