@@ -7,28 +7,30 @@ import os
 import sys
 from pathlib import Path
 
-_THREADS = ("OMP_WAIT_POLICY", "PASSIVE")
+_POLICY, _SPINS = "OMP_WAIT_POLICY", ("GOMP_SPINCOUNT", "1000")
 
 
 def before_torch() -> None:
     """Prepare the process for torch; every step that uses torch calls this first.
 
-    - OpenMP threads sleep while they wait. By default they spin, and one busy neighbour on the same cores makes a
-      training step two to nine times slower. OpenMP reads the variable once, when torch is loaded.
+    - OpenMP threads spin only briefly while they wait, then sleep. By default they spin for long, and one busy
+      neighbour on the same cores makes a training step two to nine times slower; sleeping at once
+      (``OMP_WAIT_POLICY=PASSIVE``) costs a third of the speed on idle cores. ``python -m benchmarks.waiting`` measures
+      it. OpenMP reads the variable once, when torch is loaded.
     - The hub libraries stay off the network: models come from files alone (`scripts.fetch_model` fetches them).
 
     A value that the user has set stays. Where torch is loaded already nothing can be changed any more, so a
-    forgotten call does not go unnoticed: that is an error unless the policy had been set before.
+    forgotten call does not go unnoticed: that is an error unless one of the two had been set before.
 
     Raises
     ------
     RuntimeError
-        Where torch was imported before this call and the policy is not set.
+        Where torch was imported before this call and nothing is set.
     """
-    name, value = _THREADS
-    if "torch" in sys.modules and name not in os.environ:
-        raise RuntimeError(f"torch was imported before {name} could be set; call before_torch() first")
-    os.environ.setdefault(name, value)
+    if _POLICY not in os.environ and _SPINS[0] not in os.environ:
+        if "torch" in sys.modules:
+            raise RuntimeError(f"torch was imported before {_SPINS[0]} could be set; call before_torch() first")
+        os.environ[_SPINS[0]] = _SPINS[1]
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 

@@ -4,8 +4,8 @@ import time
 
 import trl
 import trl.trainer.utils
-from transformers import TrainerCallback
 from sklearn.metrics import accuracy_score, f1_score
+from transformers import TrainerCallback
 
 from forgetting import scoring
 from forgetting.numerics import float32_trainable

@@ -135,7 +135,10 @@ def test_arms_share_the_adapters_of_their_common_stages():
 @pytest.mark.parametrize(
     ("stages", "says"),
     [
-        ([{"task": "pubmedqa", "training": {"epochs": 1}}], "differ in their settings; give one of the stages a 'name'"),
+        (
+            [{"task": "pubmedqa", "training": {"epochs": 1}}],
+            "differ in their settings; give one of the stages a 'name'",
+        ),
         (
             [{"task": "pubmedqa"}, {"task": "dreaddit", "name": "x", "training": {"optimizer_state": "parent"}}],
             "best_metric 'last'",

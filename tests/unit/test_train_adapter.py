@@ -68,8 +68,9 @@ def test_two_stages_leave_complete_adapters(tmp_path, tiny_model, data):
     before, after = load_file(first.file(WEIGHTS)), load_file(second.file(WEIGHTS))
     assert before.keys() == after.keys()
     assert 0 < max(abs(after[name] - before[name]).max() for name in before) < 1e-4
-    assert json.loads((second.folder / "recipe.json").read_text())["parent"]["fingerprint"] == (
-        first.recipe["fingerprint"]
+    assert (
+        json.loads((second.folder / "recipe.json").read_text())["parent"]["fingerprint"]
+        == (first.recipe["fingerprint"])
     )
 
 

@@ -1,0 +1,76 @@
+"""How OpenMP threads wait: training speed on idle cores and beside a busy process, as ratios to the default.
+
+python -m benchmarks.waiting --model models/smollm2-135m-instruct
+"""
+
+import argparse
+import multiprocessing
+import os
+import subprocess
+import sys
+
+WAYS = {
+    "default": {},
+    "spin 1000 (ours)": {"GOMP_SPINCOUNT": "1000"},
+    "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
+}
+
+
+def steps(model_dir: str, count: int = 4) -> float:
+    """Best tokens per second of `count` LoRA forward and backward passes over 4 × 90 tokens."""
+    import time
+
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    from forgetting import models
+
+    base = models.load_base(model_dir, "none", "auto")
+    names = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    model = get_peft_model(base, LoraConfig(r=16, lora_alpha=32, target_modules=names, task_type="CAUSAL_LM"))
+    model.train()
+    ids = torch.randint(100, 40000, (4, 90))
+    best = 0.0
+    for _ in range(count):
+        started = time.perf_counter()
+        model(input_ids=ids, labels=ids, logits_to_keep=ids.shape[1]).loss.backward()
+        best = max(best, ids.numel() / (time.perf_counter() - started))
+    return best
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.waiting", description=__doc__.split("\n")[0])
+    parser.add_argument("--model", required=True, help="folder of the base model")
+    parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    if args.once:
+        print(steps(args.model))
+        return 0
+    clean = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    command = [sys.executable, "-m", "benchmarks.waiting", "--once", "--model", args.model]
+    print("| threads wait | idle cores | one busy neighbour |\n|---|---|---|")
+    speeds = {}
+    for busy in (False, True):
+        neighbour = multiprocessing.Process(target=spin, daemon=True)
+        if busy:
+            neighbour.start()
+        for way, variables in WAYS.items():
+            done = subprocess.run(command, env=clean | variables, capture_output=True, text=True, check=True)
+            speeds[way, busy] = float(done.stdout)
+        if busy:
+            neighbour.terminate()
+    for way in WAYS:
+        cells = [
+            f"{speeds[way, b]:.0f} tokens/s ({speeds[way, b] / speeds['default', b]:.2f} ×)" for b in (False, True)
+        ]
+        print(f"| {way} | {' | '.join(cells)} |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
