@@ -32,3 +32,7 @@ rule all:
     input:
         rules.report.output,
     localrule: True
+
+
+onsuccess:
+    print(f"The report is {R}/report.html")

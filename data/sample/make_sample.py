@@ -20,8 +20,8 @@ import pubmedqa_words as pw
 
 SEED = 20240607
 PUBMEDQA_COUNTS = {"yes": 220, "no": 136, "maybe": 44}  # the shares of PQA-L: 55, 34 and 11 %
-PUBMEDQA_LENGTH = (35, 45)  # words of question and contexts together
-PUBMEDQA_BORDERLINE = 20  # items whose wording allows two labels
+PUBMEDQA_LENGTH = (32, 40)  # words of question and contexts together
+PUBMEDQA_BORDERLINE = 14  # items whose wording allows two labels
 DREADDIT_COUNTS = {"train": {1: 146, 0: 134}, "test": {1: 62, 0: 58}}  # 52 % stress
 DREADDIT_LENGTH = (25, 40)
 DREADDIT_BORDERLINE = 5  # weight beside the plans' weights, which add up to 100
@@ -214,11 +214,12 @@ def make_pubmedqa(rng):
     borderline = set(rng.sample(range(len(labels)), PUBMEDQA_BORDERLINE))
     items, seen = {}, set()
     for position, label in enumerate(labels):
-        kind, border, item = draw(rng, pw.KIND_SHARES), None, None
-        if position in borderline:
-            kind = rng.choice(list(pw.BORDER))
-            border = [frame for options, frame in pw.BORDER[kind] if label in options]
+        item = None
         while item is None or normalize(item["QUESTION"]) in seen:
+            kind, border = draw(rng, pw.KIND_SHARES), None
+            if position in borderline:
+                kind = rng.choice(list(pw.BORDER))
+                border = [frame for options, frame in pw.BORDER[kind] if label in options]
             item = pubmedqa_item(rng, kind, label, border)
         seen.add(normalize(item["QUESTION"]))
         items[str(90000001 + position)] = item

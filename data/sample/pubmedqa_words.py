@@ -526,6 +526,6 @@ FACTS = {
     "know": (("people", "know"), ["Health Knowledge, Attitudes, Practice", "Clinical Competence"], KNOW_SETS),
 }
 # How often each kind of question is drawn
-KIND_SHARES = {"effect": 58, "link": 22, "match": 5, "last": 4, "test": 4, "need": 2, "safe": 3, "know": 2}
+KIND_SHARES = {"effect": 70, "link": 24, "match": 1, "last": 1, "test": 1, "need": 1, "safe": 1, "know": 1}
 OPPOSITE_SHARE = 0.08  # "no" items whose effect is clear but points the other way
-UNEXPECTED_SHARE = 0.12  # items in which a helpful habit or treatment harms, or the other way round
+UNEXPECTED_SHARE = 0.06  # items in which a helpful habit or treatment harms, or the other way round

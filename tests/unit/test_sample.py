@@ -71,7 +71,7 @@ def test_label_shares():
 
 
 def test_lengths():
-    assert {35 <= len(text.split()) <= 45 for text in ASKED} == {True}
+    assert {32 <= len(text.split()) <= 40 for text in ASKED} == {True}
     assert {25 <= len(row["text"].split()) <= 40 for row in TRAIN + TEST} == {True}
 
 

@@ -43,13 +43,16 @@ def test_a_third_task_and_a_third_stage_need_no_code(workspace):
             assert table.label.tolist() == [item["label"] for item in items]
     assert "size" in (out / "report.md").read_text() and "size" in (out / "report.html").read_text()
 
+    workspace.snakemake(*overlay, "--report", "snakemake-report.html")
+    assert "report_metrics.json" in (workspace.path / "snakemake-report.html").read_text()
+
     # Nothing changed, so nothing runs; a newer file with the same bytes changes nothing either.
     assert "Nothing to be done" in workspace.snakemake(*overlay).stderr
     for path in [*out.rglob("*.jsonl"), workspace.path / "data" / "sizes.jsonl", *workspace.path.glob("prompts/*")]:
-        path.touch()
+        path.touch()  # newer, with the same bytes
     assert "Nothing to be done" in workspace.snakemake(*overlay).stderr
 
-    # A setting of the last stage runs the last stage; evidence that the others were left alone is their log.
+    # A setting of the last stage runs the last stage and what hangs on it.
     stages = [{"task": "colours"}, {"task": "warmth"}, {"task": "size", "training": {"learning_rate": 0.02}}]
     changed = workspace.write("changed.yaml", THIRD | {"arms": {"sequential": {"stages": stages}}})
     planned = jobs(workspace.snakemake("-n", "--configfile", "tiny.yaml", changed).stdout)
