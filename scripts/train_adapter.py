@@ -12,7 +12,7 @@ from pathlib import Path
 from forgetting import recipes
 from forgetting.errors import InputError, exit_on_input_error
 from forgetting.models import ADAPTER_WEIGHTS, adapter_receipt
-from forgetting.receipts import fingerprint, read_receipt, sha256_file, write_json, write_receipt
+from forgetting.receipts import fingerprint, read_receipt, replaced_folder, sha256_file, write_json, write_receipt
 
 
 @exit_on_input_error
@@ -62,11 +62,8 @@ def check_inputs(recipe: dict, args) -> dict | None:
 
 def publish(finished: Path, output: Path, recipe: dict) -> None:
     """Copy a finished adapter to where the workflow wants it, whole or not at all."""
-    temporary = output.with_name(f".{output.name}.partial")
-    shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(finished, temporary)
-    shutil.rmtree(output, ignore_errors=True)
-    temporary.rename(output)
+    with replaced_folder(output) as folder:
+        shutil.copytree(finished, folder, dirs_exist_ok=True)
     print(f"{recipe['lineage']}: adapter {recipe['fingerprint'][:16]} is at {output}", file=sys.stderr)
 
 
@@ -184,23 +181,23 @@ def train(recipe: dict, args, parent_receipt: dict | None, store: Path) -> None:
         "resumed_from_step": resumed,
         "packages": package_versions(),
     }
-    partial = store / ".adapter.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    trainer.model.save_pretrained(partial)
-    tokenizer.save_pretrained(partial)
-    shutil.copy(args.recipe, partial / "recipe.json")
-    write_json(partial / "training.json", summary)
-    write_log(partial / "training_log.csv", training.tidy_log(history))
-    write_card(partial, recipe, summary)
-    write_receipt(
-        partial,
-        {
-            "fingerprint": recipe["fingerprint"],
-            "model": recipe["model"]["fingerprint"],
-            "parent": parent_receipt and parent_receipt["files"][ADAPTER_WEIGHTS],
-        },
-    )
-    partial.rename(store / "adapter")
+    # PEFT would store this machine's path to the base model.
+    trainer.model.peft_config["default"].base_model_name_or_path = recipe["model"]["name"]
+    with replaced_folder(store / "adapter") as folder:
+        trainer.model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        shutil.copy(args.recipe, folder / "recipe.json")
+        write_json(folder / "training.json", summary)
+        write_log(folder / "training_log.csv", training.tidy_log(history))
+        write_card(folder, recipe, summary)
+        write_receipt(
+            folder,
+            {
+                "fingerprint": recipe["fingerprint"],
+                "model": recipe["model"]["fingerprint"],
+                "parent": parent_receipt and parent_receipt["files"][ADAPTER_WEIGHTS],
+            },
+        )
 
 
 def parent_checkpoint(args, recipe: dict) -> Path:

@@ -63,6 +63,8 @@ def test_two_stages_leave_complete_adapters(tmp_path, tiny_model, data):
         assert {"loss", "accuracy", "macro_f1"} <= set(log[log.split == "validation"].metric)
         assert {"loss", "learning_rate", "mean_token_accuracy"} <= set(log[log.split == "train"].metric)
         assert stage.summary()["steps"] == 8
+        for name in ("adapter_config.json", "tokenizer_config.json", "README.md"):
+            assert str(tiny_model) not in stage.file(name).read_text()  # no path of this machine
         assert stage.summary()["tokens"] > 0 and stage.summary()["peak_memory_bytes"] > 0
     # Stage 2 went on from stage 1's weights: with a tiny learning rate it stays beside them, and still moved.
     before, after = load_file(first.file(WEIGHTS)), load_file(second.file(WEIGHTS))
