@@ -11,7 +11,8 @@ from forgetting.config import MIRROR_VARIABLE, SPLITS, check
 from forgetting.errors import InputError
 
 try:
-    CONFIG = check(config, workflow.configfiles)
+    # Later files win, and Snakemake lists those of the command line first.
+    CONFIG = check(config, sorted(workflow.configfiles, key=workflow.overwrite_configfiles.__contains__))
     ADAPTERS = plan.adapters(CONFIG)
 except InputError as error:
     # One sentence is enough: a traceback would bury it.

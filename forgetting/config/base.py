@@ -1,6 +1,7 @@
 """What every part of the configuration has in common: unknown keys are refused."""
 
 import difflib
+import re
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -36,7 +37,7 @@ def validate(model: type[BaseModel], values: dict, where):
     except ValidationError as error:
         # An unknown key explains a missing one, so it is named first.
         problems = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-        source = where(problems[0]["loc"]) if callable(where) else where
+        source = where(problems[0]["loc"] or _named(problems[0]["msg"])) if callable(where) else where
         raise InputError(f"{source}: {_sentence(problems[0], model, len(problems))}") from None
 
 
@@ -56,6 +57,12 @@ def _sentence(problem: ErrorDetails, model: type[BaseModel], count: int) -> str:
         return f"{message}{more}"
     got = "" if problem["type"] == "value_error" else f" (got {problem['input']!r})"
     return f"'{key}': {message[0].lower() + message[1:]}{got}{more}"
+
+
+def _named(message: str) -> tuple:
+    """The key that a message about several settings begins with, as a path."""
+    key = message.removeprefix("Value error, ").split()[0].rstrip(":")
+    return tuple(int(part) if part.isdigit() else part for part in re.split(r"[.\[\]]+", key) if part)
 
 
 def _dotted(loc) -> str:

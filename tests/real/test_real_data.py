@@ -36,7 +36,9 @@ def make(raw, tmp_path_factory):
     def run(split: str, **overlay):
         folder = tmp_path_factory.mktemp("splits")
         tasks = {name: {"source": "original", "split": split} for name in ("pubmedqa", "dreaddit")}
-        (folder / "overlay.yaml").write_text(json.dumps({"tasks": tasks, **overlay}))
+        (folder / "overlay.yaml").write_text(
+            json.dumps({"tasks": tasks, "limit": {"train": None, "validation": None, "test": None}} | overlay)
+        )
         settings = [str(ROOT / "config.yaml"), str(folder / "overlay.yaml")]
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(ROOT)  # where the split files' paths start

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.workflow
 def test_dvc_repro_runs_the_default_experiment_once(workspace):
     # The tiny experiment takes the place of the default one, under the names that dvc.yaml uses.
     tiny = read_yaml(workspace.path / "tiny.yaml") | {"results": "results"}
-    values = merge(read_yaml(workspace.path / "config.yaml"), tiny) | {"limit": {}}
+    values = merge(read_yaml(workspace.path / "config.yaml"), tiny)
     values["models"]["smollm2-135m-instruct"] = values["models"].pop("tiny")
     values["model"] = "smollm2-135m-instruct"
     for old, new in (("pubmedqa", "colours"), ("dreaddit", "warmth")):
