@@ -28,4 +28,4 @@ def test_dvc_repro_runs_the_default_experiment_once(workspace):
     second = workspace.run("dvc", "repro")
     assert "up to date" in second.stdout and "snakemake" not in second.stdout
     assert "Nothing to be done" in workspace.snakemake().stderr
-    assert "accuracy" in workspace.run("dvc", "metrics", "show", "--json").stdout
+    assert "report_metrics.json" in workspace.run("dvc", "metrics", "show", "--json").stdout
