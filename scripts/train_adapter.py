@@ -184,7 +184,7 @@ def train(recipe: dict, args, parent_receipt: dict | None, store: Path) -> None:
     # PEFT would store this machine's path to the base model.
     trainer.model.peft_config["default"].base_model_name_or_path = recipe["model"]["name"]
     with replaced_folder(store / "adapter") as folder:
-        trainer.model.save_pretrained(folder)
+        trainer.model.save_pretrained(folder, save_embedding_layers=False)
         tokenizer.save_pretrained(folder)
         shutil.copy(args.recipe, folder / "recipe.json")
         write_json(folder / "training.json", summary)
