@@ -58,11 +58,16 @@ def last_checkpoint(folder) -> Path | None:
     return max(found)[1] if found else None
 
 
+def total_steps(training: Training, items: int) -> int:
+    """Optimizer steps of a stage of `items` training items."""
+    return math.ceil(math.ceil(items / (training.batch_size * training.gradient_accumulation)) * training.epochs)
+
+
 def sft_config(training: Training, seed: int, items: int, output_dir, use_cpu: bool, log_steps: int, report_to):
     """TRL's arguments for one stage."""
     import trl
 
-    total = math.ceil(math.ceil(items / (training.batch_size * training.gradient_accumulation)) * training.epochs)
+    total = total_steps(training, items)
     # A best checkpoint needs at least one evaluation, at the end where the stage is shorter than the interval.
     per_epoch = training.eval_every == "epoch"
     every = training.eval_every if per_epoch or training.best_metric == "last" else min(training.eval_every, total)

@@ -142,7 +142,7 @@ def train(recipe: dict, args, parent_receipt: dict | None, store: Path) -> None:
 
     checkpoint = training.last_checkpoint(store)
     if checkpoint is None and settings.optimizer_state == "parent":
-        checkpoint = parent_checkpoint(args, recipe)
+        checkpoint = parent_checkpoint(args, recipe, training.total_steps(settings, len(items["train"])))
     resumed = int(checkpoint.name.split("-")[1]) if checkpoint else None
     print(
         f"{recipe['lineage']}: {len(items['train'])} items, {settings.epochs:g} epochs"
@@ -200,13 +200,25 @@ def train(recipe: dict, args, parent_receipt: dict | None, store: Path) -> None:
         )
 
 
-def parent_checkpoint(args, recipe: dict) -> Path:
-    """The parent's last checkpoint, whose optimizer, schedule and step count the published way resumes."""
+def parent_checkpoint(args, recipe: dict, steps: int) -> Path:
+    """The parent's last checkpoint, whose optimizer, schedule and step count the published way resumes.
+
+    Raises
+    ------
+    InputError
+        Where there is none, or where its step count leaves nothing of this stage's `steps`.
+    """
     from forgetting.training import last_checkpoint
 
     parent = Path(args.checkpoints) / recipe["parent"]["fingerprint"][:16]
     for store in sorted(parent.glob("*")):
         if checkpoint := last_checkpoint(store):
+            done = int(checkpoint.name.split("-")[1])
+            if done >= steps:
+                raise InputError(
+                    f"{args.recipe}: resumes its parent's step count of {done}, but the stage has {steps} steps, so "
+                    "nothing would be trained; give it more epochs or set training.optimizer_state to 'fresh'"
+                )
             return checkpoint
     raise InputError(
         f"{parent}: the parent's checkpoint is missing, and training.optimizer_state is 'parent'; "

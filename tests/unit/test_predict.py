@@ -195,7 +195,7 @@ def test_generation_writes_texts_and_counts_invalid_answers(bench):
 def test_generated_labels_are_read(bench, monkeypatch):
     from forgetting import generation
 
-    texts = ["Yes.", "No Stress", "maybe", "B", "so what", "", "no"]
+    texts = ["Yes.", "No Stress", "maybe", "B", 'so\r"what",\n', "", "no"]
     monkeypatch.setattr(generation, "generate", lambda model, tokenizer, prompts, *a: texts)
     bench.run(bench.settings(method="generation"))
     assert list(bench.table("trial.test")["prediction"]) == ["yes", "", "maybe", "", "", "", "no"]

@@ -184,6 +184,15 @@ def test_resuming_the_parents_optimizer_is_a_setting(tmp_path, tiny_model, data)
     assert child.summary()["steps"] == 16
 
 
+def test_a_resumed_step_count_that_leaves_nothing_to_train_is_refused(tmp_path, tiny_model, data, capsys):
+    parent = Stage(tmp_path, tiny_model, data, training={"best_metric": "last"})
+    assert parent.train() == 0
+    published = {"best_metric": "last", "optimizer_state": "parent"}
+    child = Stage(tmp_path, tiny_model, data, "child", parent=parent, training=published)
+    assert child.train() == 2
+    assert "nothing would be trained" in capsys.readouterr().err
+
+
 def test_loss_on_the_answer_or_on_the_text(tiny_model, data):
     from forgetting.config.models import Prompting
     from forgetting.models import load_tokenizer

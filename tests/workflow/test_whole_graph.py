@@ -6,6 +6,7 @@ import jsonschema
 import pandas as pd
 import pytest
 
+from forgetting.config import read_yaml
 from tests.workflow.conftest import colour_task, write_colours
 
 pytestmark = pytest.mark.workflow
@@ -57,6 +58,25 @@ def test_a_third_task_and_a_third_stage_need_no_code(workspace):
     changed = workspace.write("changed.yaml", THIRD | {"arms": {"sequential": {"stages": stages}}})
     planned = jobs(workspace.snakemake("-n", "--configfile", "tiny.yaml", changed).stdout)
     assert planned == {"write_recipe": 1, "train_adapter": 1, "predict": 1, "metrics": 1, "report": 1, "all": 1}
+
+
+def test_the_published_way_runs_with_everything_it_got_wrong(workspace):
+    published = read_yaml(workspace.path / "experiments" / "published.yaml")
+    wrong = {key: published[key] for key in ("prompting", "duplicates", "evaluation", "statistics")}
+    wrong["training"] = published["training"] | {"epochs": 2, "eval_every": 2, "max_length": 96}
+    # The second stage goes on counting where the first stopped, so it needs to be longer.
+    stages = [{"task": "colours"}, {"task": "warmth", "training": {"epochs": 5}}]
+    wrong["arms"] = {"sequential": {"stages": stages}}
+    workspace.snakemake("--configfile", "tiny.yaml", workspace.write("wrong.yaml", wrong))
+
+    first = workspace.path / "out" / "base" / "seed-0" / "colours"
+    steps = json.loads((first / "adapter" / "training.json").read_text())["steps"]
+    child = json.loads((first / "warmth" / "adapter" / "training.json").read_text())
+    assert child["resumed_from_step"] == steps
+    table = pd.read_csv(first / "predictions" / "colours.validation.csv")
+    assert "text" in table.columns and table["logprob:red"].isna().all()
+    metrics = json.loads((workspace.path / "out" / "report_metrics.json").read_text())
+    assert any(not record["comparable"] for record in metrics["forgetting"])
 
 
 @pytest.mark.parametrize(
