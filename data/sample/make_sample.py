@@ -325,8 +325,8 @@ def build():
     test = [row | {"social_timestamp": float(row["social_timestamp"])} for row in dreaddit["test"]]
     return {
         "pubmedqa.json": (json.dumps(pubmedqa, indent=4, ensure_ascii=False) + "\n").encode(),
-        "dreaddit-train.csv": csv_bytes(train, TRAIN_COLUMNS),
-        "dreaddit-test.csv": csv_bytes(test, TEST_COLUMNS),
+        "dreaddit-sample-train.csv": csv_bytes(train, TRAIN_COLUMNS),
+        "dreaddit-sample-test.csv": csv_bytes(test, TEST_COLUMNS),
     }
 
 

@@ -22,7 +22,7 @@ def rows(name):
 
 
 PUBMEDQA = json.loads((SAMPLE / "pubmedqa.json").read_text(encoding="utf-8"))
-TRAIN, TEST = rows("dreaddit-train.csv"), rows("dreaddit-test.csv")
+TRAIN, TEST = rows("dreaddit-sample-train.csv"), rows("dreaddit-sample-test.csv")
 ASKED = [" ".join([item["QUESTION"], *item["CONTEXTS"]]) for item in PUBMEDQA.values()]
 DECISIONS = [item["final_decision"] for item in PUBMEDQA.values()]
 
@@ -31,14 +31,14 @@ def test_the_generator_writes_the_committed_bytes(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(SAMPLE))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     assert importlib.import_module("make_sample").main(["--output", str(tmp_path)]) == 0
-    names = ["dreaddit-test.csv", "dreaddit-train.csv", "pubmedqa.json"]
+    names = ["dreaddit-sample-test.csv", "dreaddit-sample-train.csv", "pubmedqa.json"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     for name in names:
         assert (tmp_path / name).read_bytes() == (SAMPLE / name).read_bytes(), f"{name}: run make_sample.py again"
 
 
 def test_dreaddit_has_the_raw_format():
-    for name in ("dreaddit-train.csv", "dreaddit-test.csv"):
+    for name in ("dreaddit-sample-train.csv", "dreaddit-sample-test.csv"):
         content = (SAMPLE / name).read_bytes()
         # One line a row; a checkout that rewrites line ends would fail here.
         assert content.count(b"\n") == content.count(b"\r\n") == len(rows(name)) + 1
