@@ -1,9 +1,8 @@
 """What the steps' command lines share."""
 
 import json
-from pathlib import Path
 
-from forgetting.config import merge, read_yaml
+from forgetting.config import load
 from forgetting.config.base import validate
 from forgetting.errors import InputError
 
@@ -21,12 +20,7 @@ def add_settings(parser, model, narrow, required: bool = True) -> None:
                 return validate(model, json.loads(values[0]), "--settings")
             except json.JSONDecodeError as error:
                 raise InputError(f"--settings: not valid JSON ({error})") from None
-        merged: dict = {}
-        for path in values:
-            merged = merge(merged, read_yaml(Path(path)))
-        from forgetting.config import Config
-
-        return narrow(validate(Config, merged, " + ".join(values)))
+        return narrow(load(*values))
 
     parser.add_argument(
         "--settings",

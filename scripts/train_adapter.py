@@ -98,7 +98,10 @@ def train(recipe: dict, args, parent_receipt: dict | None, store: Path) -> None:
     items = {split: training.read_items(folder / f"{split}.jsonl") for split in ("train", "validation")}
     encoded = {split: training.encode(items[split], encoder, settings.loss_on) for split in items}
     validation = (
-        [encoder.prompt(item)[0] for item in items["validation"]],
+        [
+            row["input_ids"][: -len(encoder.answer(item["label"]))]
+            for item, row in zip(items["validation"], encoded["validation"][0], strict=True)
+        ],
         encoder.answers,
         [recipe["words"].index(item["label"]) for item in items["validation"]],
     )
