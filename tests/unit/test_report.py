@@ -3,37 +3,10 @@
 import json
 import re
 
-import pytest
 from markdown_it import MarkdownIt
 
 from forgetting.report import markdown
-from tests import report_lab
 from tests.report_lab import BASE, FIRST, SECOND, Page, estimate, find, render, signed, view
-
-
-@pytest.fixture
-def values():
-    return report_lab.metrics("small")
-
-
-@pytest.fixture(scope="module")
-def metrics():
-    return report_lab.metrics("small")
-
-
-@pytest.fixture(scope="module")
-def results():
-    return report_lab.experiment("small")
-
-
-@pytest.fixture(scope="module")
-def html():
-    return render(report_lab.metrics("small"), report_lab.experiment("small"))
-
-
-@pytest.fixture(scope="module")
-def shown(html):
-    return Page(html)
 
 
 def test_scores_of_every_adapter_and_task_are_those_of_the_metrics(metrics, shown):

@@ -15,31 +15,6 @@ from tests.report_lab import SECTIONS, Page, estimate, render, view
 from tests.workspace import ROOT
 
 
-@pytest.fixture
-def values():
-    return report_lab.metrics("small")
-
-
-@pytest.fixture(scope="module")
-def metrics():
-    return report_lab.metrics("small")
-
-
-@pytest.fixture(scope="module")
-def results():
-    return report_lab.experiment("small")
-
-
-@pytest.fixture(scope="module")
-def html():
-    return render(report_lab.metrics("small"), report_lab.experiment("small"))
-
-
-@pytest.fixture(scope="module")
-def shown(html):
-    return Page(html)
-
-
 @pytest.fixture(scope="module")
 def many():
     return view(report_lab.metrics("many"), report_lab.experiment("many"))

@@ -17,21 +17,6 @@ from tests.report_lab import FIRST, SECOND, Page, arguments, render, view
 from tests.workspace import ROOT
 
 
-@pytest.fixture
-def values():
-    return report_lab.metrics("small")
-
-
-@pytest.fixture(scope="module")
-def metrics():
-    return report_lab.metrics("small")
-
-
-@pytest.fixture(scope="module")
-def results():
-    return report_lab.experiment("small")
-
-
 def test_everything_that_may_be_null_is_shown_as_a_dash_with_its_reason(values):
     for record in values["training"]:
         for key in record:
