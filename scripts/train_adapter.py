@@ -143,7 +143,7 @@ def train(recipe: dict, args, parent_receipt: dict | None, store: Path) -> None:
     frozen, trainable = training.frozen_and_trainable(trainer.model)
     before = training.weights_digest(frozen), training.weights_digest(trainable)
 
-    checkpoint = training.last_checkpoint(store)
+    checkpoint = interrupted = training.last_checkpoint(store)
     if checkpoint is None and settings.optimizer_state == "parent":
         checkpoint = parent_checkpoint(args, recipe, training.total_steps(settings, len(items["train"])))
     resumed = int(checkpoint.name.split("-")[1]) if checkpoint else None
@@ -164,6 +164,7 @@ def train(recipe: dict, args, parent_receipt: dict | None, store: Path) -> None:
 
     history = trainer.state.log_history
     training_seconds = seconds - trainer.evaluation_seconds
+    planned_tokens = round(settings.epochs * sum(len(row["input_ids"]) for row in encoded["train"][0]))
     summary = {
         "fingerprint": recipe["fingerprint"],
         "lineage": recipe["lineage"],
@@ -173,7 +174,7 @@ def train(recipe: dict, args, parent_receipt: dict | None, store: Path) -> None:
         **training.summarize(history, settings.best_metric),
         "seconds": round(seconds, 3),
         # Of the whole training, also where this process resumed it; the speed is this process's.
-        "tokens": round(settings.epochs * sum(len(row["input_ids"]) for row in encoded["train"][0])),
+        "tokens": planned_tokens if interrupted else trainer.trained_tokens,
         "tokens_per_second": round(trainer.trained_tokens / training_seconds, 1),
         "peak_memory_bytes": training.peak_memory(),
         "trainable_parameters": sum(p.numel() for p in trainable),

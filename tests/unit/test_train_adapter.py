@@ -132,6 +132,7 @@ def test_an_interrupted_training_resumes_to_the_same_bytes(tmp_path, tiny_model,
     assert not cut.file("").exists()
     assert cut.train() == 0
     assert cut.summary()["resumed_from_step"] == 4
+    assert cut.summary()["tokens"] == whole.summary()["tokens"]
     assert sha256_file(cut.file(WEIGHTS)) == sha256_file(whole.file(WEIGHTS))
 
 
