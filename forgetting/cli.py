@@ -3,8 +3,8 @@
 import json
 
 from forgetting.config import load
-from forgetting.config.base import validate
 from forgetting.errors import InputError
+from forgetting.settings import validate
 
 
 def add_settings(parser, model, narrow, required: bool = True) -> None:

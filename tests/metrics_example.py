@@ -13,8 +13,8 @@ import numpy as np
 
 from forgetting import plan, recipes
 from forgetting.config import Config, merge, read_yaml
-from forgetting.config.base import validate
 from forgetting.receipts import sha256_file, write_json, write_receipt
+from forgetting.settings import validate
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "0" * 64

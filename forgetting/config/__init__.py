@@ -6,17 +6,19 @@ from typing import Annotated
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from forgetting.config.base import Settings, validate
-from forgetting.config.data import SPLITS, Duplicates, Limit, Name, Task
+from forgetting.config.data import SPLITS, Duplicates, IdsSplit, Limit, Name, Task
 from forgetting.config.evaluation import Evaluation, Statistics
 from forgetting.config.models import Arm, Logging, Lora, Model, Prompting, Stage, Training
 from forgetting.errors import InputError
+from forgetting.remedies import Remedies
+from forgetting.settings import Settings, validate
 
 __all__ = ["SPLITS", "Config", "Stage", "Task", "check", "load", "merge", "read_yaml"]
 
 MIRROR_VARIABLE = "FORGETTING_MIRROR"
 # Folders and files that stand beside a child's folder in the lineage tree.
 RESERVED = {"adapter", "predictions", "recipe.json", "base"}
+RESERVED_STARTS = ("seed-", "fold-", "merged-")
 
 
 class Config(Settings):
@@ -42,6 +44,12 @@ class Config(Settings):
     limit: Limit = Field(Limit(), description="Cut every task down to try an experiment in minutes.")
     duplicates: Duplicates = Field(Duplicates(), description="What happens to repeated texts.")
     seeds: list[int] = Field([0], min_length=1, description="Training seeds; every arm runs once per seed.")
+    folds: list[Annotated[int, Field(ge=0)]] | None = Field(
+        None,
+        min_length=1,
+        description="Cross-validation folds; every arm runs once per fold and seed. A task whose split has a `fold` takes "
+        "each in its place, the others stay as they are; null leaves every task its own.",
+    )
     arms: dict[Name, Arm | None] = Field(description="Arms by name; null takes one out.")
     lora: Lora = Field(Lora(), description="Adapter shape.")
     training: Training = Field(Training(), description="Training settings that every stage starts from.")
@@ -76,12 +84,24 @@ class Config(Settings):
         for arm_name, arm in self.active_arms.items():
             for number, stage in enumerate(arm.stages):
                 key = f"arms.{arm_name}.stages[{number}]"
-                if not self.tasks.get(stage.task):
-                    raise ValueError(f"{key} names the task '{stage.task}', which tasks does not declare")
-                if stage.folder in RESERVED or stage.folder.startswith("seed-"):
+                for task in stage.tasks:
+                    if not self.tasks.get(task):
+                        raise ValueError(f"{key} names the task '{task}', which tasks does not declare")
+                if stage.folder in RESERVED or stage.folder.startswith(RESERVED_STARTS):
                     raise ValueError(f"{key}.name '{stage.folder}' is a reserved word; choose another")
-                if number == 0 and stage.training.optimizer_state == "parent":
-                    raise ValueError(f"{key}.training.optimizer_state: the first stage has no parent to resume")
+                if stage.training.optimizer_state == "parent" and (number == 0 or arm.adapters == "per_task"):
+                    raise ValueError(f"{key}.training.optimizer_state: the stage has no parent to resume")
+        if self.statistics.reference is not None and self.statistics.reference not in self.active_arms:
+            raise ValueError(
+                f"statistics.reference '{self.statistics.reference}' is not one of the arms ({', '.join(self.active_arms)})"
+            )
+        if self.folds is not None:
+            if len(set(self.folds)) < len(self.folds):
+                raise ValueError("folds: a fold is given twice")
+            if not any(_folded(task) for task in self.active_tasks.values()):
+                raise ValueError(
+                    "folds: no task of the arms has a split with a fold; take folds out or choose such a split"
+                )
         return self
 
     @property
@@ -91,17 +111,30 @@ class Config(Settings):
     @property
     def active_tasks(self) -> dict[str, Task]:
         """Tasks that some arm trains on, in declaration order."""
-        used = {stage.task for arm in self.active_arms.values() for stage in arm.stages}
+        used = {task for arm in self.active_arms.values() for stage in arm.stages for task in stage.tasks}
         return {name: task for name, task in self.tasks.items() if name in used}
 
     @property
-    def _narrowed_tasks(self) -> dict[str, Task]:
+    def reference(self) -> str:
+        """The arm that the others are compared with."""
+        return self.statistics.reference or next(iter(self.active_arms))
+
+    @property
+    def runs(self) -> list[tuple[int | None, int]]:
+        """(fold, seed) of every run of the arms; fold is None without folds."""
+        return [(fold, seed) for fold in self.folds or [None] for seed in self.seeds]
+
+    def _narrowed_tasks(self, fold: int | None = None) -> dict[str, Task]:
         """Tasks with nothing but their chosen source and split, so that editing another one reruns nothing."""
         return {
             name: task.model_copy(
                 update={
                     "sources": {task.source: task.sources[task.source]},
-                    "splits": {task.split: task.splits[task.split]},
+                    "splits": {
+                        task.split: task.splits[task.split].model_copy(update={"fold": fold})
+                        if fold is not None and _folded(task)
+                        else task.splits[task.split]
+                    },
                 }
             )
             for name, task in self.active_tasks.items()
@@ -111,12 +144,13 @@ class Config(Settings):
     def base_model(self) -> Model:
         return self.models[self.model]
 
-    def data_settings(self) -> "DataSettings":
-        return DataSettings(tasks=self._narrowed_tasks, limit=self.limit, duplicates=self.duplicates)
+    def data_settings(self, fold: int | None = None) -> "DataSettings":
+        """What determines the splits of one fold."""
+        return DataSettings(tasks=self._narrowed_tasks(fold), limit=self.limit, duplicates=self.duplicates)
 
     def scoring_settings(self) -> "ScoringSettings":
         return ScoringSettings(
-            tasks=self._narrowed_tasks,
+            tasks=self._narrowed_tasks(),
             prompting=self.prompting,
             quantization=self.quantization,
             dtype=self.dtype,
@@ -151,22 +185,30 @@ class ScoringSettings(Settings):
     evaluation: Evaluation
 
 
-class RecipeSettings(Settings):
-    """What the configuration says about one adapter; data, model and parent add their checksums."""
+class TaskSettings(Settings):
+    """What a task's questions and answers are made of."""
 
-    lineage: str
-    stage: int
-    task: Name
-    seed: int
     prompt: str
     words: list[str]
     shorten: str | None
     fields: list[str]
+
+
+class RecipeSettings(Settings):
+    """What the configuration says about one adapter; data, model and parents add their checksums."""
+
+    lineage: str
+    stage: int
+    learns: list[Name]
+    """Names of what the stage learns; the other `tasks` are its ancestors'."""
+    seed: int
+    tasks: dict[Name, TaskSettings]
     prompting: Prompting
     quantization: str
     dtype: str
     lora: Lora
-    training: Training
+    training: Training | None
+    remedies: Remedies = Remedies()
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -254,3 +296,8 @@ def _plain(value):
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _folded(task: Task) -> bool:
+    rule = task.splits[task.split]
+    return isinstance(rule, IdsSplit) and rule.fold is not None

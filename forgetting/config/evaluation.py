@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from forgetting.config.base import Settings
 from forgetting.config.data import SplitName
+from forgetting.settings import Settings
 
 
 class Evaluation(Settings):
@@ -32,6 +32,9 @@ class Statistics(Settings):
     bootstrap_samples: int = Field(2000, ge=100, description="Bootstrap resamples.")
     seed: int = Field(0, description="Seed of the resampling.")
     calibration_bins: int = Field(15, ge=2, description="Equal-width bins of the expected calibration error.")
+    reference: str | None = Field(
+        None, description="Arm that the others are compared with; the first that is declared if not given."
+    )
     forgetting: Literal["paired", "published"] = Field(
         "paired",
         description="Forgetting on the same items before and after; `published` adds the published comparison "

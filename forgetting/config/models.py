@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, create_model, field_validator, model_validator
 
-from forgetting.config.base import Settings
 from forgetting.config.data import Name, Sha256
+from forgetting.remedies import Remedies
+from forgetting.settings import Settings
 
 
 class Model(Settings):
@@ -105,20 +106,41 @@ TrainingOverrides = create_model(
 class Stage(Settings):
     """One fine-tuning step of an arm."""
 
-    task: Name = Field(description="The task this stage learns.")
-    name: Name | None = Field(None, description="Folder name in the lineage; the task's name if not given.")
+    task: Name | Annotated[list[Name], Field(min_length=1)] = Field(
+        description="The task this stage learns; a list is learnt at once (multitask)."
+    )
+    name: Name | None = Field(
+        None, description="Folder name in the lineage; made of the tasks and the remedies if not given."
+    )
+    remedies: Remedies = Field(Remedies(), description="What this stage does against forgetting.")
     training: Annotated[TrainingOverrides, Field(description="Training settings of this stage alone.")] = (
         TrainingOverrides()
     )
 
+    @field_validator("task")
+    @classmethod
+    def distinct_tasks(cls, task):
+        if isinstance(task, list) and len(set(task)) < len(task):
+            raise ValueError("a task is given twice")
+        return task
+
+    @property
+    def tasks(self) -> list[str]:
+        return [self.task] if isinstance(self.task, str) else self.task
+
     @property
     def folder(self) -> str:
-        return self.name or self.task
+        return self.name or "+".join([*self.tasks, *(remedy.label for remedy in self.remedies.in_training.values())])
 
 
 class Arm(Settings):
     """A way through the stages."""
 
+    adapters: Literal["one", "per_task"] = Field(
+        "one",
+        description="`one` adapter is trained on from stage to stage; or `per_task`: every stage starts from the base "
+        "model, and its adapter answers its own tasks alone.",
+    )
     stages: list[Stage] = Field(min_length=1, description="Stages in order.")
 
 

@@ -4,7 +4,6 @@ import platform
 from importlib import metadata
 
 from forgetting import plan
-from forgetting.config.base import validate
 from forgetting.metrics import baselines, compare, published
 from forgetting.metrics.classification import label_scores, probability_scores
 from forgetting.metrics.run import Run
@@ -24,6 +23,7 @@ from forgetting.metrics.schema import (
     TaskRecord,
     TrainingRecord,
 )
+from forgetting.settings import validate
 
 SAMPLE = "sample"
 PACKAGES = ("numpy", "pydantic", "scikit-learn", "scipy")

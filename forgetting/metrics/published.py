@@ -6,10 +6,10 @@ from typing import Literal
 from pydantic import Field
 
 from forgetting import plan
-from forgetting.config.base import Settings, validate
 from forgetting.errors import InputError, read_json
 from forgetting.metrics.run import Run
 from forgetting.metrics.schema import MAJORITY, Estimate, Published, PublishedRecord, Score, TrainingRecord
+from forgetting.settings import Settings, validate
 
 
 class LabelFigures(Settings):

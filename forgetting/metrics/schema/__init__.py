@@ -9,6 +9,17 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from forgetting.metrics.schema.arms import (
+    Agreement,
+    AgreementGroup,
+    ArmComparison,
+    ArmSummary,
+    ArmTask,
+    Cost,
+    Flips,
+    Interval,
+    Spread,
+)
 from forgetting.metrics.schema.base import (
     BASELINES,
     INVALID,
@@ -21,6 +32,7 @@ from forgetting.metrics.schema.base import (
     Record,
 )
 from forgetting.metrics.schema.comparisons import Change, Forgetting, Learning, Pairs, Published, PublishedRecord
+from forgetting.metrics.schema.decisions import RULES, AurocPair, Decision, Discrimination, Recall, RuleChange, RuleName
 from forgetting.metrics.schema.run import (
     AdapterRecord,
     ArmStage,
@@ -36,10 +48,12 @@ from forgetting.metrics.schema.run import (
 from forgetting.metrics.schema.scores import CalibrationBin, ClassScore, Confusion, MatrixCell, Score
 
 __all__ = [
-    "BASELINES", "INVALID", "MAJORITY", "SCHEMA_VERSION", "TFIDF", "TFIDF_BALANCED",
-    "AdapterRecord", "ArmStage", "CalibrationBin", "Change", "ClassScore", "Confusion", "Estimate", "Experiment",
-    "Forgetting", "LabelCount", "Learning", "Lineage", "MatrixCell", "Measure", "Omitted", "Pairs", "Published",
-    "PublishedRecord", "RawFile", "Record", "ReportMetrics", "Score", "ScoringRecord", "SetAside", "SplitRecord",
+    "BASELINES", "INVALID", "MAJORITY", "RULES", "SCHEMA_VERSION", "TFIDF", "TFIDF_BALANCED", "AdapterRecord",
+    "Agreement", "AgreementGroup", "ArmComparison", "ArmStage", "ArmSummary", "ArmTask", "AurocPair",
+    "CalibrationBin", "Change", "ClassScore", "Confusion", "Cost", "Decision", "Discrimination", "Estimate",
+    "Experiment", "Flips", "Forgetting", "Interval", "LabelCount", "Learning", "Lineage", "MatrixCell",
+    "Measure", "Omitted", "Pairs", "Published", "PublishedRecord", "RawFile", "Recall", "Record",
+    "ReportMetrics", "RuleChange", "RuleName", "Score", "ScoringRecord", "SetAside", "SplitRecord", "Spread",
     "TaskRecord", "TrainingRecord",
 ]  # fmt: skip
 
@@ -72,6 +86,15 @@ class ReportMetrics(Record):
     matrix: list[MatrixCell]
     learning: list[Learning]
     forgetting: list[Forgetting]
+    decisions: list[Decision]
+    discrimination: list[Discrimination]
+    rule_changes: list[RuleChange]
+    arm_summaries: list[ArmSummary]
+    arm_tasks: list[ArmTask]
+    arm_comparisons: list[ArmComparison]
+    flips: list[Flips]
+    costs: list[Cost]
+    agreement: list[Agreement]
     published_source: Published | None
     published: list[PublishedRecord]
     omitted: list[Omitted]

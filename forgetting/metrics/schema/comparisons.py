@@ -10,7 +10,7 @@ from forgetting.metrics.schema.base import BASELINES, Estimate, Lineage, Measure
 class Change(Record):
     """A measure before and after, and the difference with its paired bootstrap interval."""
 
-    measure: MeasureName
+    measure: MeasureName | Literal["auroc"]
     before: float
     after: float
     difference: Estimate = Field(description="After minus before.")
@@ -35,6 +35,7 @@ class Learning(Record):
     lineage: Lineage
     stage: int
     seed: int
+    fold: int | None
     arms: list[str]
     task: str
     split: str
@@ -53,6 +54,7 @@ class Forgetting(Record):
 
     arm: str
     seed: int
+    fold: int | None
     comparison: Literal["paired", "published"] = Field(
         description="`paired`: the same items. `published`: the published experiment's test before, validation after."
     )
@@ -64,7 +66,7 @@ class Forgetting(Record):
     before_items: int
     after_lineage: Lineage
     after_stage: int
-    after_task: str = Field(description="The task that the later adapter learnt.")
+    after_task: str = Field(description="What the arm's later stage learnt.")
     after_split: str
     after_items: int
     changes: list[Change]
@@ -72,6 +74,18 @@ class Forgetting(Record):
     over_majority: Estimate | None = Field(
         description="Accuracy of the adapter that learnt the task minus the majority class's, paired: what there was "
         "to forget."
+    )
+    retained: Literal["retained", "not shown"] = Field(
+        description="`retained` only where the later adapter still beats both the majority class and the untuned base model "
+        "in accuracy (both lower bounds above 0)."
+    )
+    retained_over_majority: Estimate | None = Field(
+        description="Accuracy of the later adapter minus the majority class's."
+    )
+    retained_over_base: Estimate | None = Field(description="The same against the untuned base model.")
+    auroc: Change | None = Field(
+        description="One-vs-one AUROC on the log-odds before and after, which a shifted label prior does not move; null "
+        "without label probabilities."
     )
     over_base: Estimate | None = Field(description="The same against the untuned base model.")
     claim: Literal["forgotten", "no measurable change", "improved", "not claimed"] = Field(

@@ -18,6 +18,10 @@ class Experiment(Record):
     quantization: str = Field(description="Quantization of the frozen weights.")
     dtype: str = Field(description="Configured compute type.")
     seeds: list[int] = Field(description="Training seeds.")
+    folds: list[int] | None = Field(
+        description="Cross-validation folds; null without. The base model and the baselines are of the first."
+    )
+    reference: str = Field(description="The arm that the others are compared with.")
     splits: list[str] = Field(description="Splits that were scored.")
     method: str = Field(description="How answers were obtained: likelihood or generation.")
     parse: str | None = Field(description="How generated text was read; null for likelihood.")
@@ -33,9 +37,11 @@ class ArmStage(Record):
 
     arm: str
     seed: int
+    fold: int | None
     stage: int = Field(description="0 is the untuned base model.")
-    task: str | None = Field(description="The task this stage learnt; null at stage 0.")
-    lineage: Lineage
+    tasks: list[str] = Field(description="What this stage learnt; empty at stage 0.")
+    lineage: Lineage = Field(description="The adapter that the stage left.")
+    answers: dict[str, Lineage] = Field(description="Who answers each task: this adapter, or each task's own.")
 
 
 class AdapterRecord(Record):
@@ -44,10 +50,17 @@ class AdapterRecord(Record):
     lineage: Lineage
     parent: Lineage = Field(description="Lineage of the parent; `base` for the untuned model.")
     stage: int
-    task: str = Field(description="The task this adapter learnt.")
+    task: str = Field(description="What its stage learnt; several tasks are joined by ` + `.")
+    tasks: list[str] = Field(description="The same, one by one.")
     seed: int
+    fold: int | None
+    remedies: dict[str, dict[str, Any]] = Field(description="Settings of the stage's remedies by name.")
+    sources: list[Lineage] = Field(
+        description="Adapters it was merged from without training; empty where it was trained."
+    )
     arms: list[str] = Field(description="Arms that pass through this adapter.")
     fingerprint: str = Field(description="Fingerprint of its recipe.")
+    bytes: int | None = Field(description="Size of its weights file.")
 
 
 class SetAside(Record):
@@ -112,6 +125,7 @@ class TrainingRecord(Record):
     stage: int
     task: str
     seed: int
+    fold: int | None
     steps: int | None = None
     epochs: float | None = None
     final_loss: float | None = Field(None, description="Training loss at the end, nats per counted token.")
@@ -122,11 +136,15 @@ class TrainingRecord(Record):
     best_eval_loss: float | None = None
     best_eval_step: int | None = None
     seconds: float | None = None
-    tokens: int | None = None
+    tokens: int | None = Field(None, description="Tokens trained on, padding aside.")
+    extra_tokens: int | None = Field(
+        None, description="Tokens that remedies read beside, such as a teacher's or a Fisher estimate's."
+    )
     tokens_per_second: float | None = None
     peak_memory_bytes: int | None = None
     trainable_parameters: int | None = None
     items: int | None = None
+    rehearsed: int | None = Field(None, description="Items of earlier tasks among them.")
     shortened: int | None = Field(None, description="Items whose prompt had to be shortened.")
     device: str | None = None
     dtype: str | None = None

@@ -44,6 +44,7 @@ class Score(Record):
     kind: Literal["base", "adapter", "baseline"]
     stage: int | None = Field(description="0 for the base model, null for a baseline.")
     seed: int | None
+    fold: int | None = Field(description="Null without folds, and for the base model and the baselines.")
     task: str
     split: str
     items: int
@@ -68,9 +69,10 @@ class MatrixCell(Record):
 
     arm: str
     seed: int
+    fold: int | None
     stage: int = Field(description="0 is the untuned base model.")
-    stage_task: str | None = Field(description="The task this stage learnt; null at stage 0.")
-    lineage: Lineage
+    stage_tasks: list[str] = Field(description="What this stage learnt; empty at stage 0.")
+    lineage: Lineage = Field(description="Who answers this task after this stage.")
     task: str
     split: str
     learnt: bool = Field(description="The task was learnt at this stage or before.")
