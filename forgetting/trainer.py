@@ -3,16 +3,21 @@
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import trl
 import trl.trainer.utils
 from sklearn.metrics import accuracy_score, f1_score
 from transformers import TrainerCallback
+from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from forgetting import scoring
 from forgetting.numerics import float32_trainable
 from forgetting.remedies.base import Batch, Effect
+
+
+TOKENS = "trained_tokens"
 
 
 def score_answers_only_on_cpu() -> bool:
@@ -59,6 +64,17 @@ class AfterStep(TrainerCallback):
             effect.after_step()
 
 
+class KeepTokens(TrainerCallback):
+    """Writes the tokens trained on so far into every checkpoint, where a resumed training finds them."""
+
+    def __init__(self, trainer):
+        self.trainer = trainer
+
+    def on_save(self, args, state, control, **kwargs):
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        (folder / TOKENS).write_text(str(self.trainer.all_tokens), encoding="utf-8")
+
+
 class Collator:
     """Pads rows on the right; ``row`` carries their numbers."""
 
@@ -79,6 +95,27 @@ class Collator:
             "labels": padded("labels", -100),
             "row": torch.tensor([row["row"] for row in rows]),
         }
+
+
+class GroupedByLength(torch.utils.data.Sampler):
+    """Items of similar length side by side, in an order that seed and epoch alone decide.
+
+    transformers' own sampler draws from the global generator, so that a training resumed within an epoch would meet
+    other batches than it would have without the interruption.
+    """
+
+    def __init__(self, lengths: list[int], batch_size: int, seed: int):
+        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self):
+        generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
+        return iter(get_length_grouped_indices(self.lengths, self.batch_size, generator=generator))
 
 
 class StageTrainer(trl.SFTTrainer):
@@ -103,12 +140,26 @@ class StageTrainer(trl.SFTTrainer):
         self.add_callback(LogLastStep())
         self.trained_tokens = 0
         """Tokens trained on in this process, padding aside."""
+        self.resumed_tokens = 0
+        """Those of the training that this one resumes."""
         self.evaluation_seconds = 0.0
+        self.add_callback(KeepTokens(self))
+
+    @property
+    def all_tokens(self) -> int:
+        return self.resumed_tokens + self.trained_tokens
 
     def use(self, effects: list[Effect]) -> None:
         """Let these effects act from now on."""
         self._effects = effects
         self.add_callback(AfterStep(effects))
+
+    def _get_train_sampler(self, train_dataset=None):
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(train_dataset)
+        lengths = [len(ids) for ids in (train_dataset or self.train_dataset)["input_ids"]]
+        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return GroupedByLength(lengths, batch, self.args.data_seed)
 
     def training_step(self, model, inputs, *args, **kwargs):
         self.trained_tokens += int(inputs["attention_mask"].sum())

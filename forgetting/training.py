@@ -14,7 +14,13 @@ from forgetting.prompts import Encoder
 from forgetting.remedies.base import Row
 
 # What HF's Trainer needs to resume, written last to first; a folder without all of them was interrupted.
-_CHECKPOINT_FILES = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "adapter_model.safetensors")
+_CHECKPOINT_FILES = (
+    "trained_tokens",
+    "trainer_state.json",
+    "optimizer.pt",
+    "scheduler.pt",
+    "adapter_model.safetensors",
+)
 _BEST = {"loss": ("eval_loss", False), "accuracy": ("eval_accuracy", True), "macro_f1": ("eval_macro_f1", True)}
 
 

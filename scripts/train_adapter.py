@@ -47,7 +47,7 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
     from forgetting import models, stage, training
     from forgetting.adapters import package_versions, save
     from forgetting.config.models import Training
-    from forgetting.trainer import Collator, StageTrainer, score_answers_only_on_cpu
+    from forgetting.trainer import TOKENS, Collator, StageTrainer, score_answers_only_on_cpu
 
     settings = Training(**recipe["training"])
     tokenizer = models.load_tokenizer(args.model)
@@ -94,6 +94,8 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
         + (f", resumed from step {resumed}" if resumed else ""),
         file=sys.stderr,
     )
+    if interrupted:
+        trainer.resumed_tokens = int((checkpoint / TOKENS).read_text(encoding="utf-8"))
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds = time.monotonic() - started
 
@@ -104,10 +106,6 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
         raise RuntimeError("training changed no weight of the adapter")
 
     history = trainer.state.log_history
-    # Of the whole training, also where this process resumed it; the speed is this process's.
-    tokens = trainer.trained_tokens
-    if interrupted and steps > resumed:
-        tokens = round(tokens * steps / (steps - resumed))
     summary = {
         "fingerprint": recipe["fingerprint"],
         "lineage": recipe["lineage"],
@@ -116,7 +114,7 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
         "epochs": settings.epochs,
         **training.summarize(history, settings.best_metric),
         "seconds": round(seconds, 3),
-        "tokens": tokens,
+        "tokens": trainer.all_tokens,
         "extra_tokens": sum(effect.tokens for effect in effects),
         "tokens_per_second": round(trainer.trained_tokens / (seconds - trainer.evaluation_seconds), 1),
         "peak_memory_bytes": training.peak_memory(),
