@@ -40,7 +40,8 @@ Fingerprint `{recipe["fingerprint"]}`.
 | setting | value |
 |---|---|
 | quantization, compute type | {recipe["quantization"]}, {summary["dtype"]} |
-| LoRA | r {lora["r"]}, alpha {lora["alpha"]}, dropout {lora["dropout"]}, on {", ".join(lora["target_modules"])} |
+| LoRA | r {lora["r"]}, alpha {lora["alpha"]}, dropout {lora["dropout"]}, on {", ".join(lora["target_modules"])}\
+{f" of the last {lora['last_layers']} layers" if lora["last_layers"] else ""} |
 | remedies | {remedies} |
 {_training_rows(recipe, summary)}| seed | {recipe["seed"]} |
 

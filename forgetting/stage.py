@@ -5,6 +5,7 @@ from pathlib import Path
 
 from forgetting import recipes, training
 from forgetting.config.models import Prompting
+from forgetting.errors import InputError
 from forgetting.prompts import Encoder, Template
 from forgetting.remedies import Remedies
 from forgetting.remedies.base import Effect, Row, Scene
@@ -90,7 +91,12 @@ def start(recipe: dict, base, parent, store: Path) -> tuple:
     if folder:
         return models.load_adapter(base, folder, trainable=True), None
     training.check_target_modules(base, recipe["lora"]["target_modules"])
+    last = recipe["lora"]["last_layers"]
+    count = base.config.get_text_config().num_hidden_layers
+    if last is not None and last > count:
+        raise InputError(f"config: lora.last_layers is {last}, but the base model has {count} layers")
     return base, LoraConfig(
+        layers_to_transform=None if last is None else list(range(count - last, count)),
         r=recipe["lora"]["r"],
         lora_alpha=recipe["lora"]["alpha"],
         lora_dropout=recipe["lora"]["dropout"],

@@ -16,7 +16,6 @@ from forgetting import scoring
 from forgetting.numerics import float32_trainable
 from forgetting.remedies.base import Batch, Effect
 
-
 TOKENS = "trained_tokens"
 
 

@@ -58,6 +58,12 @@ class Lora(Settings):
         min_length=1,
         description="Names of the linear layers that get an adapter.",
     )
+    last_layers: int | None = Field(
+        None,
+        ge=1,
+        description="Adapt only the last so many decoder layers: the others need no backward pass, so training is faster. "
+        "Null adapts all.",
+    )
 
 
 class Training(Settings):
