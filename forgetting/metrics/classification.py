@@ -84,13 +84,12 @@ def probability_scores(answers: Answers, bins: int) -> dict:
 
     ECE judges the label with the highest probability (the first of equals), whatever the answer was: the
     probabilities are what is calibrated. Bins are equal-width and closed above: ((m - 1) / M, m / M]
-    (Guo et al. 2017, arXiv:1706.04599, equations 2 to 4). Log loss is scikit-learn's, in nats.
+    (Guo et al. 2017, arXiv:1706.04599, equations 2 to 4).
     """
     if answers.logprobs is None:
         missing = Measure(value=None, reason=NO_PROBABILITIES)
         return {"ece": missing, "calibration": [], "log_loss": missing, "label_mass": missing}
     from scipy.special import softmax
-    from sklearn.metrics import log_loss
 
     probabilities = softmax(answers.logprobs, axis=1)
     reliability = calibration(probabilities, answers.gold, bins)
@@ -104,9 +103,18 @@ def probability_scores(answers: Answers, bins: int) -> dict:
     return {
         "ece": Measure(value=float(ece)),
         "calibration": reliability,
-        "log_loss": Measure(value=float(log_loss(answers.gold, probabilities, labels=list(range(len(answers.words)))))),
+        "log_loss": Measure(value=log_loss(probabilities, answers.gold)),
         "label_mass": mass,
     }
+
+
+def log_loss(probabilities: np.ndarray, gold: np.ndarray) -> float:
+    """Mean negative log-probability of the gold label, nats; as scikit-learn's, none counts below 2.2e-16.
+
+    `probabilities` has shape (items, labels), rows adding up to 1; `gold` holds codes, shape (items,).
+    """
+    own = probabilities[np.arange(len(gold)), gold]
+    return float(-np.log(np.maximum(own, np.finfo(float).eps)).mean())
 
 
 def calibration(probabilities: np.ndarray, gold: np.ndarray, bins: int) -> list[CalibrationBin]:

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
-from forgetting.metrics.classification import NO_PROBABILITIES
+from forgetting.metrics.classification import NO_PROBABILITIES, log_loss
 from forgetting.metrics.decisions import normalized
 from forgetting.metrics.records import scorer
 from forgetting.metrics.resampling import Draws, estimate
@@ -17,8 +17,9 @@ ABSENT = "a label of the pair has no item"
 def pair_aurocs(logs: np.ndarray, gold: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """AUROC of every pair of labels on their log-odds, items of the two labels alone (Hand & Till 2001).
 
-    Hand and Till average one AUROC by each label's probability; on the log-odds of the pair both are the same number. It is the
-    share of pairs of items, one of each label, whose log-odds are in the right order; equal ones count half.
+    Hand and Till average one AUROC by each label's probability; on the log-odds of the pair both are the same number.
+    It is the share of pairs of items, one of each label, whose log-odds are in the right order; equal ones count
+    half.
 
     Parameters
     ----------
@@ -96,19 +97,16 @@ class Discriminator:
         return [self._record(*key) for key in self.run.answers if self.aurocs(*key) is not None]
 
     def _record(self, lineage: str, task: str, split: str) -> Discrimination:
-        from sklearn.metrics import log_loss
-
         answers, (values, draws) = self.run.answers[lineage, task, split], self.aurocs(lineage, task, split)
         items, confidence = len(answers), self.run.config.statistics.confidence
-        logs, labels = normalized(answers.logprobs), list(range(len(answers.words)))
+        logs = normalized(answers.logprobs)
         pairs = combinations(answers.words, 2)
         bias, reason = self._bias(lineage, task)
         fitted = Measure(value=None, reason=reason)
         if split == "validation":
             bias, fitted = None, Measure(value=None, reason="the bias is fitted on these items")
         elif bias is not None:
-            shifted = np.exp(normalized(logs + bias))
-            fitted = Measure(value=float(log_loss(answers.gold, shifted, labels=labels)))
+            fitted = Measure(value=log_loss(np.exp(normalized(logs + bias)), answers.gold))
         return Discrimination(
             **scorer(self.run, lineage),
             task=task,
@@ -119,7 +117,7 @@ class Discriminator:
                 AurocPair(first=first, second=second, auroc=estimate(value, drawn, items, confidence, ABSENT))
                 for (first, second), value, drawn in zip(pairs, values, draws.T, strict=True)
             ],
-            log_loss=Measure(value=float(log_loss(answers.gold, np.exp(logs), labels=labels))),
+            log_loss=Measure(value=log_loss(np.exp(logs), answers.gold)),
             log_loss_fitted=fitted,
             bias=None if bias is None else bias.tolist(),
         )
