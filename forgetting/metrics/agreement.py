@@ -3,7 +3,8 @@
 import numpy as np
 
 from forgetting import plan
-from forgetting.metrics.resampling import Draws, estimate
+from forgetting.metrics.intervals import estimate
+from forgetting.metrics.resampling import Draws
 from forgetting.metrics.run import Run
 from forgetting.metrics.schema import Agreement, AgreementGroup
 

@@ -9,17 +9,6 @@ from forgetting.metrics.schema import INVALID, CalibrationBin, ClassScore, Confu
 NO_PROBABILITIES = "no label probabilities"
 
 
-def point_scores(answers: Answers) -> tuple[float, float]:
-    """Accuracy and macro-F1 over all labels; an invalid answer is a wrong one of no label.
-
-    From confusion counts: scikit-learn gives the same numbers, a hundred times slower.
-    """
-    labels = len(answers.words)
-    counts = np.bincount(answers.gold * (labels + 1) + answers.answer, minlength=labels * (labels + 1))
-    table = counts.reshape(labels, labels + 1)
-    return float(intervals.accuracy(table)), float(intervals.class_f1(table).mean())
-
-
 def confusion(answers: Answers) -> Confusion:
     """Counts by gold label and answer, with a last column for invalid answers where there are any."""
     from sklearn.metrics import confusion_matrix
@@ -32,26 +21,24 @@ def confusion(answers: Answers) -> Confusion:
     )
 
 
-def label_scores(answers: Answers, samples: int, confidence: float, seed: int) -> dict:
+def label_scores(answers: Answers, weights: np.ndarray, confidence: float) -> dict:
     """Accuracy, macro-F1 and per-class scores with intervals, as keys of a `Score` record.
 
     Parameters
     ----------
     answers
         At least one item.
-    samples, confidence, seed
-        Bootstrap resamples, coverage and seed (see `intervals`).
+    weights, confidence
+        Bootstrap resamples and coverage (see `intervals`).
     """
     from sklearn.metrics import precision_recall_fscore_support
 
     labels, n = len(answers.words), len(answers)
-    draws = intervals.resample(np.column_stack([answers.gold, answers.answer]), samples, seed)
-    table = intervals.tables(*draws, labels)
+    table = intervals.tables(answers.gold, answers.answer, weights, labels)
     class_f1 = intervals.class_f1(table)
-    accuracy, macro_f1 = point_scores(answers)
 
     def estimate(value, resampled) -> Estimate:
-        return intervals.estimate(float(value), resampled, n, confidence)
+        return intervals.estimate(value, resampled, n, confidence)
 
     precision, recall, f1, support = precision_recall_fscore_support(
         answers.gold, answers.answer, labels=list(range(labels)), zero_division=0
@@ -59,9 +46,9 @@ def label_scores(answers: Answers, samples: int, confidence: float, seed: int) -
     predicted = np.bincount(answers.answer, minlength=labels + 1)
     return {
         "items": n,
-        "accuracy": estimate(accuracy, intervals.accuracy(table)),
+        "accuracy": estimate(answers.right.mean(), intervals.accuracy(table)),
         "accuracy_wilson": intervals.wilson(int(answers.right.sum()), n, confidence),
-        "macro_f1": estimate(macro_f1, class_f1.mean(-1)),
+        "macro_f1": estimate(f1.mean(), class_f1.mean(-1)),
         "classes": [
             ClassScore(
                 label=word,

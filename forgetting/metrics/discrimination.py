@@ -6,8 +6,9 @@ import numpy as np
 
 from forgetting.metrics.classification import NO_PROBABILITIES, log_loss
 from forgetting.metrics.decisions import normalized
+from forgetting.metrics.intervals import estimate
 from forgetting.metrics.records import scorer
-from forgetting.metrics.resampling import Draws, estimate
+from forgetting.metrics.resampling import Draws
 from forgetting.metrics.run import Run
 from forgetting.metrics.schema import AurocPair, Change, Discrimination, Measure
 

@@ -165,7 +165,7 @@ def test_rules_of_an_experiment(run):
 
 def test_resampled_scores_agree_with_scikit_learn(run):
     draws, decider = resampling.Draws(run), decisions.Decider(run)
-    score, key = resampling.Scorer(run, decider, draws), ("base", "pubmedqa", "test")
+    score, key = resampling.Scorer(run.answers, decider, draws), ("base", "pubmedqa", "test")
     gold, weights = run.answers[key].gold, draws.weights("pubmedqa", "test", 50)
     assert weights.shape == (200, 50)
     assert set(weights.sum(1)) == {50}

@@ -103,8 +103,7 @@ def test_rules_before_and_after(report):
     argmax = find(report.rule_changes, arm="sequential", split="test", rule="argmax")
     forgotten = find(report.forgetting, arm="sequential", comparison="paired", after_split="test")
     for change, other in zip(argmax.changes, forgotten.changes, strict=True):
-        assert change.difference.value == pytest.approx(other.difference.value)
-        assert change.difference.low == pytest.approx(other.difference.low, abs=0.05)
+        assert change == other
 
 
 def test_decisions_recomputed(run, report):
