@@ -39,10 +39,13 @@ def pair_aurocs(logs: np.ndarray, gold: np.ndarray, weights: np.ndarray | None =
     found = []
     for first, second in combinations(range(logs.shape[1]), 2):
         odds = logs[:, first] - logs[:, second]
-        ours, theirs = np.flatnonzero(gold == first), np.flatnonzero(gold == second)
-        above = np.sign(odds[ours][:, None] - odds[theirs][None, :]) / 2 + 0.5
-        in_order = ((weights[:, ours] @ above.astype(np.float32)) * weights[:, theirs]).sum(1, dtype=float)
-        every = weights[:, ours].sum(1, dtype=float) * weights[:, theirs].sum(1, dtype=float)
+        ours, theirs = (np.flatnonzero(gold == label) for label in (first, second))
+        theirs = theirs[np.argsort(odds[theirs])]
+        # Weight of the other label's items below each of ours, from running sums over those in order.
+        running = np.concatenate([np.zeros((1, len(weights)), np.float32), weights.T[theirs].cumsum(0)])
+        below, up_to = (np.searchsorted(odds[theirs], odds[ours], side) for side in ("left", "right"))
+        in_order = np.einsum("is,is->s", weights.T[ours], running[below] + running[up_to]) / 2
+        every = weights.T[ours].sum(0) * running[-1]
         found.append(np.divide(in_order, every, out=np.full(len(every), np.nan), where=every > 0))
     return np.stack(found, 1)
 

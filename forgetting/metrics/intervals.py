@@ -21,7 +21,8 @@ def weights(items: int, samples: int, seed) -> np.ndarray:
     The same seed (a number or several) gives the same draws, whatever else is computed.
     """
     drawn = np.random.default_rng(seed).multinomial(items, np.full(items, 1 / items), size=samples)
-    return drawn.astype(np.float32)
+    # Item by item in memory: what is picked and multiplied are items.
+    return drawn.astype(np.float32, order="F")
 
 
 def tables(gold: np.ndarray, answer: np.ndarray, weights: np.ndarray, labels: int) -> np.ndarray:
