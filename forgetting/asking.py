@@ -96,7 +96,7 @@ class Question:
 
 
 def remembered(adapter_dir) -> dict[str, dict]:
-    """The recipe in an adapter's folder or beside it, by task: what its stage learnt first, then its ancestors' tasks."""
+    """The recipe in an adapter's folder or beside it, by task: what its stage learnt, then its ancestors' tasks."""
     folder = adapter_folder(adapter_dir).resolve()
     for place in (folder, folder.parent):
         if (place / "recipe.json").is_file():

@@ -34,8 +34,8 @@ tags: [lora, text-classification, sequential-fine-tuning]
 
 # {recipe["lineage"]}
 
-A LoRA adapter for `{recipe["model"]["name"]}`, stage {recipe["stage"]} of its lineage: {made} {tasks}, starting from {parents}.
-Fingerprint `{recipe["fingerprint"]}`.
+A LoRA adapter for `{recipe["model"]["name"]}`, stage {recipe["stage"]} of its lineage: {made} {tasks},
+starting from {parents}. Fingerprint `{recipe["fingerprint"]}`.
 
 | setting | value |
 |---|---|

@@ -176,7 +176,7 @@ def _agreement(task: Task, record: dict, label: str, where: str) -> dict[str, fl
             except ValueError:
                 found[column] = -1.0
             if not 0 <= found[column] <= 1:
-                raise InputError(f"{where}: {column} is '{text}', not a share from 0 to 1; correct it or leave it empty")
+                raise InputError(f"{where}: {column} is '{text}', no share from 0 to 1; correct it or leave it empty")
     return found
 
 

@@ -1,9 +1,9 @@
 """The lineage tree: which adapters an experiment has, where each lives, and which one answers for an arm.
 
 The directory tree is the lineage. ``base`` is the untuned model, ``base/seed-0/pubmedqa`` the adapter
-that learnt PubMedQA with seed 0, ``base/seed-0/pubmedqa/dreaddit`` its child, ``…/dreaddit/merged-blend-0.5`` one that was
-made of the two without training. Arms that share a stage therefore share its adapter. With folds there is a folder more:
-``base/fold-3/seed-0/…``.
+that learnt PubMedQA with seed 0, ``base/seed-0/pubmedqa/dreaddit`` its child, ``…/dreaddit/merged-blend-0.5`` one
+that was made of the two without training. Arms that share a stage therefore share its adapter. With folds there is
+a folder more: ``base/fold-3/seed-0/…``.
 """
 
 from dataclasses import dataclass, field
@@ -179,8 +179,8 @@ def _add(tree: dict[str, Adapter], node: Adapter, arm: str, where: str) -> None:
     known = tree.setdefault(node.lineage, node)
     if known._settings() != node._settings():
         raise InputError(
-            f"config: {where} and arm '{known.arms[0]}' share the folder '{node.lineage}' but differ in their settings; "
-            "give one of the stages a 'name'"
+            f"config: {where} and arm '{known.arms[0]}' share the folder '{node.lineage}' but differ in their "
+            "settings; give one of the stages a 'name'"
         )
     if arm in known.arms:
         raise InputError(f"config: {where} repeats the folder '{node.lineage}'; give it a 'name'")

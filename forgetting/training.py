@@ -74,7 +74,7 @@ def last_checkpoint(folder) -> Path | None:
 
 
 def total_steps(training: Training, items: list[int]) -> int:
-    """Optimizer steps of a stage on tasks of so many training items each: as many as one stage after the other would take."""
+    """Optimizer steps of a stage on tasks of so many items each: as many as one stage after the other would take."""
     batch = training.batch_size * training.gradient_accumulation
     return sum(math.ceil(math.ceil(count / batch) * training.epochs) for count in items)
 

@@ -35,7 +35,7 @@ def toy_task(data: Path) -> dict:
 
 
 def write_toy_recipe(folder: Path, model: Path, data: Path, parents: list[dict] = (), **changes) -> dict:
-    """Write ``folder/recipe.json`` for the toy task; `changes` replace settings, ``training`` is merged, None for none."""
+    """Write ``folder/recipe.json`` for the toy task; `changes` replace settings; ``training`` is merged, or None."""
     folder.mkdir(parents=True, exist_ok=True)
     given = changes.pop("training", {})
     training = {

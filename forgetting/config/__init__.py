@@ -47,8 +47,8 @@ class Config(Settings):
     folds: list[Annotated[int, Field(ge=0)]] | None = Field(
         None,
         min_length=1,
-        description="Cross-validation folds; every arm runs once per fold and seed. A task whose split has a `fold` takes "
-        "each in its place, the others stay as they are; null leaves every task its own.",
+        description="Cross-validation folds; every arm runs once per fold and seed. A task whose split has a `fold` "
+        "takes each in its place, the others stay as they are; null leaves every task its own.",
     )
     arms: dict[Name, Arm | None] = Field(description="Arms by name; null takes one out.")
     lora: Lora = Field(Lora(), description="Adapter shape.")
@@ -92,9 +92,8 @@ class Config(Settings):
                 if stage.training.optimizer_state == "parent" and (number == 0 or arm.adapters == "per_task"):
                     raise ValueError(f"{key}.training.optimizer_state: the stage has no parent to resume")
         if self.statistics.reference is not None and self.statistics.reference not in self.active_arms:
-            raise ValueError(
-                f"statistics.reference '{self.statistics.reference}' is not one of the arms ({', '.join(self.active_arms)})"
-            )
+            arms = ", ".join(self.active_arms)
+            raise ValueError(f"statistics.reference '{self.statistics.reference}' is not one of the arms ({arms})")
         if self.folds is not None:
             if len(set(self.folds)) < len(self.folds):
                 raise ValueError("folds: a fold is given twice")

@@ -53,8 +53,8 @@ class Source(Settings):
     redistribute: bool = Field(False, description="Whether the licence lets the text be passed on.")
     agreement: dict[str, Literal["label", "share"]] = Field(
         {},
-        description="Columns that say how sure the gold label is: an annotator's own `label`, or the `share` of annotators "
-        "who agree (0 to 1).",
+        description="Columns that say how sure the gold label is: an annotator's own `label`, or the `share` of "
+        "annotators who agree (0 to 1).",
     )
 
 

@@ -61,8 +61,8 @@ class Lora(Settings):
     last_layers: int | None = Field(
         None,
         ge=1,
-        description="Adapt only the last so many decoder layers: the others need no backward pass, so training is faster. "
-        "Null adapts all.",
+        description="Adapt only the last so many decoder layers: the others need no backward pass, so training is "
+        "faster. Null adapts all.",
     )
 
 

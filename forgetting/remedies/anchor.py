@@ -19,8 +19,8 @@ class Anchor(Remedy):
     strength: float = Field(0.05, gt=0, description="Weight of the penalty.")
     of: Literal["product", "factors"] = Field(
         "product",
-        description="Distance between the weight updates (alpha / r) B A, or between the factors A and B themselves, which "
-        "also forbids what leaves the update as it is.",
+        description="Distance between the weight updates (alpha / r) B A, or between the factors A and B themselves, "
+        "which also forbids what leaves the update as it is.",
     )
 
     @property
@@ -51,7 +51,7 @@ def factor_distance(layer, a, b):
 def product_distance(layer, a, b):
     """Squared Frobenius distance of a layer's update from that of `a` and `b`.
 
-    With D = [B, -B0] and E = [A; A0] the distance is the trace of (DᵀD)(EEᵀ), which needs matrices of rank by rank only.
+    With D = [B, -B0] and E = [A; A0] it is the trace of (DᵀD)(EEᵀ), which needs matrices of rank by rank only.
     """
     import torch
 

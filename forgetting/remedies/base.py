@@ -1,8 +1,9 @@
 """What a remedy is: the one interface that training and merging know.
 
 A remedy is a class in a module of its own: its fields are its settings, its methods what it does. Modules in this
-folder are found by their name; one from elsewhere is named with its full path, ``my_lab.remedies:Dummy``. Importing such a module must
-import neither torch nor transformers: configuration is read by steps that need neither.
+folder are found by their name; one from elsewhere is named with its full path, ``my_lab.remedies:Dummy``, and must be
+importable where Snakemake runs. Importing such a module must import neither torch nor transformers: configuration is
+read by steps that need neither.
 """
 
 from dataclasses import dataclass, field

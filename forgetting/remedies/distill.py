@@ -9,10 +9,11 @@ from forgetting.remedies.rehearsal import sample
 
 
 class Distill(Remedy):
-    """Learning without forgetting (Li & Hoiem 2016): KL divergence from the parent's distribution over the earlier tasks' labels.
+    """Learning without forgetting (Li & Hoiem 2016): KL divergence from the parent's distribution over earlier labels.
 
-    On the stage's own inputs it needs no earlier item at all; on rehearsal items their gold labels are not used. The
-    distribution is over the first tokens of an earlier task's label words, renormalized, so that it leaves the stage's own answers free.
+    On the stage's own inputs it trains on no earlier item; on rehearsal items their gold labels are not used. The
+    distribution is over the first tokens of an earlier task's label words, renormalized, so that it leaves the stage's
+    own answers free.
     """
 
     paper: ClassVar[str] = "Li & Hoiem 2016 (LwF), arXiv:1606.09282"
@@ -52,7 +53,7 @@ class Distill(Remedy):
 
 
 class _Taught(Effect):
-    """`targets[task]` holds, for each row, the parent's distribution over the task's label tokens; NaN where it has none."""
+    """`targets[task]` holds the parent's distribution over the task's label tokens by row; NaN where there is none."""
 
     def __init__(self, scene: Scene, settings: Distill):
         import torch
@@ -60,17 +61,15 @@ class _Taught(Effect):
         self.settings = settings
         self.label_tokens = {task: list(dict.fromkeys(a[0] for a in scene.answers[task])) for task in scene.earlier}
         self.ends = torch.tensor([row["prompt_tokens"] - 1 for row in scene.rows])
+        on_stage = settings.inputs == "stage"
         taught = [
             [
                 n
                 for n, row in enumerate(scene.rows)
-                if settings.inputs == "stage" or (row["task"] == task and _unlabelled(row))
+                if (row["task"] not in scene.earlier if on_stage else row["task"] == task and _unlabelled(row))
             ]
             for task in scene.earlier
         ]
-        if settings.inputs == "stage":
-            own = [n for n, row in enumerate(scene.rows) if row["task"] not in scene.earlier]
-            taught = [own] * len(scene.earlier)
         prompts = sorted({n for rows in taught for n in rows})
         logits = _next_token_logits(
             scene, prompts, sorted({t for tokens in self.label_tokens.values() for t in tokens})

@@ -9,10 +9,10 @@ from forgetting.remedies.base import Batch, Effect, Remedy, Row, Scene
 
 
 class Ewc(Remedy):
-    """Elastic weight consolidation: the anchor's penalty on A and B, weighted by a Fisher estimate (Kirkpatrick et al. 2017).
+    """Elastic weight consolidation: the anchor's penalty on A and B, weighted by Fisher information (Kirkpatrick 2017).
 
-    The Fisher information's diagonal is estimated at the parent on the earlier tasks' training items, with labels drawn
-    from the parent's own label distribution. It is scaled to a mean of 1, so that `strength` means what it means for `anchor`.
+    Its diagonal is estimated at the parent on the earlier tasks' training items, with labels drawn from the parent's
+    own label distribution. It is scaled to a mean of 1, so that `strength` means what it means for `anchor` on the factors.
     """
 
     paper: ClassVar[str] = "Kirkpatrick et al. 2017, arXiv:1612.00796"

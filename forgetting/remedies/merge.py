@@ -11,8 +11,8 @@ from forgetting.remedies.base import Merge as Base
 class Merge(Base):
     """Merges parent and child, or one adapter per task, as PEFT's `add_weighted_adapter` does. No training.
 
-    TIES (Yadav et al. 2023) keeps the largest weights and resolves signs; DARE (Yu et al. 2024) drops weights at random and
-    rescales the rest.
+    TIES (Yadav et al. 2023) keeps the largest weights and resolves signs; DARE (Yu et al. 2024) drops weights at
+    random and rescales the rest.
     """
 
     paper: ClassVar[str] = "Yadav et al. 2023 (TIES), arXiv:2306.01708; Yu et al. 2024 (DARE), arXiv:2311.03099"

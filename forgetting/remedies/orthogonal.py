@@ -8,7 +8,7 @@ from forgetting.remedies.base import Effect, Remedy, Scene
 
 
 class Orthogonal(Remedy):
-    """O-LoRA (Wang et al. 2023): a new LoRA per stage, its input directions orthogonal to all earlier ones, which stay as they are.
+    """O-LoRA (Wang et al. 2023): a new LoRA per stage, its input directions orthogonal to the earlier, frozen ones.
 
     The paper adds a penalty on the overlap; here the new A is projected after every step, so that it is orthogonal to
     rounding. The adapter holds both: its rank grows by `lora.r` with every such stage.
