@@ -12,7 +12,7 @@ class Ewc(Remedy):
     """Elastic weight consolidation: the anchor's penalty on A and B, weighted by Fisher information (Kirkpatrick 2017).
 
     Its diagonal is estimated at the parent on the earlier tasks' training items, with labels drawn from the parent's
-    own label distribution. It is scaled to a mean of 1, so that `strength` means what it means for `anchor` on the factors.
+    own label distribution. It is scaled to a mean of 1, so that `strength` means what it means for `anchor` on factors.
     """
 
     paper: ClassVar[str] = "Kirkpatrick et al. 2017, arXiv:1612.00796"
