@@ -34,6 +34,13 @@ def colour_task(path, labels):
     }
 
 
+def jobs(dry_run: str) -> dict[str, int]:
+    """Rule names and counts of Snakemake's job table."""
+    table = dry_run.partition("Job stats:")[2].split("\n\n")[0].splitlines()
+    rows = [line.split() for line in table if len(line.split()) == 2 and line.split()[1].isdigit()]
+    return {name: int(count) for name, count in rows if name != "total"}
+
+
 @pytest.fixture
 def workspace(tmp_path, tiny_model):
     """A copy of the project with a tiny model, two new tasks and an overlay ``tiny.yaml`` that uses them."""

@@ -7,20 +7,13 @@ import pandas as pd
 import pytest
 
 from forgetting.config import read_yaml
-from tests.workflow.conftest import colour_task, write_colours
+from tests.workflow.conftest import colour_task, jobs, write_colours
 
 pytestmark = pytest.mark.workflow
 THIRD = {
     "tasks": {"size": colour_task("data/sizes.jsonl", ["small", "large"])},
     "arms": {"sequential": {"stages": [{"task": "colours"}, {"task": "warmth"}, {"task": "size"}]}},
 }
-
-
-def jobs(dry_run: str) -> dict[str, int]:
-    """Rule names and counts of Snakemake's job table."""
-    table = dry_run.partition("Job stats:")[2].split("\n\n")[0].splitlines()
-    rows = [line.split() for line in table if len(line.split()) == 2 and line.split()[1].isdigit()]
-    return {name: int(count) for name, count in rows if name != "total"}
 
 
 def test_a_third_task_and_a_third_stage_need_no_code(workspace):

@@ -1,0 +1,90 @@
+"""Arms, folds and remedies by configuration alone."""
+
+import json
+
+import jsonschema
+import pytest
+
+from tests.workflow.conftest import jobs
+
+pytestmark = pytest.mark.workflow
+
+FIRST = {"task": "colours"}
+OUTSIDE = '''
+from forgetting.remedies.base import Remedy
+
+
+class Twice(Remedy):
+    """Trains on every row twice over, in as many steps."""
+
+    def rows(self, rows, earlier, seed):
+        return rows + rows
+'''
+ARMS = {
+    "sequential": {"stages": [FIRST, {"task": "warmth"}]},
+    "isolated": {"adapters": "per_task", "stages": [FIRST, {"task": "warmth"}]},
+    "multitask": {"stages": [{"task": ["colours", "warmth"]}]},
+    "mixed": {"stages": [FIRST, {"task": "warmth", "remedies": {"rehearsal": {}, "lab_remedies:Twice": {}}}]},
+    "blend": {"stages": [FIRST, {"task": "warmth", "remedies": {"blend": {"alpha": 0.5}}}]},
+}
+
+
+def test_every_kind_of_arm_runs_with_a_remedy_from_outside_the_package(workspace):
+    (workspace.path / "lab").mkdir()
+    (workspace.path / "lab" / "lab_remedies.py").write_text(OUTSIDE)
+    overlay = ("--configfile", "tiny.yaml", workspace.write("arms.yaml", {"arms": ARMS}))
+    outside = {"PYTHONPATH": str(workspace.path / "lab")}
+    refused = workspace.snakemake("-n", *overlay, check=False)
+    assert "is its folder on PYTHONPATH?" in refused.stderr and refused.returncode
+
+    planned = jobs(workspace.snakemake("-n", *overlay, **outside).stdout)
+    # The first stage is learnt once; blending trains nothing.
+    assert (planned["train_adapter"], planned["merge_adapters"], planned["predict"]) == (5, 1, 7)
+    workspace.snakemake(*overlay, **outside)
+    assert "Nothing to be done" in workspace.snakemake(*overlay, **outside).stderr
+
+    out = workspace.path / "out"
+    metrics = json.loads((out / "report_metrics.json").read_text())
+    jsonschema.validate(metrics, json.loads((workspace.path / "schemas" / "report_metrics.schema.json").read_text()))
+    assert {record["arm"] for record in metrics["arm_summaries"]} == set(ARMS)
+    mixed = next(a for a in metrics["adapters"] if a["lineage"].endswith("warmth+rehearsal-10+twice"))
+    assert mixed["remedies"] == {"rehearsal": {"share": 0.1}, "lab_remedies:Twice": {}}
+    trained = json.loads((out / mixed["lineage"] / "adapter" / "training.json").read_text())
+    assert trained["items"] == 2 * (24 + trained["rehearsed"] // 2) and trained["rehearsed"] > 0
+    plain = json.loads((out / "base/seed-0/colours/warmth/adapter/training.json").read_text())
+    assert trained["steps"] == plain["steps"]
+    blend = next(a for a in metrics["adapters"] if a["lineage"].endswith("warmth/merged-blend-0.5"))
+    assert blend["sources"] == ["base/seed-0/colours", "base/seed-0/colours/warmth"]
+    assert "blend" in (out / "report.md").read_text()
+
+    # Another share is another adapter; the rest stays.
+    changed = {"arms": {"mixed": {"stages": [FIRST, {"task": "warmth", "remedies": {"rehearsal": {"share": 0.25}}}]}}}
+    again = workspace.snakemake("-n", *overlay, workspace.write("changed.yaml", changed), **outside)
+    assert jobs(again.stdout) == {
+        "write_recipe": 1, "train_adapter": 1, "predict": 1, "metrics": 1, "report": 1, "all": 1
+    }  # fmt: skip
+
+
+def test_arms_seeds_and_folds_span_the_graph(workspace):
+    ids = list(range(48))
+    folds = {"test": ids[:12], "folds": [ids[12 + 9 * k : 21 + 9 * k] for k in range(4)]}
+    (workspace.path / "data" / "folds.json").write_text(json.dumps(folds))
+    task = {"colours": {"split": "folded", "splits": {"folded": {"rule": "ids", "ids": "data/folds.json", "fold": 0}}}}
+    values = {"tasks": task, "arms": ARMS | {"mixed": None}, "seeds": [0, 1, 2], "folds": [0, 3]}
+    overlay = ("--configfile", "tiny.yaml", workspace.write("folds.yaml", values))
+    planned = jobs(workspace.snakemake("-n", *overlay).stdout)
+    # Four trainings, a blend and their predictions in each of six runs; the base model once.
+    assert planned["train_adapter"] == 4 * 6 and planned["merge_adapters"] == 6
+    assert planned["predict"] == 5 * 6 + 1 and planned["make_splits"] == 2
+
+    targets = [f"out/data/fold-{fold}/summary.json" for fold in (0, 3)]
+    workspace.snakemake(*overlay, "--", *targets)
+    for fold in (0, 3):
+        lines = (workspace.path / f"out/data/fold-{fold}/colours/validation.jsonl").read_text().splitlines()
+        assert [int(json.loads(line)["id"]) for line in lines] == folds["folds"][fold]
+    tests = {(workspace.path / f"out/data/fold-{fold}/colours/test.jsonl").read_bytes() for fold in (0, 3)}
+    assert len(tests) == 1
+
+    unfolded = workspace.write("unfolded.yaml", {"folds": [0, 1]})
+    done = workspace.snakemake("-n", "--configfile", "tiny.yaml", unfolded, check=False)
+    assert "no task of the arms has a split with a fold" in done.stderr and done.returncode
