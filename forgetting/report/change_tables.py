@@ -91,7 +91,7 @@ def _forgetting(view: View, name: str, caption: str, split: str | None, comparis
             items += f", then {plural(record.after_items, f'{record.after_split} item')}"
         table.part(f"After stage {record.after_stage}: {view.variant(record.after_lineage)}")
         over_majority = estimate(record.over_majority, points)
-        seed = f", seed {record.seed}" if view.several_seeds else ""
-        task = Cell(f"{record.task}{seed}", f"learnt at stage {record.before_stage}, {items}")
+        run = f", {view.run(record)}" if view.several_runs else ""
+        task = Cell(f"{record.task}{run}", f"learnt at stage {record.before_stage}, {items}")
         table.add(task, _claim(record), *_cells(record), over_majority)
     return table

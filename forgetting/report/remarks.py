@@ -62,7 +62,7 @@ def macro_f1_alone(view: View, records: list[Forgetting]) -> Sentence | None:
         if change is None or change.difference.low is None or record.claim != "no measurable change":
             continue
         if change.difference.high < 0 or change.difference.low > 0:
-            found.append(difference(change) + (f" (seed {record.seed})" if view.several_seeds else ""))
+            found.append(difference(change) + (f" ({view.run(record)})" if view.several_runs else ""))
     if not found:
         return None
     after = stage(view, records[0].after_lineage)

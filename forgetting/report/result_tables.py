@@ -22,10 +22,10 @@ def _start(view: View, table: Table, lineage: str) -> Cell:
     where = f"stage {adapter.stage}"
     if view.several_arms:
         where += f", {'arm' if len(adapter.arms) == 1 else 'arms'} {', '.join(adapter.arms)}"
-    if not view.several_seeds:
+    if not view.several_runs:
         return Cell(view.title(lineage), where)
     table.part(f"After {view.variant(lineage)}: {where}")
-    return Cell(f"seed {adapter.seed}")
+    return Cell(view.run(adapter))
 
 
 def before_after(view: View, split: str, tasks=None, scorers=None) -> Table:

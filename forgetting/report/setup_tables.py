@@ -22,9 +22,12 @@ def run(view: View) -> Table:
     table.add("Trained on", "; ".join(devices) or Cell(MISSING, reason="training recorded no device"))
     table.add("Tasks", ", ".join(view.tasks))
     for arm in view.arms:
-        stages = [s.task for s in view.metrics.arms if s.arm == arm and s.seed == e.seeds[0] and s.task]
-        table.add(f"Arm {arm}", " → ".join(stages))
+        table.add(f"Arm {arm}", _way(view, arm))
+    if view.several_arms:
+        table.add("Compared with", f"arm {view.reference}")
     table.add("Seeds", plain(e.seeds))
+    if e.folds:
+        table.add("Folds", plain(e.folds))
     table.add("Answers", how)
     table.add("Scored splits", ", ".join(e.splits))
     table.add("Intervals", f"{view.interval}, seed {e.bootstrap_seed}")
@@ -34,11 +37,25 @@ def run(view: View) -> Table:
     return table
 
 
+def _way(view: View, arm: str) -> str:
+    """What an arm learns stage by stage, each with its remedies."""
+    stages, config = [], (view.experiment.config.get("arms") or {}).get(arm) or {}
+    for step in view.steps(arm)[1:]:
+        adapters = [view.adapters[name] for name in dict.fromkeys((view.trained(step.lineage), step.lineage))]
+        remedies = "; ".join(filter(None, map(view.remedies, adapters)))
+        stages.append(" + ".join(step.tasks) + (f" ({remedies})" if remedies else ""))
+    if config.get("adapters") == "per_task":
+        return f"{', '.join(stages)}: an adapter for each"
+    return " → ".join(stages)
+
+
 def settings(view: View, lineages=None) -> Table:
     """Training settings of the given adapters (all of them by default), one column per distinct set of settings."""
     config = view.experiment.config
     sets: list[tuple[list[str], dict]] = []
     for lineage in lineages or view.adapters:
+        if view.adapters[lineage].sources:
+            continue  # made of others without training
         own, who = view.stage_settings(lineage), view.variant(lineage)
         known = next((names for names, values in sets if values == own), None)
         if known is None:
@@ -47,7 +64,7 @@ def settings(view: View, lineages=None) -> Table:
             known.append(who)
     # The set that most stages share comes first, and needs no list of them.
     sets.sort(key=lambda entry: -len(entry[0]))
-    heads = ["every other stage" if len(names) > 1 else names[0] for names, _ in sets]
+    heads = ["every other stage" if len(names) > 1 else names[0] for names, _ in sets] or ["Value"]
     if len(sets) < 2:
         heads = ["Value"]
     table = Table("settings", "Training settings. A stage that differs has a column of its own.", ["Setting", *heads])
@@ -217,6 +234,7 @@ def fingerprints(view: View) -> Table:
     table = Table("fingerprints", caption, ["Lineage", "Made with", "Fingerprint"])
     table.add(code("base"), view.experiment.model, checksum(view.experiment.model_fingerprint))
     for adapter in view.adapters.values():
-        made = f"stage {adapter.stage}, {adapter.task}, seed {adapter.seed}"
+        made = f"stage {adapter.stage}, {adapter.task}, {view.run(adapter)}"
+        made += f", {remedies}" if (remedies := view.remedies(adapter)) else ""
         table.add(code(adapter.lineage), made, checksum(adapter.fingerprint))
     return table

@@ -1,0 +1,236 @@
+"""Arms side by side: the main table, the matrix metrics, the comparison with the reference, and what each costs."""
+
+from forgetting.metrics.schema import RULES, ArmComparison, ArmSummary, Spread
+from forgetting.report import formats
+from forgetting.report.formats import MISSING, count, interval, p_value, percent, points
+from forgetting.report.pictures.style import MEASURES, number
+from forgetting.report.pictures.tradeoff import final
+from forgetting.report.result_tables import on_items
+from forgetting.report.tables import Cell, Column, Table, claim, numeric, value
+from forgetting.report.view import View
+
+MOST_ROWS = 20
+"""Rows of the main table; with more, only argmax stands in it and the other rules are folded away."""
+
+
+def spread(entry: Spread | None, write=percent, why: str = "not computed") -> Cell:
+    """A mean over runs with the interval that a claim goes by."""
+    if entry is None or entry.value is None:
+        return Cell(MISSING, reason=(entry.reason if entry else None) or why)
+    bounds = interval(entry.both.low, entry.both.high, write)
+    return Cell(write(entry.value), bounds, None if bounds else entry.both.reason)
+
+
+def noise(entry: Spread | None) -> Cell:
+    """How much of an interval is training noise."""
+    if entry is None or entry.training_share is None:
+        why = "one run: training noise is not measured" if entry and entry.runs < 2 else "not computed"
+        return Cell(MISSING, reason=(entry.training.reason if entry else None) or why)
+    return Cell(f"{percent(entry.training_share)}%")
+
+
+def intervals(view: View) -> str:
+    """What the intervals of arms are, for captions."""
+    e = view.experiment
+    text = f"{100 * e.confidence:g}% bootstrap, {count(e.bootstrap_samples)} resamples"
+    if view.several_runs:
+        return f"{text} of items and {view.over_runs()} together"
+    return f"{text} of items; one run, so training noise is not in them"
+
+
+def rules(view: View) -> list[str]:
+    """Decision rules that some arm was measured under, argmax first."""
+    known = {record.rule for record in view.metrics.arm_tasks}
+    return [rule for rule in RULES if rule in known]
+
+
+def main_rules(view: View) -> list[str]:
+    """Rules that stand in the main table."""
+    found = rules(view)
+    return found if len(view.arms) * len(found) <= MOST_ROWS else found[:1]
+
+
+def head(view: View, arm: str) -> Cell:
+    """An arm as a row heading: its number, as pictures write it, and its name."""
+    return Cell(
+        f"{number(view, arm)} {arm}" if view.several_arms else arm, "reference" if _is_reference(view, arm) else ""
+    )
+
+
+def _is_reference(view: View, arm: str) -> bool:
+    return view.several_arms and arm == view.reference
+
+
+def comparison(view: View, arm: str, task: str | None, measure: str, rule: str = "argmax") -> ArmComparison | None:
+    """An arm against the reference on the main split."""
+    wanted = arm, task, measure, rule, view.main_split
+    found = view.metrics.arm_comparisons
+    return next((r for r in found if (r.arm, r.task, r.measure, r.rule, r.split) == wanted), None)
+
+
+def summary(view: View, arm: str, measure: str, rule: str = "argmax") -> ArmSummary | None:
+    """An arm's matrix metrics on the main split."""
+    wanted = arm, measure, rule, view.main_split
+    return next((r for r in view.metrics.arm_summaries if (r.arm, r.measure, r.rule, r.split) == wanted), None)
+
+
+def _compared(view: View, arm: str, task: str | None, measure: str, rule: str) -> Cell:
+    if _is_reference(view, arm):
+        return Cell(MISSING, reason="the reference itself")
+    record = comparison(view, arm, task, measure, rule)
+    cell = spread(record.difference if record else None, points)
+    sign = claim(record.claim) if record else Cell("")
+    return Cell(cell.text, cell.detail, cell.reason, sign.style, sign.sign)
+
+
+def _p(record: ArmComparison | None, key: str, why: str) -> Cell:
+    number_ = getattr(record, key) if record else None
+    return Cell(MISSING, reason=why) if number_ is None else Cell(p_value(number_))
+
+
+def main(view: View, measure: str, shown: list[str], name: str) -> Table:
+    """One row per arm and decision rule: each task's final score, its change, and the distance to the reference arm."""
+    split, title = view.main_split, MEASURES[measure]
+    earlier = {r.task for r in view.metrics.arm_tasks if r.earlier}
+    caption = (
+        f"Arms by decision rule, {split} split ({on_items(view, split)}): {title} in percent after the arm's last "
+        f"stage, in brackets its interval ({intervals(view)}). Change: since the stage that learnt the task, in "
+        "points. "
+    )
+    if view.several_arms:
+        test = "McNemar's exact test" if not view.several_runs else "a sign-flip permutation test over items"
+        caption += (
+            f"Against {view.reference}: paired difference in points, ▲ better, ▼ worse, ≈ no measurable difference"
+        )
+        caption += f"; p: {test} after Holm's correction over the arms. " if measure == "accuracy" else ". "
+    caption += "Average and backward transfer after Lopez-Paz & Ranzato (2017)."
+    if view.several_runs:
+        caption += " Training noise: its share of the average's variance; the rest is the size of the test set."
+    columns: list = ["Arm"]
+    for task in view.tasks:
+        columns += numeric("Final", *(["Change"] if task in earlier else []), group=task)
+        if view.several_arms:
+            columns += numeric(f"Against {view.reference}", group=task)
+            columns += numeric("Holm p", group=task) if measure == "accuracy" else []
+    columns += numeric("Average", group="All tasks")
+    if measure == "accuracy":
+        columns += numeric("Average macro-F1", group="All tasks")
+    columns += numeric(*([f"Against {view.reference}"] if view.several_arms else []), group="All tasks")
+    columns += numeric("Backward transfer", *(["Training noise"] if view.several_runs else []), group="All tasks")
+    table = Table(name, caption, columns)
+    for rule in shown:
+        if len(shown) > 1 or rule != "argmax":
+            table.part(f"Decision rule: {rule}")
+        for arm in view.arms:
+            row: list = [head(view, arm)]
+            for task in view.tasks:
+                record = final(view, arm, task, measure, rule)
+                row.append(spread(record.final if record else None))
+                if task in earlier:
+                    own = record if record and record.earlier else None
+                    row.append(
+                        spread(own.change if own else None, points, "no stage came after the one that learnt it")
+                    )
+                if view.several_arms:
+                    row.append(_compared(view, arm, task, measure, rule))
+                if view.several_arms and measure == "accuracy":
+                    why = "the reference itself" if _is_reference(view, arm) else "not tested"
+                    row.append(_p(comparison(view, arm, task, measure, rule), "p_holm", why))
+            record, other = summary(view, arm, measure, rule), summary(view, arm, "macro_f1", rule)
+            row.append(spread(record and record.average))
+            if measure == "accuracy":
+                row.append(spread(other and other.average))
+            if view.several_arms:
+                row.append(_compared(view, arm, None, measure, rule))
+            row.append(spread(record and record.backward_transfer, points))
+            if view.several_runs:
+                row.append(noise(record and record.average))
+            table.add(*row)
+    return table
+
+
+def matrix_metrics(view: View) -> Table:
+    """Average, backward transfer, forgetting and forward transfer of every arm under argmax."""
+    caption = (
+        f"Metrics of the stage × task matrix, {view.main_split} split, argmax, with intervals ({intervals(view)}). "
+        "Average accuracy, backward and forward transfer as Lopez-Paz & Ranzato (2017) define them, forgetting as "
+        "Chaudhry et al. (2018): the best score at any earlier stage minus the last. Average in percent, the rest in "
+        "points."
+    )
+    columns: list = ["Arm"]
+    for title in MEASURES.values():
+        columns += numeric("Average", "Backward transfer", "Forgetting", "Forward transfer", group=title)
+    table = Table("matrix-metrics", caption, columns)
+    for arm in view.arms:
+        row: list = [head(view, arm)]
+        for measure in MEASURES:
+            record = summary(view, arm, measure)
+            row.append(spread(record and record.average))
+            for key in ("backward_transfer", "forgetting", "forward_transfer"):
+                row.append(spread(record and getattr(record, key), points))
+        table.add(*row)
+    return table
+
+
+def against_reference(view: View) -> Table:
+    """What the comparison with the reference could show and did, accuracy under argmax."""
+    caption = (
+        f"Accuracy against the arm {view.reference} on the same items and runs, argmax, {view.main_split} split, in "
+        "points. The interval of items alone is the size of the test set, that of training alone the noise between "
+        "runs; the claim goes by both together and by Holm's p. Smallest effect: the difference that these items would "
+        "have shown with 80% power (Connor 1987); a smaller one may be there and unseen."
+    )
+    columns = ["Arm", Column("Claim"), *numeric("Difference", "Items alone", "Training alone", "p", "Holm p")]
+    table = Table("against-reference", caption, [*columns, *numeric("Smallest effect")])
+    for task in [*view.tasks, None]:
+        for arm in view.arms:
+            record = comparison(view, arm, task, "accuracy")
+            if record is None or _is_reference(view, arm):
+                continue
+            table.part(task or "Mean over all tasks")
+            alone = [
+                Cell(text) if (text := interval(i.low, i.high, points)) else Cell(MISSING, reason=i.reason or "one run")
+                for i in (record.difference.items, record.difference.training)
+            ]
+            verdict = claim(record.claim)
+            reason = record.reason.rstrip(".") if record.claim == "not claimed" else None
+            table.add(
+                head(view, arm),
+                Cell(verdict.text, reason=reason, style=verdict.style, sign=verdict.sign),
+                spread(record.difference, points),
+                *alone,
+                _p(record, "p", "a mean over tasks has no test"),
+                _p(record, "p_holm", "a mean over tasks has no test"),
+                value(record.smallest_effect, percent, "no test, so none"),
+            )
+    return table
+
+
+def cost(view: View) -> Table:
+    """What one run of each arm costs."""
+    caption = (
+        "What one run of each arm costs, the mean over runs. Trainings, tokens and time count every stage of the arm, "
+        "also those that it shares with others and that were trained once. Extra tokens are read beside the training, "
+        f"such as by a teacher. Adapters: those to keep so as to answer every task. Ratios are to {view.reference}."
+    )
+    columns = ["Arm", *numeric("Trainings", "Merges", "Tokens", "Extra tokens", "Time")]
+    if view.several_arms:
+        columns += numeric("Tokens", "Time", group=f"Times {view.reference}")
+    table = Table("cost", caption, [*columns, *numeric("Adapters kept", "Their size")])
+    for arm in view.arms:
+        record = next((r for r in view.metrics.costs if r.arm == arm), None)
+        if record is None:
+            continue
+        ratios = (record.tokens_over_reference, record.seconds_over_reference) if view.several_arms else ()
+        table.add(
+            head(view, arm),
+            formats.number(record.trainings),
+            formats.number(record.merges),
+            f"{record.tokens:,.0f}",
+            f"{record.extra_tokens:,.0f}",
+            formats.seconds(record.seconds),
+            *(value(ratio, lambda n: f"{n:.2f}") for ratio in ratios),
+            count(record.adapters),
+            value(record.bytes, formats.size),
+        )
+    return table
