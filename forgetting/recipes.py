@@ -7,11 +7,11 @@ from forgetting.errors import InputError, read_json
 from forgetting.prompts import Template
 from forgetting.receipts import fingerprint, read_receipt, sha256_file
 
-# Keys that say where an adapter stands or what a file is called, which its bytes do not depend on.
-_NAMES = ("lineage", "stage", "task", "fields", "fingerprint")
+# Keys that say where an adapter stands or what something is called, which its bytes do not depend on.
+_NAMES = ("lineage", "stage", "fingerprint")
 
 
-def build(settings: RecipeSettings, model_dir, data_dir, parent: dict | None) -> dict:
+def build(settings: RecipeSettings, model_dir, data_dir, parents: list[dict]) -> dict:
     """The recipe of one adapter.
 
     Parameters
@@ -20,32 +20,45 @@ def build(settings: RecipeSettings, model_dir, data_dir, parent: dict | None) ->
         What the configuration says about the adapter.
     model_dir, data_dir
         Folders of the base model and of the splits; their checksums go into the recipe.
-    parent
-        The parent adapter's recipe; None for a first stage.
+    parents
+        Recipes of the adapters it is made from: none for a first stage, one for a later one, more for a merged one.
     """
     model = read_receipt(model_dir, "the base model", verify=False)
-    template = Template.read(settings.prompt, settings.fields)
-    data = {}
-    for split in ("train", "validation"):
-        path = Path(data_dir) / settings.task / f"{split}.jsonl"
-        if not path.is_file():
-            raise InputError(f"{path}: the split is missing; run the step that makes the splits")
-        data[split] = sha256_file(path)
-    recipe = settings.model_dump() | {
+    tasks = {}
+    for name, task in settings.tasks.items():
+        template = Template.read(task.prompt, task.fields)
+        tasks[name] = task.model_dump() | {
+            "prompt": {"file": task.prompt, "text": template.text},
+            "data": {split: _checksum(Path(data_dir) / name / f"{split}.jsonl") for split in ("train", "validation")},
+        }
+    recipe = settings.model_dump(exclude={"remedies"}) | {
+        "tasks": tasks,
+        "remedies": settings.remedies.model_dump(exclude_none=True),
+        # What a remedy from outside the project does is known by its code alone.
+        "code": {name: sha256_file(path) for name, path in settings.remedies.files.items()},
         "model": {"name": model["model"], "fingerprint": model["fingerprint"]},
-        "data": data,
-        "prompt": {"file": settings.prompt, "text": template.text},
-        "parent": parent and {"lineage": parent["lineage"], "fingerprint": parent["fingerprint"]},
+        "parents": [{"lineage": parent["lineage"], "fingerprint": parent["fingerprint"]} for parent in parents],
     }
     return recipe | {"fingerprint": recipe_fingerprint(recipe)}
 
 
+def _checksum(path: Path) -> str:
+    if not path.is_file():
+        raise InputError(f"{path}: the split is missing; run the step that makes the splits")
+    return sha256_file(path)
+
+
 def recipe_fingerprint(recipe: dict) -> str:
-    """Hash of what determines the bytes: names and places are left out."""
+    """Hash of what determines the bytes: names and places are left out, the order of tasks is not."""
     facts = {key: value for key, value in recipe.items() if key not in _NAMES}
+    order = list(recipe["tasks"])
+    facts["learns"] = [order.index(task) for task in recipe["learns"]]
+    facts["tasks"] = [
+        {key: value for key, value in task.items() if key != "fields"} | {"prompt": task["prompt"]["text"]}
+        for task in recipe["tasks"].values()
+    ]
     facts["model"] = recipe["model"]["fingerprint"]
-    facts["prompt"] = recipe["prompt"]["text"]
-    facts["parent"] = recipe["parent"] and recipe["parent"]["fingerprint"]
+    facts["parents"] = [parent["fingerprint"] for parent in recipe["parents"]]
     return fingerprint(facts)
 
 
@@ -54,8 +67,18 @@ def read(path) -> dict:
     recipe = read_json(path, "the recipe")
     try:
         actual = recipe_fingerprint(recipe)
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         actual = None
     if actual is None or actual != recipe.get("fingerprint"):
         raise InputError(f"{path}: the recipe does not match its fingerprint (edited?); delete it and run again")
     return recipe
+
+
+def earlier(recipe: dict) -> list[str]:
+    """Tasks that the adapter's ancestors learnt and its own stage does not, oldest first."""
+    return [task for task in recipe["tasks"] if task not in recipe["learns"]]
+
+
+def task_name(recipe: dict) -> str:
+    """What the stage learns, in one word."""
+    return " + ".join(recipe["learns"])

@@ -35,7 +35,7 @@ class Answers:
 
 
 def read_items(path, words: list[str]) -> list[dict]:
-    """Read a split's ``.jsonl``: one item a line with id, label and fields.
+    """Read a split's ``.jsonl``: one item a line with id, label and fields, and maybe its annotators' agreement.
 
     Raises
     ------
@@ -53,11 +53,44 @@ def read_items(path, words: list[str]) -> list[dict]:
                         "run the data step again"
                     )
                 items.append({"id": item["id"], "label": item["label"], "fields": item["fields"]})
+                if agreement := _agreement(item.get("agreement")):
+                    items[-1]["agreement"] = agreement
     except FileNotFoundError:
         raise InputError(f"{path}: the split is missing; run the data step") from None
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError):
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError, UnicodeDecodeError):
         raise InputError(f"{path}: line {len(items) + 1} is not an item; run the data step again") from None
     return items
+
+
+def _agreement(values) -> dict[str, float]:
+    """Agreement by column, those that an item does not have left out."""
+    found = {column: float(value) for column, value in (values or {}).items() if value is not None}
+    if any(not 0 <= value <= 1 for value in found.values()):
+        raise ValueError("an agreement runs from 0 to 1")
+    return found
+
+
+def read_content_free(path, receipt: dict, task: str, words: list[str]) -> np.ndarray | None:
+    """Log-probabilities of the labels after inputs without content, shape (inputs, labels); None where there are none.
+
+    Raises
+    ------
+    InputError
+        Where the receipt holds something else.
+    """
+    rows = (receipt.get("content_free") or {}).get(task)
+    if not rows:
+        return None
+    try:
+        values = np.array([row["logprobs"] for row in rows], dtype=float)
+    except (KeyError, TypeError, ValueError):
+        values = np.empty(0)
+    if values.shape != (len(rows), len(words)) or np.isnan(values).any() or (values > 1e-3).any():
+        raise InputError(
+            f"{path}: content_free of {task} does not hold a log-probability for each of its {len(words)} labels; "
+            "run the prediction step again"
+        )
+    return values
 
 
 def read_answers(path, task: str, split: str, words: list[str], items: list[dict]) -> Answers:

@@ -1,6 +1,9 @@
 """Comparisons along arms: the stage × task matrix, what each stage taught, what was forgotten."""
 
+from itertools import product
+
 from forgetting import plan
+from forgetting.metrics.along import Earlier, earlier_tasks
 from forgetting.metrics.answers import Answers
 from forgetting.metrics.paired import changes, claim_difference, claim_forgetting, pairs
 from forgetting.metrics.run import Run
@@ -12,9 +15,9 @@ DIFFERENT_ITEMS = "different items before and after"
 class Comparer:
     """Pairwise comparisons of a run, each computed once however many arms share it."""
 
-    def __init__(self, run: Run, answers: dict[tuple[str, str, str], Answers]):
-        """`answers` by lineage or baseline, task and split."""
-        self.run, self.answers, self._known = run, answers, {}
+    def __init__(self, run: Run, answers: dict[tuple[str, str, str], Answers], auroc=lambda *_: None):
+        """`answers` by lineage or baseline, task and split; `auroc` gives the change between two lineages, or None."""
+        self.run, self.answers, self.auroc, self._known = run, answers, auroc, {}
 
     def pair(self, before: str, after: str, task: str, split: str):
         """Changes and pair counts between two lineages or baselines on one split."""
@@ -26,85 +29,85 @@ class Comparer:
             self._known[key] = changes(old, new, *settings), pairs(old, new)
         return self._known[key]
 
+    def difference(self, before: str, after: str, task: str, split: str) -> Estimate | None:
+        """Accuracy of `after` minus that of `before`, paired; None where one is missing or answered other items."""
+        if (before, task, split) not in self.answers or not self.run.same_items(before, after, task, split):
+            return None
+        return self.pair(before, after, task, split)[0][0].difference
+
     def learning(self) -> list[Learning]:
-        """Each adapter on the task it learnt, against the base model and every baseline there is."""
-        records = []
-        for lineage, adapter in self.run.adapters.items():
-            for split in self.run.config.evaluation.splits:
-                for against in (plan.BASE, *BASELINES):
-                    if (against, adapter.task, split) not in self.answers:
-                        continue
-                    found, counts = self.pair(against, lineage, adapter.task, split)
-                    words = ("better", "no measurable difference", "worse")
-                    claim, reason = claim_difference(found[0].difference, counts, words)
-                    records.append(
-                        Learning(
-                            lineage=lineage,
-                            stage=adapter.depth,
-                            seed=adapter.seed,
-                            arms=adapter.arms,
-                            task=adapter.task,
-                            split=split,
-                            against=against,
-                            items=len(self.answers[lineage, adapter.task, split]),
-                            changes=found,
-                            pairs=counts,
-                            claim=claim,
-                            reason=reason,
-                        )
-                    )
-        return records
+        """Each adapter on each task its stage learnt, against the base model and every baseline on the same items."""
+        return [
+            self._learning(lineage, task, split, against)
+            for lineage, adapter in self.run.adapters.items()
+            for task in adapter.tasks
+            for split in self.run.config.evaluation.splits
+            for against in (plan.BASE, *BASELINES)
+            if self.difference(against, lineage, task, split) is not None
+        ]
+
+    def _learning(self, lineage: str, task: str, split: str, against: str) -> Learning:
+        adapter = self.run.adapters[lineage]
+        found, counts = self.pair(against, lineage, task, split)
+        claim, reason = claim_difference(found[0].difference, counts, ("better", "no measurable difference", "worse"))
+        return Learning(
+            lineage=lineage,
+            stage=adapter.stage,
+            seed=adapter.seed,
+            fold=adapter.fold,
+            arms=adapter.arms,
+            task=task,
+            split=split,
+            against=against,
+            items=len(self.answers[lineage, task, split]),
+            changes=found,
+            pairs=counts,
+            claim=claim,
+            reason=reason,
+        )
 
     def forgetting(self) -> list[Forgetting]:
-        """Each earlier task of each arm and seed, between the adapter that learnt it last and every later one.
+        """Each earlier task of each arm and run, between the adapter that learnt it last and every later one."""
+        return [
+            self._forgetting(place, split)
+            for place in earlier_tasks(self.run.config)
+            for split in self.run.config.evaluation.splits
+        ]
 
-        A stage that learns the task anew is no place to look for forgetting it, so it only starts a new count.
-        """
-        records = []
-        for arm in self.run.config.active_arms:
-            for seed in self.run.config.seeds:
-                learnt: dict[str, str] = {}
-                for lineage in plan.path_of_arm(self.run.config, arm, seed)[1:]:
-                    now = self.run.adapters[lineage].task
-                    for task, before in learnt.items():
-                        if task != now:
-                            records += self._forgetting(arm, seed, task, before, lineage)
-                    learnt[now] = lineage
-        return records
-
-    def _forgetting(self, arm: str, seed: int, task: str, before: str, after: str) -> list[Forgetting]:
-        first, second = self.run.adapters[before], self.run.adapters[after]
-        records = []
-        for split in self.run.config.evaluation.splits:
-            found, counts = self.pair(before, after, task, split)
-            over_majority = self.pair(MAJORITY, before, task, split)[0][0].difference
-            claim, reason = claim_forgetting(found[0].difference, counts, over_majority, first.depth)
-            n = len(self.answers[after, task, split])
-            records.append(
-                Forgetting(
-                    arm=arm,
-                    seed=seed,
-                    comparison="paired",
-                    comparable=True,
-                    task=task,
-                    before_lineage=before,
-                    before_stage=first.depth,
-                    before_split=split,
-                    before_items=n,
-                    after_lineage=after,
-                    after_stage=second.depth,
-                    after_task=second.task,
-                    after_split=split,
-                    after_items=n,
-                    changes=found,
-                    pairs=counts,
-                    over_majority=over_majority,
-                    over_base=self.pair(plan.BASE, before, task, split)[0][0].difference,
-                    claim=claim,
-                    reason=reason,
-                )
-            )
-        return records
+    def _forgetting(self, place: Earlier, split: str) -> Forgetting:
+        task, before, after = place.task, place.before, place.after
+        found, counts = self.pair(before, after, task, split)
+        over_majority = self.difference(MAJORITY, before, task, split)
+        claim, reason = claim_forgetting(found[0].difference, counts, over_majority, place.learnt.stage)
+        over = [self.difference(against, after, task, split) for against in (MAJORITY, plan.BASE)]
+        items = len(self.answers[after, task, split])
+        return Forgetting(
+            arm=place.arm,
+            seed=place.seed,
+            fold=place.fold,
+            comparison="paired",
+            comparable=True,
+            task=task,
+            before_lineage=before,
+            before_stage=place.learnt.stage,
+            before_split=split,
+            before_items=items,
+            after_lineage=after,
+            after_stage=place.later.stage,
+            after_task=" + ".join(place.later.tasks),
+            after_split=split,
+            after_items=items,
+            changes=found,
+            pairs=counts,
+            over_majority=over_majority,
+            over_base=self.difference(plan.BASE, before, task, split),
+            retained="retained" if all(e and e.low is not None and e.low > 0 for e in over) else "not shown",
+            retained_over_majority=over[0],
+            retained_over_base=over[1],
+            auroc=self.auroc(before, after, task, split),
+            claim=claim,
+            reason=reason,
+        )
 
 
 def published_forgetting(paired: list[Forgetting], scores: dict[tuple[str, str, str], Score]) -> list[Forgetting]:
@@ -130,6 +133,10 @@ def published_forgetting(paired: list[Forgetting], scores: dict[tuple[str, str, 
                     "after_items": after.items,
                     "changes": found,
                     "pairs": None,
+                    "retained": "not shown",
+                    "retained_over_majority": None,
+                    "retained_over_base": None,
+                    "auroc": None,
                     "claim": "not claimed",
                     "reason": "Different items stand before and after, so their difference is not forgetting.",
                 }
@@ -139,30 +146,29 @@ def published_forgetting(paired: list[Forgetting], scores: dict[tuple[str, str, 
 
 
 def matrix(run: Run, scores: dict[tuple[str, str, str], Score]) -> list[MatrixCell]:
-    """Every task's score after every stage of every arm and seed, the base model first."""
+    """Every task's score after every stage of every arm and run, the base model first."""
     cells = []
     for arm in run.config.active_arms:
-        for seed in run.config.seeds:
+        for fold, seed in run.config.runs:
             learnt: set[str] = set()
-            for stage, lineage in enumerate(plan.path_of_arm(run.config, arm, seed)):
-                own = run.adapters[lineage].task if stage else None
-                learnt = learnt | {own} if own else learnt
-                for task in run.config.active_tasks:
-                    for split in run.config.evaluation.splits:
-                        score = scores[lineage, task, split]
-                        cells.append(
-                            MatrixCell(
-                                arm=arm,
-                                seed=seed,
-                                stage=stage,
-                                stage_task=own,
-                                lineage=lineage,
-                                task=task,
-                                split=split,
-                                learnt=task in learnt,
-                                items=score.items,
-                                accuracy=score.accuracy.value,
-                                macro_f1=score.macro_f1.value,
-                            )
+            for step in plan.steps_of_arm(run.config, arm, seed, fold):
+                learnt |= set(step.tasks)
+                for (task, lineage), split in product(step.answers.items(), run.config.evaluation.splits):
+                    score = scores[lineage, task, split]
+                    cells.append(
+                        MatrixCell(
+                            arm=arm,
+                            seed=seed,
+                            fold=fold,
+                            stage=step.stage,
+                            stage_tasks=step.tasks,
+                            lineage=lineage,
+                            task=task,
+                            split=split,
+                            learnt=task in learnt,
+                            items=score.items,
+                            accuracy=score.accuracy.value,
+                            macro_f1=score.macro_f1.value,
                         )
+                    )
     return cells

@@ -85,16 +85,19 @@ def claim_difference(accuracy: Estimate, pairs: Pairs, words: tuple[str, str, st
     return words[1], f"The interval includes 0: accuracy {span(accuracy)}."
 
 
-def claim_forgetting(accuracy: Estimate, pairs: Pairs, over_majority: Estimate, stage: int) -> tuple[str, str]:
+def claim_forgetting(accuracy: Estimate, pairs: Pairs, over_majority: Estimate | None, stage: int) -> tuple[str, str]:
     """Whether a change may be called forgetting.
 
     Only what was learnt can be forgotten: unless the learning stage beat the majority class (the lower bound of
-    `over_majority`, its paired accuracy difference, is above 0), neither a drop nor its absence is a finding. The
+    `over_majority`, its paired accuracy difference, is above 0; None where the majority class was not scored on
+    these items), neither a drop nor its absence is a finding. The
     gate is on accuracy for either measure, because any guesser that varies its answers beats the majority class
     in macro-F1.
     """
     words = ("improved", "no measurable change", "forgotten")
     claim, reason = claim_difference(accuracy, pairs, words)
+    if claim in words[1:] and over_majority is None:
+        return "not claimed", "The majority class did not answer these items: they are of another fold than the first."
     if claim in words[1:] and (over_majority.low is None or over_majority.low <= 0):
         grounds = f"accuracy {span(over_majority)}"
         return "not claimed", f"Stage {stage} did not beat the majority class ({grounds})."

@@ -86,10 +86,10 @@ def beside_published(
     scores: dict[tuple[str, str, str], Score],
     trainings: dict[str, TrainingRecord],
 ) -> list[PublishedRecord]:
-    """One record per published figure and arm that learnt the same tasks in the same order up to that stage.
+    """One record per published figure and arm without remedies that learnt the same tasks in the same order so far.
 
-    `ours`, its interval and its items are of the experiment's first seed, so that they belong together;
-    `mean_over_seeds` is the mean over all of them. Labels are matched without regard to case.
+    `ours`, its interval and its items are of the experiment's first run, so that they belong together;
+    `mean_over_seeds` is the mean over all runs. Labels are matched without regard to case.
     """
     records = []
     for part in (*figures.evaluations, *figures.trainings):
@@ -140,17 +140,23 @@ def _arms(run: Run, tasks: list[str]) -> list[str]:
     return [
         name
         for name, arm in run.config.active_arms.items()
-        if [stage.task for stage in arm.stages[: len(tasks)]] == tasks
+        if [stage.tasks for stage in arm.stages[: len(tasks)]] == [[task] for task in tasks]
+        # The published experiment had one adapter and did nothing against forgetting.
+        and arm.adapters == "one"
+        and not any(stage.remedies.model_dump(exclude_none=True) for stage in arm.stages)
     ]
 
 
 def _ours(run: Run, scores, trainings, figure: dict, arm: str | None) -> dict:
     nothing = {"arm": arm, "seed": None, "lineage": None, "our_items": None, "mean_over_seeds": None, "seeds": 0}
     if arm is None:
-        return {**nothing, "ours": Estimate(value=None, reason="no arm learns these tasks in this order")}
+        return {
+            **nothing,
+            "ours": Estimate(value=None, reason="no arm without remedies learns these tasks in this order"),
+        }
     found = []
-    for seed in run.config.seeds:
-        lineage = plan.path_of_arm(run.config, arm, seed)[figure["stage"]]
+    for fold, seed in run.config.runs:
+        lineage = plan.steps_of_arm(run.config, arm, seed, fold)[figure["stage"]].lineage
         if figure["task"] is None:
             value = getattr(trainings[lineage], figure["metric"])
             reason = None if value is not None else "the training wrote no such value"

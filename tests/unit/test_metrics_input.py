@@ -91,8 +91,8 @@ BAD = {
         "predictions are of other weights",
     ),
     "stale child": (
-        lambda r: edit_json(r / SECOND / "adapter/receipt.json", parent="3" * 64),
-        "trained from other weights of its parent",
+        lambda r: edit_json(r / SECOND / "adapter/receipt.json", parents=["3" * 64]),
+        "made from other weights of its parent",
     ),
     "other data": (
         lambda r: edit_json(r / FIRST / "predictions/receipt.json", data={"pubmedqa": {"validation": "3" * 64}}),
@@ -108,7 +108,7 @@ BAD = {
     ),
     "other training": (
         lambda r: edit_json(r / FIRST / "adapter/training.json", fingerprint="3" * 64),
-        "trained by another recipe",
+        "made by another recipe",
     ),
     "odd training": (
         lambda r: edit_json(r / FIRST / "adapter/training.json", steps="many"),

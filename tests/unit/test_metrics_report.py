@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 from statsmodels.stats.contingency_tables import mcnemar
 
+from forgetting.config import read_yaml
 from forgetting.metrics.build import build
 from forgetting.metrics.run import read_run
 from forgetting.metrics.schema import BASELINES, ReportMetrics
@@ -253,12 +254,14 @@ def test_published_figures_of_something_else(original, tmp_path):
     report = build(read_run(made.config(published=str(path), **FAST), original))
     assert [record.ours.reason for record in report.published] == [
         "the task has no label 'perhaps'",
-        "no arm learns these tasks in this order",
+        "no arm without remedies learns these tasks in this order",
     ]
 
 
-def test_settings_from_files(results):
-    assert run(results, str(made.ROOT / "config.yaml")) == 0
+def test_settings_from_files(results, tmp_path):
+    others = {name: None for name in read_yaml(made.ROOT / "config.yaml")["arms"] if name != "sequential"}
+    (tmp_path / "overlay.yaml").write_text(json.dumps({"arms": others}))
+    assert run(results, str(made.ROOT / "config.yaml"), str(tmp_path / "overlay.yaml")) == 0
     report = json.loads((results / "report_metrics.json").read_text())
     assert report["experiment"]["splits"] == ["test"]
     assert (report["published"], report["published_source"]) == ([], None)

@@ -73,8 +73,9 @@ class Forgetting(Record):
     pairs: Pairs | None = Field(description="Null where the items differ.")
     over_majority: Estimate | None = Field(
         description="Accuracy of the adapter that learnt the task minus the majority class's, paired: what there was "
-        "to forget."
+        "to forget. Null where the majority class did not answer these items (validation of a later fold)."
     )
+    over_base: Estimate | None = Field(description="The same against the untuned base model.")
     retained: Literal["retained", "not shown"] = Field(
         description="`retained` only where the later adapter still beats both the majority class and the untuned base model "
         "in accuracy (both lower bounds above 0)."
@@ -87,7 +88,6 @@ class Forgetting(Record):
         description="One-vs-one AUROC on the log-odds before and after, which a shifted label prior does not move; null "
         "without label probabilities."
     )
-    over_base: Estimate | None = Field(description="The same against the untuned base model.")
     claim: Literal["forgotten", "no measurable change", "improved", "not claimed"] = Field(
         description="By the interval of the accuracy difference. A drop is called forgotten only where the stage that "
         "learnt the task beat the majority class (lower bound above 0)."
@@ -106,13 +106,13 @@ class PublishedRecord(Record):
     gold: str | None = Field(description="The gold label of a confusion count.")
     published: float
     published_items: int | None
-    arm: str | None = Field(description="The arm that learnt the same tasks in the same order.")
+    arm: str | None = Field(description="The arm without remedies that learnt the same tasks in the same order.")
     seed: int | None = Field(description="The seed `ours` is from: the experiment's first.")
     lineage: Lineage | None
     ours: Estimate
     our_items: int | None
-    mean_over_seeds: float | None = Field(description="Mean of ours over all seeds.")
-    seeds: int = Field(description="Seeds behind the mean.")
+    mean_over_seeds: float | None = Field(description="Mean of ours over all runs (seeds and folds).")
+    seeds: int = Field(description="Runs behind the mean.")
 
 
 class Published(Record):
