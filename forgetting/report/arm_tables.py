@@ -149,6 +149,18 @@ def main(view: View, measure: str, shown: list[str], name: str) -> Table:
     return table
 
 
+def mains(view: View) -> list[tuple[str, Table]]:
+    """The main table and those that are folded away, each with its heading."""
+    shown = main_rules(view)
+    if not shown:
+        return []
+    found = [("", main(view, "accuracy", shown, "arms")), ("The same in macro-F1", main(view, "macro_f1", shown, "arms-macro-f1"))]
+    if rest := [rule for rule in rules(view) if rule not in shown]:
+        found.append(("The other decision rules", main(view, "accuracy", rest, "arms-rules")))
+        found.append(("The other decision rules in macro-F1", main(view, "macro_f1", rest, "arms-rules-macro-f1")))
+    return found
+
+
 def matrix_metrics(view: View) -> Table:
     """Average, backward transfer, forgetting and forward transfer of every arm under argmax."""
     caption = (

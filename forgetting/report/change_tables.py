@@ -1,7 +1,7 @@
 """What each stage taught and what was forgotten: two sets of answers to the same items."""
 
 from forgetting.metrics.schema import Change, Forgetting
-from forgetting.report.formats import MISSING, count, p_value, percent, plural, points
+from forgetting.report.formats import MISSING, count, interval, p_value, percent, plural, points
 from forgetting.report.result_tables import on_items
 from forgetting.report.tables import Cell, Column, Table, claim, estimate, numeric
 from forgetting.report.view import View
@@ -38,6 +38,13 @@ def _claim(record) -> Cell:
     return Cell(cell.text, reason=reason, style=cell.style, sign=cell.sign)
 
 
+def _retained(record: Forgetting) -> Cell:
+    over = (record.retained_over_majority, "majority"), (record.retained_over_base, "untuned")
+    bounds = [f"over {who} {points(e.value)} {interval(e.low, e.high, points)}".strip() for e, who in over if e]
+    sign = "▲" if record.retained == "retained" else "○"
+    return Cell(record.retained, "; ".join(bounds), style="up" if sign == "▲" else "open", sign=sign)
+
+
 def learning(view: View, split: str) -> Table:
     """Every adapter on the task it learnt, against the base model and the baselines."""
     caption = (
@@ -62,7 +69,9 @@ def forgetting(view: View, split: str) -> Table:
         f"items. Differences are in percentage points with paired intervals ({view.interval}). Kept: right before and "
         "after; lost: right before only; gained: right after only; McNemar's exact test asks whether lost and gained "
         "are equally likely. A drop is called forgotten only where the interval of the accuracy difference lies below "
-        "0 and the stage that learnt the task beat the majority class (last column)."
+        "0 and the stage that learnt the task beat the majority class (learnt over majority); a task is called "
+        "retained only where accuracy is still above both the majority class and the untuned model. AUROC is on the "
+        "labels' log-odds, which a shifted label prior does not move."
     )
     return _forgetting(view, f"forgetting-{split}", caption, split, "paired")
 
@@ -78,10 +87,14 @@ def published_way(view: View) -> Table:
 
 def _forgetting(view: View, name: str, caption: str, split: str | None, comparison: str) -> Table:
     columns = ["Task", "Claim", *_columns("Before → after"), *numeric("Learnt over majority")]
+    if paired := comparison == "paired":
+        columns += [Column("Retained"), *numeric("AUROC difference")]
     table = Table(name, caption, columns)
     found: dict[tuple, Forgetting] = {}
     for record in view.metrics.forgetting:
-        if record.comparison == comparison and split in (None, record.before_split):
+        # Where one adapter answers before and after there is nothing to compare.
+        same = record.before_lineage == record.after_lineage
+        if record.comparison == comparison and split in (None, record.before_split) and not same:
             # Arms that share both adapters have one and the same comparison.
             found.setdefault((record.before_lineage, record.after_lineage, record.task, record.before_split), record)
     order = list(view.adapters)
@@ -93,5 +106,8 @@ def _forgetting(view: View, name: str, caption: str, split: str | None, comparis
         over_majority = estimate(record.over_majority, points)
         run = f", {view.run(record)}" if view.several_runs else ""
         task = Cell(f"{record.task}{run}", f"learnt at stage {record.before_stage}, {items}")
-        table.add(task, _claim(record), *_cells(record), over_majority)
+        row = [task, _claim(record), *_cells(record), over_majority]
+        if paired:
+            row += [_retained(record), estimate(record.auroc and record.auroc.difference, points, "no probabilities")]
+        table.add(*row)
     return table
