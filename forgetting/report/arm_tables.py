@@ -1,6 +1,6 @@
 """Arms side by side: the main table, the matrix metrics, the comparison with the reference, and what each costs."""
 
-from forgetting.metrics.schema import RULES, ArmComparison, ArmSummary, Spread
+from forgetting.metrics.schema import RULES, ArmComparison, ArmSummary, Forgetting, Spread
 from forgetting.report import formats
 from forgetting.report.formats import MISSING, count, interval, p_value, percent, points
 from forgetting.report.pictures.style import MEASURES, number
@@ -154,10 +154,56 @@ def mains(view: View) -> list[tuple[str, Table]]:
     shown = main_rules(view)
     if not shown:
         return []
-    found = [("", main(view, "accuracy", shown, "arms")), ("The same in macro-F1", main(view, "macro_f1", shown, "arms-macro-f1"))]
+    found = [
+        ("", main(view, "accuracy", shown, "arms")),
+        ("The same in macro-F1", main(view, "macro_f1", shown, "arms-macro-f1")),
+    ]
     if rest := [rule for rule in rules(view) if rule not in shown]:
         found.append(("The other decision rules", main(view, "accuracy", rest, "arms-rules")))
         found.append(("The other decision rules in macro-F1", main(view, "macro_f1", rest, "arms-rules-macro-f1")))
+    return found
+
+
+def kept(view: View) -> Table:
+    """Every earlier task after the stage that learnt it and after the last, over runs and under each rule."""
+    shown = rules(view)
+    caption = (
+        f"Earlier tasks of each arm, {view.main_split} split: accuracy in percent after the stage that learnt the task "
+        f"and after the arm's last stage, and the change in points with its interval ({intervals(view)}), under every "
+        "decision rule. Forgotten, retained: runs whose own interval carries it; a task is retained where accuracy is "
+        "still above both the majority class and the untuned model."
+    )
+    columns = ["Arm", *numeric("Learnt", "Last", group="Argmax"), *numeric(*shown, group="Change")]
+    table = Table("kept", caption, [*columns, *numeric("Forgotten", "Retained", group="Runs")])
+    for task in view.tasks:
+        for arm in view.arms:
+            records = {rule: final(view, arm, task, "accuracy", rule) for rule in shown}
+            plain = records.get("argmax")
+            if plain is None or not plain.earlier:
+                continue
+            table.part(task)
+            own = last_forgetting(view, arm, task)
+            counts = [sum(r.claim == "forgotten" for r in own), sum(r.retained == "retained" for r in own)]
+            table.add(
+                head(view, arm),
+                spread(plain.learnt),
+                spread(plain.final),
+                *(spread(record and record.change, points) for record in records.values()),
+                *(f"{n} of {len(own)}" for n in counts),
+            )
+    return table
+
+
+def last_forgetting(view: View, arm: str, task: str) -> list[Forgetting]:
+    """Paired comparisons of the task's own stage with the arm's last on the main split, one a run."""
+    found = []
+    for run in view.runs:
+        last = view.steps(arm, run)[-1].stage if view.steps(arm, run) else None
+        for record in view.metrics.forgetting:
+            own = record.arm, record.fold, record.seed, record.task, record.before_split, record.comparison
+            if own == (arm, *run, task, view.main_split, "paired") and record.after_stage == last:
+                found.append(record)
+                break
     return found
 
 

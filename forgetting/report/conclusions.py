@@ -5,10 +5,10 @@ around 0 says that the data cannot tell.
 """
 
 from forgetting.metrics.schema import ArmTask, Forgetting
-from forgetting.report.arm_tables import comparison
+from forgetting.report.arm_tables import comparison, last_forgetting
 from forgetting.report.formats import interval, listed, p_value, percent, plural, points
 from forgetting.report.pictures.tradeoff import final
-from forgetting.report.sentences import NO_BREAK, Paragraph, Sentence, capital
+from forgetting.report.sentences import NO_BREAK, Paragraph, Sentence
 from forgetting.report.view import View
 
 FEW_RUNS = 5
@@ -62,31 +62,20 @@ def against_reference(view: View, arm: str) -> Sentence | None:
             p = p_value(record.p_holm)
             p = f" (Holm p {p})" if p.startswith("<") else f" (Holm p = {p})"
         unseen = record.claim == "no measurable difference" and record.smallest_effect is not None
-        power = f", where less than about {percent(record.smallest_effect)} could well go unseen" if unseen else ""
-        facts.append(f"{moved(record.difference.value, both.low, both.high)} on {task}{p.replace(' ', NO_BREAK, 3)}{power}")
+        power = f"; less than about {percent(record.smallest_effect)} points could go unseen" if unseen else ""
+        facts.append(
+            f"{moved(record.difference.value, both.low, both.high)} on {task}{p.replace(' ', NO_BREAK, 3)}{power}"
+        )
     if not facts:
         return None
     words = {
-        "better": "better than {} on {}",
-        "worse": "worse than {} on {}",
-        "no measurable difference": "not measurably different from {} on {}",
-        "not claimed": "without a claim against {} on {}",
+        "better": "better on {}",
+        "worse": "worse on {}",
+        "no measurable difference": "not measurably different on {}",
+        "not claimed": "without a claim on {}",
     }
-    said = [text.format(view.reference, listed(by_claim[claim])) for claim, text in words.items() if claim in by_claim]
-    return Sentence(f"After its last stage it is {listed(said)}", "; ".join(facts))
-
-
-def _records(view: View, arm: str, task: str) -> list[Forgetting]:
-    """Paired comparisons of the task's own stage with the arm's last, one a run."""
-    found = []
-    for run in view.runs:
-        last = view.steps(arm, run)[-1].stage if view.steps(arm, run) else None
-        for record in view.metrics.forgetting:
-            own = record.arm, record.fold, record.seed, record.task, record.before_split, record.comparison
-            if own == (arm, *run, task, view.main_split, "paired") and record.after_stage == last:
-                found.append(record)
-                break
-    return found
+    said = listed(text.format(listed(by_claim[claim])) for claim, text in words.items() if claim in by_claim)
+    return Sentence(f"Against {view.reference} it ends {said}", "; ".join(facts))
 
 
 def kept(view: View, arm: str, task: str) -> Sentence | None:
@@ -94,9 +83,9 @@ def kept(view: View, arm: str, task: str) -> Sentence | None:
     entry = final(view, arm, task, "accuracy")
     if entry is None or not entry.earlier or entry.change.value is None:
         return None
-    records = _records(view, arm, task)
+    records = last_forgetting(view, arm, task)
     if records and all(record.before_lineage == record.after_lineage for record in records):
-        return Sentence(f"{capital(task)} cannot be forgotten, because the adapter that learnt it still answers it")
+        return Sentence(f"It cannot forget {task}, because the adapter that learnt it still answers it")
     both, verdict = entry.change.both, _verdict(entry, records)
     retained = sum(record.retained == "retained" for record in records)
     if not records:
@@ -108,7 +97,7 @@ def kept(view: View, arm: str, task: str) -> Sentence | None:
         still = f"that it is retained above the majority class and the untuned model is not shown{where}"
     facts = f"accuracy went from {percent(entry.learnt.value)}% to {percent(entry.final.value)}%, "
     facts += moved(entry.change.value, both.low, both.high)
-    return Sentence(capital(verdict.format(task=task)), "; ".join(filter(None, (facts, still))))
+    return Sentence(verdict.format(task=task), "; ".join(filter(None, (facts, still))))
 
 
 def _in_every(records: list) -> str:
@@ -118,16 +107,18 @@ def _in_every(records: list) -> str:
 def _verdict(entry: ArmTask, records: list[Forgetting]) -> str:
     low, high = entry.change.both.low, entry.change.both.high
     if low is None or high is None:
-        return "nothing is claimed about forgetting of {task}"
+        return "Nothing is claimed about forgetting of {task}"
     if low > 0:
-        return "{task} is not forgotten but improved"
+        return "It has not forgotten {task} but improved on it"
     if high >= 0:
-        return "neither forgetting of {task} nor its absence is shown"
-    beaten = [r.over_majority is not None and r.over_majority.low is not None and r.over_majority.low > 0 for r in records]
+        return "Neither forgetting of {task} nor its absence is shown"
+    beaten = [
+        r.over_majority is not None and r.over_majority.low is not None and r.over_majority.low > 0 for r in records
+    ]
     if beaten and all(beaten):
-        return "{task} is forgotten"
+        return "It has forgotten {task}"
     return (
-        "accuracy on {task} fell, but that is not called forgetting, because the stage that learnt it was not "
+        "Its accuracy on {task} fell, but that is not called forgetting, because the stage that learnt it was not "
         "measurably above the majority class" + (" in every run" if len(records) > 1 else "")
     )
 
@@ -146,7 +137,7 @@ def prior(view: View, arm: str, task: str) -> Sentence | None:
     if None in bounds or loss.both.high >= 0:
         return None
     back = min(max(adjusted.final.value - plain.final.value, 0), -loss.value)
-    records = _records(view, arm, task)
+    records = last_forgetting(view, arm, task)
     fell, known, figures = _auroc(records)
     smaller = left.both.low > loss.both.high
     if smaller and left.both.low > loss.value / 2 and known and not fell:
@@ -158,9 +149,9 @@ def prior(view: View, arm: str, task: str) -> Sentence | None:
         verdict = "part of it is a shifted label prior; whether knowledge was lost as well is not shown"
     else:
         verdict = "how much of it is a shifted label prior is not shown"
-    text = f"Of the {percent(-loss.value)} points lost on {task}, {percent(back)} come back under the {ADJUSTED} rule; {verdict}"
+    text = f"Of the {percent(-loss.value)} points lost on {task}, {percent(back)} come back under the {ADJUSTED} rule; "
     change = f"under that rule {moved(left.value, left.both.low, left.both.high)}"
-    return Sentence(text, "; ".join(filter(None, (change, figures))))
+    return Sentence(text + verdict, "; ".join(filter(None, (change, figures))))
 
 
 def _auroc(records: list[Forgetting]) -> tuple[int, bool, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from forgetting import plan
 from forgetting.errors import InputError
-from forgetting.report.formats import count, number
+from forgetting.report.formats import count
 from forgetting.report.tables import Cell, Table, numeric
 from forgetting.report.view import View
 
@@ -44,8 +44,8 @@ def table(view: View) -> Table:
     """How many items each arm lost and gained."""
     mean = f", the mean over {view.over_runs()}" if view.several_runs else ""
     caption = (
-        f"Items that flipped, {view.main_split} split{mean}. Lost: right after the stage that learnt the task, wrong after "
-        "the arm's last stage; gained: the other way round."
+        f"Items that flipped, {view.main_split} split{mean}. Lost: right after the stage that learnt the task, wrong "
+        "after the arm's last stage; gained: the other way round."
     )
     if view.several_runs:
         caption += " In every run: lost, or gained, in all of them."
@@ -59,7 +59,10 @@ def table(view: View) -> Table:
             own = [r for r in view.metrics.flips if (r.arm, r.task, r.split) == (arm, task, view.main_split)]
             if not own:
                 continue
-            row = [Cell(number(sum(len(getattr(r, side)) for r in own) / len(own))) for side in ("lost", "gained")]
+            row = [
+                Cell(f"{sum(len(getattr(r, side)) for r in own) / len(own):.1f}".removesuffix(".0"))
+                for side in ("lost", "gained")
+            ]
             if view.several_runs:
                 for side in ("lost", "gained"):
                     row.append(Cell(count(sum(getattr(i, side).get(arm, 0) == len(own) for i in items.values()))))
@@ -116,12 +119,16 @@ def render(view: View, results: Path, page: str) -> str:
 
     licences = {task.task: task.licence for task in view.metrics.tasks}
     closed = [task.task for task in view.metrics.tasks if not task.redistribute]
-    return environment(autoescape=True).get_template("items.html.j2").render(
-        view=view,
-        css=styles(),
-        items=read_items(view, results),
-        flipped=flipped(view),
-        licences=licences,
-        closed=closed,
-        page=page,
+    return (
+        environment(autoescape=True)
+        .get_template("items.html.j2")
+        .render(
+            view=view,
+            css=styles(),
+            items=read_items(view, results),
+            flipped=flipped(view),
+            licences=licences,
+            closed=closed,
+            page=page,
+        )
     )

@@ -2,7 +2,17 @@
 
 import re
 
-from forgetting.report import arm_tables, change_tables, conclusions, formats, published_tables, remarks, result_tables, sentences, setup_tables
+from forgetting.report import (
+    arm_tables,
+    change_tables,
+    conclusions,
+    formats,
+    published_tables,
+    remarks,
+    result_tables,
+    sentences,
+    setup_tables,
+)
 from forgetting.report.page import environment
 from forgetting.report.tables import Cell, Table
 from forgetting.report.view import View

@@ -81,6 +81,7 @@ def content(view: View) -> dict:
         "arms": arm_tables.mains(view),
         "matrix_metrics": arm_tables.matrix_metrics(view),
         "against_reference": arm_tables.against_reference(view),
+        "kept": arm_tables.kept(view),
         "cost": arm_tables.cost(view),
         "decisions": [t for task in view.tasks if (t := rule_tables.decisions(view, task)).rows],
         "discrimination": rule_tables.discrimination(view),

@@ -14,7 +14,7 @@ def groups(view: View) -> list[tuple[str, list[str]]]:
     found = [(view.name(BASE), [BASE])]
     for way, lineages in view.variants().items():
         adapter = view.adapters[lineages[0]]
-        arms = f", {'arm' if len(adapter.arms) == 1 else 'arms'} {', '.join(adapter.arms)}" if view.several_arms else ""
+        arms = f", {view.whose(adapter.arms)}" if view.several_arms else ""
         found.append((f"after {way}: stage {adapter.stage}{arms}", lineages))
     return found
 

@@ -63,7 +63,9 @@ def headline(view: View) -> list[Paragraph]:
     pairs = paired(view, [r for r in view.metrics.forgetting if r.after_lineage in last])
     sentences += [forgetting(view, records) for records in pairs]
     if not pairs:
-        sentences.append(Sentence("No earlier task was scored after a later stage, so nothing is said about forgetting"))
+        sentences.append(
+            Sentence("No earlier task was scored after a later stage, so nothing is said about forgetting")
+        )
     return [Paragraph("", sentences)]
 
 

@@ -109,6 +109,12 @@ class View:
         seed = f"seed {record.seed}" if self.several_seeds or not fold else ""
         return ", ".join(filter(None, (fold, seed)))
 
+    def whose(self, arms: list[str]) -> str:
+        """``arm a``, ``arms a, b``, or how many where there are many."""
+        if len(arms) > 4:
+            return f"{len(arms)} of {len(self.arms)} arms"
+        return f"{'arm' if len(arms) == 1 else 'arms'} {', '.join(arms)}"
+
     def over_runs(self) -> str:
         """``3 seeds``, ``10 folds`` or ``30 runs (folds and seeds)``."""
         e = self.experiment

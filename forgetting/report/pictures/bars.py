@@ -1,7 +1,7 @@
 """Pictures with one row per arm: flips of items, and the recall of a rare label."""
 
 from forgetting.metrics.schema import RULES, Decision, Recall
-from forgetting.report.formats import number, percent
+from forgetting.report.formats import percent
 from forgetting.report.pictures.figure import Data, Figure
 from forgetting.report.pictures.style import arm_style, named
 from forgetting.report.svg import INK, MARKERS, MUTED, SERIES, Key, Picture, picture, variable
@@ -42,6 +42,10 @@ def flips(view: View) -> Figure:
     return Figure(data, caption, panels if found else [], keys)
 
 
+def _mean(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
 def _flips(view: View, task: str, arms: dict[str, list]) -> Picture:
     names, left = _names(view)
     means = {
@@ -64,11 +68,9 @@ def _flips(view: View, task: str, arms: dict[str, list]) -> Picture:
             for value, color, side in zip(means[arm], (SERIES[1], SERIES[0]), (-1, 1), strict=True):
                 axes.barh([row], [side * value], height=0.62, color=color)
                 align = "right" if side < 0 else "left"
-                axes.text(side * (value + 0.03 * most), row, number(value, 3), va="center", ha=align, size=11)
+                axes.text(side * (value + 0.03 * most), row, _mean(value), va="center", ha=align, size=11)
 
-    spoken = "; ".join(
-        f"{arm} lost {number(lost, 3)}, gained {number(gained, 3)}" for arm, (lost, gained) in means.items()
-    )
+    spoken = "; ".join(f"{arm} lost {_mean(lost)}, gained {_mean(gained)}" for arm, (lost, gained) in means.items())
     texts = f"Items of {task} lost and gained", f"Items of {task} lost and gained by arm", f"{spoken}."
     return picture(f"flips-{task}", texts, left + 300, 50 + ROW * len(names), draw, (left, 12, 8, 42))
 

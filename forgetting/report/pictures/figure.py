@@ -46,6 +46,8 @@ class Figure:
     panels: list[tuple[str, list[Picture]]]
     """Drawings under their headings; an empty heading is left out."""
     legend: list[Key] = field(default_factory=list)
+    shown: int | None = None
+    """Panels that are not folded away; all of them by default."""
     style: str = ""
     """Class of the panels: ``heat`` for shaded cells."""
 

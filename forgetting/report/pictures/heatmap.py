@@ -35,7 +35,9 @@ def heatmap(view: View) -> Figure:
         f"The stage × task matrix of each arm, {view.main_split} split, in percent{mean}: a row per stage, a column "
         "per task. A frame marks a task that was learnt at that stage or before. No intervals: the tables have them."
     )
-    return Figure(data, caption, [panel for panel in panels if panel[1]], style="heat")
+    return Figure(
+        data, caption, [panel for panel in panels if panel[1]], shown=1 if view.compact else None, style="heat"
+    )
 
 
 def _heatmap(view: View, arm: str, measure: str, cells: Cells, means: dict) -> Picture:

@@ -21,14 +21,21 @@ class Point(NamedTuple):
 
 
 def draw_points(axes, points: list[Point], width: float, height: float) -> None:
-    """Draw the points on axes whose limits are set and whose box is `width` by `height` pixels."""
+    """Draw the points on axes whose limits are set and whose box is `width` by `height` pixels.
+
+    What lies outside the limits is left out.
+    """
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    points = [point for point in points if left <= point.x <= right and bottom <= point.y <= top]
     for point in points:
         color, shape = point.style
         for x, y in point.runs:
             axes.plot([x], [y], MARKERS[shape][0], color=color, markersize=3.5, alpha=0.35, markeredgewidth=0)
-        for bounds, line in ((point.x_bounds, axes.hlines), (point.y_bounds, axes.vlines)):
-            if None not in bounds:
-                line(point.y if line is axes.hlines else point.x, *bounds, color=color, linewidth=1.3, alpha=0.55)
+        bar = {"color": color, "linewidth": 1.3, "alpha": 0.55}
+        if None not in point.x_bounds:
+            axes.hlines(point.y, *point.x_bounds, **bar)
+        if None not in point.y_bounds:
+            axes.vlines(point.x, *point.y_bounds, **bar)
     for point in points:
         color, shape = point.style
         fill = "none" if point.hollow else color

@@ -41,7 +41,8 @@ def tradeoff(view: View) -> Figure:
     caption = (
         "Stability against plasticity: to the right what the last stage was to teach, upwards what was to be kept, "
         f"both after the arm's last stage on the {view.main_split} split. Up and to the right is better. Bars are "
-        f"{100 * view.experiment.confidence:g}% intervals{_runs(view)}. Dashed lines: the majority class."
+        f"{100 * view.experiment.confidence:g}% intervals{_runs(view)}. Dashed lines: the majority class; hollow: the "
+        "untuned model; each only where it lies inside the picture."
     )
     return Figure(data, caption, [panel for panel in panels if panel[1]], _legend(view))
 
@@ -97,13 +98,13 @@ def _tradeoff(view: View, data: Data, learnt: str, kept: str, measure: str) -> P
 
     def draw(axes):
         axes.set(xlabel=f"Learnt: {learnt}, {MEASURES[measure]}, %", ylabel=f"Kept: {kept}, {MEASURES[measure]}, %")
-        seen = [v for p in points for v in (p.x, *p.x_bounds, *(r[0] for r in p.runs))]
-        axes.set_xlim(limits([*seen, levels[0]], low=-2, high=102))
-        seen = [v for p in points for v in (p.y, *p.y_bounds, *(r[1] for r in p.runs))]
-        axes.set_ylim(limits([*seen, levels[1]], low=-2, high=102))
+        arms = [p for p in points if not p.hollow]
+        axes.set_xlim(limits([v for p in arms for v in (p.x, *p.x_bounds, *(r[0] for r in p.runs))], low=-2, high=102))
+        axes.set_ylim(limits([v for p in arms for v in (p.y, *p.y_bounds, *(r[1] for r in p.runs))], low=-2, high=102))
         axes.grid()
-        for level, line in zip(levels, (axes.axvline, axes.axhline), strict=True):
-            if level is not None:
+        spans = (axes.get_xlim(), axes.get_ylim())
+        for level, (low, high), line in zip(levels, spans, (axes.axvline, axes.axhline), strict=True):
+            if level is not None and low < level < high:
                 line(level, color=MUTED, linewidth=1.5, linestyle=(0, (6, 3)))
         draw_points(axes, points, WIDTH - MARGINS[0] - MARGINS[1], HEIGHT - MARGINS[2] - MARGINS[3])
 
