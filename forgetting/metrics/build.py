@@ -1,8 +1,14 @@
 """Assembling ``report_metrics.json``."""
 
 from forgetting import plan
-from forgetting.metrics import baselines, compare, published, records
+from forgetting.metrics import arm_comparisons, baselines, compare, published, records, rules
+from forgetting.metrics.agreement import agreement
+from forgetting.metrics.arms import Arms
 from forgetting.metrics.classification import label_scores, probability_scores
+from forgetting.metrics.costs import costs
+from forgetting.metrics.decisions import Decider
+from forgetting.metrics.discrimination import Discriminator
+from forgetting.metrics.resampling import Draws, Scorer
 from forgetting.metrics.run import Run
 from forgetting.metrics.schema import BASELINES, Omitted, ReportMetrics, Score
 
@@ -32,13 +38,17 @@ def build(run: Run) -> ReportMetrics:
     scores = {}
     for key in tqdm(answers, desc="scores", unit="split", disable=None):
         scores[key] = _score(run, *key, answers[key])
-    comparer = compare.Comparer(run, answers)
+    draws, decider = Draws(run), Decider(run)
+    scorer, discriminator = Scorer(run, decider, draws), Discriminator(run, draws)
+    arms = Arms(run, decider, scorer, draws)
+    comparer = compare.Comparer(run, answers, discriminator.change)
     forgetting = comparer.forgetting()
     if config.statistics.forgetting == "published":
         if missing := {"test", "validation"} - set(config.evaluation.splits):
             reason = f"evaluation.splits leaves out {' and '.join(sorted(missing))}"
             omitted.append(Omitted(what="the published comparison (test before, validation after)", reason=reason))
         forgetting += compare.published_forgetting(forgetting, scores)
+    omitted += decider.omitted() + arms.omitted()
     trainings = {lineage: records.training(run, lineage) for lineage in run.adapters}
     return ReportMetrics(
         experiment=records.experiment(run),
@@ -58,15 +68,15 @@ def build(run: Run) -> ReportMetrics:
         matrix=compare.matrix(run, scores),
         learning=comparer.learning(),
         forgetting=forgetting,
-        decisions=[],
-        discrimination=[],
-        rule_changes=[],
-        arm_summaries=[],
-        arm_tasks=[],
-        arm_comparisons=[],
-        flips=[],
-        costs=[],
-        agreement=[],
+        decisions=rules.decisions(run, decider, scorer),
+        discrimination=discriminator.records(),
+        rule_changes=rules.rule_changes(run, decider, scorer),
+        arm_summaries=arms.summaries(),
+        arm_tasks=arms.task_records(),
+        arm_comparisons=arm_comparisons.compare(arms),
+        flips=rules.flips(run),
+        costs=costs(run, trainings),
+        agreement=agreement(run, draws),
         published_source=published.source(config.published, figures) if figures else None,
         published=published.beside_published(run, figures, scores, trainings) if figures else [],
         omitted=omitted,
@@ -75,13 +85,8 @@ def build(run: Run) -> ReportMetrics:
 
 def _score(run: Run, lineage: str, task: str, split: str, answers) -> Score:
     statistics = run.config.statistics
-    adapter = run.adapters.get(lineage)
     return Score(
-        lineage=lineage,
-        kind="adapter" if adapter else "base" if lineage == plan.BASE else "baseline",
-        stage=adapter.stage if adapter else 0 if lineage == plan.BASE else None,
-        seed=adapter.seed if adapter else None,
-        fold=adapter.fold if adapter else None,
+        **records.scorer(run, lineage),
         task=task,
         split=split,
         shortened=run.receipts.get(lineage, {}).get("shortened", {}).get(f"{task}.{split}"),

@@ -10,14 +10,14 @@ NO_PROBABILITIES = "no label probabilities"
 
 
 def point_scores(answers: Answers) -> tuple[float, float]:
-    """Accuracy and macro-F1 over all labels (scikit-learn); an invalid answer is a wrong one of no label."""
-    from sklearn.metrics import accuracy_score, f1_score
+    """Accuracy and macro-F1 over all labels; an invalid answer is a wrong one of no label.
 
-    labels = list(range(len(answers.words)))
-    return (
-        float(accuracy_score(answers.gold, answers.answer)),
-        float(f1_score(answers.gold, answers.answer, labels=labels, average="macro", zero_division=0)),
-    )
+    From confusion counts: scikit-learn gives the same numbers, a hundred times slower.
+    """
+    labels = len(answers.words)
+    counts = np.bincount(answers.gold * (labels + 1) + answers.answer, minlength=labels * (labels + 1))
+    table = counts.reshape(labels, labels + 1)
+    return float(intervals.accuracy(table)), float(intervals.class_f1(table).mean())
 
 
 def confusion(answers: Answers) -> Confusion:

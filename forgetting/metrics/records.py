@@ -143,3 +143,15 @@ def scoring(lineage: str, receipt: dict) -> ScoringRecord:
     """How a lineage's predictions were made, by their receipt."""
     values = {name: receipt.get(name) for name in ScoringRecord.model_fields} | {"lineage": lineage}
     return validate(ScoringRecord, values, f"{lineage}/predictions/receipt.json")
+
+
+def scorer(run: Run, lineage: str) -> dict:
+    """Keys by which a record says whose answers it is about."""
+    adapter = run.adapters.get(lineage)
+    return {
+        "lineage": lineage,
+        "kind": "adapter" if adapter else "base" if lineage == plan.BASE else "baseline",
+        "stage": adapter.stage if adapter else 0 if lineage == plan.BASE else None,
+        "seed": adapter.seed if adapter else None,
+        "fold": adapter.fold if adapter else None,
+    }
