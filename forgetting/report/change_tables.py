@@ -1,7 +1,7 @@
 """What each stage taught and what was forgotten: two sets of answers to the same items."""
 
 from forgetting.metrics.schema import Change, Forgetting
-from forgetting.report.formats import MISSING, count, interval, p_value, percent, plural, points
+from forgetting.report.formats import MISSING, count, p_value, percent, plural, points
 from forgetting.report.result_tables import on_items
 from forgetting.report.tables import Cell, Column, Table, claim, estimate, numeric
 from forgetting.report.view import View
@@ -38,13 +38,6 @@ def _claim(record) -> Cell:
     return Cell(cell.text, reason=reason, style=cell.style, sign=cell.sign)
 
 
-def _retained(record: Forgetting) -> Cell:
-    over = (record.retained_over_majority, "majority"), (record.retained_over_base, "untuned")
-    bounds = [f"over {who} {points(e.value)} {interval(e.low, e.high, points)}".strip() for e, who in over if e]
-    sign = "▲" if record.retained == "retained" else "○"
-    return Cell(record.retained, "; ".join(bounds), style="up" if sign == "▲" else "open", sign=sign)
-
-
 def learning(view: View, split: str) -> Table:
     """Every adapter on the task it learnt, against the base model and the baselines."""
     caption = (
@@ -70,8 +63,8 @@ def forgetting(view: View, split: str) -> Table:
         "after; lost: right before only; gained: right after only; McNemar's exact test asks whether lost and gained "
         "are equally likely. A drop is called forgotten only where the interval of the accuracy difference lies below "
         "0 and the stage that learnt the task beat the majority class (learnt over majority); a task is called "
-        "retained only where accuracy is still above both the majority class and the untuned model. AUROC is on the "
-        "labels' log-odds, which a shifted label prior does not move."
+        "retained only where accuracy is still above both the majority class and the untuned model. AUROC: its change "
+        "on the labels' log-odds, which a shifted label prior does not move."
     )
     return _forgetting(view, f"forgetting-{split}", caption, split, "paired")
 
@@ -88,7 +81,7 @@ def published_way(view: View) -> Table:
 def _forgetting(view: View, name: str, caption: str, split: str | None, comparison: str) -> Table:
     columns = ["Task", "Claim", *_columns("Before → after"), *numeric("Learnt over majority")]
     if paired := comparison == "paired":
-        columns += [Column("Retained"), *numeric("AUROC difference")]
+        columns += [Column("Retained"), *numeric("Majority", "Untuned model", group="Still over"), *numeric("AUROC")]
     table = Table(name, caption, columns)
     found: dict[tuple, Forgetting] = {}
     for record in view.metrics.forgetting:
@@ -108,6 +101,8 @@ def _forgetting(view: View, name: str, caption: str, split: str | None, comparis
         task = Cell(f"{record.task}{run}", f"learnt at stage {record.before_stage}, {items}")
         row = [task, _claim(record), *_cells(record), over_majority]
         if paired:
-            row += [_retained(record), estimate(record.auroc and record.auroc.difference, points, "no probabilities")]
+            row.append(claim(record.retained))
+            row += [estimate(over, points) for over in (record.retained_over_majority, record.retained_over_base)]
+            row.append(estimate(record.auroc and record.auroc.difference, points, "no label probabilities"))
         table.add(*row)
     return table

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from forgetting import plan
 from forgetting.errors import InputError
@@ -89,21 +90,14 @@ def read_items(view: View, results: Path) -> dict[str, dict[str, dict]]:
     InputError
         Where a split file is missing or broken, or lacks an item.
     """
-    folder = Path(results) / plan.data_folder(view.runs[0][0])
+    # The test split is the same in every fold, validation is not.
+    folds = dict.fromkeys(fold for fold, _ in view.runs[: 1 if view.main_split == "test" else None])
     found = {}
     for task, items in flipped(view).items():
-        path, known = folder / task / f"{view.main_split}.jsonl", {}
-        if not path.is_file():
-            raise InputError(f"{path}: the split file is missing; run the step that writes it (scripts.make_splits)")
-        with open(path, encoding="utf-8") as handle:
-            for line, text in enumerate(handle, start=1):
-                try:
-                    item = json.loads(text)
-                    known[item["id"]] = {"label": item["label"], "fields": item["fields"]}
-                except (ValueError, KeyError, TypeError):
-                    raise InputError(
-                        f"{path}: line {line} is no item; run the step that writes it (scripts.make_splits)"
-                    ) from None
+        known: dict[str, dict] = {}
+        for fold in folds:
+            path = Path(results) / plan.data_folder(fold) / task / f"{view.main_split}.jsonl"
+            known |= _read(path)
         if unknown := sorted(set(items) - set(known)):
             raise InputError(
                 f"{path}: the item '{unknown[0]}' of report_metrics.json is not there; run the step that writes the "
@@ -111,6 +105,22 @@ def read_items(view: View, results: Path) -> dict[str, dict[str, dict]]:
             )
         found[task] = {name: known[name] for name in known if name in items}  # the order of the split
     return found
+
+
+def _read(path: Path) -> dict[str, dict]:
+    known: dict[str, dict] = {}
+    if not path.is_file():
+        raise InputError(f"{path}: the split file is missing; run the step that writes it (scripts.make_splits)")
+    with open(path, encoding="utf-8") as handle:
+        for line, text in enumerate(handle, start=1):
+            try:
+                item = json.loads(text)
+                known[item["id"]] = {"label": item["label"], "fields": item["fields"]}
+            except (ValueError, KeyError, TypeError):
+                raise InputError(
+                    f"{path}: line {line} is no item; run the step that writes it (scripts.make_splits)"
+                ) from None
+    return known
 
 
 def render(view: View, results: Path, page: str) -> str:
@@ -129,6 +139,6 @@ def render(view: View, results: Path, page: str) -> str:
             flipped=flipped(view),
             licences=licences,
             closed=closed,
-            page=page,
+            page=quote(page),
         )
     )

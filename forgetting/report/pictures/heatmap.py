@@ -30,6 +30,8 @@ def heatmap(view: View) -> Figure:
                 own = (arm, stage, " + ".join(first.stage_tasks), task, first.split, first.items, first.learnt)
                 data.add(*own, measure, len(runs), means[stage, task])
             pictures.append(_heatmap(view, arm, measure, cells, means))
+    if not view.several_arms:
+        panels = [("", [picture for _, pictures in panels for picture in pictures])]
     mean = f", the mean over {view.over_runs()}" if view.several_runs else ""
     caption = (
         f"The stage × task matrix of each arm, {view.main_split} split, in percent{mean}: a row per stage, a column "
