@@ -149,8 +149,8 @@ def prior(view: View, arm: str, task: str) -> Sentence | None:
         verdict = "part of it is a shifted label prior; whether knowledge was lost as well is not shown"
     else:
         verdict = "how much of it is a shifted label prior is not shown"
-    lost, back = percent(-loss.value), percent(back)
-    text = f"Of the {lost} points lost on {task}, {'none' if back == '0.0' else back} come back under the {ADJUSTED} rule; "
+    again = "none" if percent(back) == "0.0" else percent(back)
+    text = f"Of the {percent(-loss.value)} points lost on {task}, {again} come back under the {ADJUSTED} rule; "
     change = f"under that rule {moved(left.value, left.both.low, left.both.high)}"
     return Sentence(text + verdict, "; ".join(filter(None, (change, figures))))
 

@@ -3,10 +3,12 @@
 import re
 
 from forgetting.report import (
+    arm_details,
     arm_tables,
     change_tables,
     conclusions,
     formats,
+    provenance_tables,
     published_tables,
     remarks,
     result_tables,
@@ -52,7 +54,7 @@ def content(view: View) -> dict:
         "headline": sentences.headline(view) + (conclusions.conclusions(view) if view.several_arms else []),
         "runs_remark": conclusions.runs_remark(view),
         "arms": arm_tables.mains(view),
-        "cost": arm_tables.cost(view),
+        "cost": arm_details.cost(view),
         "run": setup_tables.run(view),
         "sources": setup_tables.sources(view),
         "splits": setup_tables.splits(view),
@@ -66,8 +68,8 @@ def content(view: View) -> dict:
         "published_remark": published_tables.remark(view),
         "observations": remarks.observations(view),
         "scoring": setup_tables.scoring(view),
-        "fingerprints": setup_tables.fingerprints(view),
-        "packages": setup_tables.packages(view),
+        "fingerprints": provenance_tables.fingerprints(view),
+        "packages": provenance_tables.packages(view),
     }
 
 

@@ -3,7 +3,7 @@
 from forgetting.metrics.schema import TrainingRecord
 from forgetting.report import formats
 from forgetting.report.formats import MISSING, count, number, plain
-from forgetting.report.tables import Cell, Column, Table, checksum, code, numeric, value
+from forgetting.report.tables import Cell, Column, Table, checksum, numeric, value
 from forgetting.report.view import View
 
 
@@ -209,32 +209,4 @@ def scoring(view: View) -> Table:
             value(sum(cut) if cut else None, count),
             Cell(record.device, record.dtype or "") if record.device else Cell(MISSING, reason="not recorded"),
         )
-    return table
-
-
-def packages(view: View) -> Table:
-    """Versions in training and in the computation of the metrics."""
-    trained: dict[str, dict[str, None]] = {}
-    for record in view.metrics.training:
-        for name, version in record.packages.items():
-            trained.setdefault(name, {})[version] = None
-    measured = view.experiment.packages
-    table = Table("packages", "Package versions.", ["Package", "Training", "Metrics"])
-    for name in sorted({*trained, *measured}):
-        table.add(name, code("; ".join(trained.get(name, {})) or MISSING), code(measured.get(name, MISSING)))
-    return table
-
-
-def fingerprints(view: View) -> Table:
-    """Fingerprints of the base model and of every adapter's recipe."""
-    caption = (
-        "Fingerprints: of the base model's files, and of every adapter's recipe, which holds everything that "
-        "determines its bytes."
-    )
-    table = Table("fingerprints", caption, ["Lineage", "Made with", "Fingerprint"])
-    table.add(code("base"), view.experiment.model, checksum(view.experiment.model_fingerprint))
-    for adapter in view.adapters.values():
-        made = f"stage {adapter.stage}, {adapter.task}, {view.run(adapter)}"
-        made += f", {remedies}" if (remedies := view.remedies(adapter)) else ""
-        table.add(code(adapter.lineage), made, checksum(adapter.fingerprint))
     return table

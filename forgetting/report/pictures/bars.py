@@ -149,7 +149,7 @@ def _recalls(view: View, task: str, rare: str, rule: str, found: dict) -> Pictur
             color, shape = arm_style(view, [arm])
             ends = [100 * mean[arm, when] for when in ("before", "after") if (arm, when) in mean]
             if len(ends) == 2:
-                axes.plot(ends, [row, row], color=color, linewidth=1.2, alpha=0.5)
+                axes.plot(ends, [row, row], color=MUTED, linewidth=1.2, linestyle=(0, (2, 2)))
             for when, entries in found.get(arm, {}).items():
                 for entry in entries:
                     low, high = entry.recall.low, entry.recall.high
