@@ -142,9 +142,11 @@ def prior(view: View, arm: str, task: str) -> Sentence | None:
     smaller = left.both.low > loss.both.high
     if smaller and left.both.low > loss.value / 2 and known and not fell:
         verdict = "AUROC did not measurably fall, so most of it is a shifted label prior"
-    elif fell:
-        where = f" in {fell} of {plural(len(records), 'run')}" if len(records) > 1 else ""
+    elif fell == len(records):
+        where = f" in each of {plural(len(records), 'run')}" if len(records) > 1 else ""
         verdict = f"AUROC fell too{where}, so knowledge was lost, not only the label prior shifted"
+    elif fell:
+        verdict = f"AUROC fell in {fell} of {plural(len(records), 'run')}, so in those knowledge was lost as well"
     elif smaller:
         verdict = "part of it is a shifted label prior; whether knowledge was lost as well is not shown"
     else:
