@@ -3,7 +3,8 @@
 import numpy as np
 
 from forgetting import plan
-from forgetting.metrics.resampling import Draws, estimate
+from forgetting.metrics.intervals import estimate
+from forgetting.metrics.resampling import Draws
 from forgetting.metrics.run import Run
 from forgetting.metrics.schema import Agreement, AgreementGroup
 
@@ -53,8 +54,8 @@ def _agreement(run: Run, draws: Draws, task: str, split: str, column: str, items
 def groups(values: np.ndarray) -> list[np.ndarray]:
     """Places of values that are looked at together, lowest values first; equal values stay together.
 
-    Another annotator's label agrees or does not: one group below 1 and one at 1. Shares of annotators with more than four
-    distinct values are cut at their quartiles, others stand alone.
+    Another annotator's label agrees or does not: one group below 1 and one at 1. Shares of annotators with more than
+    four distinct values are cut at their quartiles, others stand alone.
     """
     distinct = np.unique(values)
     if set(distinct) <= {0.0, 1.0} or len(distinct) <= GROUPS:

@@ -54,7 +54,7 @@ class Arms:
         ]
 
     def scores(self, arm: str, split: str, rule: str, measure: str) -> tuple[np.ndarray, np.ndarray]:
-        """Score after every stage: shape (runs, stages + 1, tasks), and with resamples (runs, samples, stages + 1, tasks)."""
+        """Scores after every stage, shape (runs, stages + 1, tasks); resampled, (runs, samples, stages + 1, tasks)."""
         key = arm, split, rule, measure
         if key not in self._known:
             cells = [

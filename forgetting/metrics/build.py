@@ -3,6 +3,7 @@
 from forgetting import plan
 from forgetting.metrics import arm_comparisons, baselines, compare, published, records, rules
 from forgetting.metrics.agreement import agreement
+from forgetting.metrics.answers import Answers
 from forgetting.metrics.arms import Arms
 from forgetting.metrics.classification import label_scores, probability_scores
 from forgetting.metrics.costs import costs
@@ -35,13 +36,13 @@ def build(run: Run) -> ReportMetrics:
                 continue
             for split in config.evaluation.splits:
                 answers[name, task, split] = answer(run.items_of(plan.BASE, task, split))
+    draws, decider = Draws(run), Decider(run)
     scores = {}
     for key in tqdm(answers, desc="scores", unit="split", disable=None):
-        scores[key] = _score(run, *key, answers[key])
-    draws, decider = Draws(run), Decider(run)
-    scorer, discriminator = Scorer(run, decider, draws), Discriminator(run, draws)
+        scores[key] = _score(run, *key, answers[key], draws)
+    scorer, discriminator = Scorer(answers, decider, draws), Discriminator(run, draws)
     arms = Arms(run, decider, scorer, draws)
-    comparer = compare.Comparer(run, answers, discriminator.change)
+    comparer = compare.Comparer(run, scorer, discriminator)
     forgetting = comparer.forgetting()
     if config.statistics.forgetting == "published":
         if missing := {"test", "validation"} - set(config.evaluation.splits):
@@ -83,13 +84,13 @@ def build(run: Run) -> ReportMetrics:
     )
 
 
-def _score(run: Run, lineage: str, task: str, split: str, answers) -> Score:
+def _score(run: Run, lineage: str, task: str, split: str, answers: Answers, draws: Draws) -> Score:
     statistics = run.config.statistics
     return Score(
         **records.scorer(run, lineage),
         task=task,
         split=split,
         shortened=run.receipts.get(lineage, {}).get("shortened", {}).get(f"{task}.{split}"),
-        **label_scores(answers, statistics.bootstrap_samples, statistics.confidence, statistics.seed),
+        **label_scores(answers, draws.weights(task, split, len(answers)), statistics.confidence),
         **probability_scores(answers, statistics.calibration_bins),
     )

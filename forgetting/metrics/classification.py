@@ -9,17 +9,6 @@ from forgetting.metrics.schema import INVALID, CalibrationBin, ClassScore, Confu
 NO_PROBABILITIES = "no label probabilities"
 
 
-def point_scores(answers: Answers) -> tuple[float, float]:
-    """Accuracy and macro-F1 over all labels; an invalid answer is a wrong one of no label.
-
-    From confusion counts: scikit-learn gives the same numbers, a hundred times slower.
-    """
-    labels = len(answers.words)
-    counts = np.bincount(answers.gold * (labels + 1) + answers.answer, minlength=labels * (labels + 1))
-    table = counts.reshape(labels, labels + 1)
-    return float(intervals.accuracy(table)), float(intervals.class_f1(table).mean())
-
-
 def confusion(answers: Answers) -> Confusion:
     """Counts by gold label and answer, with a last column for invalid answers where there are any."""
     from sklearn.metrics import confusion_matrix
@@ -32,26 +21,24 @@ def confusion(answers: Answers) -> Confusion:
     )
 
 
-def label_scores(answers: Answers, samples: int, confidence: float, seed: int) -> dict:
+def label_scores(answers: Answers, weights: np.ndarray, confidence: float) -> dict:
     """Accuracy, macro-F1 and per-class scores with intervals, as keys of a `Score` record.
 
     Parameters
     ----------
     answers
         At least one item.
-    samples, confidence, seed
-        Bootstrap resamples, coverage and seed (see `intervals`).
+    weights, confidence
+        Bootstrap resamples and coverage (see `intervals`).
     """
     from sklearn.metrics import precision_recall_fscore_support
 
     labels, n = len(answers.words), len(answers)
-    draws = intervals.resample(np.column_stack([answers.gold, answers.answer]), samples, seed)
-    table = intervals.tables(*draws, labels)
+    table = intervals.tables(answers.gold, answers.answer, weights, labels)
     class_f1 = intervals.class_f1(table)
-    accuracy, macro_f1 = point_scores(answers)
 
     def estimate(value, resampled) -> Estimate:
-        return intervals.estimate(float(value), resampled, n, confidence)
+        return intervals.estimate(value, resampled, n, confidence)
 
     precision, recall, f1, support = precision_recall_fscore_support(
         answers.gold, answers.answer, labels=list(range(labels)), zero_division=0
@@ -59,9 +46,9 @@ def label_scores(answers: Answers, samples: int, confidence: float, seed: int) -
     predicted = np.bincount(answers.answer, minlength=labels + 1)
     return {
         "items": n,
-        "accuracy": estimate(accuracy, intervals.accuracy(table)),
+        "accuracy": estimate(answers.right.mean(), intervals.accuracy(table)),
         "accuracy_wilson": intervals.wilson(int(answers.right.sum()), n, confidence),
-        "macro_f1": estimate(macro_f1, class_f1.mean(-1)),
+        "macro_f1": estimate(f1.mean(), class_f1.mean(-1)),
         "classes": [
             ClassScore(
                 label=word,
@@ -84,13 +71,12 @@ def probability_scores(answers: Answers, bins: int) -> dict:
 
     ECE judges the label with the highest probability (the first of equals), whatever the answer was: the
     probabilities are what is calibrated. Bins are equal-width and closed above: ((m - 1) / M, m / M]
-    (Guo et al. 2017, arXiv:1706.04599, equations 2 to 4). Log loss is scikit-learn's, in nats.
+    (Guo et al. 2017, arXiv:1706.04599, equations 2 to 4).
     """
     if answers.logprobs is None:
         missing = Measure(value=None, reason=NO_PROBABILITIES)
         return {"ece": missing, "calibration": [], "log_loss": missing, "label_mass": missing}
     from scipy.special import softmax
-    from sklearn.metrics import log_loss
 
     probabilities = softmax(answers.logprobs, axis=1)
     reliability = calibration(probabilities, answers.gold, bins)
@@ -104,9 +90,18 @@ def probability_scores(answers: Answers, bins: int) -> dict:
     return {
         "ece": Measure(value=float(ece)),
         "calibration": reliability,
-        "log_loss": Measure(value=float(log_loss(answers.gold, probabilities, labels=list(range(len(answers.words)))))),
+        "log_loss": Measure(value=log_loss(probabilities, answers.gold)),
         "label_mass": mass,
     }
+
+
+def log_loss(probabilities: np.ndarray, gold: np.ndarray) -> float:
+    """Mean negative log-probability of the gold label, nats; as scikit-learn's, none counts below 2.2e-16.
+
+    `probabilities` has shape (items, labels), rows adding up to 1; `gold` holds codes, shape (items,).
+    """
+    own = probabilities[np.arange(len(gold)), gold]
+    return float(-np.log(np.maximum(own, np.finfo(float).eps)).mean())
 
 
 def calibration(probabilities: np.ndarray, gold: np.ndarray, bins: int) -> list[CalibrationBin]:

@@ -4,8 +4,9 @@ from itertools import product
 
 from forgetting import plan
 from forgetting.metrics.along import Earlier, earlier_tasks
-from forgetting.metrics.answers import Answers
+from forgetting.metrics.discrimination import Discriminator
 from forgetting.metrics.paired import changes, claim_difference, claim_forgetting, pairs
+from forgetting.metrics.resampling import Scorer
 from forgetting.metrics.run import Run
 from forgetting.metrics.schema import BASELINES, MAJORITY, Change, Estimate, Forgetting, Learning, MatrixCell, Score
 
@@ -15,18 +16,17 @@ DIFFERENT_ITEMS = "different items before and after"
 class Comparer:
     """Pairwise comparisons of a run, each computed once however many arms share it."""
 
-    def __init__(self, run: Run, answers: dict[tuple[str, str, str], Answers], auroc=lambda *_: None):
-        """`answers` by lineage or baseline, task and split; `auroc` gives the change between two lineages, or None."""
-        self.run, self.answers, self.auroc, self._known = run, answers, auroc, {}
+    def __init__(self, run: Run, score: Scorer, discriminator: Discriminator):
+        self.run, self.score, self.answers = run, score, score.answers
+        self.auroc, self._known = discriminator.change, {}
 
     def pair(self, before: str, after: str, task: str, split: str):
         """Changes and pair counts between two lineages or baselines on one split."""
         key = before, after, task, split
         if key not in self._known:
-            statistics = self.run.config.statistics
-            old, new = self.answers[before, task, split], self.answers[after, task, split]
-            settings = statistics.bootstrap_samples, statistics.confidence, statistics.seed
-            self._known[key] = changes(old, new, *settings), pairs(old, new)
+            old, new = (self.score(each, task, split) for each in (before, after))
+            found = changes(old, new, self.run.config.statistics.confidence)
+            self._known[key] = found, pairs(self.answers[before, task, split], self.answers[after, task, split])
         return self._known[key]
 
     def difference(self, before: str, after: str, task: str, split: str) -> Estimate | None:

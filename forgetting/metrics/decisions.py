@@ -1,7 +1,7 @@
 """Decision rules: what is added to each label's log-probability before the largest one is the answer.
 
-Log-probabilities are renormalized over the task's labels first, so that they are log p(label | input, one of the labels).
-Nothing here needs the model again.
+Log-probabilities are renormalized over the task's labels first, so that they are log p(label | input, one of the
+labels). Nothing here needs the model again.
 """
 
 from dataclasses import dataclass
@@ -70,8 +70,8 @@ def average_removed(logs: np.ndarray) -> np.ndarray:
     """Minus the log of the mean probability of each label, shape (inputs, labels) to (labels).
 
     Over the items of a batch that is batch calibration (Zhou et al. 2023, arXiv:2309.17249), which divides
-    p(label | input) by its mean over the batch; over inputs without content it is contextual calibration (Zhao et al. 2021,
-    arXiv:2102.09690), which divides by the mean over those.
+    p(label | input) by its mean over the batch; over inputs without content it is contextual calibration (Zhao et al.
+    2021, arXiv:2102.09690), which divides by the mean over those.
     """
     return -np.log(np.maximum(np.exp(logs).mean(0), np.exp(LEAST)))
 
@@ -83,7 +83,7 @@ class Decider:
         self.run, self._known, self._fitted = run, {}, {}
 
     def decide(self, lineage: str, task: str, split: str) -> dict[str, Decided]:
-        """Answers by rule. ``argmax`` is always there: without log-probabilities it is the answers as they were given."""
+        """Answers by rule; without log-probabilities there is only ``argmax``, the answers as they were given."""
         key = lineage, task, split
         if key not in self._known:
             self._known[key] = self._decide(*key)

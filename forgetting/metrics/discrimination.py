@@ -4,10 +4,11 @@ from itertools import combinations
 
 import numpy as np
 
-from forgetting.metrics.classification import NO_PROBABILITIES
+from forgetting.metrics.classification import NO_PROBABILITIES, log_loss
 from forgetting.metrics.decisions import normalized
+from forgetting.metrics.intervals import estimate
 from forgetting.metrics.records import scorer
-from forgetting.metrics.resampling import Draws, estimate
+from forgetting.metrics.resampling import Draws
 from forgetting.metrics.run import Run
 from forgetting.metrics.schema import AurocPair, Change, Discrimination, Measure
 
@@ -17,8 +18,9 @@ ABSENT = "a label of the pair has no item"
 def pair_aurocs(logs: np.ndarray, gold: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """AUROC of every pair of labels on their log-odds, items of the two labels alone (Hand & Till 2001).
 
-    Hand and Till average one AUROC by each label's probability; on the log-odds of the pair both are the same number. It is the
-    share of pairs of items, one of each label, whose log-odds are in the right order; equal ones count half.
+    Hand and Till average one AUROC by each label's probability; on the log-odds of the pair both are the same number.
+    It is the share of pairs of items, one of each label, whose log-odds are in the right order; equal ones count
+    half.
 
     Parameters
     ----------
@@ -37,10 +39,13 @@ def pair_aurocs(logs: np.ndarray, gold: np.ndarray, weights: np.ndarray | None =
     found = []
     for first, second in combinations(range(logs.shape[1]), 2):
         odds = logs[:, first] - logs[:, second]
-        ours, theirs = np.flatnonzero(gold == first), np.flatnonzero(gold == second)
-        above = np.sign(odds[ours][:, None] - odds[theirs][None, :]) / 2 + 0.5
-        in_order = ((weights[:, ours] @ above.astype(np.float32)) * weights[:, theirs]).sum(1, dtype=float)
-        every = weights[:, ours].sum(1, dtype=float) * weights[:, theirs].sum(1, dtype=float)
+        ours, theirs = (np.flatnonzero(gold == label) for label in (first, second))
+        theirs = theirs[np.argsort(odds[theirs])]
+        # Weight of the other label's items below each of ours, from running sums over those in order.
+        running = np.concatenate([np.zeros((1, len(weights)), np.float32), weights.T[theirs].cumsum(0)])
+        below, up_to = (np.searchsorted(odds[theirs], odds[ours], side) for side in ("left", "right"))
+        in_order = np.einsum("is,is->s", weights.T[ours], running[below] + running[up_to]) / 2
+        every = weights.T[ours].sum(0) * running[-1]
         found.append(np.divide(in_order, every, out=np.full(len(every), np.nan), where=every > 0))
     return np.stack(found, 1)
 
@@ -96,19 +101,16 @@ class Discriminator:
         return [self._record(*key) for key in self.run.answers if self.aurocs(*key) is not None]
 
     def _record(self, lineage: str, task: str, split: str) -> Discrimination:
-        from sklearn.metrics import log_loss
-
         answers, (values, draws) = self.run.answers[lineage, task, split], self.aurocs(lineage, task, split)
         items, confidence = len(answers), self.run.config.statistics.confidence
-        logs, labels = normalized(answers.logprobs), list(range(len(answers.words)))
+        logs = normalized(answers.logprobs)
         pairs = combinations(answers.words, 2)
         bias, reason = self._bias(lineage, task)
         fitted = Measure(value=None, reason=reason)
         if split == "validation":
             bias, fitted = None, Measure(value=None, reason="the bias is fitted on these items")
         elif bias is not None:
-            shifted = np.exp(normalized(logs + bias))
-            fitted = Measure(value=float(log_loss(answers.gold, shifted, labels=labels)))
+            fitted = Measure(value=log_loss(np.exp(normalized(logs + bias)), answers.gold))
         return Discrimination(
             **scorer(self.run, lineage),
             task=task,
@@ -119,7 +121,7 @@ class Discriminator:
                 AurocPair(first=first, second=second, auroc=estimate(value, drawn, items, confidence, ABSENT))
                 for (first, second), value, drawn in zip(pairs, values, draws.T, strict=True)
             ],
-            log_loss=Measure(value=float(log_loss(answers.gold, np.exp(logs), labels=labels))),
+            log_loss=Measure(value=log_loss(np.exp(logs), answers.gold)),
             log_loss_fitted=fitted,
             bias=None if bias is None else bias.tolist(),
         )

@@ -1,11 +1,10 @@
-"""Intervals: percentile bootstrap over items by resampling confusion counts, and Wilson's score interval.
+"""Intervals: percentile bootstrap over items, and Wilson's score interval.
 
-Accuracy and F1 depend on the items only through how often each (gold, answer) pair occurs. Drawing n items with
-replacement is drawing those counts from a multinomial distribution with the observed shares, so that is what is
-done: the same distribution as resampling items one by one, thousands of resamples in milliseconds. Paired
-comparisons draw counts of (gold, answer before, answer after), so both answers of an item stay together. The
-interval is the percentile interval (Efron & Tibshirani 1993, chapter 13): it needs no further assumption, never
-leaves the measure's range, and takes any function of the counts.
+A resample of the items is a weight for each of them: how often it is drawn. Multiplying weights by indicator columns
+gives the confusion counts of all resamples at once, thousands of them in milliseconds, and whoever answered the same
+items is resampled by the same weights, so that differences are paired. The interval is the percentile interval (Efron &
+Tibshirani 1993, chapter 13): it needs no further assumption, never leaves the measure's range, and takes any function
+of the counts.
 """
 
 import numpy as np
@@ -16,37 +15,25 @@ TOO_FEW = "fewer than two items"
 NO_SPREAD = "every resample gives the same value, so the bootstrap says nothing about the spread"
 
 
-def resample(columns: np.ndarray, samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Bootstrap draws of items, counted by kind.
+def weights(items: int, samples: int, seed) -> np.ndarray:
+    """How often each item is drawn in each resample, shape (samples, items), single precision (exact for counts).
 
-    Parameters
-    ----------
-    columns
-        Integer codes, shape (items, columns): what is known of each item.
-    samples
-        Number of resamples.
-    seed
-        The same seed gives the same draws, whatever else is computed.
-
-    Returns
-    -------
-    kinds, draws
-        Distinct rows of `columns`, shape (kinds, columns), and how often each is drawn, shape (samples, kinds).
+    The same seed (a number or several) gives the same draws, whatever else is computed.
     """
-    kinds, counts = np.unique(columns, axis=0, return_counts=True)
-    n = counts.sum()
-    return kinds, np.random.default_rng(seed).multinomial(n, counts / n, size=samples)
+    drawn = np.random.default_rng(seed).multinomial(items, np.full(items, 1 / items), size=samples)
+    # Item by item in memory: what is picked and multiplied are items.
+    return drawn.astype(np.float32, order="F")
 
 
-def tables(kinds: np.ndarray, draws: np.ndarray, labels: int) -> np.ndarray:
-    """Confusion counts of each draw.
+def tables(gold: np.ndarray, answer: np.ndarray, weights: np.ndarray, labels: int) -> np.ndarray:
+    """Confusion counts of each resample.
 
     Parameters
     ----------
-    kinds
-        Codes of (gold, answer), shape (kinds, 2); the answer `labels` stands for an invalid one.
-    draws
-        Shape (samples, kinds).
+    gold, answer
+        Codes, shape (items,); the answer `labels` stands for an invalid one.
+    weights
+        Shape (samples, items).
     labels
         Number of labels L.
 
@@ -55,9 +42,9 @@ def tables(kinds: np.ndarray, draws: np.ndarray, labels: int) -> np.ndarray:
     Counts by gold and answer, shape (samples, L, L + 1).
     """
     # In floating point, which is exact for counts: NumPy multiplies integer matrices many times slower.
-    cells = np.zeros((len(kinds), labels * (labels + 1)))
-    cells[np.arange(len(kinds)), kinds[:, 0] * (labels + 1) + kinds[:, 1]] = 1
-    return (draws @ cells).reshape(-1, labels, labels + 1)
+    cells = np.zeros((len(gold), labels * (labels + 1)), dtype=np.float32)
+    cells[np.arange(len(gold)), gold * (labels + 1) + answer] = 1
+    return (weights @ cells).astype(float).reshape(-1, labels, labels + 1)
 
 
 def accuracy(table: np.ndarray) -> np.ndarray:
@@ -73,7 +60,14 @@ def class_f1(table: np.ndarray) -> np.ndarray:
     return 2 * right / np.maximum(total, 1)
 
 
-def estimate(value: float, resampled: np.ndarray, items: int, confidence: float) -> Estimate:
+def recalls(table: np.ndarray) -> np.ndarray:
+    """Recall of each label, NaN where no item has it; shape (..., L, L + 1) to (..., L)."""
+    support = table.sum(-1)
+    right = np.diagonal(table, axis1=-2, axis2=-1)
+    return np.divide(right, support, out=np.full(support.shape, np.nan), where=support > 0)
+
+
+def estimate(value: float, resampled: np.ndarray, items: int, confidence: float, reason: str = "") -> Estimate:
     """The percentile interval around `value`; null bounds with a reason where resampling cannot give one.
 
     Parameters
@@ -81,13 +75,18 @@ def estimate(value: float, resampled: np.ndarray, items: int, confidence: float)
     value
         The measure on the items themselves.
     resampled
-        The measure on each resample, shape (samples,).
+        The measure on each resample, shape (samples,); those that are NaN have none and are left out.
     items
         Number of items.
     confidence
         Coverage, such as 0.95.
+    reason
+        Why there is no measure, where `value` is NaN.
     """
-    if items < 2:
+    if np.isnan(value):
+        return Estimate(value=None, reason=reason)
+    value, resampled = float(value), resampled[np.isfinite(resampled)]
+    if items < 2 or not len(resampled):
         return Estimate(value=value, reason=TOO_FEW)
     if np.ptp(resampled) == 0:
         return Estimate(value=value, reason=NO_SPREAD)

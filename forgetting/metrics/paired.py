@@ -4,11 +4,11 @@ import numpy as np
 
 from forgetting.metrics import intervals
 from forgetting.metrics.answers import Answers
-from forgetting.metrics.classification import point_scores
+from forgetting.metrics.resampling import MEASURES, Resampled
 from forgetting.metrics.schema import Change, Estimate, Pairs
 
 
-def changes(before: Answers, after: Answers, samples: int, confidence: float, seed: int) -> list[Change]:
+def changes(before: Resampled, after: Resampled, confidence: float) -> list[Change]:
     """Accuracy and macro-F1 before and after, and after minus before with a paired bootstrap interval.
 
     Items are resampled, each with both of its answers.
@@ -16,26 +16,16 @@ def changes(before: Answers, after: Answers, samples: int, confidence: float, se
     Parameters
     ----------
     before, after
-        Answers to the same items in the same order.
-    samples, confidence, seed
-        Bootstrap resamples, coverage and seed (see `intervals`).
+        Scores on the same items in the same order, resampled by the same weights.
+    confidence
+        Coverage of the interval.
     """
     if not np.array_equal(before.gold, after.gold):
         raise ValueError("paired answers need the same items in the same order")
-    labels = len(before.words)
-    columns = np.column_stack([before.gold, before.answer, after.answer])
-    kinds, draws = intervals.resample(columns, samples, seed)
-    first = intervals.tables(kinds[:, [0, 1]], draws, labels)
-    second = intervals.tables(kinds[:, [0, 2]], draws, labels)
-    resampled = (
-        intervals.accuracy(second) - intervals.accuracy(first),
-        (intervals.class_f1(second) - intervals.class_f1(first)).mean(-1),
-    )
     found = []
-    for name, old, new, spread in zip(
-        ("accuracy", "macro_f1"), point_scores(before), point_scores(after), resampled, strict=True
-    ):
-        difference = intervals.estimate(new - old, spread, len(before), confidence)
+    for name in MEASURES:
+        old, new, spread = before.value[name], after.value[name], after.draws[name] - before.draws[name]
+        difference = intervals.estimate(new - old, spread, len(before.gold), confidence)
         found.append(Change(measure=name, before=old, after=new, difference=difference))
     return found
 

@@ -4,10 +4,12 @@ import numpy as np
 
 from forgetting.metrics.along import earlier_tasks
 from forgetting.metrics.decisions import Decider
+from forgetting.metrics.intervals import estimate
+from forgetting.metrics.paired import changes
 from forgetting.metrics.records import scorer
-from forgetting.metrics.resampling import MEASURES, Scorer, estimate
+from forgetting.metrics.resampling import MEASURES, Scorer
 from forgetting.metrics.run import Run
-from forgetting.metrics.schema import Change, Decision, Flips, Recall, RuleChange
+from forgetting.metrics.schema import Decision, Flips, Recall, RuleChange
 
 ABSENT = "no item has this label"
 
@@ -57,28 +59,16 @@ def rule_changes(run: Run, decider: Decider, score: Scorer) -> list[RuleChange]:
             before_stage=place.learnt.stage,
             after_lineage=place.after,
             after_stage=place.later.stage,
-            changes=_changes(run, score, place.before, place.after, place.task, split, rule),
+            changes=changes(
+                score(place.before, place.task, split, rule),
+                score(place.after, place.task, split, rule),
+                run.config.statistics.confidence,
+            ),
         )
         for place in earlier_tasks(run.config)
         for split in run.config.evaluation.splits
         if run.answers[place.after, place.task, split].logprobs is not None
         for rule in decider.rules([place.before, place.after], place.task, split)
-    ]
-
-
-def _changes(run: Run, score: Scorer, before: str, after: str, task: str, split: str, rule: str) -> list[Change]:
-    old, new = score(before, task, split, rule), score(after, task, split, rule)
-    confidence, items = run.config.statistics.confidence, len(run.answers[after, task, split])
-    return [
-        Change(
-            measure=name,
-            before=old.value[name],
-            after=new.value[name],
-            difference=estimate(
-                new.value[name] - old.value[name], new.draws[name] - old.draws[name], items, confidence
-            ),
-        )
-        for name in MEASURES
     ]
 
 

@@ -17,9 +17,9 @@ def mcnemar(right: np.ndarray, other: np.ndarray) -> float:
 def permutation(differences: np.ndarray, seed: int) -> list[float]:
     """Two-sided sign-flip permutation tests that items' differences are symmetric around 0.
 
-    Under the hypothesis the two arms could be exchanged at any item, which flips the difference's sign there. All sign patterns
-    are tried where there are no more than `PERMUTATIONS`, else so many drawn ones, the observed one counted in
-    (Phipson & Smyth 2010, doi:10.2202/1544-6115.1585).
+    Under the hypothesis the two arms could be exchanged at any item, which flips the difference's sign there. All
+    sign patterns are tried where there are no more than `PERMUTATIONS`, else so many drawn ones, the observed one
+    counted in (Phipson & Smyth 2010, doi:10.2202/1544-6115.1585).
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ def holm(values: list[float]) -> list[float]:
 def smallest_effect(items: int, discordant: float, confidence: float, runs: int = 1) -> float | None:
     """The difference in accuracy that a two-sided test would show with 80 % power (Connor 1987, doi:10.2307/2531961).
 
-    It solves n = ((z_a sqrt(psi) + z_b sqrt(psi - d^2)) / d)^2 for the difference d, z_a and z_b being normal quantiles of
-    the test's level and power.
+    It solves n = ((z_a sqrt(psi) + z_b sqrt(psi - d^2)) / d)^2 for the difference d, z_a and z_b being normal
+    quantiles of the test's level and power.
 
     Parameters
     ----------

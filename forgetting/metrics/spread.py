@@ -11,9 +11,9 @@ ONE_RUN = "one run, which says nothing about training noise"
 def spread(values: np.ndarray, draws: np.ndarray, shares: np.ndarray, confidence: float, least: float = -1) -> Spread:
     """The mean over runs with percentile bootstrap intervals over items, over runs, and over both.
 
-    Means of R resampled runs vary too little, by the factor (R - 1) / R, because the runs are resampled around their own
-    mean: their deviations are multiplied by the root of R / (R - 1), which matters for three seeds. With two or three runs
-    the interval for training noise stays a rough one.
+    Means of R resampled runs vary too little, by the factor (R - 1) / R, because the runs are resampled around their
+    own mean: their deviations are multiplied by the root of R / (R - 1), which matters for three seeds. With two or
+    three runs the interval for training noise stays a rough one.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def spread(values: np.ndarray, draws: np.ndarray, shares: np.ndarray, confidence
     wider = np.sqrt(runs / (runs - 1))
     training = value + wider * (shares @ values - value)
     both = items + wider * (np.einsum("sr,rs->s", shares, draws) - items)
-    parts = training.var(), items.var()
+    parts = [0.0 if _constant(draws) else draws.var() for draws in (training, items)]
     return Spread(
         **common,
         training=_interval(training.clip(least, 1), confidence),
@@ -61,9 +61,13 @@ def no_spread(reason: str, runs: int) -> Spread:
 
 
 def _interval(draws: np.ndarray, confidence: float) -> Interval:
-    # Sums of the same numbers in another order differ in their last digits.
-    if np.ptp(draws) < 1e-12:
+    if _constant(draws):
         return Interval(reason=NO_SPREAD)
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return Interval(low=float(low), high=float(high))
+
+
+def _constant(draws: np.ndarray) -> bool:
+    # Sums of the same numbers in another order differ in their last digits.
+    return np.ptp(draws) < 1e-12

@@ -1,7 +1,7 @@
 """Measures of continual learning over the stage × task matrix, as their papers define them.
 
-Each takes ``scores`` of shape (..., stages + 1, tasks), stage 0 the untuned model, and `Learnt`, and gives shape (...); None
-where there is no such task, with the reason in `REASONS`.
+Each takes ``scores`` of shape (..., stages + 1, tasks), stage 0 the untuned model, and `Learnt`, and gives shape
+(...); None where there is no such task, with the reason in `REASONS`.
 """
 
 from dataclasses import dataclass
@@ -57,8 +57,8 @@ def forgetting(scores: np.ndarray, learnt: Learnt) -> np.ndarray | None:
 
 
 def forward_transfer(scores: np.ndarray, learnt: Learnt) -> np.ndarray | None:
-    """Mean over tasks first learnt after stage 1 of the score just before minus the untuned model's (Lopez-Paz & Ranzato
-    2017, eq. 4)."""
+    """Mean over tasks first learnt after stage 1 of the score just before minus the untuned model's (Lopez-Paz &
+    Ranzato 2017, eq. 4)."""
     return _mean([scores[..., s - 1, task] - scores[..., 0, task] for task, s in learnt.first.items() if s > 1])
 
 

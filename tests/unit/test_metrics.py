@@ -11,6 +11,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from forgetting.metrics import baselines, classification, intervals, paired
 from forgetting.metrics.answers import Answers
+from forgetting.metrics.resampling import resample
 from forgetting.metrics.schema import BASELINES, INVALID, MAJORITY, TFIDF, Estimate, Pairs
 
 WORDS = ["yes", "no", "maybe"]
@@ -29,7 +30,13 @@ def drawn(n=120, seed=0, invalid=True) -> Answers:
 
 
 def scored(given, samples=400):
-    return classification.label_scores(given, samples, 0.95, 0)
+    return classification.label_scores(given, intervals.weights(len(given), samples, 0), 0.95)
+
+
+def changes(before, after, samples=100, confidence=0.95, seed=0):
+    weights = intervals.weights(len(before), samples, seed)
+    resampled = [resample(each.gold, each.answer, len(each.words), weights) for each in (before, after)]
+    return paired.changes(*resampled, confidence)
 
 
 def named(given):
@@ -106,28 +113,26 @@ def test_ece_renormalizes_over_the_labels():
     assert score["label_mass"].value == pytest.approx(0.055, abs=1e-12)
 
 
-def test_resampling_counts_is_resampling_items():
+def test_weights_stand_for_resampled_items():
     """Every draw, written out as items and scored by scikit-learn, gives the same numbers."""
     before, after = drawn(60, 1), drawn(60, 2)
     after = answers(before.gold, after.answer)
-    columns = np.column_stack([before.gold, before.answer, after.answer])
-    kinds, draws = intervals.resample(columns, 40, seed=3)
-    first = intervals.tables(kinds[:, [0, 1]], draws, 3)
-    second = intervals.tables(kinds[:, [0, 2]], draws, 3)
+    draws = intervals.weights(60, 40, seed=3)
+    first, second = (intervals.tables(each.gold, each.answer, draws, 3) for each in (before, after))
     differences = []
     for number, draw in enumerate(draws):
         assert draw.sum() == 60
-        items = np.repeat(kinds, draw, axis=0)
+        items = np.repeat(np.arange(60), draw.astype(int))
         scores = []
-        for table, column in ((first, 1), (second, 2)):
-            gold, answer = items[:, 0], items[:, column]
+        for table, given in ((first, before), (second, after)):
+            gold, answer = given.gold[items], given.answer[items]
             accuracy = sk.accuracy_score(gold, answer)
             macro = sk.f1_score(gold, answer, labels=[0, 1, 2], average="macro", zero_division=0)
             assert intervals.accuracy(table[number]) == pytest.approx(accuracy, abs=1e-12)
             assert intervals.class_f1(table[number]).mean() == pytest.approx(macro, abs=1e-12)
             scores.append((accuracy, macro))
         differences.append(np.subtract(scores[1], scores[0]))
-    found = paired.changes(before, after, samples=40, confidence=0.9, seed=3)
+    found = changes(before, after, samples=40, confidence=0.9, seed=3)
     for change, theirs in zip(found, np.transpose(differences), strict=True):
         low, high = np.percentile(theirs, [5, 95])
         assert (change.difference.low, change.difference.high) == pytest.approx((low, high), abs=1e-12)
@@ -176,7 +181,7 @@ def test_mcnemar_agrees_with_statsmodels(seed):
 def test_unchanged_answers():
     given = drawn()
     assert paired.pairs(given, given).mcnemar_p == 1
-    difference = paired.changes(given, given, 200, 0.95, 0)[0].difference
+    difference = changes(given, given)[0].difference
     assert (difference.value, difference.low, difference.high) == (0, None, None)
     claim, reason = paired.claim_difference(difference, paired.pairs(given, given), ("up", "same", "down"))
     assert (claim, reason) == ("same", "Every item is right or wrong as before.")
@@ -184,7 +189,7 @@ def test_unchanged_answers():
 
 def test_other_items_are_no_pairs():
     with pytest.raises(ValueError, match="same items"):
-        paired.changes(answers([0, 1], [0, 1]), answers([1, 0], [0, 1]), 100, 0.95, 0)
+        changes(answers([0, 1], [0, 1]), answers([1, 0], [0, 1]))
 
 
 @pytest.mark.parametrize(
@@ -228,7 +233,7 @@ def test_degenerate_answers_give_numbers_or_a_reason(gold, answer):
     for name in ("accuracy", "macro_f1"):
         assert (score[name].low is None) == (score[name].reason is not None)
     assert 0 <= score["accuracy_wilson"].low <= score["accuracy_wilson"].high <= 1
-    paired.changes(given, given, 100, 0.95, 0)
+    changes(given, given)
 
 
 def test_a_perfect_score_claims_no_certainty():

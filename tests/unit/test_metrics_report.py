@@ -210,7 +210,12 @@ def test_arms_seeds_and_a_task_learnt_again(tmp_path):
     assert published["mean_over_seeds"] == pytest.approx(sum(values) / 2)
     unscored = find(report["published"], stage=2, split="validation", metric="accuracy", arm="again")
     assert unscored["ours"]["reason"] == "the validation split was not scored"
-    assert [entry["reason"] for entry in report["omitted"]] == ["evaluation.splits leaves out validation"]
+    assert [entry["reason"] for entry in report["omitted"]] == [
+        "evaluation.splits leaves out validation",
+        "they are fitted on validation, which evaluation.splits leaves out",
+    ]
+    assert {d["rule"] for d in report["decisions"]} == {"argmax", "batch-calibrated", "contextual"}
+    assert {d["log_loss_fitted"]["reason"] for d in report["discrimination"]} == {"the validation split was not scored"}
 
 
 def test_generated_answers_without_probabilities(results):
@@ -229,6 +234,12 @@ def test_generated_answers_without_probabilities(results):
     record = find(report["forgetting"], comparison="paired", after_split="test")
     assert record["claim"] == "not claimed"
     assert "did not beat the majority class" in record["reason"]
+    assert record["auroc"] is None
+    for part in ("decisions", "discrimination", "rule_changes"):
+        assert {r["task"] for r in report[part]} <= {"dreaddit"}
+    assert {s["rule"] for s in report["arm_summaries"]} == {"argmax"}
+    what = {entry["what"]: entry["reason"] for entry in report["omitted"]}
+    assert "were generated" in what["decision rules and discrimination on pubmedqa"]
 
 
 def test_two_runs_write_the_same_bytes(results, tmp_path):

@@ -17,20 +17,27 @@ class Interval(Record):
 
 
 class Spread(Record):
-    """A mean over runs (seeds and folds), with what moves it kept apart."""
+    """A mean over runs (seeds and folds), with what moves it kept apart.
+
+    Percentile bootstrap. The same resamples of the items serve every run, arm and rule, so differences are paired.
+    Deviations of resampled means of R runs are widened by the root of R / (R - 1), by which resampling a few runs
+    falls short.
+    """
 
     value: float | None
     reason: str | None = Field(None, description="Why the value is null.")
     runs: int = Field(description="Runs behind the mean.")
     items: Interval = Field(description="Test-set size: items resampled, the runs as they are.")
     training: Interval = Field(
-        description="Training noise: runs resampled, the items as they are; null with fewer than two runs."
+        description="Training noise: runs resampled, the items as they are; null with fewer than two runs, rough "
+        "with two or three."
     )
     both: Interval = Field(
         description="Items and runs resampled together: what a claim goes by. Equals `items` with one run."
     )
     training_share: float | None = Field(
-        description="Share of the variance that is training noise: var(training) / (var(items) + var(training)); null with one run."
+        description="Share of the variance that is training noise: var(training) / (var(items) + var(training)); "
+        "null with one run, or without any variance."
     )
     values: list[float | None] = Field(
         description="The value of each run, in the order of `experiment` (folds, then seeds)."
@@ -38,7 +45,11 @@ class Spread(Record):
 
 
 class ArmSummary(Record):
-    """One arm under one decision rule, over the whole stage × task matrix."""
+    """One arm under one decision rule, over the whole stage × task matrix.
+
+    Only on splits whose items are the same in every run, by rules that every adapter has answers by. Without
+    log-probabilities the rule `argmax` stands for the answers as they were generated.
+    """
 
     arm: str
     rule: RuleName
@@ -48,14 +59,16 @@ class ArmSummary(Record):
         description="Average accuracy after the last stage over the tasks learnt (Lopez-Paz & Ranzato 2017, eq. 2)."
     )
     backward_transfer: Spread = Field(
-        description="Mean of last-stage minus own-stage score over the earlier tasks (Lopez-Paz & Ranzato 2017, arXiv:1706.08840, eq. 3)."
+        description="Mean of last-stage minus own-stage score over the earlier tasks (Lopez-Paz & Ranzato 2017, "
+        "arXiv:1706.08840, eq. 3); null where no task is an earlier one."
     )
     forgetting: Spread = Field(
-        description="Mean over earlier tasks of the best score at any earlier stage minus the last (Chaudhry et al. 2018, arXiv:1801.10112, eq. 3)."
+        description="Mean over earlier tasks of the best score after any stage from 1 to the last but one, minus the "
+        "last (Chaudhry et al. 2018, arXiv:1801.10112, eq. 3)."
     )
     forward_transfer: Spread = Field(
-        description="Mean over later tasks of the score just before learning it minus the base model's (Lopez-Paz & Ranzato 2017, eq. 4; "
-        "the untuned model stands for random initialization)."
+        description="Mean over later tasks of the score just before learning it minus the base model's (Lopez-Paz & "
+        "Ranzato 2017, eq. 4; the untuned model stands for random initialization)."
     )
 
 
@@ -85,17 +98,20 @@ class ArmComparison(Record):
     task: str | None = Field(description="Null for the mean over all tasks.")
     difference: Spread = Field(description="Arm minus reference after the last stage, paired by item and by run.")
     p: float | None = Field(
-        description="For accuracy on one task: McNemar's exact test with one run; with several, an exact or 9,999-draw sign-flip "
-        "permutation test over items of the difference averaged over runs. Null otherwise."
+        description="For accuracy on one task: McNemar's exact test with one run; with several, an exact or 9,999-draw "
+        "sign-flip permutation test over items of the difference averaged over runs. Null otherwise."
     )
     test: Literal["mcnemar", "permutation"] | None
     p_holm: float | None = Field(description="`p` after Holm's correction over the arms (same rule, task and split).")
     smallest_effect: float | None = Field(
-        description="Smallest accuracy difference that these items could have shown with 80 % power at this confidence, given the share of "
-        "items on which the two disagree (Connor 1987); null where there is no p."
+        description="Smallest accuracy difference that these items could have shown with 80 % power at this "
+        "confidence, given the share of items on which the two disagree (Connor 1987, doi:10.2307/2531961; with "
+        "several runs, their averaged difference's mean square). Null where there is no p, and where no difference "
+        "could have been shown."
     )
     claim: Literal["better", "no measurable difference", "worse", "not claimed"] = Field(
-        description="By the interval `difference.both`, and where there is a p by p_holm below 1 - confidence too."
+        description="By the interval `difference.both`, and where there is a p by p_holm below 1 - confidence too. "
+        "Macro-F1 and the mean over tasks go by the interval alone, which knows nothing of the number of arms."
     )
     reason: str
 
@@ -117,7 +133,7 @@ class Flips(Record):
 
 
 class Cost(Record):
-    """What one arm costs, mean over its runs."""
+    """What one arm costs if it were alone, mean over its runs: all its stages, with everything they are made from."""
 
     arm: str
     trainings: float = Field(description="Trainings of one run, shared ones included.")
@@ -126,13 +142,13 @@ class Cost(Record):
     extra_tokens: float = Field(description="Tokens that remedies read beside.")
     seconds: float
     adapters: int = Field(description="Adapters that must be kept to answer every task.")
-    bytes: int | None = Field(description="Size of their weights.")
+    bytes: int | None = Field(description="Size of their weights; null where a file is not at hand.")
     seconds_over_reference: float | None = Field(description="Ratio of `seconds` to the reference arm's.")
     tokens_over_reference: float | None
 
 
 class AgreementGroup(Record):
-    """Items with one degree of annotator agreement, and how one lineage does on them."""
+    """Items with one degree of annotator agreement, and how every lineage that answered them does."""
 
     low: float
     high: float = Field(description="Items with an agreement from `low` to `high`, both included.")
@@ -152,4 +168,7 @@ class Agreement(Record):
     )
     low: float | None
     high: float | None = Field(description="Percentile bootstrap interval over items.")
-    groups: list[AgreementGroup]
+    groups: list[AgreementGroup] = Field(
+        description="Lowest agreement first: below 1 and 1 for a label; for a share its values, or quartiles where "
+        "there are more than four."
+    )

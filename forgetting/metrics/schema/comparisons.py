@@ -77,16 +77,16 @@ class Forgetting(Record):
     )
     over_base: Estimate | None = Field(description="The same against the untuned base model.")
     retained: Literal["retained", "not shown"] = Field(
-        description="`retained` only where the later adapter still beats both the majority class and the untuned base model "
-        "in accuracy (both lower bounds above 0)."
+        description="`retained` only where the later adapter still beats both the majority class and the untuned base "
+        "model in accuracy (both lower bounds above 0)."
     )
     retained_over_majority: Estimate | None = Field(
         description="Accuracy of the later adapter minus the majority class's."
     )
     retained_over_base: Estimate | None = Field(description="The same against the untuned base model.")
     auroc: Change | None = Field(
-        description="One-vs-one AUROC on the log-odds before and after, which a shifted label prior does not move; null "
-        "without label probabilities."
+        description="One-vs-one AUROC on the log-odds before and after, which a shifted label prior does not move; "
+        "null without label probabilities or where a label has no item."
     )
     claim: Literal["forgotten", "no measurable change", "improved", "not claimed"] = Field(
         description="By the interval of the accuracy difference. A drop is called forgotten only where the stage that "

@@ -20,7 +20,7 @@ class Recall(Record):
 
 
 class Decision(Record):
-    """One adapter or the base model on one split of one task under one decision rule."""
+    """One adapter or the base model on one split of one task under one decision rule; none for generated answers."""
 
     lineage: Lineage
     kind: Literal["base", "adapter"]
@@ -31,10 +31,13 @@ class Decision(Record):
     split: str
     items: int
     rule: RuleName = Field(
-        description="`argmax`; `prior-adjusted`: logit adjustment by tau times the log training priors, tau chosen by macro-F1 "
-        "on validation (Menon et al. 2021, arXiv:2007.07314); `batch-calibrated`: the mean log-probability over the split is subtracted "
-        "(Zhou et al. 2023, arXiv:2309.17249); `contextual`: the log-probabilities after content-free inputs are subtracted (Zhao "
-        "et al. 2021, arXiv:2102.09690)."
+        description="Log-probabilities are renormalized over the task's labels; the answer is the largest after "
+        "adding `bias`. `argmax`: nothing is added. `prior-adjusted`: logit adjustment, minus tau times the log "
+        "label shares of the training split (a label that never occurs counts as half an item), tau from 0 to 3 in "
+        "steps of 0.05 chosen by macro-F1 on validation, the smallest of equals (Menon et al. 2021, "
+        "arXiv:2007.07314); not on validation itself. `batch-calibrated`: minus the log of each label's mean "
+        "probability over the split, which is the batch (Zhou et al. 2023, arXiv:2309.17249). `contextual`: minus "
+        "the log of each label's mean probability over inputs without content (Zhao et al. 2021, arXiv:2102.09690)."
     )
     tau: float | None = Field(description="Of `prior-adjusted`; null for the other rules.")
     bias: list[float] = Field(description="What the rule adds to each label's log-probability, in label order; nats.")
@@ -63,13 +66,18 @@ class Discrimination(Record):
     split: str
     items: int
     auroc: Estimate = Field(
-        description="Mean over all pairs of labels (Hand & Till 2001), on the log-odds of each pair."
+        description="Mean over all pairs of labels (Hand & Till 2001, doi:10.1023/A:1010920819831), on the log-odds "
+        "of each pair; null where a label has no item."
     )
     pairs: list[AurocPair]
     log_loss: Measure = Field(description="Mean negative log-probability of the gold label, renormalized; nats.")
-    log_loss_fitted: Measure = Field(description="The same after adding `bias`, fitted on validation.")
+    log_loss_fitted: Measure = Field(
+        description="The same after adding `bias`; null on validation itself, and where it was not scored or lacks a "
+        "label."
+    )
     bias: list[float] | None = Field(
-        description="Per-label bias that minimizes validation log loss, first label 0; null if not fitted."
+        description="Per-label bias that minimizes validation log loss (between -20 and 20 nats), first label 0; "
+        "null if not fitted."
     )
 
 
