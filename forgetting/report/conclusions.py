@@ -8,11 +8,21 @@ from forgetting.metrics.schema import ArmTask, Forgetting
 from forgetting.report.arm_tables import comparison, last_forgetting
 from forgetting.report.formats import interval, listed, p_value, percent, plural, points
 from forgetting.report.pictures.tradeoff import final
-from forgetting.report.sentences import NO_BREAK, Paragraph, Sentence
+from forgetting.report.sentences import NO_BREAK, Paragraph, Sentence, headline
 from forgetting.report.view import View
 
 FEW_RUNS = 5
 ADJUSTED = "prior-adjusted"
+
+
+def lead(view: View) -> list[Paragraph]:
+    """What stands before the conclusions of several arms; with one arm, the whole result."""
+    found = headline(view)
+    if view.several_arms:
+        return found
+    (paragraph,), (arm,) = found, view.arms
+    said = [sentence for task in view.tasks if (sentence := prior(view, arm, task))]
+    return [Paragraph(paragraph.lead, paragraph.sentences + said)]
 
 
 def conclusions(view: View) -> list[Paragraph]:
@@ -142,7 +152,7 @@ def prior(view: View, arm: str, task: str) -> Sentence | None:
     smaller = left.both.low > loss.both.high
     if smaller and left.both.low > loss.value / 2 and known and not fell:
         verdict = "AUROC did not measurably fall, so most of it is a shifted label prior"
-    elif fell == len(records):
+    elif fell and fell == len(records):
         where = f" in each of {plural(len(records), 'run')}" if len(records) > 1 else ""
         verdict = f"AUROC fell too{where}, so knowledge was lost, not only the label prior shifted"
     elif fell:

@@ -51,7 +51,7 @@ def content(view: View) -> dict:
         "split": split,
         "formats": formats,
         "warning": sentences.sample_warning(view),
-        "headline": sentences.headline(view) + (conclusions.conclusions(view) if view.several_arms else []),
+        "headline": conclusions.lead(view) + (conclusions.conclusions(view) if view.several_arms else []),
         "runs_remark": conclusions.runs_remark(view),
         "arms": arm_tables.mains(view),
         "cost": arm_details.cost(view),

@@ -2,7 +2,8 @@
 
 import pytest
 
-from forgetting.report.conclusions import conclusions, runs_remark
+from forgetting.report.conclusions import conclusions, lead, runs_remark
+from forgetting.report.sentences import headline
 from tests import report_lab
 from tests.report_lab import find, view
 
@@ -132,6 +133,19 @@ def test_nothing_is_said_of_a_prior_where_no_loss_is_shown(values):
     changed(values, "argmax", -0.3, -0.1, 0.0)
     changed(values, ADJUSTED, -0.05, 0.0, 0.05)
     assert "come back" not in said(values) and "prior" not in said(values)
+
+
+def test_one_arm_says_the_same_of_its_loss_behind_its_headline():
+    values = report_lab.metrics("small")
+    changed(values, "argmax", -0.3, -0.2, -0.1, arm="sequential")
+    changed(values, ADJUSTED, -0.05, -0.01, 0.03, arm="sequential")
+    for record in runs(values, "sequential"):
+        record["auroc"] = None
+    (paragraph,) = lead(view(values))
+    assert paragraph.sentences[:-1] == headline(view(values))[0].sentences
+    assert "19.0 come back" in paragraph.text and PRIOR not in paragraph.text and LOST not in paragraph.text
+    values["forgetting"] = []
+    assert LOST not in lead(view(values))[0].text
 
 
 def test_who_answers_with_the_same_adapter_cannot_forget(values):
