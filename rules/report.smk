@@ -45,7 +45,7 @@ rule report:
         ),
         figures=directory(f"{R}/figures"),
         # Not in Snakemake's own report: it holds the data's text.
-        items=f"{R}/items.html",
+        flipped=f"{R}/items.html",  # Snakemake keeps the name `items` for itself
     log:
         f"logs/{R}/report.log",
     localrule: True
@@ -54,4 +54,4 @@ rule report:
     shell:
         "python -m scripts.report --metrics {input.metrics:q} --results {params.results:q}"
         " --html {output.html:q} --markdown {output.markdown:q}"
-        " --figures {output.figures:q} --items {output.items:q} 2>&1 | tee {log:q}"
+        " --figures {output.figures:q} --items {output.flipped:q} 2>&1 | tee {log:q}"
