@@ -109,9 +109,10 @@ def against_reference(view: View) -> Table:
 def cost(view: View) -> Table:
     """What one run of each arm costs."""
     caption = (
-        "What one run of each arm costs, the mean over runs. Trainings, tokens and time count every stage of the arm, "
-        "also those that it shares with others and that were trained once. Extra tokens are read beside the training, "
-        f"such as by a teacher. Adapters: those to keep so as to answer every task. Ratios are to {view.reference}."
+        f"What one run of each arm costs{', the mean over ' + view.over_runs() if view.several_runs else ''}. Trainings, "
+        "tokens and time count every stage of the arm, also those that it shares with others and that were trained once. "
+        "Extra tokens are read beside the training, such as by a teacher. Adapters: those to keep so as to answer every "
+        f"task.{f' Ratios are to {view.reference}.' if view.several_arms else ''}"
     )
     columns = ["Arm", *numeric("Trainings", "Merges", "Tokens", "Extra tokens", "Time")]
     if view.several_arms:

@@ -105,9 +105,9 @@ def main(view: View, measure: str, shown: list[str], name: str) -> Table:
     split, title = view.main_split, MEASURES[measure]
     earlier = {r.task for r in view.metrics.arm_tasks if r.earlier}
     caption = (
-        f"Arms by decision rule, {split} split ({on_items(view, split)}): {title} in percent after the arm's last "
-        f"stage, in brackets its interval ({intervals(view)}). Change: since the stage that learnt the task, in "
-        "points. "
+        f"{'Arms by decision rule' if view.several_arms else 'Each decision rule'}, {split} split "
+        f"({on_items(view, split)}): {title} in percent after the arm's last stage, in brackets its interval "
+        f"({intervals(view)}). Change: since the stage that learnt the task, in points. "
     )
     if view.several_arms:
         test = "McNemar's exact test" if not view.several_runs else "a sign-flip permutation test over items"
@@ -118,7 +118,7 @@ def main(view: View, measure: str, shown: list[str], name: str) -> Table:
     caption += "Average and backward transfer after Lopez-Paz & Ranzato (2017)."
     if view.several_runs:
         caption += " Training noise: its share of the average's variance; the rest is the size of the test set."
-    columns: list = ["Arm"]
+    columns: list = ["Arm" if view.several_arms else "Decision rule"]
     for task in view.tasks:
         columns += numeric("Final", *(["Change"] if task in earlier else []), group=task)
         if view.several_arms:
@@ -131,10 +131,10 @@ def main(view: View, measure: str, shown: list[str], name: str) -> Table:
     columns += numeric("Backward transfer", *(["Training noise"] if view.several_runs else []), group="All tasks")
     table = Table(name, caption, columns)
     for rule in shown:
-        if len(shown) > 1 or rule != "argmax":
+        if view.several_arms and (len(shown) > 1 or rule != "argmax"):
             table.part(f"Decision rule: {rule}")
         for arm in view.arms:
-            row: list = [head(view, arm)]
+            row: list = [head(view, arm) if view.several_arms else rule]
             for task in view.tasks:
                 record = final(view, arm, task, measure, rule)
                 row.append(spread(record.final if record else None))

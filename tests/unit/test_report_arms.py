@@ -62,6 +62,15 @@ def test_the_main_table_has_a_row_per_arm_and_rule(metrics, shown):
         assert row[-1] == f"{100 * average['average']['training_share']:.1f}%"
 
 
+def test_one_arm_has_a_row_per_rule():
+    values = report_lab.metrics("small")
+    rows = Page(page.render(view(values))).tables["arms"].rows
+    assert [row[0] for row in rows] == ["argmax", "prior-adjusted", "batch-calibrated", "contextual"]
+    for row in rows:
+        kept = find(values["arm_tasks"], rule=row[0], measure="accuracy", task="pubmedqa", split="test")
+        assert row[1:3] == [spread(kept["final"]), spread(kept["change"], signed)]
+
+
 def test_costs_and_the_matrix_metrics_are_those_of_the_records(metrics, shown):
     for number, arm in enumerate(ARMS, start=1):
         cost = find(metrics["costs"], arm=arm)
