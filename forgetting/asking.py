@@ -52,16 +52,17 @@ class Question:
         )
 
     @classmethod
-    def from_recipe(cls, recipe: dict) -> "Question":
-        """The task as an adapter was trained on it; needs no other file."""
+    def from_recipe(cls, recipe: dict, task: str) -> "Question":
+        """A task of an adapter's lineage as it was trained; needs no other file."""
+        spec = recipe["tasks"][task]
         return cls(
-            task=recipe["task"],
-            template=Template(recipe["prompt"]["file"], recipe["prompt"]["text"]),
-            fields=recipe["fields"],
-            words=recipe["words"],
-            shorten=recipe["shorten"],
+            task=task,
+            template=Template(spec["prompt"]["file"], spec["prompt"]["text"]),
+            fields=spec["fields"],
+            words=spec["words"],
+            shorten=spec["shorten"],
             prompting=Prompting(**recipe["prompting"]),
-            max_length=recipe["training"]["max_length"],
+            max_length=recipe["max_length"],
             quantization=recipe["quantization"],
             dtype=recipe["dtype"],
             model=recipe["model"]["name"],
@@ -95,17 +96,13 @@ class Question:
 
 
 def remembered(adapter_dir) -> dict[str, dict]:
-    """Recipes that stand in an adapter's folder or beside it, and its parents' above, by task; the nearest wins."""
+    """The recipe in an adapter's folder or beside it, by task: what its stage learnt first, then its ancestors' tasks."""
     folder = adapter_folder(adapter_dir).resolve()
-    found: dict[str, dict] = {}
-    for place in (folder, *folder.parents):
-        path = place / "recipe.json"
-        if path.is_file():
-            recipe = recipes.read(path)
-            found.setdefault(recipe["task"], recipe)
-        elif place != folder:
-            break  # above the first stage
-    return found
+    for place in (folder, folder.parent):
+        if (place / "recipe.json").is_file():
+            recipe = recipes.read(place / "recipe.json")
+            return dict.fromkeys([*recipe["learns"], *reversed(recipes.earlier(recipe))], recipe)
+    return {}
 
 
 def every_task(config: Config) -> ScoringSettings:

@@ -1,5 +1,6 @@
 """The model card beside an adapter, and the package versions that made it."""
 
+import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -19,8 +20,11 @@ def package_versions() -> dict[str, str]:
 
 def write_card(folder: Path, recipe: dict, summary: dict) -> None:
     """Write ``README.md``: what the adapter is, from what it was trained and how to ask it."""
-    training, lora = recipe["training"], recipe["lora"]
-    parent = recipe["parent"]["lineage"] if recipe["parent"] else "the base model"
+    lora = recipe["lora"]
+    parents = " and ".join(f"`{parent['lineage']}`" for parent in recipe["parents"]) or "the base model"
+    made = "trained on" if recipe["training"] else "merged, without training, after"
+    tasks = ", ".join(f"`{name}` ({', '.join(recipe['tasks'][name]['words'])})" for name in recipe["learns"])
+    remedies = "; ".join(f"{name} {json.dumps(values)}" for name, values in recipe["remedies"].items()) or "none"
     packages = ", ".join(f"{name} {number}" for name, number in summary["packages"].items())
     text = f"""---
 library_name: peft
@@ -30,33 +34,49 @@ tags: [lora, text-classification, sequential-fine-tuning]
 
 # {recipe["lineage"]}
 
-A LoRA adapter for `{recipe["model"]["name"]}`, stage {recipe["stage"]} of its lineage: trained on the task
-`{recipe["task"]}` ({", ".join(recipe["words"])}), starting from {parent}. Fingerprint `{recipe["fingerprint"]}`.
+A LoRA adapter for `{recipe["model"]["name"]}`, stage {recipe["stage"]} of its lineage: {made} {tasks}, starting from {parents}.
+Fingerprint `{recipe["fingerprint"]}`.
 
 | setting | value |
 |---|---|
 | quantization, compute type | {recipe["quantization"]}, {summary["dtype"]} |
 | LoRA | r {lora["r"]}, alpha {lora["alpha"]}, dropout {lora["dropout"]}, on {", ".join(lora["target_modules"])} |
-| items, epochs, steps | {summary["items"]}, {summary["epochs"]:g}, {summary["steps"]} |
-| batch × accumulation, learning rate | {training["batch_size"]} × {training["gradient_accumulation"]}, \
-{training["learning_rate"]:g} ({training["scheduler"]}) |
-| loss on | {training["loss_on"]} |
-| seed | {recipe["seed"]} |
+| remedies | {remedies} |
+{_training_rows(recipe, summary)}| seed | {recipe["seed"]} |
 
 | result | value |
 |---|---|
-| final training loss | {_number(summary["final_loss"])} |
-| best validation loss | {_number(summary["best_eval_loss"])} at step {summary["best_eval_step"]} |
-| prompts shortened | {summary["shortened"]} |
-| time, speed, peak memory | {summary["seconds"]:.0f} s, {_number(summary["tokens_per_second"])} tokens/s, \
-{summary["peak_memory_bytes"] / 2**30:.1f} GiB |
-| device | {summary["device"]} |
+{_result_rows(recipe, summary)}| device | {summary["device"]} |
 | packages | {packages} |
 
-Ask it with `python -m scripts.infer --adapter DIR --task {recipe["task"]} …`. It is a research artefact, not a
+Ask it with `python -m scripts.infer --adapter DIR --task {recipe["learns"][0]} …`. It is a research artefact, not a
 medical or psychological service.
 """
     (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _training_rows(recipe: dict, summary: dict) -> str:
+    training = recipe["training"]
+    if not training:
+        return ""
+    return (
+        f"| items, epochs, steps | {summary['items']}, {summary['epochs']:g}, {summary['steps']} |\n"
+        f"| batch × accumulation, learning rate | {training['batch_size']} × {training['gradient_accumulation']}, "
+        f"{training['learning_rate']:g} ({training['scheduler']}) |\n"
+        f"| loss on | {training['loss_on']} |\n"
+    )
+
+
+def _result_rows(recipe: dict, summary: dict) -> str:
+    if not recipe["training"]:
+        return f"| time | {summary['seconds']:.0f} s |\n"
+    return (
+        f"| final training loss | {_number(summary['final_loss'])} |\n"
+        f"| best validation loss | {_number(summary['best_eval_loss'])} at step {summary['best_eval_step']} |\n"
+        f"| prompts shortened | {summary['shortened']} |\n"
+        f"| time, speed, peak memory | {summary['seconds']:.0f} s, {_number(summary['tokens_per_second'])} tokens/s, "
+        f"{summary['peak_memory_bytes'] / 2**30:.1f} GiB |\n"
+    )
 
 
 def _number(value) -> str:

@@ -28,6 +28,8 @@ class Item:
     role: str
     row: int
     """Record number in the raw file, from 1."""
+    agreement: dict[str, float | None] | None = None
+    """Agreement of annotators with the gold label, 0 to 1, by column; None where the source has none."""
 
     @property
     def place(self) -> str:
@@ -36,6 +38,8 @@ class Item:
     def line(self) -> str:
         """The item as a line of a split file."""
         values = {"id": self.id, "label": self.label, "fields": self.fields}
+        if self.agreement is not None:
+            values["agreement"] = self.agreement
         return json.dumps(values, ensure_ascii=False) + "\n"
 
 
@@ -128,6 +132,7 @@ def check_labels(name: str, task: Task, items: list[Item], unknown: Counter | No
 
 def _records(path, reader: Reader, task: Task) -> list[dict]:
     columns = [task.id, task.label, *(column.column for column in task.fields.values())]
+    columns += task.sources[task.source].agreement
     return read_records(path, reader, [*columns, task.group] if task.group else columns)
 
 
@@ -148,8 +153,31 @@ def _item(task: Task, record: dict, file: str, role: str, row: int) -> tuple[Ite
     if label not in words:
         reasons.append("unknown label")
     group = as_text(record[task.group]) if task.group else ""
-    item = Item(item_id, words.get(label, ""), fields, group if group.strip() else None, file, role, row)
+    agreement = _agreement(task, record, label, f"{file}: row {row}")
+    item = Item(item_id, words.get(label, ""), fields, group if group.strip() else None, file, role, row, agreement)
     return item, next((reason for reason in reasons if reason), None)
+
+
+def _agreement(task: Task, record: dict, label: str, where: str) -> dict[str, float | None] | None:
+    """How far annotators agree with the gold label, by column; None for one that says nothing."""
+    columns = task.sources[task.source].agreement
+    if not columns:
+        return None
+    found: dict[str, float | None] = {}
+    for column, kind in columns.items():
+        text = as_text(record[column]).strip()
+        if not text:
+            found[column] = None
+        elif kind == "label":
+            found[column] = float(text == label)
+        else:
+            try:
+                found[column] = float(text)
+            except ValueError:
+                found[column] = -1.0
+            if not 0 <= found[column] <= 1:
+                raise InputError(f"{where}: {column} is '{text}', not a share from 0 to 1; correct it or leave it empty")
+    return found
 
 
 def _field(value, column: Column) -> tuple[str, str | None]:

@@ -5,10 +5,8 @@ from pathlib import Path
 
 from forgetting import receipts
 from forgetting.errors import InputError, read_json
+from forgetting.lora import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from forgetting.numerics import cpu_has_bfloat16, keep_4bit_weights_trainable
-
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
-ADAPTER_CONFIG = "adapter_config.json"
 
 
 def write_model_receipt(folder, name: str, origin: dict, files_at=None, names=None) -> dict:

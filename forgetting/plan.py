@@ -207,6 +207,7 @@ def recipe_settings(config: Config, adapter: Adapter) -> RecipeSettings:
         prompting=config.prompting,
         quantization=config.quantization,
         dtype=config.dtype,
+        max_length=(adapter.training or config.training).max_length,
         lora=config.lora,
         training=adapter.training,
         remedies=adapter.remedies,

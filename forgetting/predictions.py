@@ -61,6 +61,10 @@ def data_checksums(data_dir, settings: ScoringSettings) -> dict[str, dict[str, s
     return checksums
 
 
+# The inputs of Zhao et al. 2021 (arXiv:2102.09690), section 5.
+CONTENT_FREE = ("N/A", "[MASK]", "")
+
+
 @dataclass
 class Predictor:
     """A loaded model that answers items of any task."""
@@ -87,6 +91,24 @@ class Predictor:
         )
         prompts = [encoder.prompt(item) for item in items]
         return encoder, [ids for ids, _ in prompts], sum(shortened for _, shortened in prompts)
+
+    def content_free(self, encoder: Encoder) -> list[dict]:
+        """Log-probability of each label after inputs that say nothing, every field replaced (Zhao et al. 2021).
+
+        Returns
+        -------
+        ``{"input", "logprobs"}`` per text of `CONTENT_FREE`; log-probabilities in label order, nats.
+        """
+        from forgetting import scoring
+
+        prompts = [
+            encoder.prompt({"id": f"content-free {text!r}", "fields": dict.fromkeys(encoder.template.fields, text)})[0]
+            for text in CONTENT_FREE
+        ]
+        rows = scoring.score(
+            self.model, self.tokenizer, prompts, encoder.answers, self.settings.evaluation.tokens_per_batch
+        )
+        return [{"input": text, "logprobs": row.tolist()} for text, row in zip(CONTENT_FREE, rows, strict=True)]
 
     def answer(self, encoder: Encoder, prompts: list[list[int]], progress: str | None = None) -> list[dict]:
         """Columns of each prompt's answer: ``prediction``, ``valid``, a ``logprob:<word>`` per label, maybe ``text``.

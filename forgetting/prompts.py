@@ -44,6 +44,11 @@ class Template:
             raise InputError(f"{path}: the task's field '{unused[0]}' has no placeholder; use it or drop the field")
         return cls(str(path), text)
 
+    @property
+    def fields(self) -> list[str]:
+        """Names of the placeholders."""
+        return list(dict.fromkeys(name for _, name, _, _ in string.Formatter().parse(self.text) if name is not None))
+
     def fill(self, fields: dict[str, str]) -> str:
         return self.text.format_map(fields)
 

@@ -11,9 +11,16 @@ from pathlib import Path
 from forgetting.config.models import Training
 from forgetting.errors import InputError
 from forgetting.prompts import Encoder
+from forgetting.remedies.base import Row
 
 # What HF's Trainer needs to resume, written last to first; a folder without all of them was interrupted.
-_CHECKPOINT_FILES = ("trainer_state.json", "optimizer.pt", "scheduler.pt", "adapter_model.safetensors")
+_CHECKPOINT_FILES = (
+    "trained_tokens",
+    "trainer_state.json",
+    "optimizer.pt",
+    "scheduler.pt",
+    "adapter_model.safetensors",
+)
 _BEST = {"loss": ("eval_loss", False), "accuracy": ("eval_accuracy", True), "macro_f1": ("eval_macro_f1", True)}
 
 
@@ -23,13 +30,13 @@ def read_items(path) -> list[dict]:
         return [json.loads(line) for line in handle]
 
 
-def encode(items: list[dict], encoder: Encoder, loss_on: str) -> tuple[list[dict], int]:
+def encode(task: str, items: list[dict], encoder: Encoder, loss_on: str) -> tuple[list[Row], int]:
     """Token ids and labels (-100 where the loss does not count) of every item.
 
     Returns
     -------
     rows, shortened
-        One ``{"input_ids", "labels"}`` per item, and how many prompts were shortened to fit.
+        One row per item, and how many prompts were shortened to fit.
 
     Raises
     ------
@@ -41,7 +48,15 @@ def encode(items: list[dict], encoder: Encoder, loss_on: str) -> tuple[list[dict
         prompt, cut = encoder.prompt(item)
         answer = encoder.answer(item["label"])
         ignored = [-100] * len(prompt) if loss_on == "answer" else prompt
-        rows.append({"input_ids": prompt + answer, "labels": ignored + answer})
+        rows.append(
+            Row(
+                input_ids=prompt + answer,
+                labels=ignored + answer,
+                task=task,
+                label=encoder.words.index(item["label"]),
+                prompt_tokens=len(prompt),
+            )
+        )
         shortened += cut
     return rows, shortened
 
@@ -58,23 +73,25 @@ def last_checkpoint(folder) -> Path | None:
     return max(found)[1] if found else None
 
 
-def total_steps(training: Training, items: int) -> int:
-    """Optimizer steps of a stage of `items` training items."""
-    return math.ceil(math.ceil(items / (training.batch_size * training.gradient_accumulation)) * training.epochs)
+def total_steps(training: Training, items: list[int]) -> int:
+    """Optimizer steps of a stage on tasks of so many training items each: as many as one stage after the other would take."""
+    batch = training.batch_size * training.gradient_accumulation
+    return sum(math.ceil(math.ceil(count / batch) * training.epochs) for count in items)
 
 
-def sft_config(training: Training, seed: int, items: int, output_dir, use_cpu: bool, log_steps: int, report_to):
-    """TRL's arguments for one stage."""
+def sft_config(
+    training: Training, seed: int, total: int, output_dir, use_cpu: bool, log_steps: int, report_to, resumed: bool
+):
+    """TRL's arguments for one stage of `total` optimizer steps."""
     import trl
 
-    total = total_steps(training, items)
     # A best checkpoint needs at least one evaluation, at the end where the stage is shorter than the interval.
     per_epoch = training.eval_every == "epoch"
     every = training.eval_every if per_epoch or training.best_metric == "last" else min(training.eval_every, total)
     metric, greater = _BEST.get(training.best_metric, (None, None))
     return trl.SFTConfig(
         output_dir=str(output_dir),
-        num_train_epochs=training.epochs,
+        max_steps=total,
         per_device_train_batch_size=training.batch_size,
         per_device_eval_batch_size=training.batch_size,
         gradient_accumulation_steps=training.gradient_accumulation,
@@ -85,6 +102,7 @@ def sft_config(training: Training, seed: int, items: int, output_dir, use_cpu: b
         max_grad_norm=training.max_grad_norm,
         max_length=None,  # items are shortened before, so that no answer is cut and none is dropped
         dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,  # a row's number tells remedies which one it is
         train_sampling_strategy="group_by_length" if training.group_by_length else "random",
         activation_checkpointing=training.gradient_checkpointing,
         activation_offloading=False,
@@ -92,6 +110,7 @@ def sft_config(training: Training, seed: int, items: int, output_dir, use_cpu: b
         use_cpu=use_cpu,
         seed=seed,
         data_seed=seed,
+        eval_on_start=not resumed,  # what the parent knows before the stage begins
         eval_strategy="epoch" if per_epoch else "steps",
         save_strategy="epoch" if per_epoch else "steps",
         eval_steps=None if per_epoch else every,

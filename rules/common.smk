@@ -24,6 +24,9 @@ if CONFIG.mirror:
     os.environ[MIRROR_VARIABLE] = CONFIG.mirror
 
 MODEL = f"models/{CONFIG.model}"
+# An adapter's folder says whether it was trained or merged from others.
+TRAINED = rf"{plan.BASE}(/[^/]+)*/(?!{plan.MERGED})[^/]+"
+MERGED = rf"{plan.BASE}(/[^/]+)*/{plan.MERGED}[^/]+"
 LINEAGE = rf"{plan.BASE}(/[^/]+)*"
 
 
@@ -32,14 +35,29 @@ def settings(part) -> str:
     return part.model_dump_json(exclude_defaults=True, exclude={"mirror"})
 
 
-def split_files(split_names=SPLITS) -> list[str]:
-    return [f"{R}/data/{task}/{split}.jsonl" for task in CONFIG.active_tasks for split in split_names]
+def split_files(folder, split_names=SPLITS) -> list[str]:
+    return [f"{folder}/{task}/{split}.jsonl" for task in CONFIG.active_tasks for split in split_names]
+
+
+def fold(data) -> int | None:
+    """The fold of a folder of splits."""
+    return int(data.rpartition("-")[2]) if "fold-" in data else None
 
 
 def adapter(wildcards):
     return ADAPTERS[wildcards.lineage]
 
 
-def parent(wildcards, file) -> list[str]:
-    lineage = adapter(wildcards).parent
-    return [f"{R}/{lineage}/{file}"] if lineage else []
+def data_of(wildcards) -> str:
+    """The folder of the splits that a lineage belongs to; the base model's is the first fold's."""
+    known = ADAPTERS.get(wildcards.lineage)
+    return f"{R}/{known.data if known else plan.data_folder(CONFIG.runs[0][0])}"
+
+
+def learning_files(wildcards) -> list[str]:
+    """Training and validation items of every task of a lineage."""
+    return [f"{data_of(wildcards)}/{task}/{split}.jsonl" for task in adapter(wildcards).known for split in SPLITS[:2]]
+
+
+def parents(wildcards, file) -> list[str]:
+    return [f"{R}/{lineage}/{file}" for lineage in adapter(wildcards).parents]

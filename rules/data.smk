@@ -4,7 +4,7 @@ Requires   the sources that the configuration declares
 Produces   data/raw/{task}/{file}                 fetched raw files, read only from then on
            models/{name}/receipt.json             the base model beside its receipt
            {results}/data/{task}/{split}.jsonl    items; set_aside.csv says what was left out and why
-           {results}/data/summary.json            counts and checksums
+           {results}/data/summary.json            counts and checksums; with folds, both in data/fold-{k}/
 """
 
 RAW = {
@@ -49,14 +49,16 @@ rule make_splits:
     input:
         list(RAW),
     output:
-        split_files(),
-        expand(f"{R}/data/{{task}}/set_aside.csv", task=CONFIG.active_tasks),
-        summary=f"{R}/data/summary.json",
+        split_files(f"{R}/{{data}}"),
+        expand(f"{R}/{{{{data}}}}/{{task}}/set_aside.csv", task=CONFIG.active_tasks),
+        summary=f"{R}/{{data}}/summary.json",
     log:
-        f"logs/{R}/make_splits.log",
+        f"logs/{R}/{{data}}/make_splits.log",
+    wildcard_constraints:
+        data=r"data(/fold-\d+)?",
     localrule: True
     params:
-        settings=settings(CONFIG.data_settings()),
+        settings=lambda wc: settings(CONFIG.data_settings(fold(wc.data))),
         folder=lambda wc, output: dirname(output.summary),
     shell:
         "python -m scripts.make_splits --settings {params.settings:q} --output {params.folder:q} 2>&1 | tee {log:q}"

@@ -11,8 +11,8 @@ rule predict:
     input:
         adapter=lambda wc: [] if wc.lineage == plan.BASE else f"{R}/{wc.lineage}/adapter/receipt.json",
         model=f"{MODEL}/receipt.json",
-        data=split_files(CONFIG.evaluation.splits),
-        summary=f"{R}/data/summary.json",
+        data=lambda wc: split_files(data_of(wc), CONFIG.evaluation.splits),
+        summary=lambda wc: f"{data_of(wc)}/summary.json",
         prompts=[task.prompt for task in CONFIG.active_tasks.values()],
     output:
         [f"{R}/{{lineage}}/predictions/{file}" for file in SCORED],
@@ -25,7 +25,7 @@ rule predict:
     params:
         settings=settings(CONFIG.scoring_settings()),
         model=lambda wc, input: dirname(input.model),
-        data=lambda wc, input: dirname(input.summary),
+        data=data_of,
         adapter=lambda wc: [] if wc.lineage == plan.BASE else ["--adapter", f"{R}/{wc.lineage}/adapter"],
         folder=lambda wc, output: dirname(output.receipt),
     shell:

@@ -7,11 +7,13 @@ Produces   {results}/report_metrics.json          schema: schemas/report_metrics
            {results}/items.html                   items that flipped, with their texts: a local page
 """
 
+DATA = list(dict.fromkeys(plan.data_folder(fold) for fold, _ in CONFIG.runs))
+
 
 rule metrics:
     input:
-        summary=f"{R}/data/summary.json",
-        splits=split_files(),
+        summaries=expand(f"{R}/{{data}}/summary.json", data=DATA),
+        splits=[file for data in DATA for file in split_files(f"{R}/{data}")],
         predictions=expand(f"{R}/{{lineage}}/predictions/receipt.json", lineage=[plan.BASE, *ADAPTERS]),
         training=expand(f"{R}/{{lineage}}/adapter/training.json", lineage=ADAPTERS),
         published=[CONFIG.published] if CONFIG.published else [],

@@ -74,7 +74,7 @@ def choose(args, read_settings) -> asking.Question:
     if task is None:
         raise InputError("--task: name the task to ask about")
     if args.settings is None and task in known:
-        return asking.Question.from_recipe(known[task])
+        return asking.Question.from_recipe(known[task], task)
     if args.settings is None and not Path(DEFAULT_SETTINGS).is_file():
         remembers = f"the adapter remembers {', '.join(known)} and " if known else ""
         raise InputError(f"--task '{task}': {remembers}there is no {DEFAULT_SETTINGS} here; name it with --settings")

@@ -1,4 +1,4 @@
-"""Compute report_metrics.json: scores, baselines, intervals, learning and forgetting of an experiment."""
+"""Compute report_metrics.json: scores, learning, forgetting, decision rules and statistics of the arms."""
 
 import argparse
 import sys

@@ -65,9 +65,12 @@ def predict(settings: ScoringSettings, templates: dict[str, Template], facts: di
     from forgetting.training import read_items
 
     predictor = predictions.Predictor.load(settings, args.model, args.adapter)
-    started, tokens, count, shortened = time.monotonic(), 0, 0, {}
+    started, tokens, count, shortened, content_free = time.monotonic(), 0, 0, {}, {}
     with replaced_folder(args.output) as folder:
         for task, splits in facts["data"].items():
+            if settings.evaluation.method == "likelihood":
+                encoder, _, _ = predictor.encode(task, templates[task], [])
+                content_free[task] = predictor.content_free(encoder)
             for split in splits:
                 items = read_items(Path(args.data) / task / f"{split}.jsonl")
                 encoder, prompts, cut = predictor.encode(task, templates[task], items)
@@ -83,6 +86,7 @@ def predict(settings: ScoringSettings, templates: dict[str, Template], facts: di
             "tokens": tokens,
             "items": count,
             "shortened": shortened,
+            "content_free": content_free,
             "device": device.type,
             "dtype": str(models.resolve_dtype(settings.dtype, device)).removeprefix("torch."),
         }

@@ -1,4 +1,4 @@
-"""Write an adapter's recipe: settings, seed and the checksums of model, data, prompt and parent."""
+"""Write an adapter's recipe: settings, seed and the checksums of model, data, prompts and parents."""
 
 import argparse
 import sys
@@ -16,7 +16,9 @@ def main(argv=None) -> int:
     parser.add_argument("--lineage", help="which adapter, where --settings names whole configuration files")
     parser.add_argument("--model", required=True, help="folder of the base model")
     parser.add_argument("--data", required=True, help="folder of the splits")
-    parser.add_argument("--parent", help="the parent adapter's recipe; none for a first stage")
+    parser.add_argument(
+        "--parents", nargs="*", default=[], help="recipes of the adapters it is made from; none for a first stage"
+    )
     parser.add_argument("--output", required=True, help="recipe.json to write")
 
     def narrow(config: Config) -> RecipeSettings:
@@ -30,8 +32,8 @@ def main(argv=None) -> int:
     add_settings(parser, RecipeSettings, narrow)
     args = parser.parse_args(argv)
     settings = args.parse_settings(args.settings)
-    parent = recipes.read(args.parent) if args.parent else None
-    write_json(args.output, recipes.build(settings, args.model, args.data, parent))
+    parents = [recipes.read(path) for path in args.parents]
+    write_json(args.output, recipes.build(settings, args.model, args.data, parents))
     return 0
 
 

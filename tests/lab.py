@@ -27,33 +27,37 @@ def write_toy_split(folder: Path, task: str = "toy", train: int = 16, validation
     return folder
 
 
-def write_toy_recipe(folder: Path, model: Path, data: Path, parent: dict | None = None, **changes) -> dict:
-    """Write ``folder/recipe.json`` for the toy task; `changes` replace settings, ``training`` is merged."""
-    folder.mkdir(parents=True, exist_ok=True)
+def toy_task(data: Path) -> dict:
+    """What a recipe's settings say about the toy task; its prompt is written beside the data."""
     prompt = data / "prompt.txt"
     prompt.write_text("{text} Stress or no stress?\n", encoding="utf-8")
+    return {"prompt": str(prompt), "words": WORDS, "shorten": "text", "fields": ["text"]}
+
+
+def write_toy_recipe(folder: Path, model: Path, data: Path, parents: list[dict] = (), **changes) -> dict:
+    """Write ``folder/recipe.json`` for the toy task; `changes` replace settings, ``training`` is merged, None for none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    given = changes.pop("training", {})
     training = {
         "epochs": 2,
         "batch_size": 4,
         "gradient_accumulation": 1,
         "learning_rate": 1e-2,
         "max_length": 96,
-    } | changes.pop("training", {})
+    } | (given or {})
     settings = {
         "lineage": "base/seed-0/toy",
         "stage": 1,
-        "task": "toy",
+        "learns": ["toy"],
         "seed": 0,
-        "prompt": str(prompt),
-        "words": WORDS,
-        "shorten": "text",
-        "fields": ["text"],
+        "tasks": {"toy": toy_task(data)},
         "prompting": {"format": "chat"},
         "quantization": "none",
         "dtype": "float32",
+        "max_length": training["max_length"],
         "lora": {"r": 4, "alpha": 8},
-        "training": training,
+        "training": None if given is None else training,
     } | changes
-    recipe = recipes.build(RecipeSettings.model_validate(settings), model, data, parent)
+    recipe = recipes.build(RecipeSettings.model_validate(settings), model, data, list(parents))
     write_json(folder / "recipe.json", recipe)
     return recipe

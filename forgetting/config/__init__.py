@@ -206,8 +206,10 @@ class RecipeSettings(Settings):
     prompting: Prompting
     quantization: str
     dtype: str
+    max_length: int
     lora: Lora
     training: Training | None
+    """None for an adapter that is merged from others."""
     remedies: Remedies = Remedies()
 
 

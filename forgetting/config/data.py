@@ -51,6 +51,11 @@ class Source(Settings):
     reader: Reader = Field(Reader(), description="How the files are read.")
     licence: str | None = Field(None, description="Licence of the text, as far as known.")
     redistribute: bool = Field(False, description="Whether the licence lets the text be passed on.")
+    agreement: dict[str, Literal["label", "share"]] = Field(
+        {},
+        description="Columns that say how sure the gold label is: an annotator's own `label`, or the `share` of annotators "
+        "who agree (0 to 1).",
+    )
 
 
 class Label(Settings):

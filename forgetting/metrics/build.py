@@ -22,6 +22,14 @@ def build(run: Run) -> ReportMetrics:
     InputError
         Where the file of published figures cannot be used.
     """
+    from threadpoolctl import threadpool_limits
+
+    # Many small products: threads cost more than they give, and last digits would hang on their number.
+    with threadpool_limits(limits=1):
+        return _build(run)
+
+
+def _build(run: Run) -> ReportMetrics:
     from tqdm import tqdm
 
     config = run.config

@@ -35,14 +35,14 @@ def pair_aurocs(logs: np.ndarray, gold: np.ndarray, weights: np.ndarray | None =
     -------
     Shape (samples, pairs), pairs in the order of `itertools.combinations`; NaN where a label has no item.
     """
-    weights = np.ones((1, len(gold)), dtype=np.float32) if weights is None else weights
+    weights = np.ones((1, len(gold))) if weights is None else weights
     found = []
     for first, second in combinations(range(logs.shape[1]), 2):
         odds = logs[:, first] - logs[:, second]
         ours, theirs = (np.flatnonzero(gold == label) for label in (first, second))
         theirs = theirs[np.argsort(odds[theirs])]
         # Weight of the other label's items below each of ours, from running sums over those in order.
-        running = np.concatenate([np.zeros((1, len(weights)), np.float32), weights.T[theirs].cumsum(0)])
+        running = np.concatenate([np.zeros((1, len(weights)), weights.dtype), weights.T[theirs].cumsum(0)])
         below, up_to = (np.searchsorted(odds[theirs], odds[ours], side) for side in ("left", "right"))
         in_order = np.einsum("is,is->s", weights.T[ours], running[below] + running[up_to]) / 2
         every = weights.T[ours].sum(0) * running[-1]

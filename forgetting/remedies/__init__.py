@@ -91,9 +91,9 @@ class _Remedies(Settings):
         return cls(**remedies)
 
     @property
-    def files(self) -> list[Path]:
-        """Modules of the remedies that are not this project's: what they do is part of what determines an adapter."""
-        return [find(name).file for name in self._all if not find(name).builtin]
+    def files(self) -> dict[str, Path]:
+        """Modules of the remedies that are not this project's, by name: their code is part of what makes an adapter."""
+        return {name: find(name).file for name in self._all if not find(name).builtin}
 
     @property
     def in_training(self) -> dict[str, Remedy]:

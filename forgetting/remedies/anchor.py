@@ -16,7 +16,7 @@ class Anchor(Remedy):
     paper: ClassVar[str] = "Li et al. 2018 (L2-SP), arXiv:1802.01483"
     needs_parent: ClassVar[bool] = True
 
-    strength: float = Field(0.01, gt=0, description="Weight of the penalty.")
+    strength: float = Field(0.05, gt=0, description="Weight of the penalty.")
     of: Literal["product", "factors"] = Field(
         "product",
         description="Distance between the weight updates (alpha / r) B A, or between the factors A and B themselves, which "

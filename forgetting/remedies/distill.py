@@ -23,8 +23,8 @@ class Distill(Remedy):
     temperature: float = Field(
         2.0, gt=0, description="Both distributions are softened by it, and the loss scaled by its square."
     )
-    on: Literal["inputs", "rehearsal"] = Field(
-        "inputs", description="The stage's own inputs, or a share of the earlier tasks' training inputs mixed in."
+    inputs: Literal["stage", "rehearsal"] = Field(
+        "stage", description="The stage's own inputs, or a share of the earlier tasks' training inputs mixed in."
     )
     share: float | None = Field(
         None, gt=0, le=1, description="Share of each earlier task's items; with `rehearsal` alone (0.1)."
@@ -32,16 +32,16 @@ class Distill(Remedy):
 
     @model_validator(mode="after")
     def share_goes_with_rehearsal(self):
-        if self.share is not None and self.on == "inputs":
-            raise ValueError("'share' goes with on: rehearsal; with on: inputs no earlier item is used")
+        if self.share is not None and self.inputs == "stage":
+            raise ValueError("'share' goes with inputs: rehearsal; with inputs: stage no earlier item is used")
         return self
 
     @property
     def label(self) -> str:
-        return f"distill-{self.on}" + (f"-{100 * (self.share or 0.1):g}" if self.on == "rehearsal" else "")
+        return f"distill-{self.inputs}" + (f"-{100 * (self.share or 0.1):g}" if self.inputs == "rehearsal" else "")
 
     def rows(self, rows: list[Row], earlier: dict[str, list[Row]], seed: int) -> list[Row]:
-        if self.on == "inputs":
+        if self.inputs == "stage":
             return rows
         kept = [row for n, known in enumerate(earlier.values()) for row in sample(known, self.share or 0.1, seed, n)]
         # Their gold labels take no part in the loss.
@@ -64,11 +64,11 @@ class _Taught(Effect):
             [
                 n
                 for n, row in enumerate(scene.rows)
-                if settings.on == "inputs" or (row["task"] == task and _unlabelled(row))
+                if settings.inputs == "stage" or (row["task"] == task and _unlabelled(row))
             ]
             for task in scene.earlier
         ]
-        if settings.on == "inputs":
+        if settings.inputs == "stage":
             own = [n for n, row in enumerate(scene.rows) if row["task"] not in scene.earlier]
             taught = [own] * len(scene.earlier)
         prompts = sorted({n for rows in taught for n in rows})

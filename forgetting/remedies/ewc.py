@@ -19,7 +19,7 @@ class Ewc(Remedy):
     needs_earlier: ClassVar[bool] = True
     needs_parent: ClassVar[bool] = True
 
-    strength: float = Field(0.01, gt=0, description="Weight of the penalty.")
+    strength: float = Field(0.05, gt=0, description="Weight of the penalty.")
     items: int = Field(64, ge=1, description="Items of each earlier task behind the Fisher estimate.")
 
     @property

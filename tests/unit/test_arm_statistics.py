@@ -72,13 +72,11 @@ def test_items_without_influence_leave_training_noise_alone():
     assert found.values == values.tolist()
 
 
-def test_training_noise_has_the_variance_of_a_mean():
-    """Resampling alone would give (R - 1) / R of it."""
-    values = np.array([0.1, 0.2, 0.4])
-    found = spread(values, np.tile(values[:, None], (1, 50000)), shares(50000, 3), 0.9)
-    # The bounds of a normal distribution with the standard error of the mean lie near by.
-    error = values.std(ddof=1) / np.sqrt(3)
-    assert (found.training.high - found.training.low) / 2 == pytest.approx(stats.norm.ppf(0.95) * error, rel=0.2)
+def test_training_noise_of_many_runs_is_students_interval():
+    values = np.random.default_rng(3).normal(0.2, 0.05, 12)
+    found = spread(values, np.tile(values[:, None], (1, 50000)), shares(50000, 12), 0.9)
+    theirs = stats.ttest_1samp(values, 0).confidence_interval(0.9)
+    assert bounds(found.training) == pytest.approx((theirs.low, theirs.high), abs=0.004)
 
 
 def test_both_adds_the_variances():
@@ -89,6 +87,19 @@ def test_both_adds_the_variances():
     error = np.hypot(values.std(ddof=1) / np.sqrt(40), 0.02)
     assert (found.both.high - found.both.low) / 2 == pytest.approx(1.96 * error, rel=0.05)
     assert found.training_share == pytest.approx(values.var(ddof=1) / 40 / error**2, abs=0.05)
+
+
+@pytest.mark.parametrize("runs", [2, 3, 5])
+def test_few_runs_do_not_promise_too_much(runs):
+    """The interval over items and runs holds the truth about as often as it says, however few the runs."""
+    rng, held = np.random.default_rng(runs), []
+    for _ in range(400):
+        items = rng.normal(0, 0.02)
+        values = items + rng.normal(0, 0.03, runs)
+        draws = values[:, None] + rng.normal(0, 0.02, 400)
+        both = spread(values, draws, shares(400, runs, int(rng.integers(1e9))), 0.9).both
+        held.append(both.low < 0 < both.high)
+    assert np.mean(held) > 0.86
 
 
 def test_a_score_stays_a_share():

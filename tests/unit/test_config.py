@@ -125,7 +125,8 @@ def test_arms_share_the_adapters_of_their_common_stages():
     assert len(tree) == 6
     assert tree["base/seed-1/pubmedqa"].arms == ["sequential", "three"]
     assert tree["base/seed-1/pubmedqa/again"].parent == "base/seed-1/pubmedqa"
-    assert plan.path_of_arm(check(values, []), "three", 1) == [
+    steps = plan.steps_of_arm(check(values, []), "three", 1)
+    assert [step.lineage for step in steps] == [
         "base",
         "base/seed-1/pubmedqa",
         "base/seed-1/pubmedqa/again",

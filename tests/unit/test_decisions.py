@@ -120,7 +120,7 @@ def test_auroc_agrees_with_scikit_learn():
         return [roc_auc_score(gold[i] == first, logs[i, first] - logs[i, second]) for first, i, second in kept]
 
     everything = np.arange(120)
-    assert discrimination.pair_aurocs(logs, gold)[0] == pytest.approx(theirs(everything), abs=1e-6)
+    assert discrimination.pair_aurocs(logs, gold)[0] == pytest.approx(theirs(everything), abs=1e-12)
     weights = np.random.default_rng(0).multinomial(120, np.full(120, 1 / 120), size=5).astype(np.float32)
     for found, drawn in zip(discrimination.pair_aurocs(logs, gold, weights), weights.astype(int), strict=True):
         assert found == pytest.approx(theirs(np.repeat(everything, drawn)), abs=1e-6)

@@ -29,7 +29,7 @@ class Stage:
         if parent:
             self.arguments += ["--parent", str(parent.folder / "adapter")]
             changes |= {"stage": 2, "lineage": "base/seed-0/toy/child"}
-        self.recipe = write_toy_recipe(self.folder, model, data, parent and parent.recipe, **changes)
+        self.recipe = write_toy_recipe(self.folder, model, data, [parent.recipe] if parent else [], **changes)
 
     def train(self) -> int:
         return train_adapter.main(
@@ -71,7 +71,7 @@ def test_two_stages_leave_complete_adapters(tmp_path, tiny_model, data):
     assert before.keys() == after.keys()
     assert 0 < max(abs(after[name] - before[name]).max() for name in before) < 1e-4
     assert (
-        json.loads((second.folder / "recipe.json").read_text())["parent"]["fingerprint"]
+        json.loads((second.folder / "recipe.json").read_text())["parents"][0]["fingerprint"]
         == (first.recipe["fingerprint"])
     )
 
@@ -204,8 +204,8 @@ def test_loss_on_the_answer_or_on_the_text(tiny_model, data):
     encoder = Encoder(
         tokenizer, Template("p", "{text} Stress or no stress?"), Prompting(), ["stress", "no stress"], 96, "text"
     )
-    answer, _ = training.encode(items, encoder, "answer")
-    text, _ = training.encode(items, encoder, "text")
+    answer, _ = training.encode("toy", items, encoder, "answer")
+    text, _ = training.encode("toy", items, encoder, "text")
     for item, one, other in zip(items, answer, text, strict=True):
         counted = [i for i, label in zip(one["input_ids"], one["labels"], strict=True) if label != -100]
         assert tokenizer.decode(counted) == item["label"] + tokenizer.eos_token
@@ -220,7 +220,7 @@ def test_a_long_prompt_is_shortened_and_its_answer_kept(tiny_model):
     tokenizer = load_tokenizer(tiny_model)
     item = {"id": "1", "label": "stress", "fields": {"text": "I worry about everything. " * 40}}
     encoder = Encoder(tokenizer, Template("p", "{text} Stress?"), Prompting(), ["stress", "no stress"], 64, "text")
-    rows, shortened = training.encode([item], encoder, "answer")
+    rows, shortened = training.encode("toy", [item], encoder, "answer")
     assert shortened == 1
     assert 56 <= len(rows[0]["input_ids"]) <= 64
     decoded = tokenizer.decode(rows[0]["input_ids"])
@@ -249,7 +249,7 @@ def test_interrupted_checkpoints_are_removed(tmp_path):
             "does not match its fingerprint",
         ),
         (lambda s, d: s.arguments.extend(["--data", str(d)]), "not the data"),
-        (lambda s, d: s.arguments.extend(["--parent", str(s.folder)]), "has no parent"),
+        (lambda s, d: s.arguments.extend(["--parent", str(s.folder)]), "made from 0 parent adapters, but 1 are given"),
     ],
 )
 def test_wrong_inputs_are_refused_in_one_sentence(tmp_path, tiny_model, data, capsys, break_it, says):
@@ -266,3 +266,21 @@ def test_a_model_without_the_named_layers_is_refused(tmp_path, tiny_model, data,
     stage = Stage(tmp_path, tiny_model, data, lora={"target_modules": ["no_such_layer"]})
     assert stage.train() == 2
     assert "target_modules" in capsys.readouterr().err
+
+
+def test_every_epoch_has_an_order_of_its_own(tmp_path, tiny_model, data, monkeypatch):
+    from forgetting import trainer
+
+    seen = []
+    original = trainer.StageTrainer.compute_loss
+
+    def watch(self, model, inputs, *args, **kwargs):
+        if self.model.training:
+            seen.extend(inputs["row"].tolist())
+        return original(self, model, inputs, *args, **kwargs)
+
+    monkeypatch.setattr(trainer.StageTrainer, "compute_loss", watch)
+    assert Stage(tmp_path, tiny_model, data).train() == 0
+    first, second = seen[:16], seen[16:]
+    assert sorted(first) == sorted(second) == list(range(16))
+    assert first != second

@@ -35,7 +35,7 @@ def test_a_third_task_and_a_third_stage_need_no_code(workspace):
     schema = json.loads((workspace.path / "schemas" / "report_metrics.schema.json").read_text())
     jsonschema.validate(metrics, schema)
     deepest = out / "base" / "seed-0" / "colours" / "warmth" / "size"
-    assert json.loads((deepest / "recipe.json").read_text())["parent"]["lineage"] == "base/seed-0/colours/warmth"
+    assert json.loads((deepest / "recipe.json").read_text())["parents"][0]["lineage"] == "base/seed-0/colours/warmth"
     for lineage in ("base", "base/seed-0/colours", "base/seed-0/colours/warmth", "base/seed-0/colours/warmth/size"):
         for task in ("colours", "warmth", "size"):
             table = pd.read_csv(out / lineage / "predictions" / f"{task}.test.csv")

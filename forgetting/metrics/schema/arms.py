@@ -20,8 +20,8 @@ class Spread(Record):
     """A mean over runs (seeds and folds), with what moves it kept apart.
 
     Percentile bootstrap. The same resamples of the items serve every run, arm and rule, so differences are paired.
-    Deviations of resampled means of R runs are widened by the root of R / (R - 1), by which resampling a few runs
-    falls short.
+    Deviations of resampled means of R runs are widened for small R: by the root of R / (R - 1), and by Student's t
+    over the normal quantile (the expanded percentile interval of Hesterberg 2015, doi:10.1080/00031305.2015.1089789).
     """
 
     value: float | None
@@ -29,8 +29,7 @@ class Spread(Record):
     runs: int = Field(description="Runs behind the mean.")
     items: Interval = Field(description="Test-set size: items resampled, the runs as they are.")
     training: Interval = Field(
-        description="Training noise: runs resampled, the items as they are; null with fewer than two runs, rough "
-        "with two or three."
+        description="Training noise: runs resampled, the items as they are; null with fewer than two runs."
     )
     both: Interval = Field(
         description="Items and runs resampled together: what a claim goes by. Equals `items` with one run."

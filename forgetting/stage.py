@@ -1,0 +1,118 @@
+"""What one stage is trained on and from: rows, validation items, the adapter it starts from, its remedies."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from forgetting import recipes, training
+from forgetting.config.models import Prompting
+from forgetting.prompts import Encoder, Template
+from forgetting.remedies import Remedies
+from forgetting.remedies.base import Effect, Row, Scene
+from forgetting.trainer import Questions
+
+
+@dataclass
+class Material:
+    """One stage's data as token ids."""
+
+    rows: list[Row]
+    """What is trained on."""
+    items: list[int]
+    """Training items of each task that the stage learns; they decide its number of steps."""
+    rehearsed: int
+    """Rows of earlier tasks among `rows`."""
+    shortened: int
+    """Prompts among the stage's own that had to be shortened."""
+    earlier: dict[str, list[Row]]
+    """Training rows of earlier tasks, where a remedy needs them."""
+    answers: dict[str, list[list[int]]]
+    validation_rows: list[Row]
+    validation: list[Questions] = field(default_factory=list)
+    watched: list[Questions] = field(default_factory=list)
+
+
+def prepare(recipe: dict, tokenizer, data_dir) -> Material:
+    """Encode what the stage trains on and is watched by, with every remedy's say in it."""
+    own, validation, shortened, questions, answers = [], [], 0, {}, {}
+    items, earlier = [], {}
+    remedies = Remedies(**recipe["remedies"]).in_training
+    needed = any(remedy.needs_earlier for remedy in remedies.values())
+    for task, facts in recipe["tasks"].items():
+        encoder = Encoder(
+            tokenizer,
+            Template(facts["prompt"]["file"], facts["prompt"]["text"]),
+            Prompting(**recipe["prompting"]),
+            facts["words"],
+            recipe["max_length"],
+            facts["shorten"],
+        )
+        answers[task] = encoder.answers
+        folder, learns = Path(data_dir) / task, task in recipe["learns"]
+        if learns or needed:
+            read = training.read_items(folder / "train.jsonl")
+            rows, cut = training.encode(task, read, encoder, recipe["training"]["loss_on"])
+            if learns:
+                own, shortened, items = own + rows, shortened + cut, [*items, len(rows)]
+            else:
+                earlier[task] = rows
+        rows, _ = training.encode(
+            task, training.read_items(folder / "validation.jsonl"), encoder, recipe["training"]["loss_on"]
+        )
+        if learns:
+            validation += rows
+        prompts = [row["input_ids"][: row["prompt_tokens"]] for row in rows]
+        questions[task] = Questions(task, prompts, encoder.answers, [row["label"] for row in rows])
+    rows = own
+    for remedy in remedies.values():
+        rows = remedy.rows(rows, earlier, recipe["seed"])
+    return Material(
+        rows=rows,
+        items=items,
+        rehearsed=sum(row["task"] not in recipe["learns"] for row in rows),
+        shortened=shortened,
+        earlier=earlier,
+        answers=answers,
+        validation_rows=validation,
+        validation=[questions[task] for task in recipe["learns"]],
+        watched=[questions[task] for task in recipes.earlier(recipe)],
+    )
+
+
+def start(recipe: dict, base, parent, store: Path) -> tuple:
+    """The model to train and, where the adapter is new, its PEFT configuration."""
+    from peft import LoraConfig
+
+    from forgetting import models
+
+    folder = Path(parent) if parent else None
+    for name, remedy in Remedies(**recipe["remedies"]).in_training.items():
+        folder = remedy.start(folder, store / f"start-{name}", recipe["lora"], recipe["seed"])
+    if folder:
+        return models.load_adapter(base, folder, trainable=True), None
+    training.check_target_modules(base, recipe["lora"]["target_modules"])
+    return base, LoraConfig(
+        r=recipe["lora"]["r"],
+        lora_alpha=recipe["lora"]["alpha"],
+        lora_dropout=recipe["lora"]["dropout"],
+        target_modules=recipe["lora"]["target_modules"],
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+
+
+def effects(recipe: dict, material: Material, model, tokenizer) -> list[Effect]:
+    """What the stage's remedies do during training."""
+    found = []
+    for remedy in Remedies(**recipe["remedies"]).in_training.values():
+        scene = Scene(
+            model=model,
+            tokenizer=tokenizer,
+            rows=material.rows,
+            earlier=material.earlier if remedy.needs_earlier else {},
+            answers=material.answers,
+            seed=recipe["seed"],
+            lora=recipe["lora"],
+        )
+        if effect := remedy.effect(scene):
+            found.append(effect)
+    return found

@@ -1,0 +1,79 @@
+"""Make one adapter of finished ones, without any training, from its recipe."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from forgetting import recipes
+from forgetting.adapters import check_inputs, finished_or
+from forgetting.errors import InputError, exit_on_input_error
+
+
+@exit_on_input_error
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.merge_adapters", description=__doc__)
+    parser.add_argument("--recipe", required=True, help="the adapter's recipe.json")
+    parser.add_argument("--model", required=True, help="folder of the base model")
+    parser.add_argument("--data", required=True, help="folder of the splits")
+    parser.add_argument("--parents", required=True, nargs="+", help="folders of the adapters, in the recipe's order")
+    parser.add_argument("--checkpoints", required=True, help="folder for finished adapters, kept by fingerprint")
+    parser.add_argument("--output", required=True, help="folder to write the adapter to")
+    args = parser.parse_args(argv)
+
+    recipe = recipes.read(args.recipe)
+    if recipe["training"]:
+        raise InputError(f"{args.recipe}: this adapter is trained; see scripts.train_adapter")
+    parents = check_inputs(args.recipe, recipe, args.model, args.data, args.parents)
+    finished_or(recipe, parents, args.checkpoints, args.output, lambda store: merge(recipe, args, parents, store))
+    return 0
+
+
+def merge(recipe: dict, args, parents: list[dict], store: Path) -> None:
+    """Leave the merged adapter in ``store/adapter``."""
+    from forgetting.numerics import before_torch
+
+    before_torch()
+    import shutil
+    import tempfile
+    import time
+
+    from forgetting import models
+    from forgetting.adapters import package_versions, save
+    from forgetting.remedies import Remedies
+
+    _, remedy = Remedies(**recipe["remedies"]).afterwards
+    store.mkdir(parents=True, exist_ok=True)
+    started, device = time.monotonic(), models.resolve_device()
+    with tempfile.TemporaryDirectory(dir=store, prefix=".merged-") as made:
+        remedy.merge(
+            [models.adapter_folder(path) for path in args.parents],
+            Path(made),
+            lambda: models.load_base(args.model, recipe["quantization"], recipe["dtype"]),
+            recipe["seed"],
+        )
+        summary = {
+            "fingerprint": recipe["fingerprint"],
+            "lineage": recipe["lineage"],
+            "task": recipes.task_name(recipe),
+            "steps": 0,
+            "seconds": round(time.monotonic() - started, 3),
+            "tokens": 0,
+            "extra_tokens": 0,
+            "device": device.type,
+            "dtype": str(models.resolve_dtype(recipe["dtype"], device)).removeprefix("torch."),
+            "packages": package_versions(),
+        }
+        save(
+            store,
+            args.recipe,
+            recipe,
+            summary,
+            parents,
+            models.load_tokenizer(args.model),
+            lambda folder: shutil.copytree(made, folder, dirs_exist_ok=True),
+            [],
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
