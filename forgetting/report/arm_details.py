@@ -109,10 +109,10 @@ def against_reference(view: View) -> Table:
 def cost(view: View) -> Table:
     """What one run of each arm costs."""
     caption = (
-        f"What one run of each arm costs{', the mean over ' + view.over_runs() if view.several_runs else ''}. Trainings, "
-        "tokens and time count every stage of the arm, also those that it shares with others and that were trained once. "
-        "Extra tokens are read beside the training, such as by a teacher. Adapters: those to keep so as to answer every "
-        f"task.{f' Ratios are to {view.reference}.' if view.several_arms else ''}"
+        f"What one run of each arm costs{', the mean over ' + view.over_runs() if view.several_runs else ''}. "
+        "Trainings, tokens and time count every stage of the arm, also those that it shares with others and that were "
+        "trained once. Extra tokens are read beside the training, such as by a teacher. Adapters: those to keep so as "
+        f"to answer every task.{f' Ratios are to {view.reference}.' if view.several_arms else ''}"
     )
     columns = ["Arm", *numeric("Trainings", "Merges", "Tokens", "Extra tokens", "Time")]
     if view.several_arms:
