@@ -39,7 +39,7 @@ rule report:
     input:
         metrics=f"{R}/report_metrics.json",
         logs=expand(f"{R}/{{lineage}}/adapter/training_log.csv", lineage=ADAPTERS),
-        splits=split_files(CONFIG.evaluation.splits),
+        splits=[file for data in DATA for file in split_files(f"{R}/{data}", CONFIG.evaluation.splits)],
     output:
         html=report(f"{R}/report.html", caption="../report/report.rst", category="Results", labels={"file": "report"}),
         markdown=report(
