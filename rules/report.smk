@@ -3,6 +3,8 @@
 Requires   {results}/{lineage}/predictions/ of the base model and every adapter, training.json of every adapter
 Produces   {results}/report_metrics.json          schema: schemas/report_metrics.schema.json
            {results}/report.html, report.md       the same figures for readers
+           {results}/figures/                     the numbers of every picture, one CSV file each
+           {results}/items.html                   items that flipped, with their texts: a local page
 """
 
 DATA = list(dict.fromkeys(plan.data_folder(fold) for fold, _ in CONFIG.runs))
@@ -37,11 +39,15 @@ rule report:
     input:
         metrics=f"{R}/report_metrics.json",
         logs=expand(f"{R}/{{lineage}}/adapter/training_log.csv", lineage=ADAPTERS),
+        splits=[file for data in DATA for file in split_files(f"{R}/{data}", CONFIG.evaluation.splits)],
     output:
         html=report(f"{R}/report.html", caption="../report/report.rst", category="Results", labels={"file": "report"}),
         markdown=report(
             f"{R}/report.md", caption="../report/markdown.rst", category="Results", labels={"file": "report, Markdown"}
         ),
+        figures=directory(f"{R}/figures"),
+        # Not in Snakemake's own report: it holds the data's text.
+        flipped=f"{R}/items.html",  # Snakemake keeps the name `items` for itself
     log:
         f"logs/{R}/report.log",
     localrule: True
@@ -49,4 +55,5 @@ rule report:
         results=lambda wc, output: dirname(output.html),
     shell:
         "python -m scripts.report --metrics {input.metrics:q} --results {params.results:q}"
-        " --html {output.html:q} --markdown {output.markdown:q} 2>&1 | tee {log:q}"
+        " --html {output.html:q} --markdown {output.markdown:q}"
+        " --figures {output.figures:q} --items {output.flipped:q} 2>&1 | tee {log:q}"

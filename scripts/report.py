@@ -1,6 +1,8 @@
-"""Write the report of an experiment, an HTML page and a Markdown file, from report_metrics.json."""
+"""Write the report of an experiment from report_metrics.json: an HTML page, a Markdown file, the numbers of every
+picture as CSV, and a local page with the texts of the items that flipped."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -16,10 +18,17 @@ def main(argv=None) -> int:
         type=Path,
         required=True,
         metavar="DIR",
-        help="results folder that holds the adapters' training logs",
+        help="results folder that holds the adapters' training logs and the splits",
     )
     parser.add_argument("--html", type=Path, required=True, metavar="FILE", help="page to write")
     parser.add_argument("--markdown", type=Path, required=True, metavar="FILE", help="Markdown file to write")
+    parser.add_argument("--figures", type=Path, metavar="DIR", help="folder to write, one CSV file per picture")
+    parser.add_argument(
+        "--items",
+        type=Path,
+        metavar="FILE",
+        help="page to write with the texts of the items that flipped; not to be passed on where the licence forbids it",
+    )
     arguments = parser.parse_args(argv)
 
     from forgetting.report.read import read_metrics
@@ -27,17 +36,30 @@ def main(argv=None) -> int:
     metrics = read_metrics(arguments.metrics)
 
     from forgetting.receipts import atomic
-    from forgetting.report import markdown, page
+    from forgetting.report import flips, markdown, page, pictures
     from forgetting.report.curves import read_logs
     from forgetting.report.view import View
 
     view = View(metrics, read_logs(arguments.results, [adapter.lineage for adapter in metrics.adapters]))
-    # Both are rendered before either is written, so that a failure leaves no pair that does not belong together.
-    texts = {arguments.html: page.render(view), arguments.markdown: markdown.render(view)}
+    figures = pictures.figures(view)
+    # All are rendered before any is written, so that a failure leaves no files that do not belong together.
+    texts = {
+        arguments.html: page.render(view, figures, arguments.items and _relative(arguments.items, arguments.html)),
+        arguments.markdown: markdown.render(view),
+    }
+    if arguments.items:
+        texts[arguments.items] = flips.render(view, arguments.results, _relative(arguments.html, arguments.items))
     for path, text in texts.items():
         with atomic(path) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="\n")
+    if arguments.figures:
+        pictures.write_data(figures, arguments.figures)
     return 0
+
+
+def _relative(target: Path, page: Path) -> str:
+    """The address of one written page from another."""
+    return Path(os.path.relpath(target, page.parent)).as_posix()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,23 @@ from tests import metrics_example as made
 
 SIZES = {"train": 60, "validation": 40, "test": 120}
 FAST = {"statistics": {"bootstrap_samples": 200}}
+FIRST_STAGE, SECOND_STAGE = {"task": "pubmedqa"}, {"task": "dreaddit"}
+# Twelve arms and three seeds, the size of a study.
+STUDY = {
+    "seeds": [0, 1, 2],
+    "arms": made.ARMS
+    | {
+        f"rehearsal-{share}": {
+            "stages": [FIRST_STAGE, SECOND_STAGE | {"remedies": {"rehearsal": {"share": share / 100}}}]
+        }
+        for share in (1, 5, 25)
+    }
+    | {
+        f"blend-{alpha}": {"stages": [FIRST_STAGE, SECOND_STAGE | {"remedies": {"blend": {"alpha": alpha}}}]}
+        for alpha in (0.3, 0.7)
+    }
+    | {name: {"stages": [FIRST_STAGE, SECOND_STAGE | {"name": name}]} for name in ("anchor", "distill")},
+}
 # Three arms, two seeds, three stages; two arms share their first stage, one stage has settings of its own.
 MANY = {
     "seeds": [0, 1],
@@ -41,15 +58,21 @@ MANY = {
 
 BASE, FIRST, SECOND = "base", "base/seed-0/pubmedqa", "base/seed-0/pubmedqa/dreaddit"
 SECTIONS = (
-    "result run data before-after forgetting confusion curves published calibration training provenance"
+    "result run data arms before-after forgetting items rules confusion curves published calibration training "
+    "provenance"
 ).split()
 _scratch = tempfile.TemporaryDirectory(prefix="report-")
 
 
 @functools.cache
 def experiment(name: str) -> Path:
-    """Results of the made-up experiment ``small`` or ``many``, written once for all tests; read only."""
-    return write(Path(_scratch.name) / name, **{"small": {}, "many": MANY}[name])
+    """Results of a made-up experiment, written once for all tests; read only.
+
+    ``small`` has one arm, ``arms`` one of every kind and two seeds, ``many`` three with up to three stages, ``study``
+    twelve and three seeds.
+    """
+    overlays = {"small": {}, "many": MANY, "arms": {"arms": made.ARMS, "seeds": [0, 1]}, "study": STUDY}
+    return write(Path(_scratch.name) / name, **overlays[name])
 
 
 def metrics(name: str) -> dict:
@@ -69,8 +92,9 @@ def render(values: dict, results: Path | None = None) -> str:
 
 
 def arguments(metrics_file: Path, results: Path, out: Path) -> list[str]:
-    """Command line of the step that writes ``r.html`` and ``r.md`` below `out`."""
+    """Command line of the step that writes ``r.html``, ``r.md``, ``figures`` and ``items.html`` below `out`."""
     files = {"metrics": metrics_file, "results": results, "html": out / "r.html", "markdown": out / "r.md"}
+    files |= {"figures": out / "figures", "items": out / "items.html"}
     return [word for key, file in files.items() for word in (f"--{key}", str(file))]
 
 
@@ -95,23 +119,32 @@ def write(results: Path, **overlay) -> Path:
     """Write a made-up experiment with its training logs and its report_metrics.json below `results`."""
     settings = made.config(**FAST, **overlay)
     made.write_results(results, settings, sizes=SIZES)
-    for lineage in plan.adapters(settings):
-        write_log(results / lineage / "adapter" / "training_log.csv")
+    for lineage, adapter in plan.adapters(settings).items():
+        write_log(results / lineage / "adapter" / "training_log.csv", adapter)
     write_json(results / "report_metrics.json", build(read_run(settings, results)).model_dump(mode="json"))
     return results
 
 
-def write_log(path: Path) -> None:
-    """Write a training log of 40 steps with an evaluation every 10; validation loss is lowest at step 30."""
+def write_log(path: Path, adapter: plan.Adapter) -> None:
+    """Write a training log of 40 steps with an evaluation every 10; validation loss is lowest at step 30.
+
+    Earlier tasks fall step by step, by seed; an adapter that is made of others has the header alone.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(["step", "epoch", "split", "metric", "value"])
-        for step in range(5, 41, 5):
-            writer.writerow([step, step / 20, "train", "loss", 2 * math.exp(-step / 14) + 0.4])
+        for step in range(0, 41, 5) if adapter.training else ():
+            if step:
+                writer.writerow([step, step / 20, "train", "loss", 2 * math.exp(-step / 14) + 0.4])
             if step % 10 == 0:
                 writer.writerow([step, step / 20, "validation", "loss", 0.5 + abs(step - 30) / 50])
                 writer.writerow([step, step / 20, "validation", "accuracy", 0.5 + step / 100])
                 writer.writerow([step, step / 20, "validation", "macro_f1", 0.3 + step / 100])
+                for task in adapter.earlier:
+                    fallen = 0.7 - step / 100 - adapter.seed / 20
+                    writer.writerow([step, step / 20, "validation", f"accuracy:{task}", fallen])
+                    writer.writerow([step, step / 20, "validation", f"macro_f1:{task}", fallen - 0.1])
 
 
 @dataclass

@@ -62,7 +62,9 @@ def forgetting(view: View, split: str) -> Table:
         f"items. Differences are in percentage points with paired intervals ({view.interval}). Kept: right before and "
         "after; lost: right before only; gained: right after only; McNemar's exact test asks whether lost and gained "
         "are equally likely. A drop is called forgotten only where the interval of the accuracy difference lies below "
-        "0 and the stage that learnt the task beat the majority class (last column)."
+        "0 and the stage that learnt the task beat the majority class (learnt over majority); a task is called "
+        "retained only where accuracy is still above both the majority class and the untuned model. AUROC: its change "
+        "on the labels' log-odds, which a shifted label prior does not move."
     )
     return _forgetting(view, f"forgetting-{split}", caption, split, "paired")
 
@@ -78,10 +80,14 @@ def published_way(view: View) -> Table:
 
 def _forgetting(view: View, name: str, caption: str, split: str | None, comparison: str) -> Table:
     columns = ["Task", "Claim", *_columns("Before → after"), *numeric("Learnt over majority")]
+    if paired := comparison == "paired":
+        columns += [Column("Retained"), *numeric("Majority", "Untuned model", group="Still over"), *numeric("AUROC")]
     table = Table(name, caption, columns)
     found: dict[tuple, Forgetting] = {}
     for record in view.metrics.forgetting:
-        if record.comparison == comparison and split in (None, record.before_split):
+        # Where one adapter answers before and after there is nothing to compare.
+        same = record.before_lineage == record.after_lineage
+        if record.comparison == comparison and split in (None, record.before_split) and not same:
             # Arms that share both adapters have one and the same comparison.
             found.setdefault((record.before_lineage, record.after_lineage, record.task, record.before_split), record)
     order = list(view.adapters)
@@ -91,7 +97,12 @@ def _forgetting(view: View, name: str, caption: str, split: str | None, comparis
             items += f", then {plural(record.after_items, f'{record.after_split} item')}"
         table.part(f"After stage {record.after_stage}: {view.variant(record.after_lineage)}")
         over_majority = estimate(record.over_majority, points)
-        seed = f", seed {record.seed}" if view.several_seeds else ""
-        task = Cell(f"{record.task}{seed}", f"learnt at stage {record.before_stage}, {items}")
-        table.add(task, _claim(record), *_cells(record), over_majority)
+        run = f", {view.run(record)}" if view.several_runs else ""
+        task = Cell(f"{record.task}{run}", f"learnt at stage {record.before_stage}, {items}")
+        row = [task, _claim(record), *_cells(record), over_majority]
+        if paired:
+            row.append(claim(record.retained))
+            row += [estimate(over, points) for over in (record.retained_over_majority, record.retained_over_base)]
+            row.append(estimate(record.auroc and record.auroc.difference, points, "no label probabilities"))
+        table.add(*row)
     return table

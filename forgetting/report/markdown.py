@@ -2,7 +2,19 @@
 
 import re
 
-from forgetting.report import change_tables, formats, published_tables, remarks, result_tables, sentences, setup_tables
+from forgetting.report import (
+    arm_details,
+    arm_tables,
+    change_tables,
+    conclusions,
+    formats,
+    provenance_tables,
+    published_tables,
+    remarks,
+    result_tables,
+    sentences,
+    setup_tables,
+)
 from forgetting.report.page import environment
 from forgetting.report.tables import Cell, Table
 from forgetting.report.view import View
@@ -27,11 +39,11 @@ def content(view: View) -> dict:
                 "number": number,
                 "task": task,
                 "adapters": adapters,
-                "splits": [s for s in view.metrics.splits if s.task == task],
+                "splits": [s for s in view.metrics.splits if s.task in adapters[0].tasks],
                 "training": setup_tables.training(view, lineages),
                 "settings": setup_tables.settings(view, lineages),
-                "result": _result(view, task, lineages),
-                "verdicts": [sentences.learning(view, [a.lineage for a in g]).text for g in _groups(view, lineages)],
+                "result": _result(view, adapters[0].tasks, lineages),
+                "verdicts": [s.text for group in _groups(view, lineages) for s in sentences.learnings(view, group)],
             }
         )
     return {
@@ -39,7 +51,10 @@ def content(view: View) -> dict:
         "split": split,
         "formats": formats,
         "warning": sentences.sample_warning(view),
-        "headline": sentences.headline(view),
+        "headline": conclusions.lead(view) + (conclusions.conclusions(view) if view.several_arms else []),
+        "runs_remark": conclusions.runs_remark(view),
+        "arms": arm_tables.mains(view),
+        "cost": arm_details.cost(view),
         "run": setup_tables.run(view),
         "sources": setup_tables.sources(view),
         "splits": setup_tables.splits(view),
@@ -53,8 +68,8 @@ def content(view: View) -> dict:
         "published_remark": published_tables.remark(view),
         "observations": remarks.observations(view),
         "scoring": setup_tables.scoring(view),
-        "fingerprints": setup_tables.fingerprints(view),
-        "packages": setup_tables.packages(view),
+        "fingerprints": provenance_tables.fingerprints(view),
+        "packages": provenance_tables.packages(view),
     }
 
 
@@ -62,10 +77,10 @@ def _groups(view: View, lineages: list[str]):
     return [group for group in sentences.variants(view) if group[0].lineage in lineages]
 
 
-def _result(view: View, task: str, lineages: list[str]) -> Table:
-    """The stage's own task, its adapters beside the untuned model and the baselines."""
+def _result(view: View, tasks: list[str], lineages: list[str]) -> Table:
+    """The stage's own tasks, its adapters beside the untuned model and the baselines."""
     scorers = [name for name in view.scorers if name in lineages or name not in view.adapters]
-    return result_tables.before_after(view, view.main_split, [task], scorers)
+    return result_tables.before_after(view, view.main_split, tasks, scorers)
 
 
 def table(t: Table) -> str:

@@ -22,7 +22,7 @@ def differences(view: View, record: PublishedRecord) -> list[str]:
     if of_model and source and view.experiment.model.casefold() not in source.title.casefold():
         found.append("model")
     for task in view.metrics.tasks:
-        if task.task == record.task or (record.task is None and _trained_on(view, record) == task.task):
+        if task.task == record.task or (record.task is None and task.task in _trained_on(view, record)):
             if task.sample:
                 found.append("data (embedded sample)")
             elif task.split != "published":
@@ -33,8 +33,8 @@ def differences(view: View, record: PublishedRecord) -> list[str]:
     return found
 
 
-def _trained_on(view: View, record: PublishedRecord) -> str | None:
-    return view.adapters[record.lineage].task if record.lineage in view.adapters else None
+def _trained_on(view: View, record: PublishedRecord) -> list[str]:
+    return view.adapters[record.lineage].tasks if record.lineage in view.adapters else []
 
 
 def _place(record: PublishedRecord) -> str:

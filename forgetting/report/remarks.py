@@ -12,7 +12,7 @@ from forgetting.report.sentences import (
     compared,
     difference,
     forgetting,
-    learning,
+    learnings,
     measured,
     paired,
     stage,
@@ -24,8 +24,8 @@ from forgetting.report.view import View
 def observations(view: View) -> list[Sentence]:
     """Sentences about the main split: learning, forgetting, then what the answers and trainings look like."""
     groups = [[adapter.lineage for adapter in group] for group in variants(view)]
-    found: list[Sentence | None] = [learning(view, lineages) for lineages in groups]
-    found += [against_tfidf(view, lineages) for lineages in groups]
+    found: list[Sentence | None] = [sentence for group in variants(view) for sentence in learnings(view, group)]
+    found += [against_tfidf(view, names, task) for names in groups for task in view.adapters[names[0]].tasks]
     for records in paired(view, view.metrics.forgetting):
         found += [forgetting(view, records), macro_f1_alone(view, records)]
     plain = [*unused_labels(view), *invalid_answers(view), *calibration(view), *checkpoints(view)]
@@ -34,16 +34,16 @@ def observations(view: View) -> list[Sentence]:
     return list(dict.fromkeys(sentence for sentence in found if sentence))
 
 
-def against_tfidf(view: View, lineages: list[str]) -> Sentence | None:
+def against_tfidf(view: View, lineages: list[str], task: str) -> Sentence | None:
     """An adapter beside a bag of words, which costs nothing."""
-    records = [record for lineage in lineages if (record := compared(view, lineage, TFIDF))]
+    records = [record for lineage in lineages if (record := compared(view, lineage, TFIDF, task))]
     if not records:
         return None
-    who, task = capital(stage(view, lineages[0])), records[0].task
+    who = capital(stage(view, lineages[0]))
     if len(records) > 1:
         better = sum(record.claim == "better" for record in records)
-        seeds = plural(len(records), "seed")
-        return Sentence(f"{who} beats TF-IDF with logistic regression on {task} in {better} of {seeds}")
+        runs = plural(len(records), "run")
+        return Sentence(f"{who} beats TF-IDF with logistic regression on {task} in {better} of {runs}")
     words = {
         "better": f"{who} beats TF-IDF with logistic regression on {task}",
         "worse": f"{who} stays below TF-IDF with logistic regression on {task}",
@@ -62,7 +62,7 @@ def macro_f1_alone(view: View, records: list[Forgetting]) -> Sentence | None:
         if change is None or change.difference.low is None or record.claim != "no measurable change":
             continue
         if change.difference.high < 0 or change.difference.low > 0:
-            found.append(difference(change) + (f" (seed {record.seed})" if view.several_seeds else ""))
+            found.append(difference(change) + (f" ({view.run(record)})" if view.several_runs else ""))
     if not found:
         return None
     after = stage(view, records[0].after_lineage)
@@ -108,10 +108,10 @@ def calibration(view: View) -> list[str]:
             before, after = (
                 " to ".join(dict.fromkeys(percent(e) for e in (errors[0], errors[-1]))) for errors in sides
             )
-            seeds = f", over {plural(len(records), 'seed')}" if len(records) > 1 else ""
+            over = f", over {plural(len(records), 'run')}" if len(records) > 1 else ""
             found.append(
                 f"The calibration error on {task} is {before} points after stage {first.before_stage} and {after} "
-                f"points after {stage(view, first.after_lineage)}{seeds}; it has no interval, so nothing is claimed "
+                f"points after {stage(view, first.after_lineage)}{over}; it has no interval, so nothing is claimed "
                 "from it"
             )
     return found

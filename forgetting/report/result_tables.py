@@ -21,11 +21,11 @@ def _start(view: View, table: Table, lineage: str) -> Cell:
         return Cell(view.name(lineage), "stage 0" if lineage == BASE else "")
     where = f"stage {adapter.stage}"
     if view.several_arms:
-        where += f", {'arm' if len(adapter.arms) == 1 else 'arms'} {', '.join(adapter.arms)}"
-    if not view.several_seeds:
+        where += f", {view.whose(adapter.arms)}"
+    if not view.several_runs:
         return Cell(view.title(lineage), where)
     table.part(f"After {view.variant(lineage)}: {where}")
-    return Cell(f"seed {adapter.seed}")
+    return Cell(view.run(adapter))
 
 
 def before_after(view: View, split: str, tasks=None, scorers=None) -> Table:

@@ -50,41 +50,48 @@ def sample_warning(view: View) -> str | None:
 
 
 def headline(view: View) -> list[Paragraph]:
-    """The result in plain words: what arms share first, then one paragraph per arm."""
+    """The result of an experiment with one arm in plain words; with several, what more than one of them share."""
     by_arms: dict[tuple[str, ...], list[Sentence]] = {}
     for adapters in variants(view):
-        by_arms.setdefault(tuple(adapters[0].arms), []).append(learning(view, [a.lineage for a in adapters]))
-    found = []
-    for arms, sentences in by_arms.items():
-        if len(arms) > 1:
-            who = "Every arm" if len(arms) == len(view.arms) else f"Arms {listed(arms)}"
-            found.append(Paragraph(who, sentences))
-    for arm in view.arms:
-        sentences = list(by_arms.get((arm,), []))
-        # The last stage is what the arm ends with; the stages between are among the observations.
-        last = {path[-1] for seed in view.experiment.seeds if (path := view.path(arm, seed))}
-        pairs = paired(view, [r for r in view.metrics.forgetting if r.arm == arm and r.after_lineage in last])
-        sentences += [forgetting(view, records) for records in pairs]
-        if not pairs:
-            text = "No earlier task was scored after a later stage, so nothing is said about forgetting"
-            sentences.append(Sentence(text))
-        found.append(Paragraph(f"Arm {arm}" if view.several_arms else "", sentences))
-    return found
+        by_arms.setdefault(tuple(adapters[0].arms), []).extend(learnings(view, adapters))
+    if view.several_arms:
+        return [Paragraph(_who(view, arms), found) for arms, found in by_arms.items() if len(arms) > 1]
+    (arm,) = view.arms
+    sentences = [sentence for found in by_arms.values() for sentence in found]
+    # The last stage is what the arm ends with; the stages between are among the observations.
+    last = {lineage for run in view.runs for lineage in view.steps(arm, run)[-1].answers.values()}
+    pairs = paired(view, [r for r in view.metrics.forgetting if r.after_lineage in last])
+    sentences += [forgetting(view, records) for records in pairs]
+    if not pairs:
+        sentences.append(
+            Sentence("No earlier task was scored after a later stage, so nothing is said about forgetting")
+        )
+    return [Paragraph("", sentences)]
+
+
+def _who(view: View, arms: tuple[str, ...]) -> str:
+    if len(arms) == len(view.arms):
+        return "Every arm"
+    return f"Arms {listed(arms)}" if len(arms) < 5 else f"{len(arms)} of {len(view.arms)} arms"
+
+
+def learnings(view: View, adapters: list) -> list[Sentence]:
+    """What one stage taught, a sentence for each of its tasks; several adapters are its runs."""
+    return [learning(view, [adapter.lineage for adapter in adapters], task) for task in adapters[0].tasks]
 
 
 def variants(view: View) -> list[list]:
-    """Adapters grouped over seeds, in the order of the tree."""
-    groups: dict[str, list] = {}
-    for adapter in view.adapters.values():
-        groups.setdefault(view.variant(adapter.lineage), []).append(adapter)
-    return list(groups.values())
+    """Adapters grouped over runs, in the order of the tree."""
+    return [[view.adapters[lineage] for lineage in lineages] for lineages in view.variants().values()]
 
 
 def paired(view: View, records: list[Forgetting]) -> list[list[Forgetting]]:
-    """Paired comparisons on the main split, grouped over seeds; arms that share both adapters count once."""
+    """Paired comparisons on the main split, grouped over runs; arms that share both adapters count once."""
     groups: dict[tuple, dict[tuple, Forgetting]] = {}
     for record in records:
-        if record.comparison == "paired" and record.before_split == view.main_split:
+        # Where one adapter answers before and after there is nothing to compare.
+        same = record.before_lineage == record.after_lineage
+        if record.comparison == "paired" and record.before_split == view.main_split and not same:
             pair = view.variant(record.before_lineage), view.variant(record.after_lineage)
             own = record.before_lineage, record.after_lineage
             groups.setdefault((record.task, *pair), {}).setdefault(own, record)
@@ -108,25 +115,25 @@ def measured(changes: list[Change], name: str) -> Change | None:
     return next((change for change in changes if change.measure == name), None)
 
 
-def compared(view: View, lineage: str, against: str) -> Learning | None:
-    """An adapter on its own task against one other scorer, on the main split."""
-    wanted = lineage, against, view.main_split
-    return next((r for r in view.metrics.learning if (r.lineage, r.against, r.split) == wanted), None)
+def compared(view: View, lineage: str, against: str, task: str) -> Learning | None:
+    """An adapter on a task of its own against one other scorer, on the main split."""
+    wanted = lineage, against, task, view.main_split
+    return next((r for r in view.metrics.learning if (r.lineage, r.against, r.task, r.split) == wanted), None)
 
 
-def learning(view: View, lineages: list[str]) -> Sentence:
-    """What one stage taught; several lineages are the seeds of one and the same stage."""
-    task, who = view.adapters[lineages[0]].task, stage(view, lineages[0])
+def learning(view: View, lineages: list[str], task: str) -> Sentence:
+    """What one stage taught of one task; several lineages are the runs of one and the same stage."""
+    who = stage(view, lineages[0])
     found = []
     for lineage in lineages:
-        records = compared(view, lineage, MAJORITY), compared(view, lineage, BASE)
+        records = compared(view, lineage, MAJORITY, task), compared(view, lineage, BASE, task)
         score = view.score(lineage, task, view.main_split)
         if score and all(records):
             found.append((score, *records))
     if not found:
         return Sentence(f"What {who} learnt of {task} was not compared with the majority class and the untuned model")
     if len(lineages) > 1:
-        return _learning_over_seeds(found, capital(who), task)
+        return _learning_over_runs(view, found, capital(who), task)
     score, majority, base = found[0]
     parts = [f"{percent(score.accuracy.value)}% {interval(score.accuracy.low, score.accuracy.high)}".strip()]
     for record, whom in ((majority, "the majority class"), (base, "the untuned model")):
@@ -149,7 +156,7 @@ def _learning_verdict(majority: str, base: str) -> str:
     return "{stage} learnt {task}"
 
 
-def _learning_over_seeds(found: list, who: str, task: str) -> Sentence:
+def _learning_over_runs(view: View, found: list, who: str, task: str) -> Sentence:
     learnt = sum(majority.claim == base.claim == "better" for _, majority, base in found)
     above = sum(majority.claim == "better" for _, majority, _ in found)
     accuracies = [score.accuracy.value for score, _, _ in found]
@@ -157,15 +164,15 @@ def _learning_over_seeds(found: list, who: str, task: str) -> Sentence:
     figures += plural(found[0][0].items, f"{found[0][0].split} item")
     if above > learnt:
         figures += f"; measurably above the majority class in {above}, above the untuned model too in {learnt}"
-    return Sentence(f"{who} learnt {task} in {learnt} of {plural(len(found), 'seed')}", figures)
+    return Sentence(f"{who} learnt {task} in {learnt} of {_of_runs(view, len(found))}", figures)
 
 
 def forgetting(view: View, records: list[Forgetting]) -> Sentence:
-    """Whether a later stage made the model forget an earlier task; several records are its seeds."""
+    """Whether a later stage made the model forget an earlier task; several records are its runs."""
     record = records[0]
     after = f"after {stage(view, record.after_lineage)}"
     if len(records) > 1:
-        return _forgetting_over_seeds(records, after)
+        return _forgetting_over_runs(view, records, after)
     facts = []
     if change := measured(record.changes, "accuracy"):
         items = plural(record.before_items, f"{record.before_split} item")
@@ -186,7 +193,7 @@ def forgetting(view: View, records: list[Forgetting]) -> Sentence:
     return Sentence(capital(verdict), "; ".join(facts))
 
 
-def _forgetting_over_seeds(records: list[Forgetting], after: str) -> Sentence:
+def _forgetting_over_runs(view: View, records: list[Forgetting], after: str) -> Sentence:
     claims = Counter(record.claim for record in records)
     words = {
         "forgotten": "forgotten in {}",
@@ -198,10 +205,15 @@ def _forgetting_over_seeds(records: list[Forgetting], after: str) -> Sentence:
     changes = [change for record in records if (change := measured(record.changes, "accuracy"))]
     moves = sorted(change.difference.value for change in changes if change.difference.value is not None)
     items = plural(records[0].before_items, f"{records[0].before_split} item")
-    text = f"{capital(after)} {records[0].task} is, over {plural(len(records), 'seed')}, {said}"
+    text = f"{capital(after)} {records[0].task} is, over {_of_runs(view, len(records))}, {said}"
     if not moves:
         return Sentence(text)
     return Sentence(text, f"accuracy changed by {points(moves[0])} to {points(moves[-1])} points on the same {items}")
+
+
+def _of_runs(view: View, n: int) -> str:
+    """``2 seeds``, ``10 folds`` or ``20 runs``."""
+    return view.over_runs() if n == len(view.runs) else plural(n, "run")
 
 
 def capital(text: str) -> str:

@@ -3,7 +3,7 @@
 from forgetting.metrics.schema import TrainingRecord
 from forgetting.report import formats
 from forgetting.report.formats import MISSING, count, number, plain
-from forgetting.report.tables import Cell, Column, Table, checksum, code, numeric, value
+from forgetting.report.tables import Cell, Column, Table, checksum, numeric, value
 from forgetting.report.view import View
 
 
@@ -22,9 +22,12 @@ def run(view: View) -> Table:
     table.add("Trained on", "; ".join(devices) or Cell(MISSING, reason="training recorded no device"))
     table.add("Tasks", ", ".join(view.tasks))
     for arm in view.arms:
-        stages = [s.task for s in view.metrics.arms if s.arm == arm and s.seed == e.seeds[0] and s.task]
-        table.add(f"Arm {arm}", " → ".join(stages))
+        table.add(f"Arm {arm}", _way(view, arm))
+    if view.several_arms:
+        table.add("Compared with", f"arm {view.reference}")
     table.add("Seeds", plain(e.seeds))
+    if e.folds:
+        table.add("Folds", plain(e.folds))
     table.add("Answers", how)
     table.add("Scored splits", ", ".join(e.splits))
     table.add("Intervals", f"{view.interval}, seed {e.bootstrap_seed}")
@@ -34,11 +37,25 @@ def run(view: View) -> Table:
     return table
 
 
+def _way(view: View, arm: str) -> str:
+    """What an arm learns stage by stage, each with its remedies."""
+    stages, config = [], (view.experiment.config.get("arms") or {}).get(arm) or {}
+    for step in view.steps(arm)[1:]:
+        adapters = [view.adapters[name] for name in dict.fromkeys((view.trained(step.lineage), step.lineage))]
+        remedies = "; ".join(filter(None, map(view.remedies, adapters)))
+        stages.append(" + ".join(step.tasks) + (f" ({remedies})" if remedies else ""))
+    if config.get("adapters") == "per_task":
+        return f"{', '.join(stages)}: an adapter for each"
+    return " → ".join(stages)
+
+
 def settings(view: View, lineages=None) -> Table:
     """Training settings of the given adapters (all of them by default), one column per distinct set of settings."""
     config = view.experiment.config
     sets: list[tuple[list[str], dict]] = []
     for lineage in lineages or view.adapters:
+        if view.adapters[lineage].sources:
+            continue  # made of others without training
         own, who = view.stage_settings(lineage), view.variant(lineage)
         known = next((names for names, values in sets if values == own), None)
         if known is None:
@@ -47,7 +64,7 @@ def settings(view: View, lineages=None) -> Table:
             known.append(who)
     # The set that most stages share comes first, and needs no list of them.
     sets.sort(key=lambda entry: -len(entry[0]))
-    heads = ["every other stage" if len(names) > 1 else names[0] for names, _ in sets]
+    heads = ["every other stage" if len(names) > 1 else names[0] for names, _ in sets] or ["Value"]
     if len(sets) < 2:
         heads = ["Value"]
     table = Table("settings", "Training settings. A stage that differs has a column of its own.", ["Setting", *heads])
@@ -192,31 +209,4 @@ def scoring(view: View) -> Table:
             value(sum(cut) if cut else None, count),
             Cell(record.device, record.dtype or "") if record.device else Cell(MISSING, reason="not recorded"),
         )
-    return table
-
-
-def packages(view: View) -> Table:
-    """Versions in training and in the computation of the metrics."""
-    trained: dict[str, dict[str, None]] = {}
-    for record in view.metrics.training:
-        for name, version in record.packages.items():
-            trained.setdefault(name, {})[version] = None
-    measured = view.experiment.packages
-    table = Table("packages", "Package versions.", ["Package", "Training", "Metrics"])
-    for name in sorted({*trained, *measured}):
-        table.add(name, code("; ".join(trained.get(name, {})) or MISSING), code(measured.get(name, MISSING)))
-    return table
-
-
-def fingerprints(view: View) -> Table:
-    """Fingerprints of the base model and of every adapter's recipe."""
-    caption = (
-        "Fingerprints: of the base model's files, and of every adapter's recipe, which holds everything that "
-        "determines its bytes."
-    )
-    table = Table("fingerprints", caption, ["Lineage", "Made with", "Fingerprint"])
-    table.add(code("base"), view.experiment.model, checksum(view.experiment.model_fingerprint))
-    for adapter in view.adapters.values():
-        made = f"stage {adapter.stage}, {adapter.task}, seed {adapter.seed}"
-        table.add(code(adapter.lineage), made, checksum(adapter.fingerprint))
     return table

@@ -8,12 +8,14 @@ from forgetting.report import formats
 # A sign beside each claim, so that colour is never its only carrier.
 SIGNS = {
     "better": ("▲", "up"),
+    "retained": ("▲", "up"),
     "improved": ("▲", "up"),
     "worse": ("▼", "down"),
     "forgotten": ("▼", "down"),
     "no measurable difference": ("≈", "level"),
     "no measurable change": ("≈", "level"),
     "not claimed": ("○", "open"),
+    "not shown": ("○", "open"),
 }
 
 

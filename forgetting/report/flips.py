@@ -1,0 +1,144 @@
+"""Items known then lost: ids and counts for the shared page, texts for a second page that stays local."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from forgetting import plan
+from forgetting.errors import InputError
+from forgetting.report.formats import count
+from forgetting.report.tables import Cell, Table, numeric
+from forgetting.report.view import View
+
+
+@dataclass
+class Flipped:
+    """One item and the runs in which each arm lost or gained it."""
+
+    id: str
+    anchor: str
+    """Its place in the local page. Made of numbers, because an id may hold anything."""
+    lost: dict[str, int] = field(default_factory=dict)
+    gained: dict[str, int] = field(default_factory=dict)
+
+
+def flipped(view: View) -> dict[str, dict[str, Flipped]]:
+    """By task and id, the items of the main split that some arm lost or gained."""
+    found: dict[str, dict[str, Flipped]] = {}
+    records = [record for record in view.metrics.flips if record.split == view.main_split]
+    for record in records:
+        items = found.setdefault(record.task, {})
+        for name in (*record.lost, *record.gained):
+            items.setdefault(name, Flipped(name, ""))
+        for side in ("lost", "gained"):
+            for name in getattr(record, side):
+                arms = getattr(items[name], side)
+                arms[record.arm] = arms.get(record.arm, 0) + 1
+    for place, items in enumerate(found.values(), start=1):
+        for number_, name in enumerate(sorted(items), start=1):
+            items[name].anchor = f"item-{place}-{number_}"
+    return found
+
+
+def table(view: View) -> Table:
+    """How many items each arm lost and gained."""
+    mean = f", the mean over {view.over_runs()}" if view.several_runs else ""
+    caption = (
+        f"Items that flipped, {view.main_split} split{mean}. Lost: right after the stage that learnt the task, wrong "
+        "after the arm's last stage; gained: the other way round."
+    )
+    if view.several_runs:
+        caption += " In every run: lost, or gained, in all of them."
+    columns = ["Arm", *numeric("Lost", "Gained")]
+    if view.several_runs:
+        columns += numeric("Lost", "Gained", group="In every run")
+    found = Table("flips", caption, columns)
+    for task, items in flipped(view).items():
+        found.part(task)
+        for arm in view.arms:
+            own = [r for r in view.metrics.flips if (r.arm, r.task, r.split) == (arm, task, view.main_split)]
+            if not own:
+                continue
+            row = [
+                Cell(f"{sum(len(getattr(r, side)) for r in own) / len(own):.1f}".removesuffix(".0"))
+                for side in ("lost", "gained")
+            ]
+            if view.several_runs:
+                for side in ("lost", "gained"):
+                    row.append(Cell(count(sum(getattr(i, side).get(arm, 0) == len(own) for i in items.values()))))
+            found.add(arm, *row)
+    return found
+
+
+def lists(view: View) -> list[tuple[str, str, list[Flipped]]]:
+    """By task and arm, the items that the arm lost in some run, those of most runs first."""
+    found = []
+    for task, items in flipped(view).items():
+        for arm in view.arms:
+            lost = sorted((i for i in items.values() if arm in i.lost), key=lambda i: (-i.lost[arm], i.id))
+            if lost:
+                found.append((task, arm, lost))
+    return found
+
+
+def read_items(view: View, results: Path) -> dict[str, dict[str, dict]]:
+    """Label and fields of every item that flipped, by task and id, from the split files below `results`.
+
+    Raises
+    ------
+    InputError
+        Where a split file is missing or broken, or lacks an item.
+    """
+    # The test split is the same in every fold, validation is not.
+    folds = dict.fromkeys(fold for fold, _ in view.runs[: 1 if view.main_split == "test" else None])
+    found = {}
+    for task, items in flipped(view).items():
+        known: dict[str, dict] = {}
+        for fold in folds:
+            path = Path(results) / plan.data_folder(fold) / task / f"{view.main_split}.jsonl"
+            known |= _read(path)
+        if unknown := sorted(set(items) - set(known)):
+            raise InputError(
+                f"{path}: the item '{unknown[0]}' of report_metrics.json is not there; run the step that writes the "
+                "metrics again (scripts.metrics)"
+            )
+        found[task] = {name: known[name] for name in known if name in items}  # the order of the split
+    return found
+
+
+def _read(path: Path) -> dict[str, dict]:
+    known: dict[str, dict] = {}
+    if not path.is_file():
+        raise InputError(f"{path}: the split file is missing; run the step that writes it (scripts.make_splits)")
+    with open(path, encoding="utf-8") as handle:
+        for line, text in enumerate(handle, start=1):
+            try:
+                item = json.loads(text)
+                known[item["id"]] = {"label": item["label"], "fields": item["fields"]}
+            except (ValueError, KeyError, TypeError):
+                raise InputError(
+                    f"{path}: line {line} is no item; run the step that writes it (scripts.make_splits)"
+                ) from None
+    return known
+
+
+def render(view: View, results: Path, page: str) -> str:
+    """The local page with the items' texts; `page` is the report's address from there."""
+    from forgetting.report.page import environment, styles
+
+    licences = {task.task: task.licence for task in view.metrics.tasks}
+    closed = [task.task for task in view.metrics.tasks if not task.redistribute]
+    return (
+        environment(autoescape=True)
+        .get_template("items.html.j2")
+        .render(
+            view=view,
+            css=styles(),
+            items=read_items(view, results),
+            flipped=flipped(view),
+            licences=licences,
+            closed=closed,
+            page=quote(page),
+        )
+    )

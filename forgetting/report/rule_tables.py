@@ -1,0 +1,125 @@
+"""Decision rules, what no rule can change, and the gold labels' own noise."""
+
+from forgetting.metrics.schema import RULES, Decision, Estimate
+from forgetting.plan import BASE
+from forgetting.report import formats
+from forgetting.report.arm_tables import head
+from forgetting.report.formats import MISSING, count, number, percent
+from forgetting.report.tables import Cell, Table, estimate, numeric, value
+from forgetting.report.view import View
+
+
+def groups(view: View) -> list[tuple[str, list[str]]]:
+    """The base model, then every adapter with its runs together: name and lineages."""
+    found = [(view.name(BASE), [BASE])]
+    for way, lineages in view.variants().items():
+        adapter = view.adapters[lineages[0]]
+        arms = f", {view.whose(adapter.arms)}" if view.several_arms else ""
+        found.append((f"after {way}: stage {adapter.stage}{arms}", lineages))
+    return found
+
+
+def over_runs(values: list[Estimate], write=percent) -> Cell:
+    """One estimate with its interval, or the mean of several with their range."""
+    known = [entry for entry in values if entry.value is not None]
+    if len(values) == 1 or not known:
+        return estimate(values[0] if values else None, write)
+    numbers = [entry.value for entry in known]
+    return Cell(write(sum(numbers) / len(numbers)), f"{write(min(numbers))} to {write(max(numbers))}")
+
+
+def _spread(view: View) -> str:
+    if view.several_runs:
+        return f"Of an adapter it is the mean over {view.over_runs()} with the range of the runs below; no intervals."
+    return f"Intervals: {view.interval}."
+
+
+def decisions(view: View, task: str) -> Table:
+    """Every adapter on one task under every decision rule."""
+    labels = next(record.labels for record in view.metrics.tasks if record.task == task)
+    caption = (
+        f"Decision rules on {task}, {view.main_split} split ({count(view.items(task, view.main_split))} items), in "
+        "percent. Argmax: the most probable label. Prior-adjusted: tau times the log training priors is subtracted, "
+        "tau chosen on validation (Menon et al. 2021). Batch-calibrated: the mean over the split is subtracted (Zhou "
+        f"et al. 2023). Contextual: what content-free inputs give is subtracted (Zhao et al. 2021). {_spread(view)}"
+    )
+    columns = ["Rule", *numeric("Tau", "Accuracy", "Macro-F1"), *numeric(*labels, group="Recall")]
+    table = Table(f"decisions-{task}", caption, columns)
+    wanted = [d for d in view.metrics.decisions if (d.task, d.split) == (task, view.main_split)]
+    for name, lineages in groups(view):
+        for rule in RULES:
+            found = [d for d in wanted if d.rule == rule and d.lineage in lineages]
+            if not found:
+                continue
+            table.part(f"{name[0].upper()}{name[1:]}")
+            taus = sorted({d.tau for d in found if d.tau is not None})
+            tau = " to ".join(dict.fromkeys(f"{t:g}" for t in (taus[0], taus[-1]))) if taus else ""
+            scores = [over_runs([getattr(d, key) for d in found]) for key in ("accuracy", "macro_f1")]
+            table.add(rule, tau, *scores, *(over_runs(_recalls(found, label)) for label in labels))
+    return table
+
+
+def _recalls(found: list[Decision], label: str) -> list[Estimate]:
+    return [entry.recall for decision in found for entry in decision.recalls if entry.label == label]
+
+
+def discrimination(view: View) -> Table:
+    """AUROC and log loss, which tell lost knowledge from a shifted label prior."""
+    caption = (
+        f"What no decision rule changes, {view.main_split} split. AUROC: the mean over pairs of labels on their "
+        "log-odds (Hand & Till 2001), in percent; a shifted label prior does not move it. Log loss in nats as it is, "
+        "and after a bias for each label that was fitted on validation: what the bias wins back was prior. "
+        f"{_spread(view)}"
+    )
+    columns: list = ["Model"]
+    for task in view.tasks:
+        columns += numeric("AUROC", "Log loss", "With fitted bias", group=task)
+    table = Table("discrimination", caption, columns)
+    records = {(d.lineage, d.task): d for d in view.metrics.discrimination if d.split == view.main_split}
+    for name, lineages in groups(view):
+        row: list = [name]
+        for task in view.tasks:
+            found = [records[lineage, task] for lineage in lineages if (lineage, task) in records]
+            row.append(over_runs([d.auroc for d in found]))
+            for key in ("log_loss", "log_loss_fitted"):
+                row.append(over_runs([Estimate(**getattr(d, key).model_dump()) for d in found], number))
+        if any(cell != row[1] or cell.text != MISSING for cell in row[1:]):
+            table.add(*row)
+    return table
+
+
+def agreement(view: View) -> Table:
+    """How far annotators agree with the gold labels: a ceiling to be read with care."""
+    caption = (
+        "How far annotators agree with the gold labels, in percent with intervals: what one annotator reaches, a "
+        "ceiling to be read with care."
+    )
+    table = Table("agreement", caption, ["Task", "Column", *numeric("Items", "Mean agreement")])
+    for record in view.metrics.agreement:
+        bounds = formats.interval(record.low, record.high)
+        task = Cell(record.task, f"{record.split} split")
+        table.add(task, Cell(record.column, style="code"), count(record.items), Cell(percent(record.mean), bounds))
+    return table
+
+
+def agreement_groups(view: View) -> Table:
+    """Accuracy of the base model and of every arm's end by how far annotators agree."""
+    caption = (
+        f"Accuracy by annotator agreement, {view.main_split} split, in percent, after each arm's last stage"
+        f"{', the mean over ' + view.over_runs() if view.several_runs else ''}. No intervals: nothing is claimed from "
+        "it."
+    )
+    arms = [head(view, arm).text for arm in view.arms]
+    table = Table("agreement-groups", caption, ["Agreement", *numeric("Items", "Untuned", *arms)])
+    for record in view.metrics.agreement:
+        if record.split != view.main_split:
+            continue
+        table.part(f"{record.task}, {record.column}")
+        for group in record.groups:
+            same = f"{group.low:g}" == f"{group.high:g}"
+            cells = [value(group.accuracy.get(BASE), percent)]
+            for arm in view.arms:
+                known = [group.accuracy[name] for name in view.answers(arm, record.task) if name in group.accuracy]
+                cells.append(value(sum(known) / len(known) if known else None, percent))
+            table.add(f"{group.low:g}" if same else f"{group.low:g} to {group.high:g}", count(group.items), *cells)
+    return table
