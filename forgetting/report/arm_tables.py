@@ -1,7 +1,7 @@
 """Arms side by side: the main table, the matrix metrics, the comparison with the reference, and what each costs."""
 
 from forgetting.metrics.schema import RULES, ArmComparison, ArmSummary, Forgetting, Spread
-from forgetting.report.formats import MISSING, count, interval, p_value, percent, points
+from forgetting.report.formats import MISSING, count, interval, p_value, percent, points, seconds
 from forgetting.report.pictures.style import MEASURES, number
 from forgetting.report.pictures.tradeoff import final
 from forgetting.report.result_tables import on_items
@@ -158,6 +158,40 @@ def main(view: View, measure: str, shown: list[str], name: str) -> Table:
             if view.several_runs:
                 row.append(noise(record and record.average))
             table.add(*row)
+    return table
+
+
+def short(view: View) -> Table:
+    """The arms by the plain rule in as few columns as a reader needs first."""
+    earlier = {r.task for r in view.metrics.arm_tasks if r.earlier}
+    caption = (
+        f"Arms in short, {view.main_split} split ({on_items(view, view.main_split)}), argmax: accuracy after the last "
+        f"stage and its change since the stage that learnt the task ({intervals(view)}). ▲ better, ▼ worse than "
+        f"{view.reference}, ≈ no measurable difference."
+    )
+    columns: list = ["Arm"]
+    for task in view.tasks:
+        columns += numeric(task, *(["change"] if task in earlier else []))
+    columns += numeric("macro-F1, all tasks", "tokens", "time")
+    table = Table("arms-short", caption, columns)
+    costs = {cost.arm: cost for cost in view.metrics.costs}
+    for arm in view.arms:
+        row: list = [arm]
+        for task in view.tasks:
+            record, against = final(view, arm, task, "accuracy"), comparison(view, arm, task, "accuracy")
+            cell = spread(record and record.final)
+            sign = claim(against.claim).sign if against else ""
+            row.append(Cell(cell.text, cell.detail, cell.reason, sign=sign))
+            if task in earlier:
+                own = record if record and record.earlier else None
+                row.append(spread(own and own.change, points, "no stage came after the one that learnt it"))
+        record, cost = summary(view, arm, "macro_f1"), costs.get(arm)
+        row.append(spread(record and record.average))
+        row.append(
+            Cell(count(round(cost.tokens + cost.extra_tokens))) if cost else Cell(MISSING, reason="not recorded")
+        )
+        row.append(Cell(seconds(cost.seconds)) if cost else Cell(MISSING, reason="not recorded"))
+        table.add(*row)
     return table
 
 

@@ -53,6 +53,7 @@ def content(view: View) -> dict:
         "warning": sentences.sample_warning(view),
         "headline": conclusions.lead(view) + (conclusions.conclusions(view) if view.several_arms else []),
         "runs_remark": conclusions.runs_remark(view),
+        "short": arm_tables.short(view) if view.several_arms else None,
         "arms": arm_tables.mains(view),
         "cost": arm_details.cost(view),
         "run": setup_tables.run(view),
