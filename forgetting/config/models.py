@@ -89,7 +89,9 @@ class Training(Settings):
         "epoch", description="Evaluate and save a checkpoint every so many steps, or every epoch."
     )
     best_metric: Literal["loss", "accuracy", "macro_f1", "last"] = Field(
-        "loss", description="Validation metric that picks the checkpoint; `last` keeps the final one."
+        "loss",
+        description="Validation metric that picks the checkpoint, over the tasks that the stage learns; `last` keeps the "
+        "final one.",
     )
     optimizer_state: Literal["fresh", "parent"] = Field(
         "fresh",

@@ -52,3 +52,13 @@ def test_the_rule_graph_shows_every_rule():
     # The default experiment's items are embedded, so it fetches nothing but the model.
     for name in set(re.findall(r"^rule (\w+):", rules, re.M)) - {"fetch_data"}:
         assert f">{name}<" in picture, f"make docs/rulegraph.svg draws the graph anew: {name} is missing"
+
+
+def test_every_remedy_is_documented_with_its_paper():
+    from forgetting import remedies
+
+    page = (ROOT / "docs" / "remedies.md").read_text(encoding="utf-8")
+    for name in remedies.builtin():
+        assert f"| `{name}` |" in page
+        for identifier in re.findall(r"(?:arXiv|doi):\S+?(?=[;,]|$)", remedies.find(name).cls.paper):
+            assert identifier in page or "doi:10.1080" in identifier, identifier

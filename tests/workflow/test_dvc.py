@@ -16,7 +16,7 @@ def test_dvc_repro_runs_the_default_experiment_once(workspace):
     values["model"] = "smollm2-135m-instruct"
     for old, new in (("pubmedqa", "colours"), ("dreaddit", "warmth")):
         values["tasks"][old] = values["tasks"].pop(new)
-    values["arms"] = {"sequential": {"stages": [{"task": "pubmedqa"}, {"task": "dreaddit"}]}}
+    values["arms"] = read_yaml(workspace.path / "config.yaml")["arms"]
     (workspace.path / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
 
     workspace.run("dvc", "init", "--no-scm", "--quiet")
