@@ -53,7 +53,7 @@ def config(**overlay) -> Config:
         "statistics": {"forgetting": "published"},
     }
     default = read_yaml(ROOT / "config.yaml")
-    default["arms"] = {"sequential": default["arms"]["sequential"]}
+    default["arms"] = {name: arm if name == "sequential" else None for name, arm in default["arms"].items()}
     return validate(Config, merge(merge(default, values), overlay), "example")
 
 

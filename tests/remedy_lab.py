@@ -47,8 +47,8 @@ def task_settings(data: Path, task: str) -> dict:
 class Lab:
     """Adapters of the tiny model in a folder."""
 
-    def __init__(self, folder: Path, model: Path, data: Path):
-        self.folder, self.model, self.data = folder, model, data
+    def __init__(self, folder: Path, model: Path, data: Path, quantization: str = "none"):
+        self.folder, self.model, self.data, self.quantization = folder, model, data, quantization
 
     def train(self, name: str, learns, parent: str | None = None, earlier=(), seed=0, **settings) -> dict:
         """Train an adapter called `name`; returns its training summary."""
@@ -101,7 +101,15 @@ class Lab:
     def recipe(self, name: str, parents: list[str], **settings) -> dict:
         known = [json.loads((self.folder / parent / "recipe.json").read_text()) for parent in parents]
         lineage = f"{plan.BASE}/seed-0/{name}"
-        return write_toy_recipe(self.folder / name, self.model, self.data, known, lineage=lineage, **settings)
+        return write_toy_recipe(
+            self.folder / name,
+            self.model,
+            self.data,
+            known,
+            lineage=lineage,
+            quantization=self.quantization,
+            **settings,
+        )
 
     def adapter(self, name: str) -> Path:
         return self.folder / name / "adapter"

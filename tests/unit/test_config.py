@@ -11,6 +11,7 @@ from forgetting.errors import InputError
 from tests.workspace import ROOT
 
 GOOD = read_yaml(ROOT / "config.yaml")
+GOOD["arms"] = {"sequential": GOOD["arms"]["sequential"]}
 
 
 def changed(path: str, value):

@@ -21,25 +21,28 @@ FIELDS = ["--field", f"question={QUESTION}", "--field", "context=The sample was 
 
 
 def write_recipe(folder: Path, bench: Bench, task: str, parent: dict | None = None) -> dict:
-    spec = TASKS[task]
+    known = [*(parent["tasks"] if parent else []), task]
+    tasks = {
+        name: {"prompt": str(bench.folder / f"{name}.txt"), "fields": list(TASKS[name]["fields"])}
+        | {key: TASKS[name][key] for key in ("words", "shorten")}
+        for name in known
+    }
     settings = RecipeSettings(
         lineage=f"base/seed-0/{task}",
-        stage=1,
-        task=task,
+        stage=len(known),
+        learns=[task],
         seed=0,
-        prompt=str(bench.folder / f"{task}.txt"),
-        words=spec["words"],
-        shorten=spec["shorten"],
-        fields=list(spec["fields"]),
+        tasks=tasks,
         prompting={"format": "chat"},
         quantization="none",
         dtype="float32",
+        max_length=256,
         lora={},
         training={"max_length": 256},
     )
     for split in ("train", "validation"):
         (bench.data / task / f"{split}.jsonl").touch()
-    recipe = recipes.build(settings, bench.model, bench.data, parent)
+    recipe = recipes.build(settings, bench.model, bench.data, [parent] if parent else [])
     write_json(folder / "recipe.json", recipe)
     return recipe
 

@@ -274,5 +274,5 @@ def test_settings_from_files(results, tmp_path):
     (tmp_path / "overlay.yaml").write_text(json.dumps({"arms": others}))
     assert run(results, str(made.ROOT / "config.yaml"), str(tmp_path / "overlay.yaml")) == 0
     report = json.loads((results / "report_metrics.json").read_text())
-    assert report["experiment"]["splits"] == ["test"]
+    assert report["experiment"]["splits"] == read_yaml(made.ROOT / "config.yaml")["evaluation"]["splits"]
     assert (report["published"], report["published_source"]) == ([], None)

@@ -96,7 +96,11 @@ def test_numbers_survive_the_file_to_the_last_bit(bench, monkeypatch):
     monkeypatch.setattr(scoring, "score", lambda *a, **k: seen.append(score(*a, **k)) or seen[-1])
     bench.run()
     read = bench.table("trial.validation")[[f"logprob:{w}" for w in TASKS["trial"]["words"]]].to_numpy()
-    np.testing.assert_array_equal(read, seen[0])
+    content_free, scores = seen[:2]
+    np.testing.assert_array_equal(read, scores)
+    known = bench.receipt()["content_free"]["trial"]
+    assert [entry["input"] for entry in known] == ["N/A", "[MASK]", ""]
+    np.testing.assert_array_equal([entry["logprobs"] for entry in known], content_free)
 
 
 def test_an_adapter_is_scored_and_named(bench, adapter):

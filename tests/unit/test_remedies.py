@@ -14,7 +14,7 @@ from forgetting.errors import InputError
 from forgetting.lora import ADAPTER_WEIGHTS, read_adapter
 from forgetting.receipts import sha256_file
 from forgetting.remedies import Remedies, balanced, rehearsal
-from tests.remedy_lab import Lab, write_data
+from tests.remedy_lab import Lab, task_settings, write_data
 
 
 @pytest.fixture(scope="module")
@@ -85,17 +85,11 @@ def test_distillation_starts_at_no_divergence(lab, tiny_model):
     """Teacher and student are one model before the first step."""
     import torch
 
-    from forgetting import models, stage, training
+    from forgetting import models, stage
     from forgetting.remedies.base import Batch
 
-    lab.recipe(
-        "start",
-        ["one"],
-        learns=["second"],
-        tasks=json.loads((lab.folder / "sequential" / "recipe.json").read_text())["tasks"]
-        and {task: _settings(lab, task) for task in ("first", "second")},
-        remedies={"distill": {}},
-    )
+    tasks = {task: task_settings(lab.data, task) for task in ("first", "second")}
+    lab.recipe("start", ["one"], learns=["second"], tasks=tasks, remedies={"distill": {}})
     recipe = json.loads((lab.folder / "start" / "recipe.json").read_text())
     tokenizer = models.load_tokenizer(tiny_model)
     material = stage.prepare(recipe, tokenizer, lab.data)
@@ -109,13 +103,6 @@ def test_distillation_starts_at_no_divergence(lab, tiny_model):
         assert float(effect.loss(batch).detach()) == pytest.approx(0, abs=1e-6)
         effect.targets["first"][row] = torch.tensor([0.0, 0.0, 1.0])
         assert float(effect.loss(batch).detach()) > 1e-3
-    assert training.total_steps(training.Training(batch_size=4, gradient_accumulation=1, epochs=2), [9, 4]) == 8
-
-
-def _settings(lab, task):
-    from tests.remedy_lab import task_settings
-
-    return task_settings(lab.data, task)
 
 
 def test_the_anchors_distance_on_the_product_is_that_of_the_updates():
@@ -245,6 +232,16 @@ def test_merging_is_pefts(lab, tiny_model, method):
     assert not torch.allclose(found, lab.load("one")(ids).logits, atol=1e-2)
 
 
+def test_remedies_act_together_on_a_quantized_model(tmp_path, tiny_model):
+    lab = Lab(tmp_path, tiny_model, write_data(tmp_path / "data"), quantization="nf4")
+    lab.train("one", "first", epochs=1)
+    together = {"rehearsal": {}, "anchor": {}, "ewc": {"items": 2}, "distill": {}, "balanced": {"by": "weights"}}
+    summary = lab.train("two", "second", "one", ["first"], epochs=1, remedies=together | {"orthogonal": {}})
+    assert summary["steps"] == 8 and summary["rehearsed"] > 0 and summary["extra_tokens"] > 0
+    for name, factor in load_file(lab.adapter("two") / ADAPTER_WEIGHTS).items():
+        assert factor.shape[0 if "lora_A" in name else 1] == 8 and np.isfinite(factor).all()
+
+
 def rows(**counts) -> list[dict]:
     """Rows of one task with so many of each label."""
     made = [(label, n) for label, count in enumerate(counts.values()) for n in range(count)]
@@ -287,6 +284,12 @@ def test_balanced_sampling_and_weights_give_every_label_the_same_weight():
     assert max(times[1, n] for n in range(6)) - min(times[1, n] for n in range(6)) <= 1
     expected = compute_sample_weight("balanced", [row["label"] for row in skewed])
     np.testing.assert_allclose(balanced.class_weights(skewed), expected)
+
+
+def test_a_multitask_stage_takes_as_many_steps_as_its_tasks_one_after_the_other(lab):
+    both = lab.train("both", ["first", "second"])
+    assert both["steps"] == 4 * 32 // 4 + 4 * 32 // 4
+    assert lab.accuracy("both", "first") == lab.accuracy("both", "second") == 1
 
 
 @pytest.mark.parametrize("by", ["sampling", "weights"])

@@ -140,7 +140,7 @@ def test_three_arms_two_seeds_and_three_stages(many):
             assert cell.removeprefix("● ") == estimate(scores[lineage, task, "test"].accuracy.model_dump())
     settings = shown.tables["settings"]
     assert settings.head[0][1:] == ["every other stage", "pubmedqa → dreaddit-slow"]
-    assert settings.row("learning rate")[1:] == ["0.0005", "1e-05"]
+    assert settings.row("learning rate")[1:] == ["0.001", "1e-05"]
     # Arms that share an adapter share its row, its sentence and its comparison.
     leads = re.findall(r"<p><strong>([^<]+)\.</strong>", html)
     assert leads == ["Arms sequential and gentle", "Arm sequential", "Arm gentle", "Arm reverse"]

@@ -1,0 +1,34 @@
+"""The reports in results-published are what their figures say, and the README quotes them to the letter."""
+
+import json
+
+import jsonschema
+import pytest
+
+from forgetting.report import arm_tables, markdown
+from forgetting.report.read import read_metrics
+from forgetting.report.view import View
+from tests.workspace import ROOT
+
+PUBLISHED = sorted(path.parent for path in (ROOT / "results-published").glob("*/report_metrics.json"))
+
+
+def short_table(folder) -> str:
+    """The rows of the short table of arms, drawn anew from the figures."""
+    text = markdown.table(arm_tables.short(View(read_metrics(folder / "report_metrics.json"), {})))
+    return "\n".join(line for line in text.splitlines() if line.startswith("|"))
+
+
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda folder: folder.name)
+def test_a_published_report_is_what_its_figures_say(folder):
+    metrics = json.loads((folder / "report_metrics.json").read_text())
+    jsonschema.validate(metrics, json.loads((ROOT / "schemas" / "report_metrics.schema.json").read_text()))
+    assert short_table(folder) in (folder / "report.md").read_text(encoding="utf-8")
+    assert not (folder / "items.html").exists()  # it holds the data's text
+
+
+def test_the_readmes_tables_are_the_published_reports():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert PUBLISHED
+    for folder in PUBLISHED:
+        assert short_table(folder) in readme, folder.name
