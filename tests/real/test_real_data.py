@@ -116,6 +116,17 @@ def test_pubmedqa_prompts_have_every_section_and_never_the_conclusion(raw, offic
     assert Counter(len(record["CONTEXTS"]) > 1 for record in records.values())[True] > 900
 
 
+def test_one_annotator_agrees_with_pubmedqas_labels_as_often_as_published(official):
+    """Reasoning with the context, 78.0 % on the official test split (Jin et al. 2019, arXiv:1909.06146, table 5)."""
+    items = [json.loads(line) for line in (official / "pubmedqa" / "test.jsonl").open(encoding="utf-8")]
+    assert sum(item["agreement"]["reasoning_required_pred"] for item in items) / len(items) == pytest.approx(0.78)
+    shares = [
+        json.loads(line)["agreement"]["confidence"]
+        for line in (official / "dreaddit" / "test.jsonl").open(encoding="utf-8")
+    ]
+    assert all(0.5 <= share <= 1 for share in shares) and len(set(shares)) > 2
+
+
 def test_dreaddit_raw_facts(raw):
     rows = {split: dreaddit(raw, split) for split in ("train", "test")}
     assert {split: len(found) for split, found in rows.items()} == {"train": 2838, "test": 715}

@@ -192,3 +192,27 @@ def test_nothing_is_written_where_a_later_task_fails(tmp_path, capsys, rule):
     done = run(tmp_path, capsys, tasks, duplicates={"within_split": rule})
     assert done.code == 2
     assert not done.folder.exists()
+
+
+def test_annotators_agreement_travels_with_the_items(tmp_path, capsys):
+    records = [row | {"again": row["label"], "sure": "0.8"} for row in rows(20)]
+    records[0] |= {"again": "1" if records[0]["label"] == "0" else "0", "sure": ""}
+    raw = write_csv(tmp_path / "raw.csv", records)
+    settings = task({"items": raw})
+    settings["sources"]["made"]["agreement"] = {"again": "label", "sure": "share"}
+    done = run(tmp_path, capsys, settings)
+    assert done.code == 0
+    found = {i["id"]: i["agreement"] for split in ("train", "validation", "test") for i in done.items(split)}
+    assert found.pop("i0") == {"again": 0.0, "sure": None}
+    assert list(found.values()) == [{"again": 1.0, "sure": 0.8}] * 19
+
+
+@pytest.mark.parametrize("share", ["7", "often"])
+def test_an_agreement_that_is_no_share_is_refused_with_its_row(tmp_path, capsys, share):
+    records = [row | {"sure": "0.8"} for row in rows(20)]
+    records[4]["sure"] = share
+    settings = task({"items": write_csv(tmp_path / "raw.csv", records)})
+    settings["sources"]["made"]["agreement"] = {"sure": "share"}
+    done = run(tmp_path, capsys, settings)
+    assert done.code == 2 and done.files == []
+    assert f"raw.csv: row 5: sure is '{share}', no share from 0 to 1" in done.error
