@@ -177,6 +177,8 @@ def _agreement(task: Task, record: dict, label: str, where: str) -> dict[str, fl
                 found[column] = -1.0
             if not 0 <= found[column] <= 1:
                 raise InputError(f"{where}: {column} is '{text}', no share from 0 to 1; correct it or leave it empty")
+            # A label that no annotator gave would be none: Dreaddit's test file has 0 where nothing is known.
+            found[column] = found[column] or None
     return found
 
 

@@ -54,7 +54,7 @@ class Source(Settings):
     agreement: dict[str, Literal["label", "share"]] = Field(
         {},
         description="Columns that say how sure the gold label is: an annotator's own `label`, or the `share` of "
-        "annotators who agree (0 to 1).",
+        "annotators who agree (0 to 1; 0 says nothing, as an empty cell).",
     )
 
 

@@ -90,8 +90,8 @@ class Training(Settings):
     )
     best_metric: Literal["loss", "accuracy", "macro_f1", "last"] = Field(
         "loss",
-        description="Validation metric that picks the checkpoint, over the tasks that the stage learns; `last` keeps the "
-        "final one.",
+        description="Validation metric that picks the checkpoint, over the tasks that the stage learns; `last` keeps "
+        "the final one.",
     )
     optimizer_state: Literal["fresh", "parent"] = Field(
         "fresh",

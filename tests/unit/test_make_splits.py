@@ -197,6 +197,7 @@ def test_nothing_is_written_where_a_later_task_fails(tmp_path, capsys, rule):
 def test_annotators_agreement_travels_with_the_items(tmp_path, capsys):
     records = [row | {"again": row["label"], "sure": "0.8"} for row in rows(20)]
     records[0] |= {"again": "1" if records[0]["label"] == "0" else "0", "sure": ""}
+    records[1]["sure"] = "0.0"
     raw = write_csv(tmp_path / "raw.csv", records)
     settings = task({"items": raw})
     settings["sources"]["made"]["agreement"] = {"again": "label", "sure": "share"}
@@ -204,7 +205,8 @@ def test_annotators_agreement_travels_with_the_items(tmp_path, capsys):
     assert done.code == 0
     found = {i["id"]: i["agreement"] for split in ("train", "validation", "test") for i in done.items(split)}
     assert found.pop("i0") == {"again": 0.0, "sure": None}
-    assert list(found.values()) == [{"again": 1.0, "sure": 0.8}] * 19
+    assert found.pop("i1") == {"again": 1.0, "sure": None}
+    assert list(found.values()) == [{"again": 1.0, "sure": 0.8}] * 18
 
 
 @pytest.mark.parametrize("share", ["7", "often"])
