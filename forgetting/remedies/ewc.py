@@ -53,24 +53,25 @@ def fisher_diagonal(scene: Scene, items: int) -> tuple[dict, int]:
     """
     import torch
 
+    from forgetting import scoring
+
     trainable = {name: p for name, p in scene.model.named_parameters() if p.requires_grad}
     total = {name: torch.zeros_like(p) for name, p in trainable.items()}
     generator = torch.Generator().manual_seed(scene.seed)
     was_training, tokens, count = scene.model.training, 0, 0
     scene.model.eval()
     for task, rows in scene.earlier.items():
-        for row in _drawn(rows, items, scene.seed):
-            answers = scene.answers[task]
-            prompt = row["input_ids"][: row["prompt_tokens"]]
-            with torch.no_grad():
-                scores = torch.stack([_log_probability(scene.model, prompt, answer) for answer in answers])
-            label = int(torch.multinomial(scores.float().softmax(0).cpu(), 1, generator=generator))
+        answers = scene.answers[task]
+        prompts = [row["input_ids"][: row["prompt_tokens"]] for row in _drawn(rows, items, scene.seed)]
+        scores = torch.from_numpy(scoring.score(scene.model, scene.tokenizer, prompts, answers))
+        labels = torch.multinomial(scores.softmax(1), 1, generator=generator)[:, 0].tolist()
+        for prompt, label in zip(prompts, labels, strict=True):
             _log_probability(scene.model, prompt, answers[label]).backward()
             for name, p in trainable.items():
                 if p.grad is not None:
                     total[name] += p.grad.detach() ** 2
                     p.grad = None
-            tokens += (len(answers) + 1) * len(prompt) + sum(map(len, answers)) + len(answers[label])
+            tokens += 2 * len(prompt) + len(answers[label])
             count += 1
     scene.model.train(was_training)
     return {name: value / max(count, 1) for name, value in total.items()}, tokens
@@ -81,7 +82,7 @@ def _drawn(rows: list[Row], items: int, seed: int) -> list[Row]:
 
 
 def _log_probability(model, prompt: list[int], answer: list[int]):
-    """Log-probability of an answer after a prompt, with gradients where those are on."""
+    """Log-probability of an answer after a prompt, with its gradient."""
     import torch
 
     device = next(model.parameters()).device
