@@ -6,7 +6,8 @@ importable where Snakemake runs. Importing such a module must import neither tor
 read by steps that need neither.
 """
 
-from dataclasses import dataclass, field
+from abc import abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypedDict
 
@@ -141,6 +142,7 @@ class Merge(Settings):
         """As `Remedy.label`."""
         return type(self).__name__.lower()
 
+    @abstractmethod
     def merge(self, adapters: list[Path], folder: Path, load, seed: int) -> None:
         """Write the adapter made of `adapters` to `folder`: ``adapter_model.safetensors`` and ``adapter_config.json``.
 
@@ -155,7 +157,6 @@ class Merge(Settings):
         seed
             For what is random.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -165,4 +166,4 @@ class Kind:
     name: str
     cls: type[Remedy] | type[Merge]
     file: Path
-    builtin: bool = field(default=True)
+    builtin: bool
