@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import Field, field_validator, model_validator
 
 from forgetting.config.data import SPLITS, Duplicates, IdsSplit, Limit, Name, Task
 from forgetting.config.evaluation import Evaluation, Statistics
+from forgetting.config.files import merge, read_yaml
 from forgetting.config.models import Arm, Logging, Lora, Model, Prompting, Stage, Training
-from forgetting.errors import InputError
 from forgetting.remedies import Remedies
 from forgetting.settings import Settings, validate
 
@@ -210,49 +209,6 @@ class RecipeSettings(Settings):
     training: Training | None
     """None for an adapter that is merged from others."""
     remedies: Remedies = Remedies()
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A YAML loader that refuses a key given twice, which YAML would silently let the last one win."""
-
-
-def _construct_mapping(loader, node, deep=False):
-    seen = set()
-    for key_node, _ in node.value:
-        key = key_node.value
-        if key in seen and key != "<<":
-            raise InputError(
-                f"{key_node.start_mark.name}: line {key_node.start_mark.line + 1}: the key '{key}' is given twice; "
-                "keep one"
-            )
-        seen.add(key)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep)
-
-
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
-
-
-def read_yaml(path) -> dict:
-    """Read one YAML file strictly: a mapping with no key given twice."""
-    try:
-        with open(path, encoding="utf-8") as handle:
-            values = yaml.load(handle, _UniqueKeyLoader)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such configuration file") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: a configuration is a mapping of settings, not {type(values).__name__}")
-    return values
-
-
-def merge(base: dict, overlay: dict) -> dict:
-    """Deep merge as Snakemake merges `--configfile`: mappings merge, everything else is replaced."""
-    merged = dict(base)
-    for key, value in overlay.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = merge(merged[key], value) if both else value
-    return merged
 
 
 def load(*paths: str | Path) -> Config:
