@@ -14,6 +14,7 @@ from sklearn.metrics import (
 )
 
 from forgetting.config import Config, check, merge, read_yaml
+from forgetting.metrics import intervals
 from forgetting.metrics.answers import read_answers, read_items
 from forgetting.metrics.classification import label_scores, probability_scores
 from forgetting.sources import raw_path
@@ -85,7 +86,8 @@ def test_metrics_recomputed_from_the_file_agree(scored, task):
     words = config.active_tasks[task].words
     path = folder / "predictions" / f"{task}.test.csv"
     ours = read_answers(path, task, "test", words, read_items(folder / "data" / task / "test.jsonl", words))
-    scores = label_scores(ours, samples=100, confidence=0.95, seed=0) | probability_scores(ours, bins=15)
+    draws = intervals.weights(len(ours), 100, 0)
+    scores = label_scores(ours, draws, confidence=0.95) | probability_scores(ours, bins=15)
 
     table = pd.read_csv(path, keep_default_na=False)
     logprobs = table[[f"logprob:{word}" for word in words]].to_numpy()
