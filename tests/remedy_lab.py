@@ -63,15 +63,7 @@ class Lab:
             seed=seed,
             training={"epochs": 4, "learning_rate": 5e-3, "best_metric": "last"} | settings,
         )
-        argv = [
-            "--recipe",
-            str(self.folder / name / "recipe.json"),
-            "--model",
-            str(self.model),
-            "--data",
-            str(self.data),
-        ]
-        argv += ["--checkpoints", str(self.folder / "checkpoints"), "--output", str(self.adapter(name)), "--report-to"]
+        argv = [*self._argv(name), "--report-to"]
         argv += ["--parent", str(self.adapter(parent))] if parent else []
         assert train_adapter.main(argv) == 0, recipe
         return self.summary(name)
@@ -86,17 +78,20 @@ class Lab:
             remedies=remedy,
             training=None,
         )
-        argv = [
-            "--recipe",
-            str(self.folder / name / "recipe.json"),
-            "--model",
-            str(self.model),
-            "--data",
-            str(self.data),
-        ]
-        argv += ["--checkpoints", str(self.folder / "checkpoints"), "--output", str(self.adapter(name)), "--parents"]
+        argv = [*self._argv(name), "--parents"]
         assert merge_adapters.main([*argv, *(str(self.adapter(parent)) for parent in parents)]) == 0
         return self.summary(name)
+
+    def _argv(self, name: str) -> list[str]:
+        """What both steps are told."""
+        paths = {
+            "--recipe": self.folder / name / "recipe.json",
+            "--model": self.model,
+            "--data": self.data,
+            "--checkpoints": self.folder / "checkpoints",
+            "--output": self.adapter(name),
+        }
+        return [str(word) for pair in paths.items() for word in pair]
 
     def recipe(self, name: str, parents: list[str], **settings) -> dict:
         known = [json.loads((self.folder / parent / "recipe.json").read_text()) for parent in parents]
