@@ -38,9 +38,9 @@ def update(lab: Lab, name: str) -> dict[str, np.ndarray]:
 
 
 def test_without_a_remedy_the_first_task_is_forgotten(lab):
-    assert lab.accuracy("one", "first") == 1
+    assert lab.accuracy("one", "first") >= 0.9
     assert lab.accuracy("sequential", "first") < 0.3
-    assert lab.accuracy("sequential", "second") == 1
+    assert lab.accuracy("sequential", "second") >= 0.9
     log = (lab.adapter("sequential") / "training_log.csv").read_text()
     # The earlier task is watched from before the first step on.
     assert "\n0,0,validation,accuracy:first,1.0\n" in log
@@ -164,7 +164,7 @@ def test_new_directions_are_orthogonal_to_all_earlier_ones(lab):
         else:
             assert np.array_equal(middle[name][:, :rank], parent)
             assert np.abs(middle[name][:, rank:]).max() > 0
-    assert lab.accuracy("orthogonal", "second") == 1
+    assert lab.accuracy("orthogonal", "second") >= 0.9
 
 
 def test_an_interrupted_orthogonal_stage_resumes_to_the_same_bytes(lab, monkeypatch):
