@@ -21,7 +21,7 @@ def test_other_executors_plan_the_same_graph(workspace):
     local = jobs(workspace.snakemake("-n", *OVERLAY).stdout)
     assert local["train_adapter"] == 2 and local["predict"] == 3
     generic = ("--executor", "cluster-generic", "--cluster-generic-submit-cmd", "qsub -pe smp {threads}")
-    # Kubernetes shares no file system, so Snakemake wants to know where files lie between jobs; a dry run asks no cluster.
+    # Kubernetes shares no file system, so Snakemake wants a place for files between jobs; a dry run asks no cluster.
     kubernetes = ("--executor", "kubernetes", "--kubernetes-namespace", "lab", "--default-storage-provider", "fs")
     kubernetes += ("--default-storage-prefix", str(workspace.path))
     for executor in (generic, kubernetes):
