@@ -23,7 +23,13 @@ STEPS = ["fetch_data", "fetch_model", "make_splits", "write_recipe", "train_adap
 STEPS += ["metrics", "report"]
 # What the steps that load a model import once they work.
 HEAVY = {"train_adapter": "forgetting.stage", "predict": "transformers, peft, forgetting.scoring"}
-TRIVIAL = 'rule all:\n    input: expand("made/{n}", n=range(100))\nrule make:\n    output: "made/{n}"\n    shell: "touch {output}"\n'
+TRIVIAL = """
+rule all:
+    input: expand("made/{n}", n=range(100))
+rule make:
+    output: "made/{n}"
+    shell: "touch {output}"
+"""
 
 
 def overlay(arms: int, seeds: int, folds: int | None) -> dict:
