@@ -103,8 +103,8 @@ def task(name: str, lab: Lab) -> dict:
     return {name: task_settings(lab.data, name)}
 
 
-def command(lab: Lab, name: str, parent: str | None, count: int) -> list[str]:
-    argv = [sys.executable, "-m", "scripts.train_adapter", *lab._argv(name), "--report-to", "--processes", str(count)]
+def arguments(lab: Lab, name: str, parent: str | None, count: int) -> list[str]:
+    argv = [*lab._argv(name), "--report-to", "--processes", str(count)]
     return argv + (["--parent", str(lab.adapter(parent))] if parent else [])
 
 
@@ -121,10 +121,13 @@ def prepare(lab: Lab, name: str, learns: str, parent: str | None = None, remedie
     )
 
 
-def train(lab: Lab, name: str, parent: str | None = None, count: int = 2, **environment: str) -> None:
-    done = subprocess.run(
-        command(lab, name, parent, count), cwd=ROOT, env=os.environ | environment, capture_output=True, text=True
-    )
+def train(lab: Lab, name: str, parent: str | None = None, count: int = 2) -> None:
+    """Train in this process, or through accelerate's launcher in several."""
+    if count == 1:
+        assert train_adapter.main(arguments(lab, name, parent, count)) == 0
+        return
+    command = [sys.executable, "-m", "scripts.train_adapter", *arguments(lab, name, parent, count)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -228,7 +231,7 @@ def test_an_interrupted_training_goes_on_with_another_number_of_processes(labs, 
 
     stopped = tmp_path / "stopped"
     started = subprocess.Popen(
-        command(cut, "first", None, 2),
+        [sys.executable, "-m", "scripts.train_adapter", *arguments(cut, "first", None, 2)],
         cwd=ROOT,
         env=os.environ | {"STOPPED_AT": str(stopped)},
         stdout=subprocess.DEVNULL,
