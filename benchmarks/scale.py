@@ -23,6 +23,17 @@ STEPS = ["fetch_data", "fetch_model", "make_splits", "write_recipe", "train_adap
 STEPS += ["metrics", "report"]
 # What the steps that load a model import once they work.
 HEAVY = {"train_adapter": "forgetting.stage", "predict": "transformers, peft, forgetting.scoring"}
+# The configuration's check, the lineage tree, and every adapter's settings as the rules pass them on.
+OWN = f"""
+import time
+from forgetting import plan
+from forgetting.config import load
+started = time.process_time()
+config = load("config.yaml", "{OVERLAY}")
+for adapter in plan.adapters(config).values():
+    plan.recipe_settings(config, adapter).model_dump_json(exclude_defaults=True)
+print(time.process_time() - started)
+"""
 TRIVIAL = """
 rule all:
     input: expand("made/{n}", n=range(100))
@@ -89,23 +100,32 @@ def make_outputs(space: Workspace) -> None:
 
 
 def planning(sizes: list[int]) -> None:
-    """CPU time, wall time and memory of a dry run, with nothing made yet and with every file there."""
-    print("| adapters | jobs | nothing made: CPU | per further job | wall | memory | all made: CPU | wall | memory |")
-    print("|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+    """CPU time, wall time and memory of a dry run, with nothing made yet and with every file there as a stub."""
+    head = ["adapters", "jobs", "our plan", "nothing made: CPU", "per further job", "wall", "memory"]
+    head += ["all there: CPU", "wall", "memory", "jobs left"]
+    print(f"| {' | '.join(head)} |\n|{'---:|' * len(head)}")
     first: tuple[int, float] | None = None
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
             space = Workspace(Path(folder))
             space.write(OVERLAY, overlay(*SHAPES[size]))
+            own = float(measured([sys.executable, "-c", OWN], space.path).output)
             new = snakemake(space, "-n", "--quiet", "rules")
-            jobs = int(re.search(r"^total\s+(\d+)", new.output, re.MULTILINE)[1])
             make_outputs(space)
             old = snakemake(space, "-n", "--quiet", "rules")
+        jobs = planned(new)
         further = f"{1000 * (new.cpu - first[1]) / (jobs - first[0]):.1f} ms" if first else ""
         first = first or (jobs, new.cpu)
-        cells = [f"{size:,}", f"{jobs:,}", f"{new.cpu:.1f} s", further, f"{new.wall:.1f} s", f"{new.memory:.0f} MB"]
-        cells += [f"{old.cpu:.1f} s", f"{old.wall:.1f} s", f"{old.memory:.0f} MB"]
+        cells = [f"{size:,}", f"{jobs:,}", f"{own:.2f} s"]
+        cells += [f"{new.cpu:.1f} s", further, f"{new.wall:.1f} s", f"{new.memory:.0f} MB"]
+        cells += [f"{old.cpu:.1f} s", f"{old.wall:.1f} s", f"{old.memory:.0f} MB", f"{planned(old):,}"]
         print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def planned(run: Run) -> int:
+    """Jobs of a dry run."""
+    total = re.search(r"^total\s+(\d+)", run.output, re.MULTILINE)
+    return int(total[1]) if total else 0
 
 
 def starting() -> None:
@@ -121,7 +141,7 @@ def starting() -> None:
     print("|---|---:|---:|---:|---:|")
     for step in STEPS:
         light, few = imports(f"scripts.{step}")
-        cells = "| |"
+        cells = "| | |"
         if step in HEAVY:
             heavy, many = imports(f"scripts.{step}, {HEAVY[step]}")
             cells = f"| {heavy:.1f} s | {many:,} |"

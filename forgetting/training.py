@@ -170,7 +170,7 @@ def over_processes(parameters) -> tuple[float, int]:
     from accelerate.utils import broadcast, gather
 
     first = broadcast([parameter.detach().clone() for parameter in parameters])
-    apart = max(float((mine - its).abs().max()) for mine, its in zip(parameters, first, strict=True))
+    apart = max(float((mine.detach() - its).abs().max()) for mine, its in zip(parameters, first, strict=True))
     device = parameters[0].device
     found = gather(torch.tensor([[apart, peak_memory()]], dtype=torch.float64, device=device)).amax(0)
     return float(found[0]), int(found[1])
