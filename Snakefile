@@ -5,6 +5,8 @@ predictions → report_metrics.json → report.
     snakemake --cores all --configfile experiments/real.yaml      # an overlay on it
 """
 
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -13,8 +15,11 @@ min_version("9.0")
 configfile: "config.yaml"
 
 
-# Used with `--sdm apptainer` alone; containers/cuda.def builds it.
-container: "containers/cuda.sif"
+# Used with `--sdm apptainer` alone; `make containers` builds it.
+CONTAINER = os.environ.get("FORGETTING_IMAGE", "containers/cuda.sif")
+
+
+container: CONTAINER
 
 
 report: "report/workflow.rst"
@@ -25,12 +30,16 @@ include: "rules/data.smk"
 include: "rules/adapters.smk"
 include: "rules/predictions.smk"
 include: "rules/report.smk"
+include: "rules/current.smk"
 
 
 rule all:
     default_target: True
     input:
-        rules.report.output,
+        # Not items.html: it holds the data's text, so it does not travel with the rest.
+        rules.report.output.html,
+        rules.report.output.markdown,
+        rules.report.output.figures,
     localrule: True
 
 

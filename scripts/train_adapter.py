@@ -12,6 +12,7 @@ from pathlib import Path
 
 from forgetting import processes, recipes
 from forgetting.adapters import check_inputs, finished_or
+from forgetting.cli import add_image
 from forgetting.errors import InputError, exit_on_input_error
 
 
@@ -26,6 +27,7 @@ def main(argv=None) -> int:
     parser.add_argument("--output", required=True, help="folder to write the adapter to")
     parser.add_argument("--log-steps", type=int, default=5, help="log every so many optimizer steps")
     parser.add_argument("--report-to", nargs="*", default=["tensorboard"], help="where logs go")
+    add_image(parser)
     parser.add_argument("--processes", type=int, default=1, help="processes, one a GPU, that train it together")
     args = parser.parse_args(argv)
     # The launcher's number counts in the processes that it has started; there the option is passed over.
@@ -45,7 +47,7 @@ def main(argv=None) -> int:
             processes.launch(wanted, "scripts.train_adapter", sys.argv[1:] if argv is None else argv)
         train(recipe, args, parents, store)
 
-    finished_or(recipe, parents, args.checkpoints, args.output, make)
+    finished_or(recipe, parents, args.checkpoints, args.output, make, args.image)
     return 0
 
 
@@ -140,7 +142,10 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
     if after[0] != before[0]:
         raise RuntimeError("the base model's weights changed during training; they must stay frozen")
     if after[1] == before[1]:
-        raise RuntimeError("training changed no weight of the adapter")
+        raise InputError(
+            f"{args.recipe}: {steps} steps changed no weight of the adapter (the warm-up starts at a learning rate of "
+            "0); give it more items or epochs, a smaller batch, or training.warmup_ratio 0"
+        )
     apart, memory = training.over_processes(trainable)
     if apart > 1e-6:
         raise RuntimeError(f"the processes' adapters are {apart:g} apart; a remedy must act equally on each of them")
@@ -182,6 +187,7 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
         tokenizer,
         lambda folder: trainer.model.save_pretrained(folder, save_embedding_layers=False),
         training.tidy_log(history),
+        args.image,
     )
 
 
