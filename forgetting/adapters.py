@@ -5,6 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from forgetting import processes
 from forgetting.cards import package_versions, write_card
 from forgetting.errors import InputError
 from forgetting.lora import ADAPTER_WEIGHTS
@@ -52,6 +53,8 @@ def finished_or(recipe: dict, parents: list[dict], checkpoints, output, make, im
     finished = store / "adapter"
     if not finished.is_dir():
         make(store)
+    if processes.index():
+        return  # the first process alone writes
     read_receipt(finished, "the stored adapter")
     with replaced_folder(output) as folder:
         shutil.copytree(finished, folder, dirs_exist_ok=True)

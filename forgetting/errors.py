@@ -1,6 +1,7 @@
 """One kind of error for everything a user can put right."""
 
 import json
+import os
 import sys
 
 
@@ -15,7 +16,8 @@ def exit_on_input_error(main):
         try:
             return main(argv)
         except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
+            if os.environ.get("RANK", "0") == "0":  # processes that train together fail together
+                print(f"error: {error}", file=sys.stderr)
             return 2
 
     wrapped.__doc__ = main.__doc__

@@ -55,7 +55,13 @@ def one_pass(answers: list[list[int]]) -> bool:
 
 
 def score(
-    model, tokenizer, prompts: list[list[int]], answers: list[list[int]], tokens_per_batch: int = 4096, progress=None
+    model,
+    tokenizer,
+    prompts: list[list[int]],
+    answers: list[list[int]],
+    tokens_per_batch: int = 4096,
+    progress=None,
+    share: tuple[int, int] = (0, 1),
 ) -> np.ndarray:
     """Natural log-probability of each label's answer after each prompt.
 
@@ -79,6 +85,9 @@ def score(
         below 1e-4 in float32.
     progress
         What to call the progress bar; None shows none.
+    share
+        (index, number) of processes that share the batches: the rows of the others' stay 0, so that a sum over the
+        processes is what one process would return.
 
     Returns
     -------
@@ -88,7 +97,7 @@ def score(
     from tqdm import tqdm
 
     device = next(model.parameters()).device
-    result = np.empty((len(prompts), len(answers)))
+    result = np.zeros((len(prompts), len(answers)))
     direct = one_pass(answers)
     was_training = model.training
     model.eval()
@@ -98,7 +107,8 @@ def score(
             _float32_head(model),
             tqdm(total=len(prompts), desc=progress, unit="item", disable=progress is None) as bar,
         ):
-            for group in batches([len(prompt) for prompt in prompts], tokens_per_batch):
+            index, processes = share
+            for group in batches([len(prompt) for prompt in prompts], tokens_per_batch)[index::processes]:
                 batch = pad_left([prompts[i] for i in group], tokenizer.pad_token_id, device)
                 scores = _first_token(model, batch, answers) if direct else _whole_answer(model, batch, answers)
                 result[group] = scores.double().cpu().numpy()

@@ -2,18 +2,20 @@
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 import trl
 import trl.trainer.utils
+from accelerate.data_loader import SeedableRandomSampler
 from sklearn.metrics import accuracy_score, f1_score
 from transformers import TrainerCallback
-from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from forgetting import scoring
+from forgetting.batches import Batches, GroupedByLength, Shares, rows_of_mean
 from forgetting.numerics import float32_trainable
+from forgetting.processes import Split
 from forgetting.remedies.base import Batch, Effect
 
 TOKENS = "trained_tokens"
@@ -70,51 +72,11 @@ class KeepTokens(TrainerCallback):
         self.trainer = trainer
 
     def on_save(self, args, state, control, **kwargs):
+        self.trainer.accelerator.wait_for_everyone()  # each process leaves its random state in the folder
+        if not state.is_world_process_zero:
+            return
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         (folder / TOKENS).write_text(str(self.trainer.all_tokens), encoding="utf-8")
-
-
-class Collator:
-    """Pads rows on the right; ``row`` carries their numbers."""
-
-    def __init__(self, pad: int):
-        self.pad = pad
-
-    def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
-        longest = max(len(row["input_ids"]) for row in rows)
-
-        def padded(key, value):
-            return torch.tensor([row[key] + [value] * (longest - len(row[key])) for row in rows])
-
-        return {
-            "input_ids": padded("input_ids", self.pad),
-            "attention_mask": torch.tensor(
-                [[1] * len(row["input_ids"]) + [0] * (longest - len(row["input_ids"])) for row in rows]
-            ),
-            "labels": padded("labels", -100),
-            "row": torch.tensor([row["row"] for row in rows]),
-        }
-
-
-class GroupedByLength(torch.utils.data.Sampler):
-    """Items of similar length side by side, in an order that seed and epoch alone decide.
-
-    transformers' own sampler draws from the global generator, so that a training resumed within an epoch would meet
-    other batches than it would have without the interruption.
-    """
-
-    def __init__(self, lengths: list[int], batch_size: int, seed: int):
-        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __iter__(self):
-        generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
-        return iter(get_length_grouped_indices(self.lengths, self.batch_size, generator=generator))
 
 
 class StageTrainer(trl.SFTTrainer):
@@ -126,22 +88,26 @@ class StageTrainer(trl.SFTTrainer):
         Validation items of the stage's own tasks; both metrics are means over the tasks. Empty leaves them out.
     watched
         Those of earlier tasks: their metrics are called ``accuracy:<task>`` and ``macro_f1:<task>``.
+    split
+        How several processes divide every step.
     tokens_per_batch
         Padded tokens per scoring batch.
     """
 
-    def __init__(self, *args, validation=(), watched=(), tokens_per_batch=4096, **kwargs):
+    def __init__(self, *args, split: Split, validation=(), watched=(), tokens_per_batch=4096, **kwargs):
         super().__init__(*args, **kwargs)
+        self._split = split
         self._validation, self._watched = list(validation), list(watched)
         self._tokens_per_batch = tokens_per_batch
         self._effects: list[Effect] = []
         float32_trainable(self.model)
         self.add_callback(LogLastStep())
         self.trained_tokens = 0
-        """Tokens trained on in this process, padding aside."""
+        """Tokens trained on since the start or resume, in all processes, padding aside."""
         self.resumed_tokens = 0
         """Those of the training that this one resumes."""
         self.evaluation_seconds = 0.0
+        self._passes: list[tuple[float, int, int]] = []
         self.add_callback(KeepTokens(self))
 
     @property
@@ -157,16 +123,42 @@ class StageTrainer(trl.SFTTrainer):
         if self.args.train_sampling_strategy != "group_by_length":
             return super()._get_train_sampler(train_dataset)
         lengths = [len(ids) for ids in (train_dataset or self.train_dataset)["input_ids"]]
-        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return GroupedByLength(lengths, batch, self.args.data_seed)
+        return GroupedByLength(lengths, self._split.step_size, self.args.data_seed)
 
-    def training_step(self, model, inputs, *args, **kwargs):
-        self.trained_tokens += int(inputs["attention_mask"].sum())
-        return super().training_step(model, inputs, *args, **kwargs)
+    def get_train_dataloader(self):
+        if self._split.count == 1:
+            return super().get_train_dataloader()
+        sampler = self._get_train_sampler()
+        if isinstance(sampler, torch.utils.data.RandomSampler):  # which accelerate would make reproducible
+            sampler = SeedableRandomSampler(sampler.data_source, data_seed=self.args.data_seed)
+        return self._shared(self.train_dataset, Batches(sampler, self._split.pass_size), self._split)
+
+    def get_eval_dataloader(self, eval_dataset=None):
+        if self._split.count == 1:
+            return super().get_eval_dataloader(eval_dataset)
+        items = self.eval_dataset if eval_dataset is None else eval_dataset
+        sampler = self._get_eval_sampler(items) or torch.utils.data.SequentialSampler(items)
+        # A pass has as many items as one process alone would score at a time; here each scores a part of it.
+        return self._shared(items, Batches(sampler, self.args.eval_batch_size), replace(self._split, whole=False))
+
+    def _shared(self, items, batches: Batches, split: Split):
+        """Not prepared by accelerate, which would shard it once more."""
+        pin = self.args.dataloader_pin_memory
+        shares = Shares(batches, split)
+        return torch.utils.data.DataLoader(items, batch_sampler=shares, collate_fn=self.data_collator, pin_memory=pin)
+
+    def get_batch_samples(self, epoch_iterator, num_batches, device):
+        batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        counts = [[len(b["row"]), int(b["attention_mask"].sum()) if len(b["row"]) else 0] for b in batches]
+        counts = self.accelerator.gather(torch.tensor(counts, device=device)[None])
+        self.trained_tokens += int(counts[..., 1].sum())
+        for batch, rows in zip(batches, rows_of_mean(counts[..., 0], self._split), strict=True):
+            batch["rows_of_mean"] = rows
+        return batches, items
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         inputs = dict(inputs)
-        rows = inputs.pop("row").tolist()
+        rows, mean_over = inputs.pop("row").tolist(), inputs.pop("rows_of_mean", None)
         if not self._effects or not self.model.training:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         with self._captured() as seen:
@@ -174,10 +166,12 @@ class StageTrainer(trl.SFTTrainer):
         tokens = seen["output"].label_mask.sum() if num_items_in_batch is None else num_items_in_batch
         batch = Batch(
             rows=rows,
-            nll=-seen["output"].log_probs.float().sum(1),
-            tokens=max(float(tokens), 1.0),
+            nll=-seen["output"].log_probs.float().sum(1)[: len(rows)],
+            # Gradients are averaged over the processes, but what is divided by the tokens is meant to add up.
+            tokens=max(float(tokens), 1.0) / self._split.count,
+            mean_over=mean_over,
             share=1 / self.current_gradient_accumulation_steps,
-            hidden=seen["hidden"],
+            hidden=seen["hidden"][: len(rows)],
             head=self.accelerator.unwrap_model(model).get_output_embeddings().weight,
         )
         for effect in self._effects:
@@ -220,11 +214,40 @@ class StageTrainer(trl.SFTTrainer):
         self.evaluation_seconds += time.monotonic() - started
         return metrics
 
+    def evaluation_loop(self, *args, **kwargs):
+        self._passes = []
+        output = super().evaluation_loop(*args, **kwargs)
+        if self._split.count > 1:
+            output.metrics[f"{kwargs.get('metric_key_prefix', 'eval')}_loss"] = self._loss_of_passes()
+        return output
+
+    def _loss_of_passes(self) -> float:
+        """The loss that one process would report: a mean over tokens in every pass, and then over items.
+
+        trl takes each process's mean over its own tokens, and transformers gives every process's mean the same weight.
+        """
+        passes = torch.tensor(self._passes, dtype=torch.float64, device=self.args.device)
+        loss, tokens, rows = self.accelerator.gather(passes[None]).unbind(-1)
+        of_pass = (loss * tokens).sum(0) / tokens.sum(0).clamp(min=1)
+        return float((of_pass * rows.sum(0)).sum() / rows.sum())
+
+    def prediction_step(self, model, inputs, *args, **kwargs):
+        rows, tokens = len(inputs["row"]), int((inputs["labels"][:, 1:] != -100).sum())
+        loss, *rest = super().prediction_step(model, inputs, *args, **kwargs)
+        self._passes.append((float(loss), tokens, rows))
+        return loss, *rest
+
     def _ask(self, questions: Questions) -> tuple[float, float]:
         """Accuracy and macro-F1 on validation items."""
         logprobs = scoring.score(
-            self.model, self.processing_class, questions.prompts, questions.answers, self._tokens_per_batch
+            self.model,
+            self.processing_class,
+            questions.prompts,
+            questions.answers,
+            self._tokens_per_batch,
+            share=(self._split.index, self._split.count),
         )
+        logprobs = self.accelerator.reduce(torch.tensor(logprobs, device=self.args.device), "sum").cpu().numpy()
         predicted, labels = logprobs.argmax(axis=1), range(len(questions.answers))
         return (
             float(accuracy_score(questions.gold, predicted)),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from forgetting.config.models import Training
 from forgetting.errors import InputError
+from forgetting.processes import Split
 from forgetting.prompts import Encoder
 from forgetting.remedies.base import Row
 
@@ -80,7 +81,15 @@ def total_steps(training: Training, items: list[int]) -> int:
 
 
 def sft_config(
-    training: Training, seed: int, total: int, output_dir, use_cpu: bool, log_steps: int, report_to, resumed: bool
+    training: Training,
+    split: Split,
+    seed: int,
+    total: int,
+    output_dir,
+    use_cpu: bool,
+    log_steps: int,
+    report_to,
+    resumed: bool,
 ):
     """TRL's arguments for one stage of `total` optimizer steps."""
     import trl
@@ -92,9 +101,10 @@ def sft_config(
     return trl.SFTConfig(
         output_dir=str(output_dir),
         max_steps=total,
-        per_device_train_batch_size=training.batch_size,
+        per_device_train_batch_size=split.batch_size,
         per_device_eval_batch_size=training.batch_size,
-        gradient_accumulation_steps=training.gradient_accumulation,
+        gradient_accumulation_steps=split.accumulation,
+        ddp_find_unused_parameters=False,  # every pass uses the whole adapter
         learning_rate=training.learning_rate,
         lr_scheduler_type=training.scheduler,
         warmup_steps=training.warmup_ratio,  # below 1 it is a ratio
@@ -152,6 +162,18 @@ def frozen_and_trainable(model) -> tuple[list, list]:
     if not trainable:
         raise RuntimeError("no parameter is trainable")
     return frozen, trainable
+
+
+def over_processes(parameters) -> tuple[float, int]:
+    """How far any process's parameters are from the first one's, and the most memory that one has used."""
+    import torch
+    from accelerate.utils import broadcast, gather
+
+    first = broadcast([parameter.detach().clone() for parameter in parameters])
+    apart = max(float((mine.detach() - its).abs().max()) for mine, its in zip(parameters, first, strict=True))
+    device = parameters[0].device
+    found = gather(torch.tensor([[apart, peak_memory()]], dtype=torch.float64, device=device)).amax(0)
+    return float(found[0]), int(found[1])
 
 
 def peak_memory() -> int:

@@ -45,6 +45,8 @@ rule train_adapter:
     wildcard_constraints:
         lineage=TRAINED,
     threads: 8  # at most; --cores and the profile bring it down
+    resources:
+        processes=1,  # one a GPU; more than one train it together (docs/multi-gpu.md)
     params:
         model=lambda wc, input: dirname(input.model),
         data=data_of,
@@ -56,7 +58,7 @@ rule train_adapter:
     shell:
         "python -m scripts.train_adapter --recipe {input.recipe:q} --model {params.model:q} --data {params.data:q}"
         " {params.parent:q} --checkpoints {params.checkpoints:q} --output {params.folder:q}"
-        " {params.logging:q} {params.image:q} 2>&1 | tee {log:q}"
+        " {params.logging:q} --processes {resources.processes} {params.image:q} 2>&1 | tee {log:q}"
 
 
 rule merge_adapters:

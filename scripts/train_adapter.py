@@ -2,14 +2,15 @@
 
 A finished training is kept under its fingerprint beside its checkpoints, so that running the step again
 copies it in a second, an interrupted training resumes, and a changed recipe never meets a stale checkpoint.
+With ``--processes`` several GPUs train it together: the step starts itself once per GPU through accelerate's launcher.
 """
 
 import argparse
 import sys
-from functools import partial
+import tempfile
 from pathlib import Path
 
-from forgetting import recipes
+from forgetting import processes, recipes
 from forgetting.adapters import check_inputs, finished_or
 from forgetting.cli import add_image
 from forgetting.errors import InputError, exit_on_input_error
@@ -27,13 +28,25 @@ def main(argv=None) -> int:
     parser.add_argument("--log-steps", type=int, default=5, help="log every so many optimizer steps")
     parser.add_argument("--report-to", nargs="*", default=["tensorboard"], help="where logs go")
     add_image(parser)
+    parser.add_argument("--processes", type=int, default=1, help="processes, one a GPU, that train it together")
     args = parser.parse_args(argv)
+    # The launcher's number counts in the processes that it has started; there the option is passed over.
+    launched = processes.count() > 1
+    if args.processes < 1:
+        raise InputError(f"--processes: {args.processes} is no number of processes; 1 or more is")
 
     recipe = recipes.read(args.recipe)
     if not recipe["training"]:
         raise InputError(f"{args.recipe}: this adapter is merged from others; see scripts.merge_adapters")
     parents = check_inputs(args.recipe, recipe, args.model, args.data, [args.parent] if args.parent else [])
-    make = partial(train, recipe, args, parents)
+    wanted = processes.count() if launched else args.processes
+    processes.split(recipe["training"]["batch_size"], recipe["training"]["gradient_accumulation"], wanted)
+
+    def make(store: Path) -> None:
+        if wanted > 1 and not launched:
+            processes.launch(wanted, "scripts.train_adapter", sys.argv[1:] if argv is None else argv)
+        train(recipe, args, parents, store)
+
     finished_or(recipe, parents, args.checkpoints, args.output, make, args.image)
     return 0
 
@@ -43,17 +56,23 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
     from forgetting.numerics import before_torch
 
     before_torch()
+    if processes.count() == 1:
+        processes.one_gpu()
     import time
 
     import torch
+    from accelerate.utils import set_seed
     from datasets import Dataset
 
     from forgetting import models, stage, training
     from forgetting.adapters import package_versions, save
+    from forgetting.batches import Collator
     from forgetting.config.models import Training
-    from forgetting.trainer import TOKENS, Collator, StageTrainer, score_answers_only_on_cpu
+    from forgetting.trainer import TOKENS, StageTrainer, score_answers_only_on_cpu
 
     settings = Training(**recipe["training"])
+    split = processes.split(settings.batch_size, settings.gradient_accumulation)
+    team = processes.join()
     tokenizer = models.load_tokenizer(args.model)
     material = stage.prepare(recipe, tokenizer, args.data)
     torch.manual_seed(recipe["seed"])
@@ -61,17 +80,28 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
     on_cpu = base.device.type == "cpu"
     if on_cpu:
         score_answers_only_on_cpu()
-    store.mkdir(parents=True, exist_ok=True)
-    model, lora = stage.start(recipe, base, args.parent, store)
     steps = training.total_steps(settings, material.items)
-    checkpoint = interrupted = training.last_checkpoint(store)
-    if checkpoint is None and settings.optimizer_state == "parent":
-        checkpoint = parent_checkpoint(args, recipe, steps)
+    # The first process alone writes; what it tidies up, the others find tidy.
+    with team.main_process_first():
+        store.mkdir(parents=True, exist_ok=True)
+        checkpoint = interrupted = training.last_checkpoint(store)
+        if checkpoint is None and settings.optimizer_state == "parent":
+            checkpoint = parent_checkpoint(args, recipe, steps)
+    with tempfile.TemporaryDirectory() as temporary:
+        model, lora = stage.start(recipe, base, args.parent, store if team.is_main_process else Path(temporary))
     rows = [{key: row[key] for key in ("input_ids", "labels")} | {"row": n} for n, row in enumerate(material.rows)]
     trainer = StageTrainer(
         model=model,
         args=training.sft_config(
-            settings, recipe["seed"], steps, store, on_cpu, args.log_steps, args.report_to, checkpoint is not None
+            settings,
+            split,
+            recipe["seed"],
+            steps,
+            store,
+            on_cpu,
+            args.log_steps,
+            args.report_to,
+            checkpoint is not None,
         ),
         train_dataset=Dataset.from_list(rows),
         eval_dataset=Dataset.from_list(
@@ -80,6 +110,7 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
         data_collator=Collator(tokenizer.pad_token_id),
         processing_class=tokenizer,
         peft_config=lora,
+        split=split,
         validation=material.validation,
         watched=material.watched,
     )
@@ -91,15 +122,19 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
     effects = stage.effects(recipe, material, trainer.model, tokenizer)
     trainer.use(effects)
     resumed = int(checkpoint.name.split("-")[1]) if checkpoint else None
-    print(
-        f"{recipe['lineage']}: {sum(material.items)} items"
-        + (f" and {material.rehearsed} of earlier tasks" if material.rehearsed else "")
-        + f", {steps} steps"
-        + (f", resumed from step {resumed}" if resumed else ""),
-        file=sys.stderr,
-    )
+    if team.is_main_process:
+        print(
+            f"{recipe['lineage']}: {sum(material.items)} items"
+            + (f" and {material.rehearsed} of earlier tasks" if material.rehearsed else "")
+            + f", {steps} steps"
+            + (f", resumed from step {resumed}" if resumed else "")
+            + (f", on {split.count} processes" if split.count > 1 else ""),
+            file=sys.stderr,
+        )
     if interrupted:
         trainer.resumed_tokens = int((checkpoint / TOKENS).read_text(encoding="utf-8"))
+    if split.count > 1:
+        set_seed(recipe["seed"], device_specific=True)  # each process drops out other weights
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds = time.monotonic() - started
 
@@ -111,6 +146,12 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
             f"{args.recipe}: {steps} steps changed no weight of the adapter (the warm-up starts at a learning rate of "
             "0); give it more items or epochs, a smaller batch, or training.warmup_ratio 0"
         )
+    apart, memory = training.over_processes(trainable)
+    if apart > 1e-6:
+        raise RuntimeError(f"the processes' adapters are {apart:g} apart; a remedy must act equally on each of them")
+    team.destroy_process_group()
+    if not team.is_main_process:
+        return
 
     history = trainer.state.log_history
     summary = {
@@ -124,12 +165,13 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
         "tokens": trainer.all_tokens,
         "extra_tokens": sum(effect.tokens for effect in effects),
         "tokens_per_second": round(trainer.trained_tokens / (seconds - trainer.evaluation_seconds), 1),
-        "peak_memory_bytes": training.peak_memory(),
+        "peak_memory_bytes": memory,
         "trainable_parameters": sum(p.numel() for p in trainable),
         "items": len(material.rows),
         "rehearsed": material.rehearsed,
         "shortened": material.shortened,
-        "device": training.device_name(),
+        "processes": split.count,
+        "device": (f"{split.count} × " if split.count > 1 else "") + training.device_name(),
         "dtype": str(base.dtype).removeprefix("torch."),
         "resumed_from_step": resumed,
         "packages": package_versions(),

@@ -1,5 +1,6 @@
 """The typed configuration: the one source of its JSON schema and of its documentation."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -102,11 +103,12 @@ class Config(Settings):
                 )
         return self
 
-    @property
+    # Both are asked for once per adapter and more, and go through every arm: kept, planning stays linear.
+    @cached_property
     def active_arms(self) -> dict[str, Arm]:
         return {name: arm for name, arm in self.arms.items() if arm is not None}
 
-    @property
+    @cached_property
     def active_tasks(self) -> dict[str, Task]:
         """Tasks that some arm trains on, in declaration order."""
         used = {task for arm in self.active_arms.values() for stage in arm.stages for task in stage.tasks}

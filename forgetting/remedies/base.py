@@ -54,11 +54,14 @@ class Batch:
     """One forward pass of training, as an effect sees it."""
 
     rows: list[int]
-    """Numbers of the rows in `Scene.rows`."""
+    """Numbers of the rows in `Scene.rows`; where several processes share a pass, this one's, and maybe none."""
     nll: "torch.Tensor"
     """Summed negative log-probability of each row's counted tokens, shape (rows,), nats."""
     tokens: float
-    """Counted tokens that the loss of this optimizer step is a mean over."""
+    """Counted tokens that the loss of this optimizer step is a mean over, those of one process where there are several:
+    their gradients are averaged."""
+    mean_over: float
+    """What a mean over the rows of this pass divides their sum by: their number, which several processes share."""
     share: float
     """This pass's share of the optimizer step: what does not depend on the rows is multiplied by it."""
     hidden: "torch.Tensor"

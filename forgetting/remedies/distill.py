@@ -87,7 +87,7 @@ class _Taught(Effect):
         import torch
 
         temperature, total = self.settings.temperature, 0.0
-        rows = torch.tensor(batch.rows)
+        rows = torch.tensor(batch.rows, dtype=torch.long)
         for task, tokens in self.label_tokens.items():
             target = self.targets[task][rows]
             taught = ~target.isnan().any(1)
@@ -101,7 +101,7 @@ class _Taught(Effect):
             total = total + torch.nn.functional.kl_div(student, teacher, reduction="sum")
         if isinstance(total, float):
             return None
-        return batch.share * self.settings.strength * temperature**2 * total / len(batch.rows)
+        return batch.share * self.settings.strength * temperature**2 * total / batch.mean_over
 
 
 def _unlabelled(row: Row) -> bool:

@@ -95,7 +95,7 @@ def test_distillation_starts_at_no_divergence(lab, tiny_model):
     for row in (0, 5):
         ids = torch.tensor([material.rows[row]["input_ids"]])
         hidden = model.get_base_model().base_model(input_ids=ids).last_hidden_state
-        batch = Batch([row], torch.zeros(1), 1.0, 1.0, hidden, model.get_output_embeddings().weight)
+        batch = Batch([row], torch.zeros(1), 1.0, 1.0, 1.0, hidden, model.get_output_embeddings().weight)
         assert float(effect.loss(batch).detach()) == pytest.approx(0, abs=1e-6)
         effect.targets["first"][row] = torch.tensor([0.0, 0.0, 1.0])
         assert float(effect.loss(batch).detach()) > 1e-3
