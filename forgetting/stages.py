@@ -161,8 +161,7 @@ class _Writer:
         outs = [
             self._out(self.results / name) for name in ("report_metrics.json", "report.html", "report.md", "figures")
         ]
-        # Holds the data's text: never cached, so never pushed.
-        outs.append(self._out(self.results / "items.html", cache=False))
+        outs.append(self._out(self.results / "items.html", push=False))  # holds the data's text
         targets = [str(self.results / name) for name in ("metrics.json", "report.html", "items.html")]
         metrics = [self._out(self.results / "metrics.json")]
         about = "All figures, and the page that shows them"

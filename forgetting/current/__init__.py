@@ -78,5 +78,5 @@ def _set(paths: list[Path], time: int) -> None:
 def _holds(output: Output) -> bool:
     try:
         return output.current()
-    except (InputError, KeyError, TypeError, AttributeError):
-        return False  # damaged, or written by another version: made again
+    except (InputError, OSError, KeyError, TypeError, AttributeError):
+        return False  # incomplete, damaged, or written by another version: made again

@@ -39,7 +39,7 @@ def test_texts_without_a_licence_are_never_pushed():
     texts = [path for path in found if path.startswith("data/raw/") or "/data/dreaddit" in path]
     assert len(texts) == 4
     assert all(found[path].get("push") is False for path in texts)
-    assert found["results-real/items.html"]["cache"] is False
+    assert found["results-real/items.html"]["push"] is False
     assert "push" not in outs(document("config.yaml"))["results/data/dreaddit"]
 
 
