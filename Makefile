@@ -4,13 +4,17 @@ PYTHON ?= python3.11
 VENV ?= .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: run test lint lock clean
+.PHONY: run test cluster-test lint lock clean
 
 run: $(VENV)/.run-$(TORCH)
 	snakemake --cores all
 
 test: $(VENV)/.dev-$(TORCH)
 	pytest
+
+# As root, on Debian: Slurm on loopback, with everything that can happen to a job (docs/cluster.md).
+cluster-test: $(VENV)/.dev-$(TORCH)
+	pytest tests/cluster -s
 
 lint: $(VENV)/.dev-$(TORCH)
 	ruff check . && ruff format --check . && snakefmt --check Snakefile rules && snakemake --lint

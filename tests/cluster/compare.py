@@ -13,7 +13,9 @@ LEFT_OUT = {
     "peak_memory_bytes": "what the allocator took on the way",
     "resumed_from_step": "null without an interruption; checked by itself",
 }
-TIMED = re.compile(r"(runtime|(samples|steps)_per_second)$")
+# Left out of training_log.csv: wall times, and two figures that the trainer counts from a process's start, not from the
+# training's: tokens seen (training.json has them all, and is compared) and the mean of all steps' losses.
+OWN = re.compile(r"runtime|(samples|steps)_per_second|^num_tokens$|^train_loss$")
 # Folders that no rule declares: checkpoints hold what a resume needs, and how often it was needed is the difference.
 NOT_RESULTS = ("checkpoints",)
 # Snakemake's own mark in a folder that is an output.
@@ -34,7 +36,7 @@ def content(name: str, path: Path):
     """What two runs must have in common in a file."""
     if path.name == "training_log.csv":
         with open(path, newline="", encoding="utf-8") as handle:
-            return [row for row in csv.DictReader(handle) if not TIMED.search(row["metric"])]
+            return [row for row in csv.DictReader(handle) if not OWN.search(row["metric"])]
     if path.name == "README.md":  # the model card
         lines = path.read_text(encoding="utf-8").splitlines()
         return [line for line in lines if not line.startswith("| time")]

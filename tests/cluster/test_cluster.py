@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from forgetting.errors import read_json
-from tests.cluster.compare import LEFT_OUT, compare
+from tests.cluster.compare import LEFT_OUT, OWN, compare
 from tests.cluster.faults import Training
 from tests.workspace import Workspace
 
@@ -75,7 +75,7 @@ def test_a_cluster_run_with_accidents_leaves_what_a_local_run_leaves(workspace, 
     same = compare(workspace.path / "out", away.path / "out", tmp_path / "redrawn")
     for how, names in same.items():
         say(f"{len(names)} files are the same {how}: {' '.join(names)}")
-    say(f"left out: {LEFT_OUT}, timing rows of training_log.csv, the model card's line with times")
+    say(f"left out: {LEFT_OUT}; rows of training_log.csv called {OWN.pattern}; the line of times in the model card")
     exact = same["byte for byte"]
     assert sum(name.endswith("adapter_model.safetensors") for name in exact) == 3
     assert sum("/predictions/" in name for name in exact) == 4 * 4
