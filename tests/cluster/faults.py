@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forgetting.errors import read_json
-from tests.cluster.slurm import Cluster, until
+from tests.cluster.slurm import GPUS, Cluster, until
 
 TOKENS = "trained_tokens"  # forgetting.trainer.TOKENS, whose module imports torch
 # A training starts after another process's start, imports and perhaps a wait in the queue, on a busy machine.
@@ -31,7 +31,7 @@ class Training:
         """A job of a partition with a higher priority takes all GPUs; Slurm queues the training again."""
         step, _ = self.frozen_after_checkpoint()
         self.say(f"{self.lineage}: preempted after step {step}")
-        self.cluster.ask("sbatch", "-p", "urgent", "--gpus=2", "-o", "/dev/null", "--wrap", "sleep 1")
+        self.cluster.ask("sbatch", "-p", "urgent", f"--gpus={GPUS}", "-o", "/dev/null", "--wrap", "sleep 1")
         until(lambda: self.jobs()[-1]["Restarts"] == "1", 60, f"{self.lineage} is queued again")
         return step
 

@@ -1,4 +1,4 @@
-"""A Slurm cluster of one pretended node on loopback: two GPUs that are character devices, more CPUs than there are.
+"""A Slurm cluster of one pretended node on loopback: its GPUs are character devices, its CPUs more than there are.
 
 It needs root, because slurmd starts jobs as their owners, and /etc/slurm, because Snakemake's executor drops SLURM_CONF
 from its jobs' environment. What was at /etc/slurm comes back at the end.
@@ -16,6 +16,8 @@ from pathlib import Path
 ETC = Path("/etc/slurm")
 SAVED = Path("/etc/slurm.saved-by-stagewise-test")
 PROGRAMS = {"munged": "munge", "slurmctld": "slurm-wlm", "slurmd": "slurm-wlm", "sbatch": "slurm-wlm"}
+# Both second stages and the first one's prediction run at once.
+GPUS = 3
 CONFIG = """\
 ClusterName=stagewise
 SlurmctldHost={host}(127.0.0.1)
@@ -46,13 +48,14 @@ SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
-MinJobAge=300
+# How long finished jobs are remembered, for the tests to ask about them.
+MinJobAge=3600
 KillWait=2
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 # A node of the size that the profile asks for.
 SlurmdParameters=config_overrides
-NodeName={host} NodeAddr=127.0.0.1 CPUs=32 RealMemory=256000 Gres=gpu:pretended:2 State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs=32 RealMemory=256000 Gres=gpu:pretended:{gpus} State=UNKNOWN
 PartitionName=batch Nodes={host} Default=YES PriorityTier=1
 PartitionName=urgent Nodes={host} PriorityTier=10
 """
@@ -111,6 +114,7 @@ class Cluster:
     def __init__(self, folder: Path):
         self.folder = folder
         self.daemons: list[subprocess.Popen] = []
+        self.configured = False
 
     def start(self) -> None:
         if running := processes("slurmctld", "slurmd"):
@@ -134,24 +138,24 @@ class Cluster:
         host = socket.gethostname().partition(".")[0]
         for name in ("state", "spool", "dev"):
             (self.folder / name).mkdir(parents=True)
-        (self.folder / "slurm.conf").write_text(CONFIG.format(folder=self.folder, host=host))
+        (self.folder / "slurm.conf").write_text(CONFIG.format(folder=self.folder, host=host, gpus=GPUS))
         (self.folder / "gres.conf").write_text(
-            f"NodeName={host} Name=gpu Type=pretended File={self.folder}/dev/gpu[0-1]\n"
+            f"NodeName={host} Name=gpu Type=pretended File={self.folder}/dev/gpu[0-{GPUS - 1}]\n"
         )
-        for number in range(2):
+        for number in range(GPUS):
             os.mknod(self.folder / f"dev/gpu{number}", 0o600 | 0o020000, os.makedev(1, 3))
         (self.folder / "munge.key").write_bytes(os.urandom(1024))
         (self.folder / "munge.key").chmod(0o600)
-        self.restore()  # of an earlier run that was killed
-        if ETC.exists():
-            ETC.rename(SAVED)
+        self.restore()  # where an earlier run was killed
+        ETC.mkdir(exist_ok=True)
+        ETC.rename(SAVED)
         ETC.symlink_to(self.folder)
+        self.configured = True
 
     @staticmethod
     def restore() -> None:
-        if ETC.is_symlink():
-            ETC.unlink()
-        if SAVED.exists() and not ETC.exists():
+        if SAVED.exists():
+            ETC.unlink(missing_ok=True)
             SAVED.rename(ETC)
 
     def daemon(self, *command: str) -> None:
@@ -181,9 +185,10 @@ class Cluster:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
-            for pid in processes("slurmstepd") | left_by_jobs():
+            for pid in processes("slurmstepd") | left_by_jobs() if self.daemons else ():
                 os.kill(pid, signal.SIGKILL)
-            self.restore()
+            if self.configured:
+                self.restore()
 
     @staticmethod
     def ask(*command: str) -> str:
