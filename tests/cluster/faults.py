@@ -11,7 +11,7 @@ from tests.cluster.slurm import GPUS, Cluster, until
 
 TOKENS = "trained_tokens"  # forgetting.trainer.TOKENS, whose module imports torch
 # A training starts after another process's start, imports and perhaps a wait in the queue, on a busy machine.
-PATIENCE = 180
+PATIENCE = 600
 
 
 @dataclass
