@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: run test dvc-test lint lock clean
+.PHONY: run test dvc-test cluster-test lint lock clean
 
 run: $(VENV)/.run-$(TORCH)
 	snakemake --cores all
@@ -20,6 +20,10 @@ dvc-test: $(VENV)/.dev-$(TORCH) .venv-s3/.s3
 	$(PYTHON) -m venv .venv-s3
 	.venv-s3/bin/pip install --quiet --require-hashes -r $<
 	touch $@
+
+# As root, on Debian: Slurm on loopback, with everything that can happen to a job (docs/cluster.md).
+cluster-test: $(VENV)/.dev-$(TORCH)
+	pytest tests/cluster -s
 
 lint: $(VENV)/.dev-$(TORCH)
 	ruff check . && ruff format --check . && snakefmt --check Snakefile rules && snakemake --lint

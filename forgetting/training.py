@@ -200,7 +200,8 @@ def tidy_log(history: list[dict]) -> list[tuple]:
     """(step, epoch, split, metric, value) rows from the trainer's log history."""
     rows = []
     for entry in history:
-        for key, value in entry.items():
+        # Sorted, because a checkpoint keeps its history so: a resumed training's log has the same order.
+        for key, value in sorted(entry.items()):
             if key in ("step", "epoch") or not isinstance(value, int | float):
                 continue
             split = "validation" if key.startswith("eval_") else "train"

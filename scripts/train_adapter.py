@@ -177,7 +177,9 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
         "packages": package_versions(),
     }
     # PEFT would store this machine's path to the base model.
-    trainer.model.peft_config["default"].base_model_name_or_path = recipe["model"]["name"]
+    stored = trainer.model.peft_config["default"]
+    stored.base_model_name_or_path = recipe["model"]["name"]
+    stored.target_modules = sorted(stored.target_modules)  # a set has no order of its own
     save(
         store,
         args.recipe,

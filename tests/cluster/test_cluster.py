@@ -1,0 +1,135 @@
+"""The whole graph through `--profile profiles/slurm`, with every kind of accident, against an undisturbed local run."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from forgetting.errors import read_json
+from tests.cluster.compare import LEFT_OUT, OWN, compare
+from tests.cluster.faults import Training
+from tests.workspace import Workspace
+
+FIRST = "base/seed-0/colours"
+SECOND, REHEARSED = f"{FIRST}/warmth", f"{FIRST}/warmth+rehearsal-25"
+STAGES = [{"task": "colours"}, {"task": "warmth", "remedies": {"rehearsal": {"share": 0.25}}}]
+# Two arms; trainings that leave a checkpoint every ten of some two hundred steps.
+LONGER = {"arms": {"rehearsal": {"stages": STAGES}}, "training": {"epochs": 30, "eval_every": 10}}
+# What a site adds; and the first look at a job's state comes after a second, not 40, the later ones ten seconds apart.
+SITE = {
+    "default-resources": {"slurm_partition": "batch"},
+    "slurm-no-account": True,
+    "slurm-init-seconds-before-status-checks": 1,
+    "latency-wait": 10,
+}
+# The number of threads decides the last bits of a sum, so both runs get the same.
+THREADS = ("--set-threads", "train_adapter=1", "predict=1")
+
+
+def test_a_cluster_run_with_accidents_leaves_what_a_local_run_leaves(workspace, cluster, tmp_path):
+    overlay = ("--configfile", "tiny.yaml", workspace.write("longer.yaml", LONGER), *THREADS)
+    (workspace.path / "site").mkdir()
+    workspace.write("site/config.v9+.yaml", SITE)
+    away = Workspace(tmp_path / "cluster")
+    shutil.copytree(workspace.path, away.path, dirs_exist_ok=True)
+    on_cluster = ("snakemake", "--profile", "profiles/slurm", "--profile", "site", *overlay)
+
+    say = Log()
+    first, second, rehearsed = (Training(cluster, away.path, lineage, say) for lineage in (FIRST, SECOND, REHEARSED))
+    with (
+        started(workspace.path, "snakemake", "--cores", "2", *overlay) as local,
+        started(away.path, *on_cluster) as remote,
+        ThreadPoolExecutor() as pool,
+    ):
+        accidents = {FIRST: first.preempted, SECOND: second.killed_then_cancelled, REHEARSED: rehearsed.timed_out}
+        # The second stages wait for the first, each accident for its training.
+        steps = {FIRST: accidents.pop(FIRST)()}
+        steps |= {lineage: pool.submit(accident) for lineage, accident in accidents.items()}
+        steps = {lineage: step if isinstance(step, int) else step.result() for lineage, step in steps.items()}
+        finished(remote, away.path)
+        say("the run on the cluster has ended well")
+        finished(local, workspace.path)
+        say("the local run has ended well")
+
+    states = {training.lineage: [job["JobState"] for job in training.jobs()] for training in (first, second, rehearsed)}
+    say(f"states of their jobs: {states}")
+    assert states == {
+        FIRST: ["COMPLETED"],
+        SECOND: ["FAILED", "CANCELLED", "COMPLETED"],
+        REHEARSED: ["TIMEOUT", "COMPLETED"],
+    }
+    for lineage, step in steps.items():
+        summary = read_json(away.path / "out" / lineage / "adapter" / "training.json", "the summary")
+        assert summary["resumed_from_step"] == step, lineage
+        say(f"{lineage}: resumed from step {step} of {summary['steps']}")
+    asked_as_the_profile_says(cluster, say)
+    assert "Nothing to be done" in away.run(*on_cluster, "-n").stdout
+
+    same = compare(workspace.path / "out", away.path / "out", tmp_path / "redrawn")
+    for how, names in same.items():
+        say(f"{len(names)} files are the same {how}: {' '.join(names)}")
+    say(f"left out: {LEFT_OUT}; rows of training_log.csv called {OWN.pattern}; the line of times in the model card")
+    exact = same["byte for byte"]
+    assert sum(name.endswith("adapter_model.safetensors") for name in exact) == 3
+    assert sum("/predictions/" in name for name in exact) == 4 * 4
+    assert sum(name.endswith("recipe.json") for name in exact) == 2 * 3
+
+
+class Log:
+    """Prints what happened, and when."""
+
+    def __init__(self):
+        self.started = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        print(f"[{time.monotonic() - self.started:4.0f} s] {text}", flush=True)
+
+
+@contextmanager
+def started(folder: Path, *command: str):
+    """A command in the background that writes to ``said.txt``; it does not outlive the block."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    with open(folder / "said.txt", "wb") as said:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=said, stderr=said, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def finished(process: subprocess.Popen, folder: Path) -> None:
+    assert process.wait(900) == 0, (folder / "said.txt").read_text(errors="replace")[-5000:]
+
+
+def asked_as_the_profile_says(cluster, say) -> None:
+    """Slurm was asked for the profile's resources, and for more of them at each attempt."""
+    profile = yaml.safe_load(Path("profiles/slurm/config.v9+.yaml").read_text(encoding="utf-8"))
+    seen = set()
+    for job in cluster.jobs():
+        rule, _, wildcards = job["Comment"].removeprefix("rule_").partition("_wildcards_")
+        if rule not in profile["set-resources"]:
+            continue
+        asked = profile["set-resources"][rule]
+        attempt = 1 + [other["JobId"] for other in cluster.jobs(job["Comment"])].index(job["JobId"])
+        megabytes, minutes = (int(value.split("*")[0]) * attempt for value in (asked["mem_mb"], asked["runtime"]))
+        assert asked["mem_mb"].endswith(" * attempt") and asked["runtime"].endswith(" * attempt")
+        assert job["MinMemoryNode"] in (f"{megabytes}M", f"{megabytes / 1024:g}G")
+        hours = f"{minutes // 60:02}:{minutes % 60:02}:00"
+        assert job["TimeLimit"] == (hours if job["JobState"] != "TIMEOUT" else "00:01:00")
+        assert (job.get("TresPerJob") == "gres:gpu:1") == ("gpu" in asked)
+        assert (job["Requeue"], job["Partition"]) == ("1", "batch")
+        assert job["JobName"].startswith("stagewise_")
+        seen.add((rule, attempt))
+        say(f"{rule} {wildcards}, attempt {attempt}: {job['TRES']}, {job['TimeLimit']}, {job['JobState']}")
+    assert {("train_adapter", 3), ("train_adapter", 2), ("predict", 1)} <= seen

@@ -1,0 +1,66 @@
+"""Profiles: every line has its reason above it, and what they name exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROFILES = sorted(ROOT.glob("profiles/*/*.yaml"))
+SLURM = ROOT / "profiles" / "slurm" / "config.v9+.yaml"
+
+
+def rules() -> dict[str, str]:
+    """The text of every rule of the workflow, by name."""
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("rules/*.smk")))
+    parts = re.split(r"^rule (\w+):\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def read(path: Path) -> dict:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.parent.name)
+def test_every_line_has_its_reason_above_it(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for before, line in zip(["", *lines], lines, strict=False):
+        # A mapping's own line needs none: its entries have theirs.
+        if line.strip() and not line.lstrip().startswith("#") and not line.endswith(":"):
+            assert before.lstrip().startswith("#"), f"{path}: no reason above '{line}'"
+
+
+def test_what_becomes_a_job_says_its_resources_and_all_else_is_local():
+    profile, known = read(SLURM), rules()
+    local = {name for name, text in known.items() if "localrule: True" in text}
+    assert {"fetch_data", "fetch_model", "make_splits", "write_recipe", "metrics", "report"} <= local
+    assert set(profile["set-resources"]) == set(known) - local
+    assert set(profile["set-threads"]) < set(profile["set-resources"])
+    for name, resources in profile["set-resources"].items():
+        assert {"mem_mb", "runtime"} <= set(resources), name
+        # A retry that asks for the same again cures nothing.
+        assert all("attempt" in resources[key] for key in ("mem_mb", "runtime")), name
+    assert profile["retries"] >= 1
+
+
+def test_no_profile_hides_keys_of_another():
+    """Snakemake takes a top-level key from one profile alone, the site's before Slurm's and the default before both."""
+    names = {path.parent.name: set(read(path)) for path in PROFILES}
+    assert names["slurm"].isdisjoint(names["default"] | names["slurm-site"])
+    assert names["slurm-site"].isdisjoint(names["default"])
+
+
+def test_snakemake_combines_them_with_the_default_profile(monkeypatch):
+    """An option that Snakemake or the executor does not know would end this with an error."""
+    from snakemake.cli import parse_args
+
+    monkeypatch.chdir(ROOT)
+    _, args = parse_args(["--profile", "profiles/slurm", "--profile", "profiles/slurm-site"])
+    profile, default = read(SLURM), read(ROOT / "profiles" / "default" / "config.yaml")
+    assert args.executor == "slurm" and args.jobs == profile["jobs"] and args.retries == profile["retries"]
+    assert args.slurm_requeue is True and args.slurm_status_command == "squeue"
+    assert str(args.slurm_logdir) == profile["slurm-logdir"]
+    assert sorted(map(str, args.rerun_triggers)) == sorted(default["rerun-triggers"])
+    assert args.max_checksum_file_size == default["max-checksum-file-size"]
+    assert "slurm_partition" in str(args.default_resources)
