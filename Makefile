@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: run test lint lock clean
+.PHONY: run test lint lock clean containers container-test
 
 run: $(VENV)/.run-$(TORCH)
 	snakemake --cores all
@@ -24,6 +24,15 @@ $(VENV)/.run-$(TORCH): envs/run-$(TORCH).txt
 $(VENV)/.dev-$(TORCH): envs/dev.txt $(VENV)/.run-$(TORCH)
 	$(VENV)/bin/pip install --require-hashes -r $<
 	touch $@
+
+# containers/$(TORCH).sif for --sdm apptainer; on a local BASE where the registry is out of reach (docs/containers.md).
+containers: containers/$(TORCH).sif
+
+containers/%.sif: containers/%.def containers/build.sh containers/install.sh containers/check.py envs/run-%.txt
+	PYTHON=$(PYTHON) containers/build.sh $*
+
+container-test: $(VENV)/.dev-$(TORCH)
+	pytest -s tests/container
 
 lock:
 	envs/lock.sh

@@ -5,6 +5,8 @@ predictions → report_metrics.json → report.
     snakemake --cores all --configfile experiments/real.yaml      # an overlay on it
 """
 
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -13,8 +15,11 @@ min_version("9.0")
 configfile: "config.yaml"
 
 
-# Used with `--sdm apptainer` alone; containers/cuda.def builds it.
-container: "containers/cuda.sif"
+# Used with `--sdm apptainer` alone; `make containers` builds it (docs/containers.md).
+IMAGE = os.environ.get("FORGETTING_IMAGE", "containers/cuda.sif")
+
+
+container: IMAGE
 
 
 report: "report/workflow.rst"
