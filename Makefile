@@ -28,7 +28,7 @@ $(VENV)/.dev-$(TORCH): envs/dev.txt $(VENV)/.run-$(TORCH)
 # containers/$(TORCH).sif for --sdm apptainer; on a local BASE where the registry is out of reach (docs/containers.md).
 containers: containers/$(TORCH).sif
 
-containers/%.sif: containers/%.def containers/build.sh containers/install.sh containers/check.py envs/run-%.txt
+containers/%.sif: containers/%.def envs/run-%.txt $(wildcard containers/*.sh containers/*.py)
 	PYTHON=$(PYTHON) containers/build.sh $*
 
 container-test: $(VENV)/.dev-$(TORCH)

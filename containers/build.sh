@@ -13,13 +13,17 @@ command -v apptainer >/dev/null || {
     exit 1
 }
 
-# The packages are fetched outside the image, with this machine's pip settings, and checked against the lock here and there.
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-"${PYTHON:-python3.11}" -m venv "$work/venv"
-mkdir -p "$wheels"
-"$work/venv/bin/pip" download --quiet --require-hashes --no-deps --dest "$wheels" \
-    --find-links "$wheels" -r "envs/run-$torch.txt"
+# Packages are fetched outside the image with this machine's pip settings; hashes are checked here and inside.
+# Once they are there, nothing is asked of the network again until the lock changes.
+lock=$(sha256sum <"envs/run-$torch.txt")
+if [ "$(cat "$wheels/lock.sha256" 2>/dev/null)" != "$lock" ]; then
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    "${PYTHON:-python3.11}" -m venv "$work/venv"
+    rm -rf "$wheels"
+    "$work/venv/bin/pip" download --quiet --require-hashes --no-deps --dest "$wheels" -r "envs/run-$torch.txt"
+    echo "$lock" >"$wheels/lock.sha256"
+fi
 
 set -- --build-arg "WHEELS=$wheels"
 if [ -n "${BASE:-}" ]; then
@@ -34,4 +38,5 @@ fi
 export SOURCE_DATE_EPOCH=1753056000
 # shellcheck disable=SC2086
 apptainer build --force ${BUILD_ARGS:-} "$@" "${image%.sif}.part.sif" "containers/$torch.def"
+"${PYTHON:-python3.11}" containers/same_bytes.py "${image%.sif}.part.sif"
 mv "${image%.sif}.part.sif" "$image"

@@ -63,7 +63,7 @@ def image(apptainer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("image")
     shutil.copy2(ROOT / "Makefile", folder)
     for part in ("containers", "envs"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("*.sif", "cpu", "cuda"))
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("*.sif", "cuda"))
     lend = []
     environment = {"APPTAINER_MKSQUASHFS_ARGS": "-comp lz4"}  # quick to pack
     if os.geteuid() == 0:

@@ -12,9 +12,9 @@ from tests.container.conftest import digest, run
 RUN = ("--sdm", "apptainer", "--configfile", "tiny.yaml")
 # What a step's result is; reports have clock times in them.
 RESULTS = ("*.safetensors", "predictions/*.csv", "*.jsonl", "recipe.json", "adapter_config.json")
-# Variables that are Apptainer's, the shell's or the image's, and the one that Snakemake sets for a step.
+# Variables that are Apptainer's, the shell's, the image's, or named in profiles/apptainer.env.
 OWN = {"PATH", "HOME", "PWD", "SHLVL", "TERM", "LANG", "LD_LIBRARY_PATH", "PS1", "PROMPT_COMMAND", "USER_PATH", "_"}
-OWN |= {"PYTHONNOUSERSITE", "OMP_NUM_THREADS", "OLDPWD"}
+OWN |= {"PYTHONNOUSERSITE", "OMP_NUM_THREADS", "HF_HUB_OFFLINE", "OLDPWD"}
 
 
 @pytest.fixture

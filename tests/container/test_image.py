@@ -2,6 +2,8 @@
 
 import json
 import re
+import sys
+import time
 
 from tests.container.conftest import digest, run
 from tests.workspace import ROOT
@@ -14,6 +16,24 @@ def test_both_definitions_are_the_same_but_for_the_lock():
     cpu, cuda = ((ROOT / "containers" / f"{name}.def").read_text().splitlines()[1:] for name in ("cpu", "cuda"))
     differing = [(a.strip(), b.strip()) for a, b in zip(cpu, cuda, strict=True) if a != b]
     assert differing == [("TORCH=cpu", "TORCH=cuda")]
+
+
+def test_the_same_content_gives_the_same_bytes(apptainer, tmp_path):
+    """An image's checksum says what is in it, not when it was built."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "content").write_text("the same")
+    labels = re.search(r"%labels\n.*?\n\n", (ROOT / "containers" / "cpu.def").read_text(), re.DOTALL)[0]
+    (tmp_path / "image.def").write_text(f"Bootstrap: localimage\nFrom: {tmp_path / 'root'}\n\n{labels}")
+    built = []
+    for name in ("first.sif", "second.sif"):
+        run(apptainer, "build", "--force", tmp_path / name, tmp_path / "image.def", SOURCE_DATE_EPOCH="1753056000")
+        time.sleep(1.1)  # dates in an image are whole seconds
+        built.append(digest(tmp_path / name))
+    assert built[0] != built[1]
+    for name in ("first.sif", "second.sif"):
+        run(sys.executable, ROOT / "containers" / "same_bytes.py", tmp_path / name, SOURCE_DATE_EPOCH="1753056000")
+    assert digest(tmp_path / "first.sif") == digest(tmp_path / "second.sif")
+    assert "ID:" in run(apptainer, "sif", "header", tmp_path / "first.sif").stdout
 
 
 def test_the_image_passes_its_test_and_names_its_lock(apptainer, image):
