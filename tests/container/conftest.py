@@ -23,6 +23,7 @@ os.execv({real!r}, [{real!r}, *sys.argv[1:]])
 # A sandbox's root has no identities to lend to a container: these are, for one command, in its own mount namespace.
 LEND = """
 printf 'root:100000:65536\\n' > "$1"
+touch /etc/subuid /etc/subgid
 mount --bind "$1" /etc/subuid
 mount --bind "$1" /etc/subgid
 shift
