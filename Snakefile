@@ -15,11 +15,11 @@ min_version("9.0")
 configfile: "config.yaml"
 
 
-# Used with `--sdm apptainer` alone; `make containers` builds it (docs/containers.md).
-IMAGE = os.environ.get("FORGETTING_IMAGE", "containers/cuda.sif")
+# Used with `--sdm apptainer` alone; `make containers` builds it.
+CONTAINER = os.environ.get("FORGETTING_IMAGE", "containers/cuda.sif")
 
 
-container: IMAGE
+container: CONTAINER
 
 
 report: "report/workflow.rst"
