@@ -4,13 +4,22 @@ PYTHON ?= python3.11
 VENV ?= .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: run test lint lock clean containers container-test
+.PHONY: run test dvc-test container-test lint lock containers clean
 
 run: $(VENV)/.run-$(TORCH)
 	snakemake --cores all
 
 test: $(VENV)/.dev-$(TORCH)
 	pytest
+
+# DVC for real: fresh clones, checkouts, remotes in a folder and on an S3 server on loopback.
+dvc-test: $(VENV)/.dev-$(TORCH) .venv-s3/.s3
+	pytest -s tests/dvc
+
+.venv-s3/.s3: envs/s3.txt
+	$(PYTHON) -m venv .venv-s3
+	.venv-s3/bin/pip install --quiet --require-hashes -r $<
+	touch $@
 
 lint: $(VENV)/.dev-$(TORCH)
 	ruff check . && ruff format --check . && snakefmt --check Snakefile rules && snakemake --lint
@@ -42,4 +51,4 @@ docs/rulegraph.svg: Snakefile $(wildcard rules/*.smk)
 	snakemake --quiet all --rulegraph | dot -Tsvg > $@
 
 clean:
-	rm -rf $(VENV) .snakemake logs results
+	rm -rf $(VENV) .venv-s3 .snakemake logs results

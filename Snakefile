@@ -30,12 +30,16 @@ include: "rules/data.smk"
 include: "rules/adapters.smk"
 include: "rules/predictions.smk"
 include: "rules/report.smk"
+include: "rules/current.smk"
 
 
 rule all:
     default_target: True
     input:
-        rules.report.output,
+        # Not items.html: it holds the data's text, so it does not travel with the rest.
+        rules.report.output.html,
+        rules.report.output.markdown,
+        rules.report.output.figures,
     localrule: True
 
 

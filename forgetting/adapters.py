@@ -9,8 +9,9 @@ from forgetting.cards import package_versions, write_card
 from forgetting.errors import InputError
 from forgetting.lora import ADAPTER_WEIGHTS
 from forgetting.models import adapter_receipt
-from forgetting.receipts import fingerprint, read_receipt, replaced_folder, sha256_file, write_json, write_receipt
+from forgetting.receipts import read_receipt, replaced_folder, sha256_file, write_json, write_receipt
 from forgetting.remedies import find
+from forgetting.store import adapter_place
 
 __all__ = ["check_inputs", "finished_or", "package_versions", "save"]
 
@@ -44,15 +45,10 @@ def check_inputs(path, recipe: dict, model_dir, data_dir, parents: list) -> list
     return receipts
 
 
-def finished_or(recipe: dict, parents: list[dict], checkpoints, output, make) -> None:
-    """Put the finished adapter at `output`, whole or not at all; `make(store)` makes it where there is none yet.
-
-    The store's key holds the parents' weights too: training on a GPU is not bit-reproducible, so a parent's recipe
-    alone does not say which weights it has.
-    """
+def finished_or(recipe: dict, parents: list[dict], checkpoints, output, make, image: str | None = None) -> None:
+    """Put the finished adapter at `output`, whole or not at all; `make(store)` makes it where there is none yet."""
     weights = [parent["files"][ADAPTER_WEIGHTS] for parent in parents]
-    key = fingerprint({"recipe": recipe["fingerprint"], "parents": weights})
-    store = Path(checkpoints) / recipe["fingerprint"][:16] / key[:16]
+    store = adapter_place(checkpoints, recipe["fingerprint"], weights, image)
     finished = store / "adapter"
     if not finished.is_dir():
         make(store)
@@ -62,7 +58,9 @@ def finished_or(recipe: dict, parents: list[dict], checkpoints, output, make) ->
     print(f"{recipe['lineage']}: adapter {recipe['fingerprint'][:16]} is at {output}", file=sys.stderr)
 
 
-def save(store: Path, recipe_file, recipe: dict, summary: dict, parents: list[dict], tokenizer, weights, log) -> None:
+def save(
+    store: Path, recipe_file, recipe: dict, summary: dict, parents: list[dict], tokenizer, weights, log, image=None
+) -> None:
     """Write the whole folder ``store/adapter``: weights, tokenizer, recipe, log, card and receipt.
 
     Parameters
@@ -71,6 +69,8 @@ def save(store: Path, recipe_file, recipe: dict, summary: dict, parents: list[di
         Called with the folder, it writes weights and configuration.
     log
         (step, epoch, split, metric, value) rows.
+    image
+        Checksum of the container image that this runs in, if it does.
     """
     with replaced_folder(store / "adapter") as folder:
         weights(folder)
@@ -86,5 +86,6 @@ def save(store: Path, recipe_file, recipe: dict, summary: dict, parents: list[di
             "fingerprint": recipe["fingerprint"],
             "model": recipe["model"]["fingerprint"],
             "parents": [parent["files"][ADAPTER_WEIGHTS] for parent in parents],
+            "image": image,
         }
         write_receipt(folder, facts)

@@ -7,6 +7,11 @@ from forgetting.errors import InputError
 from forgetting.settings import validate
 
 
+def add_image(parser) -> None:
+    """Add ``--image``: the checksum of the container image that the step runs in becomes part of its output."""
+    parser.add_argument("--image", metavar="SHA256", help="checksum of the container image that this runs in")
+
+
 def add_settings(parser, model, narrow, required: bool = True) -> None:
     """Add ``--settings``: JSON text, or one or more configuration files, read as `model`.
 

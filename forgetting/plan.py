@@ -83,6 +83,11 @@ def data_folder(fold: int | None) -> str:
     return "data" if fold is None else f"data/fold-{fold}"
 
 
+def data_folders(config: Config) -> list[str]:
+    """Every folder of splits, the first run's first."""
+    return list(dict.fromkeys(data_folder(fold) for fold, _ in config.runs))
+
+
 def root(fold: int | None, seed: int) -> str:
     """What every lineage of one run begins with."""
     return f"{BASE}/seed-{seed}" if fold is None else f"{BASE}/fold-{fold}/seed-{seed}"

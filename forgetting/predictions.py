@@ -6,6 +6,7 @@ from pathlib import Path
 from forgetting import receipts
 from forgetting.config import ScoringSettings
 from forgetting.errors import InputError, read_json
+from forgetting.lora import ADAPTER_WEIGHTS
 from forgetting.prompts import Encoder, Template
 
 
@@ -32,7 +33,29 @@ def settings_fingerprint(settings: ScoringSettings, templates: dict[str, Templat
     )
 
 
-def data_checksums(data_dir, settings: ScoringSettings) -> dict[str, dict[str, str]]:
+def facts(settings: ScoringSettings, templates: dict[str, Template], model: str, data_dir, checksum=None) -> dict:
+    """What predictions are made from, the adapter aside (`adapter_facts`); their receipt holds it.
+
+    `model` is the base model's fingerprint; `checksum` tells a split's SHA-256 where it is known without reading it.
+    """
+    return {
+        "model": model,
+        "settings": settings_fingerprint(settings, templates),
+        "data": data_checksums(data_dir, settings, checksum),
+        "method": settings.evaluation.method,
+    }
+
+
+def adapter_facts(receipt: dict | None) -> dict:
+    """What predictions say of the adapter with this receipt; None is the untuned base model."""
+    return {
+        "adapter": receipt and receipt["fingerprint"],
+        # Training on a GPU is not reproducible to the bit: the recipe alone does not say which weights these are.
+        "adapter_weights": receipt and receipt["files"][ADAPTER_WEIGHTS],
+    }
+
+
+def data_checksums(data_dir, settings: ScoringSettings, checksum=None) -> dict[str, dict[str, str]]:
     """SHA-256 of every split file that is to be scored, by task and split, checked against the data's summary.
 
     Raises
@@ -53,9 +76,9 @@ def data_checksums(data_dir, settings: ScoringSettings) -> dict[str, dict[str, s
                     f"{data_dir / 'summary.json'}: says nothing of {task}'s {split} split; run the step that makes the "
                     "splits again"
                 ) from None
-            if not path.is_file():
+            if not checksum and not path.is_file():
                 raise InputError(f"{path}: the split is missing; run the step that makes the splits")
-            if receipts.sha256_file(path) != expected:
+            if (checksum or receipts.sha256_file)(path) != expected:
                 raise InputError(f"{path}: not the file that summary.json describes (edited?); make the splits again")
             checksums.setdefault(task, {})[split] = expected
     return checksums

@@ -2,44 +2,53 @@
 
 from pathlib import Path
 
-from forgetting.config import RecipeSettings
+from forgetting.config import SPLITS, RecipeSettings
 from forgetting.errors import InputError, read_json
 from forgetting.prompts import Template
-from forgetting.receipts import fingerprint, read_receipt, sha256_file
+from forgetting.receipts import fingerprint, sha256_file
 
 # Keys that say where an adapter stands or what something is called, which its bytes do not depend on.
 _NAMES = ("lineage", "stage", "fingerprint")
 
 
-def build(settings: RecipeSettings, model_dir, data_dir, parents: list[dict]) -> dict:
+def build(settings: RecipeSettings, model: dict, data_dir, parents: list[dict], checksum=None) -> dict:
     """The recipe of one adapter.
 
     Parameters
     ----------
     settings
         What the configuration says about the adapter.
-    model_dir, data_dir
-        Folders of the base model and of the splits; their checksums go into the recipe.
+    model
+        The base model's name, fingerprint and origin (`base_model`).
+    data_dir
+        Folder of the splits; their checksums go into the recipe.
     parents
         Recipes of the adapters it is made from: none for a first stage, one for a later one, more for a merged one.
+    checksum
+        SHA-256 of a file where it is known without reading it, as in a plan of many recipes.
     """
-    model = read_receipt(model_dir, "the base model", verify=False)
     tasks = {}
     for name, task in settings.tasks.items():
         template = Template.read(task.prompt, task.fields)
         tasks[name] = task.model_dump() | {
             "prompt": {"file": task.prompt, "text": template.text},
-            "data": {split: _checksum(Path(data_dir) / name / f"{split}.jsonl") for split in ("train", "validation")},
+            "data": {split: (checksum or _checksum)(Path(data_dir) / name / f"{split}.jsonl") for split in SPLITS[:2]},
         }
     recipe = settings.model_dump(exclude={"remedies"}) | {
         "tasks": tasks,
         "remedies": settings.remedies.model_dump(exclude_none=True),
         # What a remedy from outside the project does is known by its code alone.
-        "code": {name: sha256_file(path) for name, path in settings.remedies.files.items()},
-        "model": {"name": model["model"], "fingerprint": model["fingerprint"]},
+        "code": {name: (checksum or sha256_file)(path) for name, path in settings.remedies.files.items()},
+        "model": model,
         "parents": [{"lineage": parent["lineage"], "fingerprint": parent["fingerprint"]} for parent in parents],
     }
     return recipe | {"fingerprint": recipe_fingerprint(recipe)}
+
+
+def base_model(receipt: dict) -> dict:
+    """What a recipe says of the base model with this receipt; a folder of the user's own is nobody else's business."""
+    origin = {} if "path" in receipt["origin"] else receipt["origin"]
+    return {"name": receipt["model"], "fingerprint": receipt["fingerprint"], "origin": origin}
 
 
 def _checksum(path: Path) -> str:

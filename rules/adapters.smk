@@ -5,17 +5,8 @@ Produces   {results}/{lineage}/recipe.json    everything that determines the ada
            {results}/{lineage}/adapter/       weights, tokenizer, model card, training log, receipt; a lineage that
                                               ends in merged-… is made of finished adapters without training
            {results}/checkpoints/             kept by fingerprint, never a declared output: Snakemake
-                                              deletes those before a job, and a resume needs them
+                                              deletes those before a job, and a resume needs them; predictions too
 """
-
-ADAPTER_FILES = {
-    "weights": "adapter_model.safetensors",
-    "config": "adapter_config.json",
-    "card": "README.md",
-    "log": "training_log.csv",
-    "summary": "training.json",
-    "receipt": "receipt.json",
-}
 
 
 rule write_recipe:
@@ -48,7 +39,7 @@ rule train_adapter:
         data=learning_files,
         parents=lambda wc: parents(wc, "adapter/receipt.json"),
     output:
-        **{key: f"{R}/{{lineage}}/adapter/{file}" for key, file in ADAPTER_FILES.items()},
+        **{key: f"{R}/{{lineage}}/adapter/{file}" for key, file in experiment.ADAPTER_FILES.items()},
     log:
         f"logs/{R}/{{lineage}}/train_adapter.log",
     wildcard_constraints:
@@ -61,10 +52,11 @@ rule train_adapter:
         logging=["--log-steps", CONFIG.logging.steps, "--report-to", *CONFIG.logging.report_to],
         checkpoints=f"{R}/checkpoints",
         folder=lambda wc, output: dirname(output.weights),
+        image=IMAGE,
     shell:
         "python -m scripts.train_adapter --recipe {input.recipe:q} --model {params.model:q} --data {params.data:q}"
         " {params.parent:q} --checkpoints {params.checkpoints:q} --output {params.folder:q}"
-        " {params.logging:q} 2>&1 | tee {log:q}"
+        " {params.logging:q} {params.image:q} 2>&1 | tee {log:q}"
 
 
 rule merge_adapters:
@@ -74,7 +66,7 @@ rule merge_adapters:
         data=learning_files,
         parents=lambda wc: parents(wc, "adapter/receipt.json"),
     output:
-        **{key: f"{R}/{{lineage}}/adapter/{file}" for key, file in ADAPTER_FILES.items()},
+        **{key: f"{R}/{{lineage}}/adapter/{file}" for key, file in experiment.ADAPTER_FILES.items()},
     log:
         f"logs/{R}/{{lineage}}/merge_adapters.log",
     wildcard_constraints:
@@ -85,7 +77,8 @@ rule merge_adapters:
         parents=lambda wc: parents(wc, "adapter"),
         checkpoints=f"{R}/checkpoints",
         folder=lambda wc, output: dirname(output.weights),
+        image=IMAGE,
     shell:
         "python -m scripts.merge_adapters --recipe {input.recipe:q} --model {params.model:q} --data {params.data:q}"
         " --parents {params.parents:q} --checkpoints {params.checkpoints:q} --output {params.folder:q}"
-        " 2>&1 | tee {log:q}"
+        " {params.image:q} 2>&1 | tee {log:q}"

@@ -3,27 +3,37 @@
 import os
 import sys
 from os.path import dirname
+from pathlib import Path
+
+from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(workflow.basedir))
 
-from forgetting import plan, sources
+from forgetting import current, images, origins, plan, sources
 from forgetting.config import MIRROR_VARIABLE, SPLITS, check
+from forgetting.current import experiment
 from forgetting.errors import InputError
 
 try:
     # Later files win, and Snakemake lists those of the command line first.
     CONFIG = check(config, sorted(workflow.configfiles, key=workflow.overwrite_configfiles.__contains__))
     ADAPTERS = plan.adapters(CONFIG)
+    # Where the run uses a container image: a rebuilt one makes everything again.
+    IN_CONTAINER = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+    IMAGE_CHECKSUM = images.checksum(CONTAINER) if IN_CONTAINER else None
 except InputError as error:
     # One sentence is enough: a traceback would bury it.
     sys.exit(f"error: {error}")
 
+IMAGE = ["--image", IMAGE_CHECKSUM] if IMAGE_CHECKSUM else []
 R = CONFIG.results
 # Where files come from changes no result, so it is no parameter that would make a step run again.
 if CONFIG.mirror:
     os.environ[MIRROR_VARIABLE] = CONFIG.mirror
 
 MODEL = f"models/{CONFIG.model}"
+# What steps without any input have for one, so that they can be told to run again (see rules/current.smk).
+DEFINITION = os.path.relpath(workflow.main_snakefile)
 # An adapter's folder says whether it was trained or merged from others.
 TRAINED = rf"{plan.BASE}(/[^/]+)*/(?!{plan.MERGED})[^/]+"
 MERGED = rf"{plan.BASE}(/[^/]+)*/{plan.MERGED}[^/]+"
@@ -45,6 +55,9 @@ def fold(data) -> int | None:
 
 
 def adapter(wildcards):
+    if workflow.is_main_process and workflow.dag_settings.max_checksum_file_size > 0:
+        # They belong to a run that Snakemake saw, not to the files that are there (see rules/current.smk).
+        sys.exit("error: without its profile Snakemake trusts old checksums; add --max-checksum-file-size 0")
     return ADAPTERS[wildcards.lineage]
 
 

@@ -7,15 +7,17 @@ Produces   data/raw/{task}/{file}                 fetched raw files, read only f
            {results}/data/summary.json            counts and checksums; with folds, both in data/fold-{k}/
 """
 
-RAW = {
+FETCHED = {
     str(sources.raw_path(task, role, file)): file
     for task, spec in CONFIG.active_tasks.items()
     for role, file in spec.sources[spec.source].files.items()
+    if file.url
 }
-FETCHED = {path: file for path, file in RAW.items() if file.url}
 
 
 rule fetch_data:
+    input:
+        DEFINITION,
     output:
         "data/raw/{task}/{file}",
     log:
@@ -31,6 +33,8 @@ rule fetch_data:
 
 
 rule fetch_model:
+    input:
+        DEFINITION,
     output:
         f"{MODEL}/receipt.json",
     log:
@@ -47,7 +51,7 @@ rule fetch_model:
 
 rule make_splits:
     input:
-        list(RAW),
+        lambda wc: list(map(str, origins.split_inputs(CONFIG.data_settings(fold(wc.data)), sources.RAW))),
     output:
         split_files(f"{R}/{{data}}"),
         expand(f"{R}/{{{{data}}}}/{{task}}/set_aside.csv", task=CONFIG.active_tasks),
@@ -60,5 +64,7 @@ rule make_splits:
     params:
         settings=lambda wc: settings(CONFIG.data_settings(fold(wc.data))),
         folder=lambda wc, output: dirname(output.summary),
+        image=IMAGE,
     shell:
-        "python -m scripts.make_splits --settings {params.settings:q} --output {params.folder:q} 2>&1 | tee {log:q}"
+        "python -m scripts.make_splits --settings {params.settings:q} --output {params.folder:q} {params.image:q}"
+        " 2>&1 | tee {log:q}"

@@ -28,6 +28,9 @@ rule predict:
         data=data_of,
         adapter=lambda wc: [] if wc.lineage == plan.BASE else ["--adapter", f"{R}/{wc.lineage}/adapter"],
         folder=lambda wc, output: dirname(output.receipt),
+        checkpoints=f"{R}/checkpoints",
+        image=IMAGE,
     shell:
         "python -m scripts.predict --settings {params.settings:q} --model {params.model:q} {params.adapter:q}"
-        " --data {params.data:q} --output {params.folder:q} 2>&1 | tee {log:q}"
+        " --data {params.data:q} --checkpoints {params.checkpoints:q} --output {params.folder:q} {params.image:q}"
+        " 2>&1 | tee {log:q}"

@@ -2,12 +2,13 @@
 
 Requires   {results}/{lineage}/predictions/ of the base model and every adapter, training.json of every adapter
 Produces   {results}/report_metrics.json          schema: schemas/report_metrics.schema.json
+           {results}/metrics.json                 the main figures by name, for `dvc metrics`
            {results}/report.html, report.md       the same figures for readers
-           {results}/figures/                     the numbers of every picture, one CSV file each
+           {results}/figures/                     the numbers of every picture, one CSV file each, and a receipt
            {results}/items.html                   items that flipped, with their texts: a local page
 """
 
-DATA = list(dict.fromkeys(plan.data_folder(fold) for fold, _ in CONFIG.runs))
+DATA = plan.data_folders(CONFIG)
 
 
 rule metrics:
@@ -24,15 +25,17 @@ rule metrics:
             category="Results",
             labels={"file": "all figures"},
         ),
+        flat=f"{R}/metrics.json",
     log:
         f"logs/{R}/metrics.log",
     localrule: True
     params:
         settings=settings(CONFIG),
         results=lambda wc, output: dirname(output[0]),
+        image=IMAGE,
     shell:
         "python -m scripts.metrics --settings {params.settings:q} --results {params.results:q}"
-        " --output {output:q} 2>&1 | tee {log:q}"
+        " --output {output[0]:q} --flat {output.flat:q} {params.image:q} 2>&1 | tee {log:q}"
 
 
 rule report:
@@ -45,7 +48,7 @@ rule report:
         markdown=report(
             f"{R}/report.md", caption="../report/markdown.rst", category="Results", labels={"file": "report, Markdown"}
         ),
-        figures=directory(f"{R}/figures"),
+        figures=f"{R}/figures/receipt.json",
         # Not in Snakemake's own report: it holds the data's text.
         flipped=f"{R}/items.html",  # Snakemake keeps the name `items` for itself
     log:
@@ -53,7 +56,9 @@ rule report:
     localrule: True
     params:
         results=lambda wc, output: dirname(output.html),
+        figures=lambda wc, output: dirname(output.figures),
+        image=IMAGE,
     shell:
         "python -m scripts.report --metrics {input.metrics:q} --results {params.results:q}"
         " --html {output.html:q} --markdown {output.markdown:q}"
-        " --figures {output.figures:q} --items {output.flipped:q} 2>&1 | tee {log:q}"
+        " --figures {params.figures:q} --items {output.flipped:q} {params.image:q} 2>&1 | tee {log:q}"

@@ -36,7 +36,7 @@ def main(argv=None) -> int:
     if model.path:
         return adopt(model, name, output)
 
-    origin = model.model_dump(exclude_none=True)
+    origin = model.origin
     if is_current(output, name, origin):
         print(f"{output}: up to date", file=sys.stderr)
         return 0
@@ -71,7 +71,7 @@ def adopt(model: Model, name: str, output: Path) -> int:
         )
     refuse_foreign(output)
     names = check_files(source, str(source))
-    write_model_receipt(output, name, {"path": model.path}, files_at=source, names=names)
+    write_model_receipt(output, name, model.origin, files_at=source, names=names)
     print(f"{output}: {name} is used in place from {source.resolve()}", file=sys.stderr)
     return 0
 

@@ -14,7 +14,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from forgetting.cli import add_settings
+from forgetting import origins
+from forgetting.cli import add_image, add_settings
 from forgetting.config import DataSettings
 from forgetting.config.data import SPLITS, Task
 from forgetting.duplicates import Found, resolve
@@ -34,8 +35,11 @@ def main(argv=None) -> int:
     add_settings(parser, DataSettings, lambda config: config.data_settings())
     parser.add_argument("--raw", default=RAW, help="folder of the fetched raw files (default: %(default)s)")
     parser.add_argument("--output", required=True, help="folder for the splits")
+    add_image(parser)
     args = parser.parse_args(argv)
-    files, summary = make_splits(args.parse_settings(args.settings), args.raw)
+    settings = args.parse_settings(args.settings)
+    files, summary = make_splits(settings, args.raw)
+    summary |= {"made_from": origins.of_splits(settings, args.raw), "image": args.image}
     for name, text in files.items():
         with atomic(Path(args.output) / name) as temporary:
             temporary.write_bytes(text)

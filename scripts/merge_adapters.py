@@ -2,10 +2,12 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from forgetting import recipes
 from forgetting.adapters import check_inputs, finished_or
+from forgetting.cli import add_image
 from forgetting.errors import InputError, exit_on_input_error
 
 
@@ -18,13 +20,15 @@ def main(argv=None) -> int:
     parser.add_argument("--parents", required=True, nargs="+", help="folders of the adapters, in the recipe's order")
     parser.add_argument("--checkpoints", required=True, help="folder for finished adapters, kept by fingerprint")
     parser.add_argument("--output", required=True, help="folder to write the adapter to")
+    add_image(parser)
     args = parser.parse_args(argv)
 
     recipe = recipes.read(args.recipe)
     if recipe["training"]:
         raise InputError(f"{args.recipe}: this adapter is trained; see scripts.train_adapter")
     parents = check_inputs(args.recipe, recipe, args.model, args.data, args.parents)
-    finished_or(recipe, parents, args.checkpoints, args.output, lambda store: merge(recipe, args, parents, store))
+    make = partial(merge, recipe, args, parents)
+    finished_or(recipe, parents, args.checkpoints, args.output, make, args.image)
     return 0
 
 
@@ -72,6 +76,7 @@ def merge(recipe: dict, args, parents: list[dict], store: Path) -> None:
             models.load_tokenizer(args.model),
             lambda folder: shutil.copytree(made, folder, dirs_exist_ok=True),
             [],
+            args.image,
         )
 
 

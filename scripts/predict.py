@@ -1,12 +1,13 @@
 """Score every task and split with one model: the base model, or an adapter on it."""
 
 import argparse
+import shutil
 import sys
 import time
 from pathlib import Path
 
-from forgetting import models, predictions
-from forgetting.cli import add_settings
+from forgetting import models, predictions, store
+from forgetting.cli import add_image, add_settings
 from forgetting.config import ScoringSettings
 from forgetting.errors import InputError, exit_on_input_error
 from forgetting.prompts import Template
@@ -21,27 +22,33 @@ def main(argv=None) -> int:
     parser.add_argument("--adapter", help="folder of the adapter; none scores the untuned base model")
     parser.add_argument("--data", required=True, help="folder of the splits")
     parser.add_argument("--output", required=True, help="folder to write the prediction files to")
+    parser.add_argument("--checkpoints", help="folder where finished predictions are kept by what they are made from")
+    add_image(parser)
     args = parser.parse_args(argv)
     settings = args.parse_settings(args.settings)
     output = Path(args.output)
 
     templates = {name: Template.read(task.prompt, task.fields) for name, task in settings.tasks.items()}
     adapter = models.adapter_receipt(args.adapter, args.model) if args.adapter else None
-    facts = {
-        "adapter": adapter and adapter["fingerprint"],
-        # Training on a GPU is not reproducible to the bit: the recipe alone does not say which weights these are.
-        "adapter_weights": adapter and adapter["files"][models.ADAPTER_WEIGHTS],
-        "model": models.model_receipt(args.model)["fingerprint"],
-        "settings": predictions.settings_fingerprint(settings, templates),
-        "data": predictions.data_checksums(args.data, settings),
-        "method": settings.evaluation.method,
-    }
+    facts = predictions.adapter_facts(adapter) | predictions.facts(
+        settings, templates, models.model_receipt(args.model)["fingerprint"], args.data
+    )
+    kept = store.predictions_place(args.checkpoints, facts, args.image) if args.checkpoints else None
+    facts |= {"image": args.image}
     if is_current(output, facts):
         print(f"{output}: up to date", file=sys.stderr)
         return 0
     if output.is_dir() and any(p.suffix != ".csv" and p.name != RECEIPT for p in output.iterdir()):
         raise InputError(f"{output}: this folder holds something else than predictions; name another --output")
+    if kept and is_current(kept, facts):
+        with replaced_folder(output) as folder:
+            shutil.copytree(kept, folder, dirs_exist_ok=True)
+        print(f"{output}: made before from the same adapter and items, copied", file=sys.stderr)
+        return 0
     predict(settings, templates, facts, args)
+    if kept:
+        shutil.rmtree(kept, ignore_errors=True)  # damaged, if it is there
+        store.keep(output, kept)
     return 0
 
 
@@ -54,7 +61,8 @@ def is_current(output: Path, facts: dict) -> bool:
     except InputError:
         return False  # damaged or incomplete: made again
     names = {f"{task}.{split}.csv" for task, splits in facts["data"].items() for split in splits}
-    return all(receipt.get(key) == value for key, value in facts.items()) and set(receipt["files"]) == names
+    same = all(receipt.get(key) == value for key, value in facts.items() if key != "image" or value)
+    return same and set(receipt["files"]) == names
 
 
 def predict(settings: ScoringSettings, templates: dict[str, Template], facts: dict, args) -> None:

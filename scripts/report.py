@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from forgetting.cli import add_image
 from forgetting.errors import exit_on_input_error
 
 
@@ -29,6 +30,7 @@ def main(argv=None) -> int:
         metavar="FILE",
         help="page to write with the texts of the items that flipped; not to be passed on where the licence forbids it",
     )
+    add_image(parser)
     arguments = parser.parse_args(argv)
 
     from forgetting.report.read import read_metrics
@@ -53,8 +55,23 @@ def main(argv=None) -> int:
         with atomic(path) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="\n")
     if arguments.figures:
-        pictures.write_data(figures, arguments.figures)
+        pictures.write_data(figures, arguments.figures, _facts(arguments, metrics, [*texts]))
     return 0
+
+
+def _facts(arguments, metrics, pages: list[Path]) -> dict:
+    """What the figures' receipt says: what the report was made from, and the checksums of its pages."""
+    from forgetting import origins, plan
+    from forgetting.receipts import sha256_file
+
+    folders = [plan.data_folder(fold) for fold in metrics.experiment.folds or [None]]
+    lineages = [adapter.lineage for adapter in metrics.adapters]
+    inputs = origins.report_inputs(arguments.metrics, arguments.results, folders, lineages)
+    return {
+        "made_from": origins.of_report(inputs),
+        "image": arguments.image,
+        "pages": {path.name: sha256_file(path) for path in pages},
+    }
 
 
 def _relative(target: Path, page: Path) -> str:

@@ -6,10 +6,12 @@ copies it in a second, an interrupted training resumes, and a changed recipe nev
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from forgetting import recipes
 from forgetting.adapters import check_inputs, finished_or
+from forgetting.cli import add_image
 from forgetting.errors import InputError, exit_on_input_error
 
 
@@ -24,13 +26,15 @@ def main(argv=None) -> int:
     parser.add_argument("--output", required=True, help="folder to write the adapter to")
     parser.add_argument("--log-steps", type=int, default=5, help="log every so many optimizer steps")
     parser.add_argument("--report-to", nargs="*", default=["tensorboard"], help="where logs go")
+    add_image(parser)
     args = parser.parse_args(argv)
 
     recipe = recipes.read(args.recipe)
     if not recipe["training"]:
         raise InputError(f"{args.recipe}: this adapter is merged from others; see scripts.merge_adapters")
     parents = check_inputs(args.recipe, recipe, args.model, args.data, [args.parent] if args.parent else [])
-    finished_or(recipe, parents, args.checkpoints, args.output, lambda store: train(recipe, args, parents, store))
+    make = partial(train, recipe, args, parents)
+    finished_or(recipe, parents, args.checkpoints, args.output, make, args.image)
     return 0
 
 
@@ -103,7 +107,10 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
     if after[0] != before[0]:
         raise RuntimeError("the base model's weights changed during training; they must stay frozen")
     if after[1] == before[1]:
-        raise RuntimeError("training changed no weight of the adapter")
+        raise InputError(
+            f"{args.recipe}: {steps} steps changed no weight of the adapter (the warm-up starts at a learning rate of "
+            "0); give it more items or epochs, a smaller batch, or training.warmup_ratio 0"
+        )
 
     history = trainer.state.log_history
     summary = {
@@ -138,6 +145,7 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
         tokenizer,
         lambda folder: trainer.model.save_pretrained(folder, save_embedding_layers=False),
         training.tidy_log(history),
+        args.image,
     )
 
 

@@ -7,7 +7,7 @@ from forgetting import recipes
 from forgetting.cli import add_settings
 from forgetting.config import Config, RecipeSettings
 from forgetting.errors import InputError, exit_on_input_error
-from forgetting.receipts import write_json
+from forgetting.receipts import read_receipt, write_json
 
 
 @exit_on_input_error
@@ -32,8 +32,9 @@ def main(argv=None) -> int:
     add_settings(parser, RecipeSettings, narrow)
     args = parser.parse_args(argv)
     settings = args.parse_settings(args.settings)
+    model = recipes.base_model(read_receipt(args.model, "the base model", verify=False))
     parents = [recipes.read(path) for path in args.parents]
-    write_json(args.output, recipes.build(settings, args.model, args.data, parents))
+    write_json(args.output, recipes.build(settings, model, args.data, parents))
     return 0
 
 

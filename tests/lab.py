@@ -5,7 +5,7 @@ from pathlib import Path
 
 from forgetting import recipes
 from forgetting.config import RecipeSettings
-from forgetting.receipts import write_json
+from forgetting.receipts import read_receipt, write_json
 
 WORDS = ["stress", "no stress"]
 _TEXTS = {
@@ -58,6 +58,7 @@ def write_toy_recipe(folder: Path, model: Path, data: Path, parents: list[dict] 
         "lora": {"r": 4, "alpha": 8},
         "training": None if given is None else training,
     } | changes
-    recipe = recipes.build(RecipeSettings.model_validate(settings), model, data, list(parents))
+    base = recipes.base_model(read_receipt(model, "the base model"))
+    recipe = recipes.build(RecipeSettings.model_validate(settings), base, data, list(parents))
     write_json(folder / "recipe.json", recipe)
     return recipe

@@ -10,22 +10,27 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 # Everything a run reads; results, environments and caches of the checkout stay behind.
-PARTS = ["Snakefile", "config.yaml", "dvc.yaml", ".dvcignore", "rules", "scripts", "forgetting", "prompts"]
+PARTS = [
+    "Snakefile",
+    "config.yaml",
+    "dvc.yaml",
+    ".dvcignore",
+    ".dvc/config",
+    ".dvc/.gitignore",
+    ".dvc/plots",
+    "rules",
+    "scripts",
+    "forgetting",
+    "prompts",
+]
 PARTS += ["experiments", "report", "profiles", "schemas", "data/sample", "data/splits", "data/published_figures.json"]
 
 
-class Workspace:
-    """A runnable copy of the project at `path`."""
+class Place:
+    """A folder with the project in it."""
 
     def __init__(self, path: Path):
         self.path = path
-        for part in PARTS:
-            source, target = ROOT / part, path / part
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-            elif source.exists():
-                shutil.copy2(source, target)
 
     def write(self, name: str, values: dict) -> str:
         """Write an overlay configuration and return its name."""
@@ -44,3 +49,17 @@ class Workspace:
 
     def snakemake(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
         return self.run("snakemake", "--cores", "2", *arguments, check=check, **environment)
+
+
+class Workspace(Place):
+    """A runnable copy of the project at `path`."""
+
+    def __init__(self, path: Path):
+        super().__init__(path)
+        for part in PARTS:
+            source, target = ROOT / part, path / part
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+            elif source.exists():
+                shutil.copy2(source, target)

@@ -23,6 +23,8 @@ class Model(Settings):
         None, pattern=r"^[0-9a-f]{40}$", description="Full commit of the hub repository (40 hexadecimal digits)."
     )
     path: str | None = Field(None, description="Local directory with safetensors weights and a tokenizer.")
+    licence: str = Field("unknown", description="Licence of the weights.")
+    redistribute: bool = Field(False, description="Whether `dvc push` may copy the weights to a remote.")
 
     @model_validator(mode="after")
     def one_origin(self):
@@ -36,6 +38,11 @@ class Model(Settings):
                 if not getattr(self, origin) and getattr(self, key):
                     raise ValueError(f"'{key}' goes with '{origin}', which is not given")
         return self
+
+    @property
+    def origin(self) -> dict:
+        """What says which model it is; its receipt and every recipe hold it."""
+        return self.model_dump(exclude_none=True, exclude={"licence", "redistribute"})
 
 
 class Prompting(Settings):

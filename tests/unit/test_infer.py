@@ -11,7 +11,7 @@ import yaml
 
 from forgetting import models, recipes
 from forgetting.config import RecipeSettings
-from forgetting.receipts import write_json
+from forgetting.receipts import read_receipt, write_json
 from scripts import infer
 from tests import tiny
 from tests.bench import TASKS, Bench
@@ -42,7 +42,8 @@ def write_recipe(folder: Path, bench: Bench, task: str, parent: dict | None = No
     )
     for split in ("train", "validation"):
         (bench.data / task / f"{split}.jsonl").touch()
-    recipe = recipes.build(settings, bench.model, bench.data, [parent] if parent else [])
+    model = recipes.base_model(read_receipt(bench.model, "the base model"))
+    recipe = recipes.build(settings, model, bench.data, [parent] if parent else [])
     write_json(folder / "recipe.json", recipe)
     return recipe
 

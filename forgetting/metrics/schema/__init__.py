@@ -73,6 +73,8 @@ class ReportMetrics(Record):
     model_config = ConfigDict(title="report_metrics.json")
 
     schema_version: Literal[1] = Field(SCHEMA_VERSION, description="Raised when a key changes its meaning.")
+    made_from: str | None = Field(None, description="Fingerprint of the settings and of every file it was made from.")
+    image: str | None = Field(None, description="Checksum of the container image that made it; null without one.")
     experiment: Experiment
     arms: list[ArmStage]
     adapters: list[AdapterRecord]

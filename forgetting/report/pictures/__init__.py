@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from forgetting.receipts import replaced_folder
+from forgetting.receipts import replaced_folder, write_receipt
 from forgetting.report.pictures.figure import Figure
 from forgetting.report.view import View
 
@@ -20,8 +20,9 @@ def figures(view: View) -> dict[str, Figure]:
     return {figure.data.name: figure for figure in found if figure.pictures}
 
 
-def write_data(found: dict[str, Figure], folder: Path) -> None:
-    """Write each figure's numbers as ``{folder}/{name}.csv``; what was in the folder goes."""
+def write_data(found: dict[str, Figure], folder: Path, facts: dict) -> None:
+    """Write each figure's numbers as ``{folder}/{name}.csv`` and a receipt with `facts`; the folder is replaced."""
     with replaced_folder(folder) as made:
         for name, figure in found.items():
             (made / f"{name}.csv").write_text(figure.data.text, encoding="utf-8", newline="")
+        write_receipt(made, facts)

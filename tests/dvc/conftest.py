@@ -1,0 +1,129 @@
+"""A tiny experiment under git and DVC, built once; tests work on clones of it."""
+
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from forgetting.config import merge, read_yaml
+from tests.workflow.conftest import colour_task, write_colours
+from tests.workspace import Place, Workspace
+
+FIRST = "out/base/seed-0/colours"
+SECOND = f"{FIRST}/warmth"
+
+
+class Project(Place):
+    """A git repository with the tiny experiment."""
+
+    def git(self, *arguments: str) -> str:
+        who = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+        return self.run("git", *who, *arguments).stdout.strip()
+
+    def commit(self, message: str) -> str:
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", message)
+        return self.git("rev-parse", "HEAD")
+
+    def dvc(self, *arguments: str, check: bool = True, **environment: str):
+        return self.run("dvc", *arguments, check=check, **environment)
+
+    def clone(self, path: Path) -> "Project":
+        """Everything that git has, and nothing else."""
+        self.git("clone", "-q", str(self.path), str(path))
+        return Project(path)
+
+    def copy(self, path: Path) -> "Project":
+        """Everything, DVC's cache and Snakemake's records too."""
+        shutil.copytree(self.path, path, symlinks=True)
+        return Project(path)
+
+    def change(self, **values) -> None:
+        """Change top-level keys of config.yaml, as a user would edit it."""
+        config = merge(read_yaml(self.path / "config.yaml"), values)
+        (self.path / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+
+    def planned(self) -> dict[str, int]:
+        """What `snakemake -n` would run, by rule; nothing where all is current."""
+        done = self.snakemake("-n")
+        said = done.stdout + done.stderr
+        table = said.partition("Job stats:")[2].split("\n\n")[0]
+        jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.M) if name != "total"}
+        assert bool(jobs) != ("Nothing to be done" in said)
+        return jobs
+
+    def forget_logs(self) -> None:
+        shutil.rmtree(self.path / "logs", ignore_errors=True)
+
+    def trained(self) -> set[str]:
+        """Tasks of the adapters trained since the logs were forgotten; a copy from the store does not count."""
+        logs = (self.path / "logs").rglob("train_adapter.log")
+        return {path.parent.name for path in logs if re.search(r"\d+ items.*, \d+ steps", path.read_text())}
+
+    def read(self, name: str) -> dict:
+        return json.loads((self.path / name).read_text(encoding="utf-8"))
+
+    def learning_rate(self) -> float:
+        """Of the second adapter, as its own receipt and recipe vouch for it."""
+        receipt, recipe = self.read(f"{SECOND}/adapter/receipt.json"), self.read(f"{SECOND}/adapter/recipe.json")
+        predictions = self.read(f"{SECOND}/predictions/receipt.json")
+        assert receipt["fingerprint"] == recipe["fingerprint"] == predictions["adapter"]
+        assert receipt["files"]["adapter_model.safetensors"] == predictions["adapter_weights"]
+        assert sha256(self.path / SECOND / "adapter/adapter_model.safetensors") == predictions["adapter_weights"]
+        return recipe["training"]["learning_rate"]
+
+    def results(self) -> dict[str, str]:
+        """Checksums of every result, the store aside."""
+        files = [p for p in (self.path / "out").rglob("*") if p.is_file() and "checkpoints" not in p.parts]
+        return {p.relative_to(self.path).as_posix(): sha256(p) for p in files if not p.name.startswith(".")}
+
+
+def sha256(path) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory, tiny_model) -> Project:
+    """The experiment after ``dvc repro`` and a commit. Read only: clone or copy it to change it."""
+    space = Workspace(tmp_path_factory.mktemp("dvc") / "project")
+    (space.path / "prompts/colours.txt").write_text("{note}\nWhich one?\n", encoding="utf-8")
+    labels = {"colours": ["red", "green", "blue"], "warmth": ["warm", "cold"]}
+    tasks = {}
+    for seed, (name, words) in enumerate(labels.items()):
+        write_colours(space.path / "data" / f"{name}.jsonl", words, seed=seed)
+        tasks[name] = colour_task(f"data/{name}.jsonl", words)
+    # The first task's texts may be passed on, the second's may not.
+    tasks["colours"]["sources"]["made"]["redistribute"] = True
+    changes = {
+        "experiment": "tiny",
+        "results": "out",
+        "model": "tiny",
+        "models": {"tiny": {"path": str(tiny_model)}},
+        "dtype": "float32",
+        "tasks": tasks,
+        "arms": {"sequential": {"stages": [{"task": "colours"}, {"task": "warmth"}]}, "rehearsal": None},
+        "lora": {"r": 4, "alpha": 8, "last_layers": None},
+        "training": {"epochs": 1, "max_length": 96, "learning_rate": 0.01},
+        "statistics": {"bootstrap_samples": 200},
+    }
+    project = Project(space.path)
+    project.change(**changes)
+    project.run("python", "-m", "scripts.write_dvc")
+    ignored = ("/out/", "/models/", "/logs/", ".snakemake/", "__pycache__/")
+    (space.path / ".gitignore").write_text("\n".join(ignored) + "\n", encoding="utf-8")
+    project.git("init", "-q")
+    project.commit("The plan")
+    project.forget_logs()
+    project.dvc("repro")
+    assert project.trained() == {"colours", "warmth"}
+    project.commit("The results")
+    return project
+
+
+@pytest.fixture
+def copy(built, tmp_path) -> Project:
+    return built.copy(tmp_path / "copy")
