@@ -13,11 +13,11 @@ import pytest
 from tests.workflow.conftest import workspace as workspace  # a fixture: the tiny experiment
 from tests.workspace import ROOT
 
-# Stands before the real one on PATH, writes down its arguments and becomes it.
+# Stands before the real one on PATH, writes down what it was called with and becomes it.
 RECORDER = """#!{python}
 import json, os, sys
 with open({log!r}, "a") as log:
-    print(json.dumps(sys.argv[1:]), file=log)
+    print(json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]), file=log)
 os.execv({real!r}, [{real!r}, *sys.argv[1:]])
 """
 # A sandbox's root has no identities to lend to a container: these are, for one command, in its own mount namespace.
@@ -68,7 +68,7 @@ def image(apptainer, tmp_path_factory):
     lend = []
     environment = {"APPTAINER_MKSQUASHFS_ARGS": "-comp lz4"}  # quick to pack
     if os.geteuid() == 0:
-        lend = ["unshare", "--mount", "sh", "-ec", LEND, "sh", folder / "identities"]
+        lend = ["env", "-u", "APPTAINER_NO_PRIVS", "unshare", "--mount", "sh", "-ec", LEND, "sh", folder / "identities"]
         environment["BUILD_ARGS"] = "--fakeroot"
     python = Path(sys.executable).resolve()
     run(
@@ -92,11 +92,21 @@ class Recorded:
         (folder / "apptainer").write_text(RECORDER.format(python=sys.executable, log=str(self.log), real=real))
         (folder / "apptainer").chmod(0o755)
 
+    def calls(self) -> dict[str, list]:
+        """Arguments, folder and environment of every step's last start, by the step's name."""
+        calls = [json.loads(line) for line in self.log.read_text().splitlines()]
+        calls = [call for call in calls if call[0][0] == "exec"]
+        return {call[0][-1].partition("python -m scripts.")[2].split()[0]: call for call in calls}
+
     def steps(self) -> dict[str, list[str]]:
-        """Arguments of the last run of every step, by the step's name."""
-        calls = [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
-        calls = [call for call in calls if call[0] == "exec"]
-        return {call[-1].partition("python -m scripts.")[2].split()[0]: call for call in calls}
+        """Arguments alone."""
+        return {step: arguments for step, (arguments, _, _) in self.calls().items()}
+
+    def inside(self, step: str, command: str) -> str:
+        """What a command says in the container that the step was started in, started in the same way."""
+        arguments, folder, environment = self.calls()[step]
+        again = ["apptainer", *arguments[:-1], command]
+        return subprocess.run(again, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from tests.container.conftest import digest, run
+from tests.container.conftest import digest
 
 RUN = ("--sdm", "apptainer", "--configfile", "tiny.yaml")
 # What a result is. A recipe names the image that it was made in, and reports have clock times.
@@ -48,11 +48,6 @@ def packages(folder) -> dict[str, str]:
     }
 
 
-def inside(call: list[str], command: str) -> str:
-    """What a command says where a recorded step ran."""
-    return run("apptainer", *call[:-1], command).stdout
-
-
 def test_the_graph_gives_the_same_bytes_in_the_image_and_sees_nothing_of_the_host(
     workspace, image, recorded, tmp_path, request
 ):
@@ -79,12 +74,12 @@ def test_the_graph_gives_the_same_bytes_in_the_image_and_sees_nothing_of_the_hos
     print(f"packages in training.json: {packages(workspace.path / 'out')}")
     assert packages(workspace.path / "out") == packages(here / "out") != {}
 
-    variables = dict(line.partition("=")[::2] for line in inside(steps["predict"], "env").splitlines() if "=" in line)
+    variables = dict(line.partition("=")[::2] for line in recorded.inside("predict", "env").splitlines() if "=" in line)
     foreign = {name for name in variables if name not in OWN and not name.startswith(("APPTAINER_", "SINGULARITY_"))}
     print(f"variables inside that are neither Apptainer's nor the image's: {sorted(foreign) or 'none'}")
     assert not foreign and poison["PYTHONPATH"] not in variables.values()
     assert variables["OMP_NUM_THREADS"] == "2"  # --cores 2 caps the rule's threads
-    path = inside(steps["predict"], "python -c 'import sys; print(*sys.path)'")
+    path = recorded.inside("predict", "python -c 'import sys; print(*sys.path)'")
     assert str(workspace.path) not in path and "the host" not in path
     assert not any("--nv" in call for call in steps.values())
     left = sorted(p.name for p in workspace.path.iterdir() if p.name not in {q.name for q in here.iterdir()})
@@ -110,13 +105,13 @@ def test_only_a_step_that_was_given_a_gpu_gets_the_driver(workspace, image, reco
         print(f"\n{name}: apptainer {shlex.join(call[: call.index('bash')])}", end="")
     assert "--nv" in steps["train_adapter"]
     assert not any("--nv" in call for name, call in steps.items() if name != "train_adapter")
-    assert "CUDA_VISIBLE_DEVICES=0,1\n" in inside(steps["train_adapter"], "env")
-    assert "CUDA_VISIBLE_DEVICES" not in inside(steps["predict"], "env")
+    assert "CUDA_VISIBLE_DEVICES=0,1\n" in recorded.inside("train_adapter", "env")
+    assert "CUDA_VISIBLE_DEVICES" not in recorded.inside("predict", "env")
 
 
 def test_a_missing_image_is_said_to_be_missing(workspace, apptainer):
     failed = workspace.snakemake(
-        *RUN, "out/data/summary.json", check=False, FORGETTING_IMAGE=str(workspace.path / "none.sif")
+        *RUN, "--", "out/data/summary.json", check=False, FORGETTING_IMAGE=str(workspace.path / "none.sif")
     )
     assert failed.returncode != 0 and "none.sif" in failed.stderr + failed.stdout
     assert not os.path.exists(workspace.path / "out" / "data" / "summary.json")
