@@ -95,7 +95,7 @@ class Recorded:
     def calls(self) -> dict[str, list]:
         """Arguments, folder and environment of every step's last start, by the step's name."""
         calls = [json.loads(line) for line in self.log.read_text().splitlines()]
-        calls = [call for call in calls if call[0][0] == "exec"]
+        calls = [call for call in calls if "python -m scripts." in call[0][-1]]
         return {call[0][-1].partition("python -m scripts.")[2].split()[0]: call for call in calls}
 
     def steps(self) -> dict[str, list[str]]:
