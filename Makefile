@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: run test dvc-test cluster-test lint lock clean
+.PHONY: run test dvc-test cluster-test container-test lint lock containers clean
 
 run: $(VENV)/.run-$(TORCH)
 	snakemake --cores all
@@ -37,6 +37,15 @@ $(VENV)/.run-$(TORCH): envs/run-$(TORCH).txt
 $(VENV)/.dev-$(TORCH): envs/dev.txt $(VENV)/.run-$(TORCH)
 	$(VENV)/bin/pip install --require-hashes -r $<
 	touch $@
+
+# containers/$(TORCH).sif for --sdm apptainer; on a local BASE where the registry is out of reach (docs/containers.md).
+containers: containers/$(TORCH).sif
+
+containers/%.sif: containers/%.def envs/run-%.txt $(wildcard containers/*.sh containers/*.py)
+	PYTHON=$(PYTHON) containers/build.sh $*
+
+container-test: $(VENV)/.dev-$(TORCH)
+	pytest -s tests/container
 
 lock:
 	envs/lock.sh

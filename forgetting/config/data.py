@@ -68,7 +68,7 @@ class Label(Settings):
     @classmethod
     def text(cls, value):
         if isinstance(value, bool):
-            raise ValueError("YAML reads an unquoted yes or no as true or false; put it in quotes")
+            raise ValueError("YAML reads an unquoted yes or no as true or false; put it in quotes, or write !!str yes")
         return str(value) if isinstance(value, int) else value
 
 

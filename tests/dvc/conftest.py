@@ -45,7 +45,10 @@ class Project(Place):
     def change(self, **values) -> None:
         """Change top-level keys of config.yaml, as a user would edit it."""
         config = merge(read_yaml(self.path / "config.yaml"), values)
-        (self.path / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        text = yaml.safe_dump(config, sort_keys=False)
+        for word in ("yes", "no"):  # as the project's own file has them
+            text = text.replace(f"'{word}'", f"!!str {word}")
+        (self.path / "config.yaml").write_text(text, encoding="utf-8")
 
     def planned(self) -> dict[str, int]:
         """What `snakemake -n` would run, by rule; nothing where all is current."""
