@@ -2,7 +2,7 @@
 # Build containers/$1.sif ($1 is cpu or cuda) from its definition; `make containers` calls this.
 #   BASE       a local image or root file system to build on, where the registry cannot be reached
 #   BOOTSTRAP  docker (the default), localimage (the default with BASE), debootstrap
-#   DEBIAN     a Debian mirror, as http://deb.debian.org, instead of the pinned snapshot
+#   DEBIAN     a Debian mirror (the address that ends before /debian) instead of the pinned snapshot
 #   BUILD_ARGS more options of `apptainer build`, as --fakeroot for a root that lacks privileges
 set -eu
 torch=$1

@@ -18,7 +18,10 @@ apt=$(mktemp -d)
 trap 'rm -rf "$apt"' EXIT
 chmod 755 "$apt" # apt reads and fetches as its own user
 mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
-echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian sid main" >"$apt/sources"
+# The archive that this machine takes Debian from has sid as well.
+site=$(apt-get indextargets --format '$(SITE)' | grep '/debian/*$' | head -n 1)
+[ -n "$site" ] || { echo "error: apt's sources name no Debian archive (an address that ends in /debian)" >&2; exit 1; }
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site sid main" >"$apt/sources"
 cat >"$apt/conf" <<CONF
 Dir::Etc::SourceList "$apt/sources";
 Dir::Etc::SourceParts "-";

@@ -71,10 +71,12 @@ def image(apptainer, tmp_path_factory):
         lend = ["env", "-u", "APPTAINER_NO_PRIVS", "unshare", "--mount", "sh", "-ec", LEND, "sh", folder / "identities"]
         environment["BUILD_ARGS"] = "--fakeroot"
     python = Path(sys.executable).resolve()
+    sites = run("apt-get", "indextargets", "--format", "$(SITE)").stdout.split()
+    debian = next(site for site in sites if site.rstrip("/").endswith("/debian")).rstrip("/").removesuffix("/debian")
     run(
         *lend,
         *("make", "containers", "TORCH=cpu", f"PYTHON={python}"),
-        *("BOOTSTRAP=debootstrap", "DEBIAN=http://deb.debian.org"),
+        *("BOOTSTRAP=debootstrap", f"DEBIAN={debian}"),
         cwd=folder,
         **environment,
     )

@@ -26,8 +26,9 @@ def read(path: Path) -> dict:
 def test_every_line_has_its_reason_above_it(path):
     lines = path.read_text(encoding="utf-8").splitlines()
     for before, line in zip(["", *lines], lines, strict=False):
-        # A mapping's own line needs none: its entries have theirs.
-        if line.strip() and not line.lstrip().startswith("#") and not line.endswith(":"):
+        # A mapping's own line needs none, as its entries have theirs; nor do a folded text's lines below its first.
+        folded = line.startswith("  ") and re.match(r"\S*: >-|  [-$]", before)
+        if line.strip() and not line.lstrip().startswith("#") and not line.endswith(":") and not folded:
             assert before.lstrip().startswith("#"), f"{path}: no reason above '{line}'"
 
 

@@ -6,6 +6,7 @@ import io
 
 import pytest
 
+from forgetting.receipts import read_receipt
 from forgetting.report import page, pictures
 from forgetting.report.pictures.figure import Data
 from tests import report_lab
@@ -130,9 +131,11 @@ def test_curves_scores_and_reliability_are_written_too(metrics, figures):
 
 
 def test_the_page_offers_the_very_files_of_the_folder(shown_view, figures, tmp_path):
-    pictures.write_data(figures, tmp_path / "figures")
+    pictures.write_data(figures, tmp_path / "figures", {"made_from": "0"})
+    receipt = read_receipt(tmp_path / "figures", "the figures")
+    assert receipt["made_from"] == "0"
     links = [values for values in Page(page.render(shown_view, figures)).all("a") if "download" in values]
-    assert {link["download"] for link in links} == {path.name for path in (tmp_path / "figures").iterdir()}
+    assert {link["download"] for link in links} == set(receipt["files"])
     for link in links:
         encoded = link["href"].removeprefix("data:text/csv;charset=utf-8;base64,")
         assert base64.b64decode(encoded) == (tmp_path / "figures" / link["download"]).read_bytes()
