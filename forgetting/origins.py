@@ -50,9 +50,8 @@ def metrics_inputs(config: Config, results, folders, lineages) -> list[Path]:
 
 
 def of_metrics(config: Config, inputs: list[Path], checksum=sha256_file) -> str:
-    """Fingerprint of what ``report_metrics.json`` is made from."""
-    files = {path.as_posix(): checksum(path) for path in inputs}
-    return fingerprint({"settings": dump(config), "files": files})
+    """Fingerprint of what ``report_metrics.json`` is made from; `inputs` are those of `metrics_inputs`."""
+    return fingerprint({"settings": dump(config), "files": list(map(checksum, inputs))})
 
 
 def report_inputs(metrics, results, folders, lineages) -> list[Path]:
@@ -63,8 +62,8 @@ def report_inputs(metrics, results, folders, lineages) -> list[Path]:
 
 
 def of_report(inputs: list[Path], checksum=sha256_file) -> str:
-    """Fingerprint of what the report is made from."""
-    return fingerprint({path.as_posix(): checksum(path) for path in inputs})
+    """Fingerprint of what the report is made from; `inputs` are those of `report_inputs`, wherever they lie."""
+    return fingerprint({"files": list(map(checksum, inputs))})
 
 
 def remembering():

@@ -43,7 +43,7 @@ def results(folder) -> dict[str, str]:
 def packages(folder) -> dict[str, str]:
     return {
         f"{path.relative_to(folder)}: {name}": version
-        for path in sorted(folder.rglob("training.json"))
+        for path in sorted((folder / "base").rglob("training.json"))
         for name, version in json.loads(path.read_text())["packages"].items()
     }
 
