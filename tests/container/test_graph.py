@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from tests.container.conftest import digest
+from tests.workflow.conftest import jobs
 
 RUN = ("--sdm", "apptainer", "--configfile", "tiny.yaml")
 # What a result is. A recipe names the image that it was made in, and reports have clock times.
@@ -84,6 +85,17 @@ def test_the_graph_gives_the_same_bytes_in_the_image_and_sees_nothing_of_the_hos
     assert not any("--nv" in call for call in steps.values())
     left = sorted(p.name for p in workspace.path.iterdir() if p.name not in {q.name for q in here.iterdir()})
     print(f"left in the project's folder by the image alone: {left}")
+
+    # The image's content is part of what was made in it; a run without an image takes what any made.
+    assert jobs(workspace.snakemake(*RUN, "-n", FORGETTING_IMAGE=str(image)).stdout) == {}
+    rebuilt = tmp_path / image.name
+    shutil.copyfile(image, rebuilt)
+    with open(rebuilt, "ab") as file:
+        file.write(b"other")
+    again = jobs(workspace.snakemake(*RUN, "-n", FORGETTING_IMAGE=str(rebuilt)).stdout)
+    print(f"with a rebuilt image: {again}")
+    assert (again["make_splits"], again["train_adapter"], again["predict"]) == (1, 2, 3)
+    assert jobs(workspace.snakemake("-n", "--configfile", "tiny.yaml").stdout) == {}
 
 
 def test_only_a_step_that_was_given_a_gpu_gets_the_driver(workspace, image, recorded):
