@@ -19,7 +19,7 @@ rule metrics:
         training=expand(f"{R}/{{lineage}}/adapter/training.json", lineage=ADAPTERS),
         published=[CONFIG.published] if CONFIG.published else [],
     output:
-        report(
+        full=report(
             f"{R}/report_metrics.json",
             caption="../report/metrics.rst",
             category="Results",
@@ -31,11 +31,11 @@ rule metrics:
     localrule: True
     params:
         settings=settings(CONFIG),
-        results=lambda wc, output: dirname(output[0]),
+        results=lambda wc, output: dirname(output.full),
         image=IMAGE,
     shell:
         "python -m scripts.metrics --settings {params.settings:q} --results {params.results:q}"
-        " --output {output[0]:q} --flat {output.flat:q} {params.image:q} 2>&1 | tee {log:q}"
+        " --output {output.full:q} --flat {output.flat:q} {params.image:q} 2>&1 | tee {log:q}"
 
 
 rule report:
