@@ -17,7 +17,7 @@ python3.11 -m venv venv
 set -- --isolated install --quiet --disable-pip-version-check --no-cache-dir --no-deps --no-build-isolation \
     --require-hashes -r lock.txt
 if ls wheels/*.whl >/dev/null 2>&1; then
-    set -- "$@" --no-index --find-links wheels
+    set -- "$@" --no-index -f wheels
 fi
 venv/bin/pip "$@"
 

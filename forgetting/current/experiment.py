@@ -1,6 +1,5 @@
 """Every output of an experiment, and how its content shows whether it is current."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,7 +8,7 @@ from pathlib import Path
 from forgetting import origins, plan, predictions, recipes, store
 from forgetting.config import SPLITS, Config
 from forgetting.current import Output
-from forgetting.errors import InputError
+from forgetting.errors import InputError, read_json
 from forgetting.lora import ADAPTER_WEIGHTS
 from forgetting.prompts import Template
 from forgetting.receipts import RECEIPT, read_receipt
@@ -72,7 +71,7 @@ class Experiment:
 
     def _summary(self, folder: str) -> dict:
         if folder not in self._summaries:
-            self._summaries[folder] = _read(self.results / folder / "summary.json")
+            self._summaries[folder] = read_json(self.results / folder / "summary.json", "the data's summary")
         return self._summaries[folder]
 
     def _split_checksum(self, path: Path) -> str:
@@ -86,7 +85,7 @@ class Experiment:
     @cached_property
     def _base_model(self) -> dict | None:
         """The base model's receipt; None where the model is not here."""
-        return _read(self.model / RECEIPT) if (self.model / RECEIPT).is_file() else None
+        return read_json(self.model / RECEIPT, "the base model's receipt") if (self.model / RECEIPT).is_file() else None
 
     def _known_model(self, recipe: dict) -> dict:
         """Name, fingerprint and origin of the base model: as it is here, or else as `recipe` has it."""
@@ -162,15 +161,16 @@ class Experiment:
         parents = [self.results / parent / "adapter" / RECEIPT for parent in adapter.parents]
 
         def current() -> bool:
-            receipt = _read(folder / RECEIPT)
+            receipt = read_json(folder / RECEIPT, "an adapter's receipt")
+            known = [read_json(parent, "an adapter's receipt") for parent in parents]
             return (
                 receipt["fingerprint"] == self.expected[adapter.lineage]["fingerprint"]
-                and receipt["parents"] == [_read(parent)["files"][ADAPTER_WEIGHTS] for parent in parents]
+                and receipt["parents"] == [parent["files"][ADAPTER_WEIGHTS] for parent in known]
                 and self._ran_here(receipt)
             )
 
         def keep() -> None:
-            receipt = _read(folder / RECEIPT)
+            receipt = read_json(folder / RECEIPT, "an adapter's receipt")
             place = (self.checkpoints, receipt["fingerprint"], receipt["parents"], self.image)
             store.keep(folder, store.adapter_place(*place) / "adapter")
 
@@ -202,7 +202,7 @@ class Experiment:
         def facts() -> dict:
             # The adapters know the base model, should it not be here itself.
             known = self._known_model(next(iter(self.expected.values()), {}))
-            made = predictions.adapter_facts(_read(adapter) if own else None)
+            made = predictions.adapter_facts(read_json(adapter, "an adapter's receipt") if own else None)
             return made | self._scoring(data, known["fingerprint"])
 
         def current() -> bool:
@@ -222,7 +222,7 @@ class Experiment:
         inputs = origins.metrics_inputs(self.config, self.results, self.folders, self.adapters)
 
         def current() -> bool:
-            known = _read(file)
+            known = read_json(file, "report_metrics.json")
             made = origins.of_metrics(self.config, inputs, self.checksum)
             return known["made_from"] == made and self._ran_here(known)
 
@@ -247,10 +247,3 @@ class Experiment:
         tasks, splits = self.config.active_tasks, self.config.evaluation.splits
         items = [path for folder in self.folders for path in self._split_files(folder, tasks, splits)]
         return Output(files, inputs + items, current, spare=(local,))
-
-
-def _read(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise InputError(f"{path}: it cannot be read") from None

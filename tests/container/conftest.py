@@ -1,6 +1,5 @@
 """Apptainer, an image built from nothing but Debian's and Python's packages, and a record of every call."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -119,7 +118,3 @@ def recorded(apptainer, tmp_path, monkeypatch):
     record = Recorded(folder, apptainer)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     return record
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

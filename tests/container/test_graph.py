@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from tests.container.conftest import digest
+from forgetting.receipts import sha256_file
 from tests.workflow.conftest import jobs
 
 RUN = ("--sdm", "apptainer", "--configfile", "tiny.yaml")
@@ -38,7 +38,7 @@ def poison(workspace, monkeypatch):
 
 def results(folder) -> dict[str, str]:
     files = {path for pattern in RESULTS for path in folder.rglob(pattern) if "checkpoints" not in path.parts}
-    return {str(path.relative_to(folder)): digest(path) for path in sorted(files)}
+    return {str(path.relative_to(folder)): sha256_file(path) for path in sorted(files)}
 
 
 def packages(folder) -> dict[str, str]:

@@ -5,7 +5,8 @@ import re
 import sys
 import time
 
-from tests.container.conftest import digest, run
+from forgetting.receipts import sha256_file
+from tests.container.conftest import run
 from tests.workspace import ROOT
 
 LOCK = ROOT / "envs" / "run-cpu.txt"
@@ -28,11 +29,11 @@ def test_the_same_content_gives_the_same_bytes(apptainer, tmp_path):
     for name in ("first.sif", "second.sif"):
         run(apptainer, "build", "--force", tmp_path / name, tmp_path / "image.def", SOURCE_DATE_EPOCH="1753056000")
         time.sleep(1.1)  # dates in an image are whole seconds
-        built.append(digest(tmp_path / name))
+        built.append(sha256_file(tmp_path / name))
     assert built[0] != built[1]
     for name in ("first.sif", "second.sif"):
         run(sys.executable, ROOT / "containers" / "same_bytes.py", tmp_path / name, SOURCE_DATE_EPOCH="1753056000")
-    assert digest(tmp_path / "first.sif") == digest(tmp_path / "second.sif")
+    assert sha256_file(tmp_path / "first.sif") == sha256_file(tmp_path / "second.sif")
     assert "2025-07-21 00:00:00" in run(apptainer, "sif", "header", tmp_path / "first.sif").stdout  # still an image
 
 
@@ -43,7 +44,7 @@ def test_the_image_passes_its_test_and_names_its_lock(apptainer, image):
     assert f"{pinned} packages as locked, and no other" in said and "cpu: an NF4 layer is" in said
     labels = json.loads(run(apptainer, "inspect", "--json", "--labels", image).stdout)["data"]["attributes"]["labels"]
     print({key: value for key, value in labels.items() if key.startswith("stagewise")})
-    assert labels["stagewise.lock.sha256"] == digest(LOCK)
+    assert labels["stagewise.lock.sha256"] == sha256_file(LOCK)
 
 
 def test_an_image_that_is_not_its_lock_fails_its_test(apptainer, image, tmp_path):

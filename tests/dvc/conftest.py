@@ -1,6 +1,5 @@
 """A tiny experiment under git and DVC, built once; tests work on clones of it."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -10,8 +9,9 @@ import pytest
 import yaml
 
 from forgetting.config import merge, read_yaml
-from tests.workflow.conftest import colour_task, write_colours
-from tests.workspace import Place, Workspace
+from forgetting.receipts import sha256_file as sha256
+from tests.workflow.conftest import jobs, tiny_workspace
+from tests.workspace import Place
 
 FIRST = "out/base/seed-0/colours"
 SECOND = f"{FIRST}/warmth"
@@ -52,12 +52,10 @@ class Project(Place):
 
     def planned(self) -> dict[str, int]:
         """What `snakemake -n` would run, by rule; nothing where all is current."""
-        done = self.snakemake("-n")
-        said = done.stdout + done.stderr
-        table = said.partition("Job stats:")[2].split("\n\n")[0]
-        jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.M) if name != "total"}
-        assert bool(jobs) != ("Nothing to be done" in said)
-        return jobs
+        said = self.snakemake("-n").stdout
+        planned = jobs(said)
+        assert bool(planned) != ("Nothing to be done" in said)
+        return planned
 
     def forget_logs(self) -> None:
         shutil.rmtree(self.path / "logs", ignore_errors=True)
@@ -85,36 +83,15 @@ class Project(Place):
         return {p.relative_to(self.path).as_posix(): sha256(p) for p in files if not p.name.startswith(".")}
 
 
-def sha256(path) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
 @pytest.fixture(scope="session")
 def built(tmp_path_factory, tiny_model) -> Project:
     """The experiment after ``dvc repro`` and a commit. Read only: clone or copy it to change it."""
-    space = Workspace(tmp_path_factory.mktemp("dvc") / "project")
-    (space.path / "prompts/colours.txt").write_text("{note}\nWhich one?\n", encoding="utf-8")
-    labels = {"colours": ["red", "green", "blue"], "warmth": ["warm", "cold"]}
-    tasks = {}
-    for seed, (name, words) in enumerate(labels.items()):
-        write_colours(space.path / "data" / f"{name}.jsonl", words, seed=seed)
-        tasks[name] = colour_task(f"data/{name}.jsonl", words)
+    space = tiny_workspace(tmp_path_factory.mktemp("dvc") / "project", tiny_model)
+    values = read_yaml(space.path / "tiny.yaml")
     # The first task's texts may be passed on, the second's may not.
-    tasks["colours"]["sources"]["made"]["redistribute"] = True
-    changes = {
-        "experiment": "tiny",
-        "results": "out",
-        "model": "tiny",
-        "models": {"tiny": {"path": str(tiny_model)}},
-        "dtype": "float32",
-        "tasks": tasks,
-        "arms": {"sequential": {"stages": [{"task": "colours"}, {"task": "warmth"}]}, "rehearsal": None},
-        "lora": {"r": 4, "alpha": 8, "last_layers": None},
-        "training": {"epochs": 1, "max_length": 96, "learning_rate": 0.01},
-        "statistics": {"bootstrap_samples": 200},
-    }
+    values["tasks"]["colours"]["sources"]["made"]["redistribute"] = True
     project = Project(space.path)
-    project.change(**changes)
+    project.change(**values)
     project.run("python", "-m", "scripts.write_dvc")
     ignored = ("/out/", "/models/", "/logs/", ".snakemake/", "__pycache__/")
     (space.path / ".gitignore").write_text("\n".join(ignored) + "\n", encoding="utf-8")

@@ -43,8 +43,12 @@ def jobs(dry_run: str) -> dict[str, int]:
 
 @pytest.fixture
 def workspace(tmp_path, tiny_model):
+    return tiny_workspace(tmp_path / "project", tiny_model)
+
+
+def tiny_workspace(path, tiny_model) -> Workspace:
     """A copy of the project with a tiny model, two new tasks and an overlay ``tiny.yaml`` that uses them."""
-    space = Workspace(tmp_path / "project")
+    space = Workspace(path)
     (space.path / "prompts" / "colours.txt").write_text("{note}\nWhich one?\n", encoding="utf-8")
     first, second = ["red", "green", "blue"], ["warm", "cold"]
     write_colours(space.path / "data" / "colours.jsonl", first)
