@@ -1,7 +1,7 @@
 """Assembling ``report_metrics.json``."""
 
 from forgetting import plan
-from forgetting.metrics import arm_comparisons, baselines, compare, published, records, rules
+from forgetting.metrics import arm_comparisons, baselines, compare, over_runs, published, records, rules
 from forgetting.metrics.agreement import agreement
 from forgetting.metrics.answers import Answers
 from forgetting.metrics.arms import Arms
@@ -79,6 +79,8 @@ def _build(run: Run) -> ReportMetrics:
         forgetting=forgetting,
         decisions=rules.decisions(run, decider, scorer),
         discrimination=discriminator.records(),
+        decisions_over_runs=over_runs.decisions(arms),
+        discrimination_over_runs=over_runs.discrimination(arms, discriminator),
         rule_changes=rules.rule_changes(run, decider, scorer),
         arm_summaries=arms.summaries(),
         arm_tasks=arms.task_records(),

@@ -100,8 +100,13 @@ def log_loss(probabilities: np.ndarray, gold: np.ndarray) -> float:
 
     `probabilities` has shape (items, labels), rows adding up to 1; `gold` holds codes, shape (items,).
     """
+    return float(log_losses(probabilities, gold).mean())
+
+
+def log_losses(probabilities: np.ndarray, gold: np.ndarray) -> np.ndarray:
+    """What `log_loss` is the mean of, shape (items,)."""
     own = probabilities[np.arange(len(gold)), gold]
-    return float(-np.log(np.maximum(own, np.finfo(float).eps)).mean())
+    return -np.log(np.maximum(own, np.finfo(float).eps))
 
 
 def calibration(probabilities: np.ndarray, gold: np.ndarray, bins: int) -> list[CalibrationBin]:

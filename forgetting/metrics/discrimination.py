@@ -4,13 +4,13 @@ from itertools import combinations
 
 import numpy as np
 
-from forgetting.metrics.classification import NO_PROBABILITIES, log_loss
+from forgetting.metrics.classification import NO_PROBABILITIES, log_losses
 from forgetting.metrics.decisions import normalized
 from forgetting.metrics.intervals import estimate
 from forgetting.metrics.records import scorer
 from forgetting.metrics.resampling import Draws
 from forgetting.metrics.run import Run
-from forgetting.metrics.schema import AurocPair, Change, Discrimination, Measure
+from forgetting.metrics.schema import AurocPair, Change, Discrimination, Estimate
 
 ABSENT = "a label of the pair has no item"
 
@@ -103,14 +103,8 @@ class Discriminator:
     def _record(self, lineage: str, task: str, split: str) -> Discrimination:
         answers, (values, draws) = self.run.answers[lineage, task, split], self.aurocs(lineage, task, split)
         items, confidence = len(answers), self.run.config.statistics.confidence
-        logs = normalized(answers.logprobs)
         pairs = combinations(answers.words, 2)
-        bias, reason = self._bias(lineage, task)
-        fitted = Measure(value=None, reason=reason)
-        if split == "validation":
-            bias, fitted = None, Measure(value=None, reason="the bias is fitted on these items")
-        elif bias is not None:
-            fitted = Measure(value=log_loss(np.exp(normalized(logs + bias)), answers.gold))
+        bias, _ = self.bias(lineage, task, split)
         return Discrimination(
             **scorer(self.run, lineage),
             task=task,
@@ -121,13 +115,34 @@ class Discriminator:
                 AurocPair(first=first, second=second, auroc=estimate(value, drawn, items, confidence, ABSENT))
                 for (first, second), value, drawn in zip(pairs, values, draws.T, strict=True)
             ],
-            log_loss=Measure(value=log_loss(np.exp(logs), answers.gold)),
-            log_loss_fitted=fitted,
+            log_loss=self._loss(lineage, task, split, fitted=False),
+            log_loss_fitted=self._loss(lineage, task, split, fitted=True),
             bias=None if bias is None else bias.tolist(),
         )
 
-    def _bias(self, lineage: str, task: str) -> tuple[np.ndarray | None, str | None]:
-        """The fitted bias, or None and why there is none."""
+    def losses(self, lineage: str, task: str, split: str, fitted: bool) -> np.ndarray | None:
+        """Log loss of every item, nats, shape (items,), with the fitted bias or without; None where it has none."""
+        answers = self.run.answers[lineage, task, split]
+        bias, _ = self.bias(lineage, task, split)
+        if answers.logprobs is None or (fitted and bias is None):
+            return None
+        logs = normalized(answers.logprobs)
+        return log_losses(np.exp(normalized(logs + bias) if fitted else logs), answers.gold)
+
+    def loss_draws(self, losses: np.ndarray, task: str, split: str) -> np.ndarray:
+        """Mean log loss on every resample of the items, shape (samples,)."""
+        return self.draws.weights(task, split, len(losses)) @ losses / len(losses)
+
+    def _loss(self, *key: str, fitted: bool) -> Estimate:
+        losses, confidence = self.losses(*key, fitted), self.run.config.statistics.confidence
+        if losses is None:
+            return Estimate(value=None, reason=self.bias(*key)[1])
+        return estimate(losses.mean(), self.loss_draws(losses, *key[1:]), len(losses), confidence)
+
+    def bias(self, lineage: str, task: str, split: str) -> tuple[np.ndarray | None, str | None]:
+        """The bias fitted on validation, shape (labels,), or None and why there is none for this split."""
+        if split == "validation":
+            return None, "the bias is fitted on these items"
         if (lineage, task) not in self._fitted:
             known = self.run.answers.get((lineage, task, "validation"))
             if known is None:

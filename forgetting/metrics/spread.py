@@ -8,7 +8,9 @@ from forgetting.metrics.schema import Interval, Spread
 ONE_RUN = "one run, which says nothing about training noise"
 
 
-def spread(values: np.ndarray, draws: np.ndarray, shares: np.ndarray, confidence: float, least: float = -1) -> Spread:
+def spread(
+    values: np.ndarray, draws: np.ndarray, shares: np.ndarray, confidence: float, least: float = -1, most: float = 1
+) -> Spread:
     """The mean over runs with percentile bootstrap intervals over items, over runs, and over both.
 
     Resampling R runs alone would say too little of training noise: deviations of resampled means are too small by the
@@ -27,8 +29,8 @@ def spread(values: np.ndarray, draws: np.ndarray, shares: np.ndarray, confidence
         Share of each run in every resample of the runs, shape (samples, runs).
     confidence
         Coverage of the intervals.
-    least
-        What the statistic cannot fall below: -1 for differences, 0 for scores; it cannot exceed 1.
+    least, most
+        What the statistic cannot leave: from -1 for differences, from 0 for scores; losses have no upper bound.
     """
     from scipy import stats
 
@@ -46,8 +48,8 @@ def spread(values: np.ndarray, draws: np.ndarray, shares: np.ndarray, confidence
     parts = [0.0 if _constant(draws) else draws.var() for draws in (unbiased * resampled, items)]
     return Spread(
         **common,
-        training=_interval(training.clip(least, 1), confidence),
-        both=_interval(both.clip(least, 1), confidence),
+        training=_interval(training.clip(least, most), confidence),
+        both=_interval(both.clip(least, most), confidence),
         training_share=float(parts[0] / sum(parts)) if sum(parts) else None,
     )
 

@@ -4,7 +4,6 @@ from forgetting.report import formats
 from forgetting.report.arm_tables import (
     comparison,
     head,
-    intervals,
     is_reference,
     last_forgetting,
     p_cell,
@@ -24,7 +23,7 @@ def kept(view: View) -> Table:
     shown = rules(view)
     caption = (
         f"Earlier tasks of each arm, {view.main_split} split: accuracy in percent after the stage that learnt the task "
-        f"and after the arm's last stage, and the change in points with its interval ({intervals(view)}), under every "
+        f"and after the arm's last stage, and the change in points with its interval ({view.intervals}), under every "
         "decision rule. Forgotten, retained: runs whose own interval carries it; a task is retained where accuracy is "
         "still above both the majority class and the untuned model."
     )
@@ -52,7 +51,7 @@ def kept(view: View) -> Table:
 def matrix_metrics(view: View) -> Table:
     """Average, backward transfer, forgetting and forward transfer of every arm under argmax."""
     caption = (
-        f"Metrics of the stage × task matrix, {view.main_split} split, argmax, with intervals ({intervals(view)}). "
+        f"Metrics of the stage × task matrix, {view.main_split} split, argmax, with intervals ({view.intervals}). "
         "Average accuracy, backward and forward transfer as Lopez-Paz & Ranzato (2017) define them, forgetting as "
         "Chaudhry et al. (2018): the best score at any earlier stage minus the last. Average in percent, the rest in "
         "points."

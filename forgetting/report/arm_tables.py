@@ -28,15 +28,6 @@ def noise(entry: Spread | None) -> Cell:
     return Cell(f"{percent(entry.training_share)}%")
 
 
-def intervals(view: View) -> str:
-    """What the intervals of arms are, for captions."""
-    e = view.experiment
-    text = f"{100 * e.confidence:g}% bootstrap, {count(e.bootstrap_samples)} resamples"
-    if view.several_runs:
-        return f"{text} of items and {view.over_runs()} together"
-    return f"{text} of items; one run, so training noise is not in them"
-
-
 def rules(view: View) -> list[str]:
     """Decision rules that some arm was measured under, argmax first."""
     known = {record.rule for record in view.metrics.arm_tasks}
@@ -107,7 +98,7 @@ def main(view: View, measure: str, shown: list[str], name: str) -> Table:
     caption = (
         f"{'Arms by decision rule' if view.several_arms else 'Each decision rule'}, {split} split "
         f"({on_items(view, split)}): {title} in percent after the arm's last stage, in brackets its interval "
-        f"({intervals(view)}). Change: since the stage that learnt the task, in points. "
+        f"({view.intervals}). Change: since the stage that learnt the task, in points. "
     )
     if view.several_arms:
         test = "McNemar's exact test" if not view.several_runs else "a sign-flip permutation test over items"
@@ -166,7 +157,7 @@ def short(view: View) -> Table:
     earlier = {r.task for r in view.metrics.arm_tasks if r.earlier}
     caption = (
         f"Arms in short, {view.main_split} split ({on_items(view, view.main_split)}), argmax: accuracy after the last "
-        f"stage and its change since the stage that learnt the task ({intervals(view)}). ▲ better, ▼ worse than "
+        f"stage and its change since the stage that learnt the task ({view.intervals}). ▲ better, ▼ worse than "
         f"{view.reference}, ≈ no measurable difference."
     )
     columns: list = ["Arm"]

@@ -1,10 +1,11 @@
 """Decision rules, what no rule can change, and the gold labels' own noise."""
 
-from forgetting.metrics.schema import RULES, Decision, Estimate
+from forgetting.metrics.schema import RULES, Decision, DecisionOverRuns, Estimate, Spread
 from forgetting.plan import BASE
 from forgetting.report import formats
-from forgetting.report.arm_tables import head
+from forgetting.report.arm_tables import head, spread
 from forgetting.report.formats import MISSING, count, number, percent
+from forgetting.report.pictures.style import MEASURES
 from forgetting.report.tables import Cell, Table, estimate, numeric, value
 from forgetting.report.view import View
 
@@ -19,8 +20,10 @@ def groups(view: View) -> list[tuple[str, list[str]]]:
     return found
 
 
-def over_runs(values: list[Estimate], write=percent) -> Cell:
-    """One estimate with its interval, or the mean of several with their range."""
+def over_runs(values: list[Estimate], whole: list[Spread], write=percent) -> Cell:
+    """One estimate with its interval; of several that of the whole, or without one their mean and range."""
+    if whole:
+        return spread(whole[0], write)
     known = [entry for entry in values if entry.value is not None]
     if len(values) == 1 or not known:
         return estimate(values[0] if values else None, write)
@@ -28,10 +31,15 @@ def over_runs(values: list[Estimate], write=percent) -> Cell:
     return Cell(write(sum(numbers) / len(numbers)), f"{write(min(numbers))} to {write(max(numbers))}")
 
 
-def _spread(view: View) -> str:
-    if view.several_runs:
-        return f"Of an adapter it is the mean over {view.over_runs()} with the range of the runs below; no intervals."
-    return f"Intervals: {view.interval}."
+def _intervals(view: View) -> str:
+    if not view.several_runs:
+        return f"Intervals: {view.interval}."
+    if view.decisions_over_runs:
+        return f"Of an adapter it is the mean over {view.over_runs()}. Intervals: {view.intervals}."
+    return (
+        f"Of an adapter it is the mean over {view.over_runs()} with the range of the runs below; no intervals, as the "
+        "items differ from run to run."
+    )
 
 
 def decisions(view: View, task: str) -> Table:
@@ -41,7 +49,7 @@ def decisions(view: View, task: str) -> Table:
         f"Decision rules on {task}, {view.main_split} split ({count(view.items(task, view.main_split))} items), in "
         "percent. Argmax: the most probable label. Prior-adjusted: tau times the log training priors is subtracted, "
         "tau chosen on validation (Menon et al. 2021). Batch-calibrated: the mean over the split is subtracted (Zhou "
-        f"et al. 2023). Contextual: what content-free inputs give is subtracted (Zhao et al. 2021). {_spread(view)}"
+        f"et al. 2023). Contextual: what content-free inputs give is subtracted (Zhao et al. 2021). {_intervals(view)}"
     )
     columns = ["Rule", *numeric("Tau", "Accuracy", "Macro-F1"), *numeric(*labels, group="Recall")]
     table = Table(f"decisions-{task}", caption, columns)
@@ -54,13 +62,19 @@ def decisions(view: View, task: str) -> Table:
             table.part(f"{name[0].upper()}{name[1:]}")
             taus = sorted({d.tau for d in found if d.tau is not None})
             tau = " to ".join(dict.fromkeys(f"{t:g}" for t in (taus[0], taus[-1]))) if taus else ""
-            scores = [over_runs([getattr(d, key) for d in found]) for key in ("accuracy", "macro_f1")]
-            table.add(rule, tau, *scores, *(over_runs(_recalls(found, label)) for label in labels))
+            whole = _whole(view.decisions_over_runs, (*lineages, task, rule))
+            scores = [over_runs(*([getattr(d, key) for d in each] for each in (found, whole))) for key in MEASURES]
+            recalls = [over_runs(*(_recalls(each, label) for each in (found, whole))) for label in labels]
+            table.add(rule, tau, *scores, *recalls)
     return table
 
 
-def _recalls(found: list[Decision], label: str) -> list[Estimate]:
-    return [entry.recall for decision in found for entry in decision.recalls if entry.label == label]
+def _whole(records: dict, key: tuple) -> list:
+    return [records[key]] if key in records else []
+
+
+def _recalls(records: list[Decision] | list[DecisionOverRuns], label: str) -> list:
+    return [entry.recall for record in records for entry in record.recalls if entry.label == label]
 
 
 def discrimination(view: View) -> Table:
@@ -69,7 +83,7 @@ def discrimination(view: View) -> Table:
         f"What no decision rule changes, {view.main_split} split. AUROC: the mean over pairs of labels on their "
         "log-odds (Hand & Till 2001), in percent; a shifted label prior does not move it. Log loss in nats as it is, "
         "and after a bias for each label that was fitted on validation: what the bias wins back was prior. "
-        f"{_spread(view)}"
+        f"{_intervals(view)}"
     )
     columns: list = ["Model"]
     for task in view.tasks:
@@ -80,9 +94,9 @@ def discrimination(view: View) -> Table:
         row: list = [name]
         for task in view.tasks:
             found = [records[lineage, task] for lineage in lineages if (lineage, task) in records]
-            row.append(over_runs([d.auroc for d in found]))
-            for key in ("log_loss", "log_loss_fitted"):
-                row.append(over_runs([Estimate(**getattr(d, key).model_dump()) for d in found], number))
+            whole = _whole(view.discrimination_over_runs, (*lineages, task))
+            for key, write in (("auroc", percent), ("log_loss", number), ("log_loss_fitted", number)):
+                row.append(over_runs(*([getattr(d, key) for d in each] for each in (found, whole)), write))
         if any(cell != row[1] or cell.text != MISSING for cell in row[1:]):
             table.add(*row)
     return table

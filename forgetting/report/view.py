@@ -7,6 +7,8 @@ from forgetting.metrics.schema import (
     TFIDF_BALANCED,
     AdapterRecord,
     ArmStage,
+    DecisionOverRuns,
+    DiscriminationOverRuns,
     ReportMetrics,
     Score,
 )
@@ -43,6 +45,14 @@ class View:
         # Pictures and sentences are about one split: the one that neither training nor model choice has seen.
         self.main_split = "test" if "test" in splits else splits[0]
         self.splits = [self.main_split, *(split for split in splits if split != self.main_split)]
+        self.decisions = {(d.lineage, d.task, d.rule): d for d in metrics.decisions if d.split == self.main_split}
+        # Over several runs, on the main split; empty where its items differ from fold to fold.
+        self.decisions_over_runs: dict[tuple, DecisionOverRuns] = {
+            (*d.lineages, d.task, d.rule): d for d in metrics.decisions_over_runs if d.split == self.main_split
+        }
+        self.discrimination_over_runs: dict[tuple, DiscriminationOverRuns] = {
+            (*d.lineages, d.task): d for d in metrics.discrimination_over_runs if d.split == self.main_split
+        }
 
     @property
     def several_arms(self) -> bool:
@@ -72,6 +82,15 @@ class View:
         """What an interval is, for captions."""
         e = self.experiment
         return f"{100 * e.confidence:g}% percentile bootstrap over items, {e.bootstrap_samples:,} resamples"
+
+    @property
+    def intervals(self) -> str:
+        """What the intervals of arms are, for captions."""
+        e = self.experiment
+        text = f"{100 * e.confidence:g}% bootstrap, {formats.count(e.bootstrap_samples)} resamples"
+        if self.several_runs:
+            return f"{text} of items and {self.over_runs()} together"
+        return f"{text} of items; one run, so training noise is not in them"
 
     @property
     def scorers(self) -> list[str]:

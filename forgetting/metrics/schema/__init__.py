@@ -33,6 +33,7 @@ from forgetting.metrics.schema.base import (
 )
 from forgetting.metrics.schema.comparisons import Change, Forgetting, Learning, Pairs, Published, PublishedRecord
 from forgetting.metrics.schema.decisions import RULES, AurocPair, Decision, Discrimination, Recall, RuleChange, RuleName
+from forgetting.metrics.schema.over_runs import DecisionOverRuns, DiscriminationOverRuns, RecallOverRuns
 from forgetting.metrics.schema.run import (
     AdapterRecord,
     ArmStage,
@@ -50,11 +51,11 @@ from forgetting.metrics.schema.scores import CalibrationBin, ClassScore, Confusi
 __all__ = [
     "BASELINES", "INVALID", "MAJORITY", "RULES", "SCHEMA_VERSION", "TFIDF", "TFIDF_BALANCED", "AdapterRecord",
     "Agreement", "AgreementGroup", "ArmComparison", "ArmStage", "ArmSummary", "ArmTask", "AurocPair",
-    "CalibrationBin", "Change", "ClassScore", "Confusion", "Cost", "Decision", "Discrimination", "Estimate",
-    "Experiment", "Flips", "Forgetting", "Interval", "LabelCount", "Learning", "Lineage", "MatrixCell",
-    "Measure", "Omitted", "Pairs", "Published", "PublishedRecord", "RawFile", "Recall", "Record",
-    "ReportMetrics", "RuleChange", "RuleName", "Score", "ScoringRecord", "SetAside", "SplitRecord", "Spread",
-    "TaskRecord", "TrainingRecord",
+    "CalibrationBin", "Change", "ClassScore", "Confusion", "Cost", "Decision", "DecisionOverRuns", "Discrimination",
+    "DiscriminationOverRuns", "Estimate", "Experiment", "Flips", "Forgetting", "Interval", "LabelCount", "Learning",
+    "Lineage", "MatrixCell", "Measure", "Omitted", "Pairs", "Published", "PublishedRecord", "RawFile", "Recall",
+    "RecallOverRuns", "Record", "ReportMetrics", "RuleChange", "RuleName", "Score", "ScoringRecord", "SetAside",
+    "SplitRecord", "Spread", "TaskRecord", "TrainingRecord",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 1
@@ -90,6 +91,8 @@ class ReportMetrics(Record):
     forgetting: list[Forgetting]
     decisions: list[Decision]
     discrimination: list[Discrimination]
+    decisions_over_runs: list[DecisionOverRuns] = Field([], description="Empty with one run: `decisions` says it all.")
+    discrimination_over_runs: list[DiscriminationOverRuns] = Field([], description="Empty with one run, likewise.")
     rule_changes: list[RuleChange]
     arm_summaries: list[ArmSummary]
     arm_tasks: list[ArmTask]

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from forgetting.metrics.schema.base import Estimate, Lineage, Measure, Record
+from forgetting.metrics.schema.base import Estimate, Lineage, Record
 from forgetting.metrics.schema.comparisons import Change
 
 RuleName = Literal["argmax", "prior-adjusted", "batch-calibrated", "contextual"]
@@ -70,8 +70,8 @@ class Discrimination(Record):
         "of each pair; null where a label has no item."
     )
     pairs: list[AurocPair]
-    log_loss: Measure = Field(description="Mean negative log-probability of the gold label, renormalized; nats.")
-    log_loss_fitted: Measure = Field(
+    log_loss: Estimate = Field(description="Mean negative log-probability of the gold label, renormalized; nats.")
+    log_loss_fitted: Estimate = Field(
         description="The same after adding `bias`; null on validation itself, and where it was not scored or lacks a "
         "label."
     )

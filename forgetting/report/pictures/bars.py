@@ -1,6 +1,8 @@
 """Pictures with one row per arm: flips of items, and the recall of a rare label."""
 
-from forgetting.metrics.schema import RULES, Decision, Recall
+from dataclasses import dataclass
+
+from forgetting.metrics.schema import RULES, ArmStage, Decision, DecisionOverRuns, Estimate, Spread
 from forgetting.report.formats import percent
 from forgetting.report.pictures.figure import Data, Figure
 from forgetting.report.pictures.style import arm_style, named
@@ -90,21 +92,11 @@ def recalls(view: View) -> Figure:
     data = Data(
         "rare-label-recall", ("arm", "fold", "seed", "task", "label", "split", "rule", "stage", "recall", "low", "high")
     )
-    decisions = {(d.lineage, d.task, d.rule): d for d in view.metrics.decisions if d.split == view.main_split}
     panels = []
     for task, rare in rare_labels(view).items():
         drawn = []
         for rule in RULES:
-            found: dict[str, dict[str, list[Recall]]] = {}
-            for arm in view.arms:
-                for run in view.runs:
-                    for when, step in _before_after(view, arm, task, run).items():
-                        decision = decisions.get((step.answers.get(task), task, rule))
-                        if decision and (entry := _recall(decision, rare)) and entry.recall.value is not None:
-                            value = entry.recall
-                            own = (arm, *run, task, rare, view.main_split, rule, step.stage)
-                            data.add(*own, value.value, value.low, value.high)
-                            found.setdefault(arm, {}).setdefault(when, []).append(entry)
+            found = {arm: ends for arm in view.arms if (ends := _ends(view, data, arm, task, rare, rule))}
             if found:
                 drawn.append(_recalls(view, task, rare, rule, found))
         if drawn:
@@ -113,33 +105,62 @@ def recalls(view: View) -> Figure:
         f"Recall of the least frequent label under each decision rule, {view.main_split} split: hollow after the stage "
         "that learnt the task, filled after the arm's last stage. "
     )
-    bars = f"Large points are means over {view.over_runs()}, small ones single runs; no intervals."
-    caption += bars if view.several_runs else f"Bars are intervals ({view.interval})."
+    if view.several_runs:
+        caption += f"Large points are means over {view.over_runs()}, small ones single runs"
+        caption += f"; bars are intervals ({view.intervals})." if view.decisions_over_runs else "; no intervals."
+    else:
+        caption += f"Bars are intervals ({view.interval})."
     keys = [Key("after learning it", variable(INK), MARKERS[0][1], hollow=True)]
     return Figure(data, caption, panels, [*keys, Key("after the last stage", variable(INK), MARKERS[0][1])])
 
 
-def _before_after(view: View, arm: str, task: str, run) -> dict:
-    """The steps of an arm that learnt the task last and that came last; one of them where they are the same."""
-    steps = view.steps(arm, run)
-    learnt = [step for step in steps if task in step.tasks]
-    if not learnt:
-        return {}
-    found = {"before": learnt[-1], "after": steps[-1]}
-    return found if learnt[-1] is not steps[-1] else {"after": steps[-1]}
+@dataclass(frozen=True)
+class End:
+    """Recall after one stage of an arm: the mean over runs with its interval, and each run's."""
+
+    value: float
+    low: float | None
+    high: float | None
+    runs: list[float]
 
 
-def _recall(decision: Decision, label: str) -> Recall | None:
-    return next((entry for entry in decision.recalls if entry.label == label), None)
+def _ends(view: View, data: Data, arm: str, task: str, rare: str, rule: str) -> dict[str, End]:
+    """After the stage that learnt the task last, ``before``, and after the arm's last, ``after``, where they differ."""
+    steps: dict[str, list[ArmStage]] = {}
+    for run in view.runs:
+        ways = view.steps(arm, run)
+        if learnt := [step for step in ways if task in step.tasks]:
+            if learnt[-1] is not ways[-1]:
+                steps.setdefault("before", []).append(learnt[-1])
+            steps.setdefault("after", []).append(ways[-1])
+    found = {}
+    for when, each in steps.items():
+        single = [_recall(view.decisions.get((step.answers.get(task), task, rule)), rare) for step in each]
+        known = [
+            (step, recall) for step, recall in zip(each, single, strict=True) if recall and recall.value is not None
+        ]
+        if not known:
+            continue
+        for step, recall in known:
+            own = (arm, step.fold, step.seed, task, rare, view.main_split, rule, step.stage)
+            data.add(*own, recall.value, recall.low, recall.high)
+        runs = [recall.value for _, recall in known]
+        found[when] = End(sum(runs) / len(runs), None, None, runs)
+        key = (*(step.answers.get(task) for step in each), task, rule)
+        if not view.several_runs:
+            found[when] = End(runs[0], known[0][1].low, known[0][1].high, runs)
+        elif whole := _recall(view.decisions_over_runs.get(key), rare):
+            found[when] = end = End(whole.value, whole.both.low, whole.both.high, runs)
+            data.add(arm, "", "", task, rare, view.main_split, rule, each[0].stage, end.value, end.low, end.high)
+    return found
 
 
-def _recalls(view: View, task: str, rare: str, rule: str, found: dict) -> Picture:
+def _recall(decision: Decision | DecisionOverRuns | None, label: str) -> Estimate | Spread | None:
+    return next((entry.recall for entry in decision.recalls if entry.label == label), None) if decision else None
+
+
+def _recalls(view: View, task: str, rare: str, rule: str, found: dict[str, dict[str, End]]) -> Picture:
     names, left = _names(view)
-    mean = {
-        (arm, when): sum(entry.recall.value for entry in entries) / len(entries)
-        for arm, sides in found.items()
-        for when, entries in sides.items()
-    }
 
     def draw(axes):
         _rows(axes, names)
@@ -147,23 +168,22 @@ def _recalls(view: View, task: str, rare: str, rule: str, found: dict) -> Pictur
         axes.grid(axis="x")
         for row, arm in enumerate(view.arms):
             color, shape = arm_style(view, [arm])
-            ends = [100 * mean[arm, when] for when in ("before", "after") if (arm, when) in mean]
+            ends = found.get(arm, {})
             if len(ends) == 2:
-                axes.plot(ends, [row, row], color=MUTED, linewidth=1.2, linestyle=(0, (2, 2)))
-            for when, entries in found.get(arm, {}).items():
-                for entry in entries:
-                    low, high = entry.recall.low, entry.recall.high
-                    if len(view.runs) == 1 and when == "after" and low is not None and high is not None:
-                        axes.hlines(row, 100 * low, 100 * high, color=color, linewidth=2, alpha=0.5)
-                    elif len(view.runs) > 1 and when == "after":
-                        axes.plot([100 * entry.recall.value], [row], "|", color=color, markersize=9, alpha=0.5)
+                style = {"color": MUTED, "linewidth": 1.2, "linestyle": (0, (2, 2))}
+                axes.plot([100 * end.value for end in ends.values()], [row, row], **style)
+            for when, end in ends.items():
+                if when == "after" and end.low is not None and end.high is not None:
+                    axes.hlines(row, 100 * end.low, 100 * end.high, color=color, linewidth=2, alpha=0.5)
+                if when == "after" and view.several_runs:
+                    for run in end.runs:
+                        axes.plot([100 * run], [row], "|", color=color, markersize=9, alpha=0.5)
                 fill = "none" if when == "before" else color
                 style = {"color": color, "markerfacecolor": fill, "markersize": 8, "clip_on": False}
-                axes.plot([100 * mean[arm, when]], [row], MARKERS[shape][0], **style)
+                axes.plot([100 * end.value], [row], MARKERS[shape][0], **style)
 
     spoken = "; ".join(
-        f"{arm} {' then '.join(percent(mean[arm, w]) + '%' for w in ('before', 'after') if (arm, w) in mean)}"
-        for arm in found
+        f"{arm} {' then '.join(f'{percent(end.value)}%' for end in ends.values())}" for arm, ends in found.items()
     )
     texts = rule, f"Recall of {rare} on {task}, rule {rule}", f"{spoken}."
     return picture(f"recall-{task}-{rule}", texts, left + 230, 50 + ROW * len(names), draw, (left, 14, 8, 42))
