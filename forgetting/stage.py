@@ -9,6 +9,7 @@ from forgetting.errors import InputError
 from forgetting.prompts import Encoder, Template
 from forgetting.remedies import Remedies
 from forgetting.remedies.base import Effect, Row, Scene
+from forgetting.split_files import read_split
 from forgetting.trainer import Questions
 
 
@@ -50,15 +51,14 @@ def prepare(recipe: dict, tokenizer, data_dir) -> Material:
         answers[task] = encoder.answers
         folder, learns = Path(data_dir) / task, task in recipe["learns"]
         if learns or needed:
-            read = training.read_items(folder / "train.jsonl")
+            read = read_split(folder / "train.jsonl", facts["words"])
             rows, cut = training.encode(task, read, encoder, recipe["training"]["loss_on"])
             if learns:
                 own, shortened, items = own + rows, shortened + cut, [*items, len(rows)]
             else:
                 earlier[task] = rows
-        rows, _ = training.encode(
-            task, training.read_items(folder / "validation.jsonl"), encoder, recipe["training"]["loss_on"]
-        )
+        read = read_split(folder / "validation.jsonl", facts["words"])
+        rows, _ = training.encode(task, read, encoder, recipe["training"]["loss_on"])
         if learns:
             validation += rows
         prompts = [row["input_ids"][: row["prompt_tokens"]] for row in rows]

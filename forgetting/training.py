@@ -1,7 +1,6 @@
 """Training one stage: data, arguments, checks and the tidy log around the trainer."""
 
 import hashlib
-import json
 import math
 import re
 import resource
@@ -23,12 +22,6 @@ _CHECKPOINT_FILES = (
     "adapter_model.safetensors",
 )
 _BEST = {"loss": ("eval_loss", False), "accuracy": ("eval_accuracy", True), "macro_f1": ("eval_macro_f1", True)}
-
-
-def read_items(path) -> list[dict]:
-    """Items of a split, in file order."""
-    with open(path, encoding="utf-8") as handle:
-        return [json.loads(line) for line in handle]
 
 
 def encode(task: str, items: list[dict], encoder: Encoder, loss_on: str) -> tuple[list[Row], int]:

@@ -12,6 +12,7 @@ from forgetting.config import ScoringSettings
 from forgetting.errors import InputError, exit_on_input_error
 from forgetting.prompts import Template
 from forgetting.receipts import RECEIPT, read_receipt, replaced_folder, write_receipt
+from forgetting.split_files import read_split
 
 
 @exit_on_input_error
@@ -70,8 +71,6 @@ def predict(settings: ScoringSettings, templates: dict[str, Template], facts: di
     from forgetting.numerics import before_torch
 
     before_torch()
-    from forgetting.training import read_items
-
     predictor = predictions.Predictor.load(settings, args.model, args.adapter)
     started, tokens, count, shortened, content_free = time.monotonic(), 0, 0, {}, {}
     with replaced_folder(args.output) as folder:
@@ -80,7 +79,7 @@ def predict(settings: ScoringSettings, templates: dict[str, Template], facts: di
                 encoder, _, _ = predictor.encode(task, templates[task], [])
                 content_free[task] = predictor.content_free(encoder)
             for split in splits:
-                items = read_items(Path(args.data) / task / f"{split}.jsonl")
+                items = read_split(Path(args.data) / task / f"{split}.jsonl", settings.tasks[task].words)
                 encoder, prompts, cut = predictor.encode(task, templates[task], items)
                 rows = predictor.answer(encoder, prompts, progress=f"{task}.{split}")
                 predictions.write_predictions(folder / f"{task}.{split}.csv", task, split, items, rows)

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import accuracy_score
 
-from forgetting import plan, training
+from forgetting import plan
 from forgetting.config.models import Prompting
 from forgetting.prompts import Encoder, Template
+from forgetting.split_files import read_split
 from scripts import merge_adapters, train_adapter
 from tests.lab import write_toy_recipe
 
@@ -125,7 +126,7 @@ class Lab:
         tokenizer = models.load_tokenizer(self.model)
         spec = task_settings(self.data, task)
         encoder = Encoder(tokenizer, Template("p", PROMPTS[task]), Prompting(), spec["words"], 96, "text")
-        items = training.read_items(self.data / task / f"{split}.jsonl")
+        items = read_split(self.data / task / f"{split}.jsonl", spec["words"])
         scores = scoring.score(self.load(name), tokenizer, [encoder.prompt(i)[0] for i in items], encoder.answers)
         return scores, [spec["words"].index(item["label"]) for item in items]
 

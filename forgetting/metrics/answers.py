@@ -1,7 +1,6 @@
 """Answers of one scorer on one split: read from a prediction file and checked against the split."""
 
 import csv
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,42 +31,6 @@ class Answers:
     def right(self) -> np.ndarray:
         """Whether each answer is right, shape (items,)."""
         return self.gold == self.answer
-
-
-def read_items(path, words: list[str]) -> list[dict]:
-    """Read a split's ``.jsonl``: one item a line with id, label and fields, and maybe its annotators' agreement.
-
-    Raises
-    ------
-    InputError
-        For a missing file, a line that is not such an item, or a label the task does not declare.
-    """
-    items = []
-    try:
-        with open(path, encoding="utf-8") as handle:
-            for number, line in enumerate(handle, 1):
-                item = json.loads(line)
-                if item["label"] not in words:
-                    raise InputError(
-                        f"{path}: line {number}: the label '{item['label']}' is not one of {', '.join(words)}; "
-                        "run the data step again"
-                    )
-                items.append({"id": item["id"], "label": item["label"], "fields": item["fields"]})
-                if agreement := _agreement(item.get("agreement")):
-                    items[-1]["agreement"] = agreement
-    except FileNotFoundError:
-        raise InputError(f"{path}: the split is missing; run the data step") from None
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError, UnicodeDecodeError):
-        raise InputError(f"{path}: line {len(items) + 1} is not an item; run the data step again") from None
-    return items
-
-
-def _agreement(values) -> dict[str, float]:
-    """Agreement by column, those that an item does not have left out."""
-    found = {column: float(value) for column, value in (values or {}).items() if value is not None}
-    if any(not 0 <= value <= 1 for value in found.values()):
-        raise ValueError("an agreement runs from 0 to 1")
-    return found
 
 
 def read_content_free(path, receipt: dict, task: str, words: list[str]) -> np.ndarray | None:

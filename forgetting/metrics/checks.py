@@ -6,9 +6,8 @@ from pathlib import Path
 from forgetting import plan
 from forgetting.config import Config
 from forgetting.errors import InputError
+from forgetting.lora import ADAPTER_WEIGHTS
 from forgetting.receipts import read_receipt
-
-WEIGHTS = "adapter_model.safetensors"
 
 
 def checksum(summary: dict, task: str, split: str) -> str:
@@ -36,7 +35,7 @@ def check_adapters(
         recipe, folder = planned[lineage], results / lineage
         place = folder / "recipe.json"
         receipt = read_receipt(folder / "adapter", "the adapter", verify=False)
-        weights[lineage] = receipt["files"].get(WEIGHTS)
+        weights[lineage] = receipt["files"].get(ADAPTER_WEIGHTS)
         _same(
             place,
             "the adapter was planned for another base model than the one that was scored",

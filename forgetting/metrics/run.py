@@ -8,9 +8,11 @@ import numpy as np
 from forgetting import plan, recipes
 from forgetting.config import Config
 from forgetting.errors import InputError, read_json
+from forgetting.lora import ADAPTER_WEIGHTS
 from forgetting.metrics import checks
-from forgetting.metrics.answers import Answers, read_answers, read_content_free, read_items
+from forgetting.metrics.answers import Answers, read_answers, read_content_free
 from forgetting.receipts import read_receipt, sha256_file
+from forgetting.split_files import read_split
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def read_run(config: Config, results) -> Run:
     model = receipts[plan.BASE].get("model")
     weights = checks.check_adapters(results, summaries, adapters, planned, trainings, model)
     checks.check_predictions(results, config, summaries, adapters, planned, weights, receipts)
-    sizes = {lineage: _size(results / lineage / "adapter" / checks.WEIGHTS) for lineage in adapters}
+    sizes = {lineage: _size(results / lineage / "adapter" / ADAPTER_WEIGHTS) for lineage in adapters}
     run = Run(config, summaries, items, adapters, planned, trainings, {}, receipts, {}, sizes)
     for lineage, receipt in receipts.items():
         folder = results / lineage / "predictions"
@@ -128,7 +130,7 @@ def _read_splits(config: Config, results: Path, summaries: dict[str, dict]) -> d
             for split in dict.fromkeys(["train", *config.evaluation.splits]):
                 recorded = summary["tasks"][task]["splits"].get(split)
                 path = results / folder / task / f"{split}.jsonl"
-                rows = read_items(path, settings.words)
+                rows = read_split(path, settings.words)
                 if not recorded or recorded["sha256"] != sha256_file(path):
                     raise InputError(f"{path}: does not match {place}; run the data step again")
                 if not rows:

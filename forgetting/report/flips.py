@@ -1,6 +1,5 @@
 """Items known then lost: ids and counts for the shared page, texts for a second page that stays local."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -10,6 +9,7 @@ from forgetting.errors import InputError
 from forgetting.report.formats import count
 from forgetting.report.tables import Cell, Table, numeric
 from forgetting.report.view import View
+from forgetting.split_files import read_split
 
 
 @dataclass
@@ -92,12 +92,13 @@ def read_items(view: View, results: Path) -> dict[str, dict[str, dict]]:
     """
     # The test split is the same in every fold, validation is not.
     folds = dict.fromkeys(fold for fold, _ in view.runs[: 1 if view.main_split == "test" else None])
+    labels = {task.task: task.labels for task in view.metrics.tasks}
     found = {}
     for task, items in flipped(view).items():
         known: dict[str, dict] = {}
         for fold in folds:
             path = Path(results) / plan.data_folder(fold) / task / f"{view.main_split}.jsonl"
-            known |= _read(path)
+            known |= {item["id"]: item for item in read_split(path, labels[task])}
         if unknown := sorted(set(items) - set(known)):
             raise InputError(
                 f"{path}: the item '{unknown[0]}' of report_metrics.json is not there; run the step that writes the "
@@ -105,22 +106,6 @@ def read_items(view: View, results: Path) -> dict[str, dict[str, dict]]:
             )
         found[task] = {name: known[name] for name in known if name in items}  # the order of the split
     return found
-
-
-def _read(path: Path) -> dict[str, dict]:
-    known: dict[str, dict] = {}
-    if not path.is_file():
-        raise InputError(f"{path}: the split file is missing; run the step that writes it (scripts.make_splits)")
-    with open(path, encoding="utf-8") as handle:
-        for line, text in enumerate(handle, start=1):
-            try:
-                item = json.loads(text)
-                known[item["id"]] = {"label": item["label"], "fields": item["fields"]}
-            except (ValueError, KeyError, TypeError):
-                raise InputError(
-                    f"{path}: line {line} is no item; run the step that writes it (scripts.make_splits)"
-                ) from None
-    return known
 
 
 def render(view: View, results: Path, page: str) -> str:

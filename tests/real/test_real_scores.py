@@ -15,9 +15,10 @@ from sklearn.metrics import (
 
 from forgetting.config import Config, check, merge, read_yaml
 from forgetting.metrics import intervals
-from forgetting.metrics.answers import read_answers, read_items
+from forgetting.metrics.answers import read_answers
 from forgetting.metrics.classification import label_scores, probability_scores
 from forgetting.sources import raw_path
+from forgetting.split_files import read_split
 from scripts import fetch_data, make_splits, predict
 from tests.workspace import ROOT
 
@@ -85,7 +86,7 @@ def test_metrics_recomputed_from_the_file_agree(scored, task):
     config, folder = scored
     words = config.active_tasks[task].words
     path = folder / "predictions" / f"{task}.test.csv"
-    ours = read_answers(path, task, "test", words, read_items(folder / "data" / task / "test.jsonl", words))
+    ours = read_answers(path, task, "test", words, read_split(folder / "data" / task / "test.jsonl", words))
     draws = intervals.weights(len(ours), 100, 0)
     scores = label_scores(ours, draws, confidence=0.95) | probability_scores(ours, bins=15)
 

@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 from forgetting.lora import ADAPTER_WEIGHTS, read_adapter
 from forgetting.receipts import sha256_file
 from forgetting.remedies import balanced, rehearsal
+from forgetting.split_files import read_split
 from tests.remedy_lab import Lab, task_settings, write_data
 
 
@@ -257,13 +258,13 @@ def test_rehearsal_keeps_label_shares_and_larger_shares_contain_smaller_ones():
 
 def test_rehearsal_trains_on_training_items_alone(lab):
     """Validation and test hold other numbers of items, and only train.jsonl's texts may be met."""
-    from forgetting import models, stage, training
+    from forgetting import models, stage
 
     child(lab, "all", rehearsal={"share": 1})
     recipe = json.loads((lab.folder / "all" / "recipe.json").read_text())
     tokenizer = models.load_tokenizer(lab.model)
     material = stage.prepare(recipe, tokenizer, lab.data)
-    train = training.read_items(lab.data / "first" / "train.jsonl")
+    train = read_split(lab.data / "first" / "train.jsonl", recipe["tasks"]["first"]["words"])
     met = [tokenizer.decode(row["input_ids"]) for row in material.rows if row["task"] == "first"]
     assert len(met) == len(train)
     assert all(item["fields"]["text"] in text for item, text in zip(train, met, strict=True))

@@ -154,10 +154,10 @@ def test_markup_in_an_items_text_is_shown_not_obeyed(metrics, tmp_path):
     values["flips"][0] |= {"task": "pubmedqa", "split": "test", "lost": [evil], "gained": []}
     folder = tmp_path / "data/pubmedqa"
     folder.mkdir(parents=True)
-    (folder / "test.jsonl").write_text(json.dumps({"id": evil, "label": evil, "fields": {evil: evil}}) + "\n")
+    (folder / "test.jsonl").write_text(json.dumps({"id": evil, "label": "yes", "fields": {evil: evil}}) + "\n")
     local = flips.render(view(values), tmp_path, 'my "page".html')
     shown = Page(local)
-    assert not shown.all("script") and not shown.all("b") and shown.text.count(evil) == 4
+    assert not shown.all("script") and not shown.all("b") and shown.text.count(evil) == 3
     assert [values["href"] for values in shown.all("a")] == ["my%20%22page%22.html"]
     html = page.render(view(values), items="items.html")
     assert not Page(html).all("script") and evil in Page(html).text
@@ -166,9 +166,9 @@ def test_markup_in_an_items_text_is_shown_not_obeyed(metrics, tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, "test.jsonl: the split file is missing; run the step that writes it (scripts.make_splits)"),
-        ("{\n", "test.jsonl: line 1 is no item"),
-        ("[]\n", "test.jsonl: line 1 is no item"),
+        (None, "test.jsonl: the split is missing; run the step that writes it (scripts.make_splits)"),
+        ("{\n", "test.jsonl: line 1 is not an item"),
+        ("[]\n", "test.jsonl: line 1 is not an item"),
         ('{"id": "other", "label": "yes", "fields": {}}\n', "of report_metrics.json is not there"),
     ],
 )

@@ -8,6 +8,7 @@ from safetensors.numpy import load_file
 
 from forgetting import training
 from forgetting.receipts import read_receipt, sha256_file
+from forgetting.split_files import read_split
 from scripts import train_adapter
 from tests.lab import write_toy_recipe, write_toy_split
 
@@ -200,7 +201,7 @@ def test_loss_on_the_answer_or_on_the_text(tiny_model, data):
     from forgetting.prompts import Encoder, Template
 
     tokenizer = load_tokenizer(tiny_model)
-    items = training.read_items(data / "toy" / "train.jsonl")
+    items = read_split(data / "toy" / "train.jsonl", ["stress", "no stress"])
     encoder = Encoder(
         tokenizer, Template("p", "{text} Stress or no stress?"), Prompting(), ["stress", "no stress"], 96, "text"
     )
