@@ -40,9 +40,19 @@ MERGED = rf"{plan.BASE}(/[^/]+)*/{plan.MERGED}[^/]+"
 LINEAGE = rf"{plan.BASE}(/[^/]+)*"
 
 
+# A step's command is one argument, and Linux takes 128 KiB in one; the rest is for quotes and paths.
+LONGEST_SETTINGS = 120_000
+
+
 def settings(part) -> str:
     """A step's settings as JSON: the step reruns when these change, and only then."""
-    return part.model_dump_json(exclude_defaults=True, exclude={"mirror"})
+    text = part.model_dump_json(exclude_defaults=True, exclude={"mirror"})
+    if (size := len(text.encode())) > LONGEST_SETTINGS:
+        sys.exit(
+            f"error: config: {size:,} bytes of settings, and a step can be given {LONGEST_SETTINGS:,}; "
+            "spread the arms over several experiments"
+        )
+    return text
 
 
 def split_files(folder, split_names=SPLITS) -> list[str]:

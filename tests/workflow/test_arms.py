@@ -88,3 +88,11 @@ def test_arms_seeds_and_folds_span_the_graph(workspace):
     unfolded = workspace.write("unfolded.yaml", {"folds": [0, 1]})
     done = workspace.snakemake("-n", "--configfile", "tiny.yaml", unfolded, check=False)
     assert "no task of the arms has a split with a fold" in done.stderr and done.returncode
+
+
+def test_more_arms_than_a_command_can_hold_are_refused_before_anything_runs(workspace):
+    arms = {f"arm{n}": {"stages": [FIRST, {"task": "warmth", "name": f"w{n}"}]} for n in range(2000)}
+    overlay = workspace.write("arms.yaml", {"arms": arms})
+    refused = workspace.snakemake("-n", "--configfile", "tiny.yaml", overlay, check=False)
+    assert refused.returncode and "a step can be given 120,000; spread the arms over several" in refused.stderr
+    assert "Traceback" not in refused.stderr
