@@ -14,6 +14,7 @@ import yaml
 
 from forgetting.errors import read_json
 from tests.cluster.compare import LEFT_OUT, OWN, compare
+from tests.cluster.conftest import SITE, THREADS
 from tests.cluster.faults import Training
 from tests.workspace import Workspace
 
@@ -22,15 +23,6 @@ SECOND, REHEARSED = f"{FIRST}/warmth", f"{FIRST}/warmth+rehearsal-25"
 STAGES = [{"task": "colours"}, {"task": "warmth", "remedies": {"rehearsal": {"share": 0.25}}}]
 # Two arms; trainings that leave a checkpoint every ten of some two hundred steps.
 LONGER = {"arms": {"rehearsal": {"stages": STAGES}}, "training": {"epochs": 30, "eval_every": 10}}
-# What a site adds; and the first look at a job's state comes after a second, not 40, the later ones ten seconds apart.
-SITE = {
-    "default-resources": {"slurm_partition": "batch"},
-    "slurm-no-account": True,
-    "slurm-init-seconds-before-status-checks": 1,
-    "latency-wait": 10,
-}
-# The number of threads decides the last bits of a sum, so both runs get the same.
-THREADS = ("--set-threads", "train_adapter=1", "predict=1")
 
 
 def test_a_cluster_run_with_accidents_leaves_what_a_local_run_leaves(workspace, cluster, tmp_path):
