@@ -36,10 +36,7 @@ def _intervals(view: View) -> str:
         return f"Intervals: {view.interval}."
     if view.decisions_over_runs:
         return f"Of an adapter it is the mean over {view.over_runs()}. Intervals: {view.intervals}."
-    return (
-        f"Of an adapter it is the mean over {view.over_runs()} with the range of the runs below; no intervals, as the "
-        "items differ from run to run."
-    )
+    return f"Of an adapter it is the mean over {view.over_runs()} with the range of the runs below; no intervals."
 
 
 def decisions(view: View, task: str) -> Table:
