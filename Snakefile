@@ -16,7 +16,7 @@ configfile: "config.yaml"
 
 
 # Used with `--sdm apptainer` alone; `make containers` builds it.
-CONTAINER = os.environ.get("FORGETTING_IMAGE", "containers/cuda.sif")
+CONTAINER = os.environ.get("STAGEWISE_IMAGE", "containers/cuda.sif")
 
 
 container: CONTAINER

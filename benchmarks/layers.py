@@ -7,7 +7,7 @@ import argparse
 import sys
 
 from benchmarks.waiting import steps
-from forgetting.numerics import before_torch
+from stagewise.models.torch_environment import before_torch
 
 
 def main(argv=None) -> int:

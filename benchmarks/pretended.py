@@ -6,30 +6,36 @@
 import sys
 from pathlib import Path
 
-from forgetting import origins, plan, predictions, recipes
-from forgetting.config import SPLITS, Config, load
-from forgetting.current.experiment import ADAPTER_FILES, REPORT_FILES
-from forgetting.errors import read_json
-from forgetting.lora import ADAPTER_WEIGHTS
-from forgetting.prompts import Template
-from forgetting.receipts import RECEIPT, sha256_file, write_json, write_receipt
-from forgetting.sources import RAW
+from stagewise.config.experiment import Config
+from stagewise.config.load_config import load
+from stagewise.config.tasks import SPLITS
+from stagewise.data.raw_files import RAW
+from stagewise.inference.prompts import Template
+from stagewise.lineage import BASE, data_folder, data_folders, lineage_tree
+from stagewise.models.adapters import ADAPTER_WEIGHTS
+from stagewise.pipeline import origins
+from stagewise.pipeline.artifacts import ADAPTER_FILES, REPORT_FILES
+from stagewise.pipeline.build_recipe import build_recipe, recipe_settings
+from stagewise.predictions.fingerprint import adapter_facts, prediction_facts
+from stagewise.provenance.files import read_json, sha256_file, write_json
+from stagewise.provenance.receipts import RECEIPT, write_receipt
+from stagewise.recipe import describe_base_model
 
 MODEL = {"path": ".", "fingerprint": "0" * 64, "files": {}}
 
 
 def pretend(config: Config) -> None:
     """Write every output of an experiment whose tasks fetch nothing."""
-    results, adapters, folders = Path(config.results), plan.adapters(config), plan.data_folders(config)
+    results, adapters, folders = Path(config.results), lineage_tree(config), data_folders(config)
     receipt = {"model": config.model, "origin": config.base_model.origin, **MODEL}
     write_json(Path("models") / config.model / RECEIPT, receipt)
     for fold in dict.fromkeys(fold for fold, _ in config.runs):
-        splits(config, results / plan.data_folder(fold), fold)
+        splits(config, results / data_folder(fold), fold)
     made: dict[str, dict] = {}
-    base = recipes.base_model(receipt)
+    base = describe_base_model(receipt)
     for lineage, adapter in adapters.items():
         parents = [made[parent] for parent in adapter.parents]
-        recipe = recipes.build(plan.recipe_settings(config, adapter), base, results / adapter.data, parents)
+        recipe = build_recipe(recipe_settings(config, adapter), base, results / adapter.data, parents)
         made[lineage] = recipe
         write_json(results / lineage / "recipe.json", recipe)
         folder = results / lineage / "adapter"
@@ -39,9 +45,9 @@ def pretend(config: Config) -> None:
     settings = config.scoring_settings()
     templates = {name: Template.read(task.prompt, task.fields) for name, task in settings.tasks.items()}
     scored = {
-        folder: predictions.facts(settings, templates, MODEL["fingerprint"], results / folder) for folder in folders
+        folder: prediction_facts(settings, templates, MODEL["fingerprint"], results / folder) for folder in folders
     }
-    for lineage in (plan.BASE, *adapters):
+    for lineage in (BASE, *adapters):
         folder = results / lineage / "predictions"
         stubs(
             folder, [f"{task}.{split}.csv" for task in settings.tasks for split in settings.evaluation.splits], lineage
@@ -49,7 +55,7 @@ def pretend(config: Config) -> None:
         own = adapters.get(lineage)
         adapter = read_json(results / lineage / "adapter" / RECEIPT, "the receipt") if own else None
         facts = scored[own.data if own else folders[0]]
-        write_receipt(folder, facts | predictions.adapter_facts(adapter))
+        write_receipt(folder, facts | adapter_facts(adapter))
     report(config, results, folders, adapters)
 
 

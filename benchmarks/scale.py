@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.workspace import ROOT, Workspace
+from tests.helpers.project_copy import ROOT, Workspace
 
 OVERLAY = "scale.yaml"
 # An experiment has (arms + 1) · seeds · folds adapters: in every run all arms share their first stage.
@@ -23,12 +23,15 @@ SHAPES = {10: (9, 1, None), 100: (9, 10, None), 1000: (9, 10, 10), 5000: (49, 10
 STEPS = ["fetch_data", "fetch_model", "make_splits", "write_recipe", "train_adapter", "merge_adapters", "predict"]
 STEPS += ["metrics", "report"]
 # What the steps that load a model import once they work.
-HEAVY = {"train_adapter": "forgetting.stage", "predict": "transformers, peft, forgetting.scoring"}
+HEAVY = {
+    "train_adapter": "stagewise.training.stage_data",
+    "predict": "transformers, peft, stagewise.inference.likelihood",
+}
 # The configuration's check, the lineage tree, and every adapter's settings as the rules pass them on.
 OWN = f"""
 import time
 from forgetting import plan
-from forgetting.config import load
+from stagewise.config.experiment import load
 started = time.process_time()
 config = load("config.yaml", "{OVERLAY}")
 for adapter in plan.adapters(config).values():
@@ -141,9 +144,8 @@ def starting() -> None:
 
 def imports(modules: str, runs: int = 3) -> tuple[float, int]:
     """Fewest CPU seconds of a Python that imports these and ends, and how many modules it has then."""
-    code = (
-        f"from forgetting.numerics import before_torch; before_torch(); import {modules}, sys; print(len(sys.modules))"
-    )
+    prepare = "from stagewise.models.torch_environment import before_torch; before_torch()"
+    code = f"{prepare}; import {modules}, sys; print(len(sys.modules))"
     times, count = [], 0
     for _ in range(runs):
         run = measured([sys.executable, "-c", code], ROOT)

@@ -26,9 +26,9 @@ def steps(model_dir: str, count: int = 4, last: int | None = None) -> float:
     import torch
     from peft import LoraConfig, get_peft_model
 
-    from forgetting import models
+    from stagewise.models.load import load_base
 
-    base = models.load_base(model_dir, "none", "auto")
+    base = load_base(model_dir, "none", "auto")
     names = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
     depth = base.config.get_text_config().num_hidden_layers
     chosen = None if last is None else list(range(depth - last, depth))

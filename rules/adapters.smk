@@ -24,7 +24,7 @@ rule write_recipe:
         lineage=LINEAGE,
     localrule: True
     params:
-        settings=lambda wc: settings(plan.recipe_settings(CONFIG, adapter(wc))),
+        settings=lambda wc: settings(recipe_settings(CONFIG, adapter(wc))),
         model=lambda wc, input: dirname(input.model),
         data=data_of,
     shell:
@@ -39,7 +39,7 @@ rule train_adapter:
         data=learning_files,
         parents=lambda wc: parents(wc, "adapter/receipt.json"),
     output:
-        **{key: f"{R}/{{lineage}}/adapter/{file}" for key, file in experiment.ADAPTER_FILES.items()},
+        **{key: f"{R}/{{lineage}}/adapter/{file}" for key, file in artifacts.ADAPTER_FILES.items()},
     log:
         f"logs/{R}/{{lineage}}/train_adapter.log",
     wildcard_constraints:
@@ -68,7 +68,7 @@ rule merge_adapters:
         data=learning_files,
         parents=lambda wc: parents(wc, "adapter/receipt.json"),
     output:
-        **{key: f"{R}/{{lineage}}/adapter/{file}" for key, file in experiment.ADAPTER_FILES.items()},
+        **{key: f"{R}/{{lineage}}/adapter/{file}" for key, file in artifacts.ADAPTER_FILES.items()},
     log:
         f"logs/{R}/{{lineage}}/merge_adapters.log",
     wildcard_constraints:

@@ -9,18 +9,23 @@ from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(workflow.basedir))
 
-from forgetting import current, images, origins, plan, sources
-from forgetting.config import MIRROR_VARIABLE, SPLITS, check
-from forgetting.current import experiment
-from forgetting.errors import InputError
+from stagewise.config.experiment import MIRROR_VARIABLE
+from stagewise.config.load_config import check
+from stagewise.config.tasks import SPLITS
+from stagewise.data import raw_files
+from stagewise.errors import InputError
+from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_tree
+from stagewise.pipeline import artifacts, freshness, origins
+from stagewise.pipeline.build_recipe import recipe_settings
+from stagewise.provenance import container_image
 
 try:
     # Later files win, and Snakemake lists those of the command line first.
     CONFIG = check(config, sorted(workflow.configfiles, key=workflow.overwrite_configfiles.__contains__))
-    ADAPTERS = plan.adapters(CONFIG)
+    ADAPTERS = lineage_tree(CONFIG)
     # Where the run uses a container image: a rebuilt one makes everything again.
     IN_CONTAINER = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
-    IMAGE_CHECKSUM = images.checksum(CONTAINER) if IN_CONTAINER else None
+    IMAGE_CHECKSUM = container_image.checksum(CONTAINER) if IN_CONTAINER else None
 except InputError as error:
     # One sentence is enough: a traceback would bury it.
     sys.exit(f"error: {error}")
@@ -35,9 +40,9 @@ MODEL = f"models/{CONFIG.model}"
 # What steps without any input have for one, so that they can be told to run again (see rules/current.smk).
 DEFINITION = os.path.relpath(workflow.main_snakefile)
 # An adapter's folder says whether it was trained or merged from others.
-TRAINED = rf"{plan.BASE}(/[^/]+)*/(?!{plan.MERGED})[^/]+"
-MERGED = rf"{plan.BASE}(/[^/]+)*/{plan.MERGED}[^/]+"
-LINEAGE = rf"{plan.BASE}(/[^/]+)*"
+TRAINED = rf"{BASE}(/[^/]+)*/(?!{MERGED})[^/]+"
+MERGED = rf"{BASE}(/[^/]+)*/{MERGED}[^/]+"
+LINEAGE = rf"{BASE}(/[^/]+)*"
 
 
 # A step's command is one argument, and Linux takes 128 KiB in one; the rest is for quotes and paths.
@@ -74,7 +79,7 @@ def adapter(wildcards):
 def data_of(wildcards) -> str:
     """The folder of the splits that a lineage belongs to; the base model's is the first fold's."""
     known = ADAPTERS.get(wildcards.lineage)
-    return f"{R}/{known.data if known else plan.data_folder(CONFIG.runs[0][0])}"
+    return f"{R}/{known.data if known else data_folder(CONFIG.runs[0][0])}"
 
 
 def learning_files(wildcards) -> list[str]:

@@ -8,7 +8,7 @@ Produces   data/raw/{task}/{file}                 fetched raw files, read only f
 """
 
 FETCHED = {
-    str(sources.raw_path(task, role, file)): file
+    str(raw_files.raw_path(task, role, file)): file
     for task, spec in CONFIG.active_tasks.items()
     for role, file in spec.sources[spec.source].files.items()
     if file.url
@@ -51,7 +51,7 @@ rule fetch_model:
 
 rule make_splits:
     input:
-        lambda wc: list(map(str, origins.split_inputs(CONFIG.data_settings(fold(wc.data)), sources.RAW))),
+        lambda wc: list(map(str, origins.split_inputs(CONFIG.data_settings(fold(wc.data)), raw_files.RAW))),
     output:
         split_files(f"{R}/{{data}}"),
         expand(f"{R}/{{{{data}}}}/{{task}}/set_aside.csv", task=CONFIG.active_tasks),

@@ -9,7 +9,7 @@ SCORED = [f"{task}.{split}.csv" for task in CONFIG.active_tasks for split in CON
 
 rule predict:
     input:
-        adapter=lambda wc: [] if wc.lineage == plan.BASE else f"{R}/{wc.lineage}/adapter/receipt.json",
+        adapter=lambda wc: [] if wc.lineage == BASE else f"{R}/{wc.lineage}/adapter/receipt.json",
         model=f"{MODEL}/receipt.json",
         data=lambda wc: split_files(data_of(wc), CONFIG.evaluation.splits),
         summary=lambda wc: f"{data_of(wc)}/summary.json",
@@ -26,7 +26,7 @@ rule predict:
         settings=settings(CONFIG.scoring_settings()),
         model=lambda wc, input: dirname(input.model),
         data=data_of,
-        adapter=lambda wc: [] if wc.lineage == plan.BASE else ["--adapter", f"{R}/{wc.lineage}/adapter"],
+        adapter=lambda wc: [] if wc.lineage == BASE else ["--adapter", f"{R}/{wc.lineage}/adapter"],
         folder=lambda wc, output: dirname(output.receipt),
         checkpoints=f"{R}/checkpoints",
         image=IMAGE,

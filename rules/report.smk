@@ -8,14 +8,14 @@ Produces   {results}/report_metrics.json          schema: schemas/report_metrics
            {results}/items.html                   items that flipped, with their texts: a local page
 """
 
-DATA = plan.data_folders(CONFIG)
+DATA = data_folders(CONFIG)
 
 
 rule metrics:
     input:
         summaries=expand(f"{R}/{{data}}/summary.json", data=DATA),
         splits=[file for data in DATA for file in split_files(f"{R}/{data}")],
-        predictions=expand(f"{R}/{{lineage}}/predictions/receipt.json", lineage=[plan.BASE, *ADAPTERS]),
+        predictions=expand(f"{R}/{{lineage}}/predictions/receipt.json", lineage=[BASE, *ADAPTERS]),
         training=expand(f"{R}/{{lineage}}/adapter/training.json", lineage=ADAPTERS),
         published=[CONFIG.published] if CONFIG.published else [],
     output:

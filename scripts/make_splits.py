@@ -14,16 +14,16 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from forgetting import origins
-from forgetting.cli import add_image, add_settings
-from forgetting.config import DataSettings
-from forgetting.config.data import SPLITS, Task
-from forgetting.duplicates import Found, resolve
-from forgetting.errors import exit_on_input_error
-from forgetting.items import Pool, SetAside, check_labels, read_items
-from forgetting.receipts import atomic, write_json
-from forgetting.sources import RAW
-from forgetting.splits import Splits, check_splits, groups_across, limited, split_items
+from stagewise.cli import add_image, add_settings
+from stagewise.config.step_settings import DataSettings
+from stagewise.config.tasks import SPLITS, Task
+from stagewise.data.duplicates import Found, resolve
+from stagewise.data.items import Pool, SetAside, check_labels, read_items
+from stagewise.data.raw_files import RAW
+from stagewise.data.splits import Splits, check_splits, groups_across, limited, split_items
+from stagewise.errors import exit_on_input_error
+from stagewise.pipeline import origins
+from stagewise.provenance.files import atomic, write_json
 
 
 @exit_on_input_error

@@ -5,10 +5,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from forgetting import recipes
-from forgetting.adapters import check_inputs, finished_or
-from forgetting.cli import add_image
-from forgetting.errors import InputError, exit_on_input_error
+from stagewise.cli import add_image
+from stagewise.errors import InputError, exit_on_input_error
+from stagewise.recipe import read_recipe, task_name
+from stagewise.training.save_adapter import check_inputs, finished_or
 
 
 @exit_on_input_error
@@ -23,7 +23,7 @@ def main(argv=None) -> int:
     add_image(parser)
     args = parser.parse_args(argv)
 
-    recipe = recipes.read(args.recipe)
+    recipe = read_recipe(args.recipe)
     if recipe["training"]:
         raise InputError(f"{args.recipe}: this adapter is trained; see scripts.train_adapter")
     parents = check_inputs(args.recipe, recipe, args.model, args.data, args.parents)
@@ -34,37 +34,38 @@ def main(argv=None) -> int:
 
 def merge(recipe: dict, args, parents: list[dict], store: Path) -> None:
     """Leave the merged adapter in ``store/adapter``."""
-    from forgetting.numerics import before_torch
+    from stagewise.models.torch_environment import before_torch
 
     before_torch()
     import shutil
     import tempfile
     import time
 
-    from forgetting import models
-    from forgetting.adapters import package_versions, save
-    from forgetting.remedies import Remedies
+    from stagewise.models.adapters import adapter_folder
+    from stagewise.models.load import load_base, load_tokenizer, resolve_device, resolve_dtype
+    from stagewise.remedies.registry import Remedies
+    from stagewise.training.save_adapter import package_versions, save
 
     _, remedy = Remedies(**recipe["remedies"]).afterwards
     store.mkdir(parents=True, exist_ok=True)
-    started, device = time.monotonic(), models.resolve_device()
+    started, device = time.monotonic(), resolve_device()
     with tempfile.TemporaryDirectory(dir=store, prefix=".merged-") as made:
         remedy.merge(
-            [models.adapter_folder(path) for path in args.parents],
+            [adapter_folder(path) for path in args.parents],
             Path(made),
-            lambda: models.load_base(args.model, recipe["quantization"], recipe["dtype"]),
+            lambda: load_base(args.model, recipe["quantization"], recipe["dtype"]),
             recipe["seed"],
         )
         summary = {
             "fingerprint": recipe["fingerprint"],
             "lineage": recipe["lineage"],
-            "task": recipes.task_name(recipe),
+            "task": task_name(recipe),
             "steps": 0,
             "seconds": round(time.monotonic() - started, 3),
             "tokens": 0,
             "extra_tokens": 0,
             "device": device.type,
-            "dtype": str(models.resolve_dtype(recipe["dtype"], device)).removeprefix("torch."),
+            "dtype": str(resolve_dtype(recipe["dtype"], device)).removeprefix("torch."),
             "packages": package_versions(),
         }
         save(
@@ -73,7 +74,7 @@ def merge(recipe: dict, args, parents: list[dict], store: Path) -> None:
             recipe,
             summary,
             parents,
-            models.load_tokenizer(args.model),
+            load_tokenizer(args.model),
             lambda folder: shutil.copytree(made, folder, dirs_exist_ok=True),
             [],
             args.image,

@@ -4,11 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from forgetting import origins, plan
-from forgetting.cli import add_image, add_settings
-from forgetting.config import Config
-from forgetting.errors import exit_on_input_error
-from forgetting.receipts import write_json
+from stagewise.cli import add_image, add_settings
+from stagewise.config.experiment import Config
+from stagewise.errors import exit_on_input_error
+from stagewise.lineage import data_folders, lineage_tree
+from stagewise.pipeline import origins
+from stagewise.provenance.files import write_json
 
 
 @exit_on_input_error
@@ -22,12 +23,12 @@ def main(argv=None) -> int:
     arguments = parser.parse_args(argv)
     config = arguments.parse_settings(arguments.settings)
 
-    from forgetting.metrics.build import build
-    from forgetting.metrics.flat import flatten
-    from forgetting.metrics.run import read_run
+    from stagewise.metrics.build import build
+    from stagewise.metrics.flat import flatten
+    from stagewise.metrics.read_results import read_run
 
     metrics = build(read_run(config, arguments.results))
-    inputs = origins.metrics_inputs(config, arguments.results, plan.data_folders(config), plan.adapters(config))
+    inputs = origins.metrics_inputs(config, arguments.results, data_folders(config), lineage_tree(config))
     made = {"made_from": origins.of_metrics(config, inputs), "image": arguments.image}
     metrics = metrics.model_copy(update=made)
     write_json(arguments.output, metrics.model_dump(mode="json"))

@@ -6,13 +6,20 @@ import sys
 import time
 from pathlib import Path
 
-from forgetting import models, predictions, store
-from forgetting.cli import add_image, add_settings
-from forgetting.config import ScoringSettings
-from forgetting.errors import InputError, exit_on_input_error
-from forgetting.prompts import Template
-from forgetting.receipts import RECEIPT, read_receipt, replaced_folder, write_receipt
-from forgetting.split_files import read_split
+from stagewise.cli import add_image, add_settings
+from stagewise.config.step_settings import ScoringSettings
+from stagewise.data.items import read_split
+from stagewise.errors import InputError, exit_on_input_error
+from stagewise.inference.prompts import Template
+from stagewise.models.adapters import adapter_receipt
+from stagewise.models.load import resolve_dtype
+from stagewise.models.receipts import model_receipt
+from stagewise.predictions.fingerprint import adapter_facts, prediction_facts
+from stagewise.predictions.prediction_files import write_predictions
+from stagewise.predictions.predictor import Predictor
+from stagewise.provenance import cache
+from stagewise.provenance.files import replaced_folder
+from stagewise.provenance.receipts import RECEIPT, read_receipt, write_receipt
 
 
 @exit_on_input_error
@@ -30,11 +37,11 @@ def main(argv=None) -> int:
     output = Path(args.output)
 
     templates = {name: Template.read(task.prompt, task.fields) for name, task in settings.tasks.items()}
-    adapter = models.adapter_receipt(args.adapter, args.model) if args.adapter else None
-    facts = predictions.adapter_facts(adapter) | predictions.facts(
-        settings, templates, models.model_receipt(args.model)["fingerprint"], args.data
+    adapter = adapter_receipt(args.adapter, args.model) if args.adapter else None
+    facts = adapter_facts(adapter) | prediction_facts(
+        settings, templates, model_receipt(args.model)["fingerprint"], args.data
     )
-    kept = store.predictions_place(args.checkpoints, facts, args.image) if args.checkpoints else None
+    kept = cache.predictions_place(args.checkpoints, facts, args.image) if args.checkpoints else None
     facts |= {"image": args.image}
     if is_current(output, facts):
         print(f"{output}: up to date", file=sys.stderr)
@@ -49,7 +56,7 @@ def main(argv=None) -> int:
     predict(settings, templates, facts, args)
     if kept:
         shutil.rmtree(kept, ignore_errors=True)  # damaged, if it is there
-        store.keep(output, kept)
+        cache.keep(output, kept)
     return 0
 
 
@@ -68,10 +75,10 @@ def is_current(output: Path, facts: dict) -> bool:
 
 def predict(settings: ScoringSettings, templates: dict[str, Template], facts: dict, args) -> None:
     """Score everything and leave the files in ``args.output``, all of them or none."""
-    from forgetting.numerics import before_torch
+    from stagewise.models.torch_environment import before_torch
 
     before_torch()
-    predictor = predictions.Predictor.load(settings, args.model, args.adapter)
+    predictor = Predictor.load(settings, args.model, args.adapter)
     started, tokens, count, shortened, content_free = time.monotonic(), 0, 0, {}, {}
     with replaced_folder(args.output) as folder:
         for task, splits in facts["data"].items():
@@ -82,7 +89,7 @@ def predict(settings: ScoringSettings, templates: dict[str, Template], facts: di
                 items = read_split(Path(args.data) / task / f"{split}.jsonl", settings.tasks[task].words)
                 encoder, prompts, cut = predictor.encode(task, templates[task], items)
                 rows = predictor.answer(encoder, prompts, progress=f"{task}.{split}")
-                predictions.write_predictions(folder / f"{task}.{split}.csv", task, split, items, rows)
+                write_predictions(folder / f"{task}.{split}.csv", task, split, items, rows)
                 tokens += sum(map(len, prompts))
                 count += len(items)
                 shortened[f"{task}.{split}"] = cut
@@ -95,7 +102,7 @@ def predict(settings: ScoringSettings, templates: dict[str, Template], facts: di
             "shortened": shortened,
             "content_free": content_free,
             "device": device.type,
-            "dtype": str(models.resolve_dtype(settings.dtype, device)).removeprefix("torch."),
+            "dtype": str(resolve_dtype(settings.dtype, device)).removeprefix("torch."),
         }
         write_receipt(folder, facts | information)
     print(f"{args.output}: {count} items in {seconds:.1f} s, {tokens / seconds:.0f} tokens/s", file=sys.stderr)

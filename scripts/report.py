@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from forgetting.cli import add_image
-from forgetting.errors import exit_on_input_error
+from stagewise.cli import add_image
+from stagewise.errors import exit_on_input_error
 
 
 @exit_on_input_error
@@ -33,38 +33,40 @@ def main(argv=None) -> int:
     add_image(parser)
     arguments = parser.parse_args(argv)
 
-    from forgetting.report.read import read_metrics
+    from stagewise.report.read import read_metrics
 
     metrics = read_metrics(arguments.metrics)
 
-    from forgetting.receipts import atomic
-    from forgetting.report import flips, markdown, page, pictures
-    from forgetting.report.curves import read_logs
-    from forgetting.report.view import View
+    from stagewise.provenance.files import atomic
+    from stagewise.report import html, items_page, markdown
+    from stagewise.report.curves import read_logs
+    from stagewise.report.figures import registry
+    from stagewise.report.lookup import View
 
     view = View(metrics, read_logs(arguments.results, [adapter.lineage for adapter in metrics.adapters]))
-    figures = pictures.figures(view)
+    figures = registry.figures(view)
     # All are rendered before any is written, so that a failure leaves no files that do not belong together.
     texts = {
-        arguments.html: page.render(view, figures, arguments.items and _relative(arguments.items, arguments.html)),
+        arguments.html: html.render(view, figures, arguments.items and _relative(arguments.items, arguments.html)),
         arguments.markdown: markdown.render(view),
     }
     if arguments.items:
-        texts[arguments.items] = flips.render(view, arguments.results, _relative(arguments.html, arguments.items))
+        texts[arguments.items] = items_page.render(view, arguments.results, _relative(arguments.html, arguments.items))
     for path, text in texts.items():
         with atomic(path) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="\n")
     if arguments.figures:
-        pictures.write_data(figures, arguments.figures, _facts(arguments, metrics, [*texts]))
+        registry.write_data(figures, arguments.figures, _facts(arguments, metrics, [*texts]))
     return 0
 
 
 def _facts(arguments, metrics, pages: list[Path]) -> dict:
     """What the figures' receipt says: what the report was made from, and the checksums of its pages."""
-    from forgetting import origins, plan
-    from forgetting.receipts import sha256_file
+    from stagewise.lineage import data_folder
+    from stagewise.pipeline import origins
+    from stagewise.provenance.files import sha256_file
 
-    folders = [plan.data_folder(fold) for fold in metrics.experiment.folds or [None]]
+    folders = [data_folder(fold) for fold in metrics.experiment.folds or [None]]
     lineages = [adapter.lineage for adapter in metrics.adapters]
     inputs = origins.report_inputs(arguments.metrics, arguments.results, folders, lineages)
     return {

@@ -10,10 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from forgetting import processes, recipes
-from forgetting.adapters import check_inputs, finished_or
-from forgetting.cli import add_image
-from forgetting.errors import InputError, exit_on_input_error
+from stagewise.cli import add_image
+from stagewise.errors import InputError, exit_on_input_error
+from stagewise.recipe import read_recipe, task_name
+from stagewise.training import distributed
+from stagewise.training.save_adapter import check_inputs, finished_or
 
 
 @exit_on_input_error
@@ -31,20 +32,20 @@ def main(argv=None) -> int:
     parser.add_argument("--processes", type=int, default=1, help="processes, one a GPU, that train it together")
     args = parser.parse_args(argv)
     # The launcher's number counts in the processes that it has started; there the option is passed over.
-    launched = processes.count() > 1
+    launched = distributed.count() > 1
     if args.processes < 1:
         raise InputError(f"--processes: {args.processes} is no number of processes; 1 or more is")
 
-    recipe = recipes.read(args.recipe)
+    recipe = read_recipe(args.recipe)
     if not recipe["training"]:
         raise InputError(f"{args.recipe}: this adapter is merged from others; see scripts.merge_adapters")
     parents = check_inputs(args.recipe, recipe, args.model, args.data, [args.parent] if args.parent else [])
-    wanted = processes.count() if launched else args.processes
-    processes.split(recipe["training"]["batch_size"], recipe["training"]["gradient_accumulation"], wanted)
+    wanted = distributed.count() if launched else args.processes
+    distributed.split(recipe["training"]["batch_size"], recipe["training"]["gradient_accumulation"], wanted)
 
     def make(store: Path) -> None:
         if wanted > 1 and not launched:
-            processes.launch(wanted, "scripts.train_adapter", sys.argv[1:] if argv is None else argv)
+            distributed.launch(wanted, "scripts.train_adapter", sys.argv[1:] if argv is None else argv)
         train(recipe, args, parents, store)
 
     finished_or(recipe, parents, args.checkpoints, args.output, make, args.image)
@@ -53,46 +54,51 @@ def main(argv=None) -> int:
 
 def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
     """Run the training (or resume it) and leave the finished adapter in ``store/adapter``."""
-    from forgetting.numerics import before_torch
+    from stagewise.models.torch_environment import before_torch
 
     before_torch()
-    if processes.count() == 1:
-        processes.one_gpu()
+    if distributed.count() == 1:
+        distributed.one_gpu()
     import time
 
     import torch
     from accelerate.utils import set_seed
     from datasets import Dataset
 
-    from forgetting import models, stage, training
-    from forgetting.adapters import package_versions, save
-    from forgetting.batches import Collator
-    from forgetting.config.models import Training
-    from forgetting.trainer import TOKENS, StageTrainer, score_answers_only_on_cpu
+    from stagewise.config.training import Training
+    from stagewise.models.load import load_base, load_tokenizer
+    from stagewise.training import stage_data
+    from stagewise.training.arguments import sft_config, total_steps
+    from stagewise.training.audit import device_name, frozen_and_trainable, over_processes, weights_digest
+    from stagewise.training.checkpoints import last_checkpoint
+    from stagewise.training.sampling import Collator
+    from stagewise.training.save_adapter import package_versions, save
+    from stagewise.training.trainer import TOKENS, StageTrainer, score_answers_only_on_cpu
+    from stagewise.training.training_log import summarize, tidy_log
 
     settings = Training(**recipe["training"])
-    split = processes.split(settings.batch_size, settings.gradient_accumulation)
-    team = processes.join()
-    tokenizer = models.load_tokenizer(args.model)
-    material = stage.prepare(recipe, tokenizer, args.data)
+    split = distributed.split(settings.batch_size, settings.gradient_accumulation)
+    team = distributed.join()
+    tokenizer = load_tokenizer(args.model)
+    material = stage_data.prepare(recipe, tokenizer, args.data)
     torch.manual_seed(recipe["seed"])
-    base = models.load_base(args.model, recipe["quantization"], recipe["dtype"])
+    base = load_base(args.model, recipe["quantization"], recipe["dtype"])
     on_cpu = base.device.type == "cpu"
     if on_cpu:
         score_answers_only_on_cpu()
-    steps = training.total_steps(settings, material.items)
+    steps = total_steps(settings, material.items)
     # The first process alone writes; what it tidies up, the others find tidy.
     with team.main_process_first():
         store.mkdir(parents=True, exist_ok=True)
-        checkpoint = interrupted = training.last_checkpoint(store)
+        checkpoint = interrupted = last_checkpoint(store)
         if checkpoint is None and settings.optimizer_state == "parent":
             checkpoint = parent_checkpoint(args, recipe, steps)
     with tempfile.TemporaryDirectory() as temporary:
-        model, lora = stage.start(recipe, base, args.parent, store if team.is_main_process else Path(temporary))
+        model, lora = stage_data.start(recipe, base, args.parent, store if team.is_main_process else Path(temporary))
     rows = [{key: row[key] for key in ("input_ids", "labels")} | {"row": n} for n, row in enumerate(material.rows)]
     trainer = StageTrainer(
         model=model,
-        args=training.sft_config(
+        args=sft_config(
             settings,
             split,
             recipe["seed"],
@@ -116,10 +122,10 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
     )
     if len(trainer.train_dataset) != len(material.rows):
         raise InputError(f"{args.data}: {len(material.rows) - len(trainer.train_dataset)} training items were dropped")
-    frozen, trainable = training.frozen_and_trainable(trainer.model)
-    before = training.weights_digest(frozen), training.weights_digest(trainable)
+    frozen, trainable = frozen_and_trainable(trainer.model)
+    before = weights_digest(frozen), weights_digest(trainable)
     started = time.monotonic()
-    effects = stage.effects(recipe, material, trainer.model, tokenizer)
+    effects = stage_data.effects(recipe, material, trainer.model, tokenizer)
     trainer.use(effects)
     resumed = int(checkpoint.name.split("-")[1]) if checkpoint else None
     if team.is_main_process:
@@ -138,7 +144,7 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds = time.monotonic() - started
 
-    after = training.weights_digest(frozen), training.weights_digest(trainable)
+    after = weights_digest(frozen), weights_digest(trainable)
     if after[0] != before[0]:
         raise RuntimeError("the base model's weights changed during training; they must stay frozen")
     if after[1] == before[1]:
@@ -146,7 +152,7 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
             f"{args.recipe}: {steps} steps changed no weight of the adapter (the warm-up starts at a learning rate of "
             "0); give it more items or epochs, a smaller batch, or training.warmup_ratio 0"
         )
-    apart, memory = training.over_processes(trainable)
+    apart, memory = over_processes(trainable)
     if apart > 1e-6:
         raise RuntimeError(f"the processes' adapters are {apart:g} apart; a remedy must act equally on each of them")
     team.destroy_process_group()
@@ -157,10 +163,10 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
     summary = {
         "fingerprint": recipe["fingerprint"],
         "lineage": recipe["lineage"],
-        "task": recipes.task_name(recipe),
+        "task": task_name(recipe),
         "steps": trainer.state.global_step,
         "epochs": settings.epochs,
-        **training.summarize(history, settings.best_metric),
+        **summarize(history, settings.best_metric),
         "seconds": round(seconds, 3),
         "tokens": trainer.all_tokens,
         "extra_tokens": sum(effect.tokens for effect in effects),
@@ -171,7 +177,7 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
         "rehearsed": material.rehearsed,
         "shortened": material.shortened,
         "processes": split.count,
-        "device": (f"{split.count} × " if split.count > 1 else "") + training.device_name(),
+        "device": (f"{split.count} × " if split.count > 1 else "") + device_name(),
         "dtype": str(base.dtype).removeprefix("torch."),
         "resumed_from_step": resumed,
         "packages": package_versions(),
@@ -188,7 +194,7 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
         parents,
         tokenizer,
         lambda folder: trainer.model.save_pretrained(folder, save_embedding_layers=False),
-        training.tidy_log(history),
+        tidy_log(history),
         args.image,
     )
 
@@ -201,7 +207,7 @@ def parent_checkpoint(args, recipe: dict, steps: int) -> Path:
     InputError
         Where there is none, or where its step count leaves nothing of this stage's `steps`.
     """
-    from forgetting.training import last_checkpoint
+    from stagewise.training.checkpoints import last_checkpoint
 
     parent = Path(args.checkpoints) / recipe["parents"][0]["fingerprint"][:16]
     for store in sorted(parent.glob("*")):

@@ -8,9 +8,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from forgetting.config import load, read_yaml
-from forgetting.errors import InputError, exit_on_input_error
-from forgetting.receipts import atomic
+from stagewise.config.load_config import load
+from stagewise.config.yaml_files import read_yaml
+from stagewise.errors import InputError, exit_on_input_error
+from stagewise.provenance.files import atomic
 
 
 @exit_on_input_error
@@ -26,7 +27,7 @@ def main(argv=None) -> int:
 
     import yaml
 
-    from forgetting.stages import HEAD, stages
+    from stagewise.pipeline.dvc_stages import HEAD, stages
 
     paths = ["config.yaml", *args.overlays]
     document = stages(load(*paths), {path: read_yaml(path) for path in paths})

@@ -3,11 +3,14 @@
 import argparse
 import sys
 
-from forgetting import recipes
-from forgetting.cli import add_settings
-from forgetting.config import Config, RecipeSettings
-from forgetting.errors import InputError, exit_on_input_error
-from forgetting.receipts import read_receipt, write_json
+from stagewise.cli import add_settings
+from stagewise.config.experiment import Config
+from stagewise.config.step_settings import RecipeSettings
+from stagewise.errors import InputError, exit_on_input_error
+from stagewise.pipeline.build_recipe import build_recipe
+from stagewise.provenance.files import write_json
+from stagewise.provenance.receipts import read_receipt
+from stagewise.recipe import describe_base_model, read_recipe
 
 
 @exit_on_input_error
@@ -22,9 +25,10 @@ def main(argv=None) -> int:
     parser.add_argument("--output", required=True, help="recipe.json to write")
 
     def narrow(config: Config) -> RecipeSettings:
-        from forgetting.plan import adapters, recipe_settings
+        from stagewise.lineage import lineage_tree
+        from stagewise.pipeline.build_recipe import recipe_settings
 
-        tree = adapters(config)
+        tree = lineage_tree(config)
         if args.lineage not in tree:
             raise InputError(f"--lineage '{args.lineage}' is not one of {', '.join(tree)}")
         return recipe_settings(config, tree[args.lineage])
@@ -32,9 +36,9 @@ def main(argv=None) -> int:
     add_settings(parser, RecipeSettings, narrow)
     args = parser.parse_args(argv)
     settings = args.parse_settings(args.settings)
-    model = recipes.base_model(read_receipt(args.model, "the base model", verify=False))
-    parents = [recipes.read(path) for path in args.parents]
-    write_json(args.output, recipes.build(settings, model, args.data, parents))
+    model = describe_base_model(read_receipt(args.model, "the base model", verify=False))
+    parents = [read_recipe(path) for path in args.parents]
+    write_json(args.output, build_recipe(settings, model, args.data, parents))
     return 0
 
 

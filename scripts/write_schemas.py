@@ -4,8 +4,21 @@ import argparse
 import sys
 from pathlib import Path
 
-from forgetting.errors import InputError, exit_on_input_error
-from forgetting.receipts import atomic
+from stagewise.errors import InputError, exit_on_input_error
+from stagewise.provenance.files import atomic
+
+
+def generated_files() -> dict[Path, str]:
+    """Content of every generated file by its path from the top of the project."""
+    from stagewise.config.experiment import Config
+    from stagewise.config.reference import configuration, json_schema
+    from stagewise.metrics.schema import ReportMetrics
+
+    return {
+        Path("schemas/config.schema.json"): json_schema(Config, "validation"),
+        Path("schemas/report_metrics.schema.json"): json_schema(ReportMetrics, "serialization"),
+        Path("docs/configuration.md"): configuration(),
+    }
 
 
 @exit_on_input_error
@@ -15,11 +28,9 @@ def main(argv=None) -> int:
     parser.add_argument("--root", type=Path, default=Path(), metavar="DIR", help="top of the project")
     arguments = parser.parse_args(argv)
 
-    from forgetting.documentation import generated
-
-    if not (arguments.root / "forgetting").is_dir():
+    if not (arguments.root / "stagewise").is_dir():
         raise InputError(f"{arguments.root}: not the top of the project; run this from there or name it with --root")
-    for name, text in generated().items():
+    for name, text in generated_files().items():
         path = arguments.root / name
         current = path.is_file() and path.read_text(encoding="utf-8") == text
         if current:

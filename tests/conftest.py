@@ -2,7 +2,7 @@
 
 import os
 
-# Before torch is imported by anything: a spinning OpenMP pool starves its neighbours (see forgetting.numerics).
+# Before torch is imported by anything: a spinning OpenMP pool starves its neighbours (see models/torch_environment.py).
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
     os.environ.pop(name, None)
 # Out of the environment too: a test finds the real data only by asking for `real_data`.
-MIRROR = os.environ.pop("FORGETTING_MIRROR", None)
+MIRROR = os.environ.pop("STAGEWISE_MIRROR", None)
 
 from pathlib import Path  # noqa: E402
 
@@ -19,18 +19,18 @@ import pytest  # noqa: E402
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Folder with the real PubMedQA and Dreaddit, named by FORGETTING_MIRROR."""
+    """Folder with the real PubMedQA and Dreaddit, named by STAGEWISE_MIRROR."""
     if not MIRROR or not Path(MIRROR).is_dir():
-        pytest.skip("no real data: name their folder in FORGETTING_MIRROR")
+        pytest.skip("no real data: name their folder in STAGEWISE_MIRROR")
     return Path(MIRROR)
 
 
 @pytest.fixture(scope="session")
 def embedded_model(tmp_path_factory) -> Path:
     """The default experiment's model: the checkout's, where a run has left it there, else fetched once."""
-    from forgetting.config import load
-    from forgetting.receipts import read_receipt
     from scripts import fetch_model
+    from stagewise.config.load_config import load
+    from stagewise.provenance.receipts import read_receipt
 
     root = Path(__file__).resolve().parent.parent
     config = load(root / "config.yaml")
@@ -46,6 +46,6 @@ def embedded_model(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory):
     """Folder of a tiny random Llama with tokenizer, chat template and receipt. Read only: copy it to change it."""
-    from tests import tiny
+    from tests.helpers import tiny_llama
 
-    return tiny.build(tmp_path_factory.mktemp("models") / "tiny")
+    return tiny_llama.build(tmp_path_factory.mktemp("models") / "tiny")

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from forgetting.errors import read_json
+from stagewise.provenance.files import read_json
 from tests.cluster.slurm import GPUS, Cluster, until
 
-TOKENS = "trained_tokens"  # forgetting.trainer.TOKENS, whose module imports torch
+TOKENS = "trained_tokens"  # stagewise.training.trainer.TOKENS, whose module imports torch
 # A training starts after another process's start, imports and perhaps a wait in the queue, on a busy machine.
 PATIENCE = 600
 

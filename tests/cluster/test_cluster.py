@@ -12,11 +12,11 @@ from pathlib import Path
 
 import yaml
 
-from forgetting.errors import read_json
+from stagewise.provenance.files import read_json
 from tests.cluster.compare import LEFT_OUT, OWN, compare
 from tests.cluster.conftest import SITE, THREADS
 from tests.cluster.faults import Training
-from tests.workspace import Workspace
+from tests.helpers.project_copy import Workspace
 
 FIRST = "base/seed-0/colours"
 SECOND, REHEARSED = f"{FIRST}/warmth", f"{FIRST}/warmth+rehearsal-25"

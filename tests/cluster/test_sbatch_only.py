@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from forgetting.errors import read_json
+from stagewise.provenance.files import read_json
 from tests.cluster.conftest import SITE, THREADS
 from tests.cluster.faults import Training
 from tests.cluster.slurm import until

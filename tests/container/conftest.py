@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.project_copy import ROOT
 from tests.workflow.conftest import workspace as workspace  # a fixture: the tiny experiment
-from tests.workspace import ROOT
 
 # Stands before the real one on PATH, writes down what it was called with and becomes it.
 RECORDER = """#!{python}

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from forgetting.receipts import sha256_file
+from stagewise.provenance.files import sha256_file
 from tests.workflow.conftest import jobs
 
 RUN = ("--sdm", "apptainer", "--configfile", "tiny.yaml")
@@ -63,7 +63,7 @@ def test_the_graph_gives_the_same_bytes_in_the_image_and_sees_nothing_of_the_hos
     poison = request.getfixturevalue("poison")
     harmed = workspace.run("python", "-c", "import peft", check=False)
     assert "the host leaks in" in harmed.stderr  # it does harm where it gets in
-    workspace.snakemake(*RUN, FORGETTING_IMAGE=str(image))
+    workspace.snakemake(*RUN, STAGEWISE_IMAGE=str(image))
 
     steps = recorded.steps()
     print(f"\nin the image: {', '.join(sorted(steps))}")
@@ -88,12 +88,12 @@ def test_the_graph_gives_the_same_bytes_in_the_image_and_sees_nothing_of_the_hos
     print(f"left in the project's folder by the image alone: {left}")
 
     # The image's content is part of what was made in it; a run without an image takes what any made.
-    assert jobs(workspace.snakemake(*RUN, "-n", FORGETTING_IMAGE=str(image)).stdout) == {}
+    assert jobs(workspace.snakemake(*RUN, "-n", STAGEWISE_IMAGE=str(image)).stdout) == {}
     rebuilt = tmp_path / image.name
     shutil.copyfile(image, rebuilt)
     with open(rebuilt, "ab") as file:
         file.write(b"other")
-    again = jobs(workspace.snakemake(*RUN, "-n", FORGETTING_IMAGE=str(rebuilt)).stdout)
+    again = jobs(workspace.snakemake(*RUN, "-n", STAGEWISE_IMAGE=str(rebuilt)).stdout)
     print(f"with a rebuilt image: {again}")
     assert (again["make_splits"], again["train_adapter"], again["predict"]) == (1, 2, 3)
     assert jobs(workspace.snakemake("-n", "--configfile", "tiny.yaml").stdout) == {}
@@ -111,7 +111,7 @@ def test_only_a_step_that_was_given_a_gpu_gets_the_driver(workspace, image, reco
         *("--executor", "cluster-generic", "--cluster-generic-submit-cmd", "./submit {resources.gpu}", "--jobs", "2"),
         *("--default-resources", "gpu=0", "--set-resources", "train_adapter:gpu=1", "--latency-wait", "5"),
         *("--", "out/base/seed-0/colours/adapter/receipt.json", "out/base/predictions/receipt.json"),
-        FORGETTING_IMAGE=str(image),
+        STAGEWISE_IMAGE=str(image),
     )
     steps = recorded.steps()
     for name, call in sorted(steps.items()):
@@ -124,7 +124,7 @@ def test_only_a_step_that_was_given_a_gpu_gets_the_driver(workspace, image, reco
 
 def test_a_missing_image_is_said_to_be_missing(workspace, apptainer):
     failed = workspace.snakemake(
-        *RUN, "--", "out/data/summary.json", check=False, FORGETTING_IMAGE=str(workspace.path / "none.sif")
+        *RUN, "--", "out/data/summary.json", check=False, STAGEWISE_IMAGE=str(workspace.path / "none.sif")
     )
     assert failed.returncode != 0 and "none.sif" in failed.stderr + failed.stdout
     assert not os.path.exists(workspace.path / "out" / "data" / "summary.json")

@@ -5,9 +5,9 @@ import re
 import sys
 import time
 
-from forgetting.receipts import sha256_file
+from stagewise.provenance.files import sha256_file
 from tests.container.conftest import run
-from tests.workspace import ROOT
+from tests.helpers.project_copy import ROOT
 
 LOCK = ROOT / "envs" / "run-cpu.txt"
 

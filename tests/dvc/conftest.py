@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from forgetting.config import merge, read_yaml
-from forgetting.receipts import sha256_file as sha256
+from stagewise.config.yaml_files import merge, read_yaml
+from stagewise.provenance.files import sha256_file as sha256
+from tests.helpers.project_copy import Place
 from tests.workflow.conftest import jobs, tiny_workspace
-from tests.workspace import Place
 
 FIRST = "out/base/seed-0/colours"
 SECOND = f"{FIRST}/warmth"

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from forgetting import generation, models, scoring
-from forgetting.config import load
 from scripts import infer
-from tests.bench import Bench
+from stagewise.config.load_config import load
+from stagewise.inference import generation, likelihood
+from stagewise.models.load import load_base, load_tokenizer
+from tests.helpers.prediction_step import Bench
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def tokenizer(embedded_model):
-    return models.load_tokenizer(embedded_model)
+    return load_tokenizer(embedded_model)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def base(embedded_model):
     """In the hardware's own type, with all cores: one loading for the whole module."""
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
-    yield models.load_base(embedded_model)
+    yield load_base(embedded_model)
     torch.set_num_threads(threads)
 
 
@@ -62,14 +63,14 @@ def test_the_tokenizer_is_whole(tokenizer):
 def test_the_default_tasks_need_one_pass(tokenizer):
     for task in load(ROOT / "config.yaml").active_tasks.values():
         first = [tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in task.words]
-        assert scoring.one_pass([[token] for token in first]), task.words
+        assert likelihood.one_pass([[token] for token in first]), task.words
 
 
 def test_it_knows_what_comes_next(base, tokenizer):
     """The likelier label follows from the text: scoring looks at the right place of a model that knows something."""
     prompts = [tokenizer(f"The capital of {country} is the city of")["input_ids"] for country in ("France", "England")]
     answers = [[*tokenizer(word)["input_ids"], tokenizer.eos_token_id] for word in (" Paris", " London")]
-    rows = scoring.score(base, tokenizer, prompts, answers)
+    rows = likelihood.score(base, tokenizer, prompts, answers)
     odds = rows[:, 0] - rows[:, 1]
     assert odds[0] > 1
     assert odds[1] < -1
@@ -79,9 +80,9 @@ def test_4bit_trains_and_scores_after_an_evaluation(embedded_model, tokenizer):
     """QLoRA's first steps on the real model: the loss falls although evaluations stand between the steps."""
     from peft import LoraConfig, get_peft_model
 
-    from forgetting.numerics import float32_trainable
+    from stagewise.training.trainer import float32_trainable
 
-    base = models.load_base(embedded_model, "nf4")
+    base = load_base(embedded_model, "nf4")
     torch.manual_seed(0)
     model = get_peft_model(base, LoraConfig(r=4, target_modules=["q_proj", "v_proj"])).train()
     float32_trainable(model)
@@ -96,7 +97,7 @@ def test_4bit_trains_and_scores_after_an_evaluation(embedded_model, tokenizer):
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        scoring.score(model, tokenizer, [ids[0, :-2].tolist()], [[ids[0, -2].item()]])
+        likelihood.score(model, tokenizer, [ids[0, :-2].tolist()], [[ids[0, -2].item()]])
     assert losses[-1] < losses[0] - 0.5
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from forgetting.config import load
-from forgetting.duplicates import normalize
-from forgetting.sources import raw_path
 from scripts import fetch_data, make_splits
+from stagewise.config.load_config import load
+from stagewise.data.duplicates import normalize
+from stagewise.data.raw_files import raw_path
 
 pytestmark = pytest.mark.real
 

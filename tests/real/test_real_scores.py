@@ -13,14 +13,16 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
-from forgetting.config import Config, check, merge, read_yaml
-from forgetting.metrics import intervals
-from forgetting.metrics.answers import read_answers
-from forgetting.metrics.classification import label_scores, probability_scores
-from forgetting.sources import raw_path
-from forgetting.split_files import read_split
 from scripts import fetch_data, make_splits, predict
-from tests.workspace import ROOT
+from stagewise.config.experiment import Config
+from stagewise.config.load_config import check
+from stagewise.config.yaml_files import merge, read_yaml
+from stagewise.data.items import read_split
+from stagewise.data.raw_files import raw_path
+from stagewise.metrics import intervals
+from stagewise.metrics.classification import label_scores, probability_scores
+from stagewise.metrics.prediction_table import read_answers
+from tests.helpers.project_copy import ROOT
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 ITEMS = 25  # of each task

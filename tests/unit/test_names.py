@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.workspace import ROOT
+from tests.helpers.project_copy import ROOT
 
 TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split("\n")
 READERS = [
@@ -55,10 +55,10 @@ def test_the_rule_graph_shows_every_rule():
 
 
 def test_every_remedy_is_documented_with_its_paper():
-    from forgetting import remedies
+    from stagewise.remedies.registry import builtin_remedies, find_remedy
 
     page = (ROOT / "docs" / "remedies.md").read_text(encoding="utf-8")
-    for name in remedies.builtin():
+    for name in builtin_remedies():
         assert f"| `{name}` |" in page
-        for identifier in re.findall(r"(?:arXiv|doi):\S+?(?=[;,]|$)", remedies.find(name).cls.paper):
+        for identifier in re.findall(r"(?:arXiv|doi):\S+?(?=[;,]|$)", find_remedy(name).cls.paper):
             assert identifier in page or "doi:10.1080" in identifier, identifier

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from tests.workspace import Workspace
+from tests.helpers.project_copy import Workspace
 
 NOUNS = "tea bread rain music paper glass river market garden letter window street".split()
 

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.workflow
 
 FIRST = {"task": "colours"}
 OUTSIDE = '''
-from forgetting.remedies.base import Remedy
+from stagewise.remedies.base import Remedy
 
 
 class Twice(Remedy):

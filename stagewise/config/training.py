@@ -1,0 +1,132 @@
+"""Settings of arms, stages, LoRA and training."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, create_model, field_validator
+
+from stagewise.config.base import Settings
+from stagewise.config.tasks import Name
+from stagewise.remedies.registry import Remedies
+
+
+class Prompting(Settings):
+    """How a filled prompt becomes the model's input."""
+
+    format: Literal["chat", "plain"] = Field(
+        "chat", description="`chat`: the model's chat template. `plain` (the published way): prompt, a space, answer."
+    )
+    system: str | None = Field(None, description="System message of the chat; null leaves it to the model's template.")
+
+
+class Lora(Settings):
+    """LoRA adapters (Hu et al. 2021, arXiv:2106.09685)."""
+
+    r: int = Field(16, ge=1, description="Rank.")
+    alpha: int = Field(32, ge=1, description="Scaling numerator; the update is scaled by alpha / r.")
+    dropout: float = Field(0.05, ge=0, lt=1, description="Dropout on the adapter's input.")
+    target_modules: list[str] = Field(
+        ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        min_length=1,
+        description="Names of the linear layers that get an adapter.",
+    )
+    last_layers: int | None = Field(
+        None,
+        ge=1,
+        description="Adapt only the last so many decoder layers: the others need no backward pass, so training is "
+        "faster. Null adapts all.",
+    )
+
+
+class Training(Settings):
+    """How one stage is trained."""
+
+    epochs: float = Field(3, gt=0, description="Passes over the training items.")
+    batch_size: int = Field(8, ge=1, description="Items per forward pass.")
+    gradient_accumulation: int = Field(2, ge=1, description="Forward passes per optimizer step.")
+    learning_rate: float = Field(2e-4, gt=0, description="Peak learning rate.")
+    scheduler: Literal["cosine", "linear", "constant", "constant_with_warmup"] = Field(
+        "cosine", description="Learning-rate schedule."
+    )
+    warmup_ratio: float = Field(0.03, ge=0, lt=1, description="Share of the steps spent warming up.")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping norm.")
+    max_length: int = Field(1024, ge=16, description="Tokens of prompt and answer together.")
+    loss_on: Literal["answer", "text"] = Field(
+        "answer", description="Tokens the loss counts: the answer, or (the published way) prompt and answer."
+    )
+    group_by_length: bool = Field(True, description="Batch items of similar length, so that little is padded.")
+    gradient_checkpointing: bool = Field(False, description="Recompute activations to save memory.")
+    eval_every: Annotated[int, Field(ge=1)] | Literal["epoch"] = Field(
+        "epoch", description="Evaluate and save a checkpoint every so many steps, or every epoch."
+    )
+    best_metric: Literal["loss", "accuracy", "macro_f1", "last"] = Field(
+        "loss",
+        description="Validation metric that picks the checkpoint, over the tasks that the stage learns; `last` keeps "
+        "the final one.",
+    )
+    optimizer_state: Literal["fresh", "parent"] = Field(
+        "fresh",
+        description="A later stage starts with a fresh optimizer, schedule and step count, or "
+        "(the published way) resumes its parent's.",
+    )
+
+
+# A stage may override any training setting; whatever it leaves out comes from `training`.
+TrainingOverrides = create_model(
+    "TrainingOverrides",
+    __base__=Settings,
+    **{
+        name: (field.annotation | None, Field(None, description=field.description))
+        for name, field in Training.model_fields.items()
+    },
+)
+
+
+class Stage(Settings):
+    """One fine-tuning step of an arm."""
+
+    task: Name | Annotated[list[Name], Field(min_length=1)] = Field(
+        description="The task this stage learns; a list is learnt at once (multitask)."
+    )
+    name: Name | None = Field(
+        None, description="Folder name in the lineage; made of the tasks and the remedies if not given."
+    )
+    remedies: Remedies = Field(Remedies(), description="What this stage does against forgetting.")
+    training: Annotated[TrainingOverrides, Field(description="Training settings of this stage alone.")] = (
+        TrainingOverrides()
+    )
+
+    @field_validator("task")
+    @classmethod
+    def distinct_tasks(cls, task):
+        if isinstance(task, list) and len(set(task)) < len(task):
+            raise ValueError("a task is given twice")
+        return task
+
+    @property
+    def tasks(self) -> list[str]:
+        return [self.task] if isinstance(self.task, str) else self.task
+
+    @property
+    def folder(self) -> str:
+        return self.name or "+".join([*self.tasks, *(remedy.label for remedy in self.remedies.in_training.values())])
+
+
+class Arm(Settings):
+    """A way through the stages."""
+
+    adapters: Literal["one", "per_task"] = Field(
+        "one",
+        description="`one` adapter is trained on from stage to stage; or `per_task`: every stage starts from the base "
+        "model, and its adapter answers its own tasks alone.",
+    )
+    stages: list[Stage] = Field(min_length=1, description="Stages in order.")
+
+
+class Logging(Settings):
+    """What training writes down while it runs; nothing here changes an adapter."""
+
+    steps: int = Field(5, ge=1, description="Log every so many optimizer steps.")
+    report_to: list[Literal["tensorboard", "wandb", "mlflow", "trackio"]] = Field(
+        ["tensorboard"], description="Where logs go; anything but tensorboard must be installed by you."
+    )

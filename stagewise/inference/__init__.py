@@ -1,0 +1,1 @@
+"""Prompts, and how a model answers them."""

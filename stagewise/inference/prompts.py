@@ -1,0 +1,130 @@
+"""From an item to token ids: prompt template, chat template, answer, shortening. No torch here."""
+
+import string
+from dataclasses import dataclass
+from pathlib import Path
+
+from stagewise.config.training import Prompting
+from stagewise.errors import InputError
+
+
+@dataclass(frozen=True)
+class Template:
+    """A prompt file with ``{name}`` placeholders."""
+
+    path: str
+    text: str
+
+    @classmethod
+    def read(cls, path, variables) -> "Template":
+        """Read a prompt file and check that it uses exactly the given variables.
+
+        Raises
+        ------
+        InputError
+            For a missing file, an unknown or unused variable, or unbalanced braces.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8").removesuffix("\n")
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such prompt file") from None
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+        try:
+            used = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+        except ValueError as error:
+            raise InputError(f"{path}: {error}; write a literal brace twice") from None
+        variables = set(variables)
+        if unknown := sorted(used - variables):
+            raise InputError(
+                f"{path}: the placeholder '{{{unknown[0]}}}' is not one of the task's fields "
+                f"({', '.join(sorted(variables))})"
+            )
+        if unused := sorted(variables - used):
+            raise InputError(f"{path}: the task's field '{unused[0]}' has no placeholder; use it or drop the field")
+        return cls(str(path), text)
+
+    @property
+    def fields(self) -> list[str]:
+        """Names of the placeholders."""
+        return list(dict.fromkeys(name for _, name, _, _ in string.Formatter().parse(self.text) if name is not None))
+
+    def fill(self, fields: dict[str, str]) -> str:
+        return self.text.format_map(fields)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Turns items of one task into token ids, the same way in training, scoring and asking.
+
+    `max_length` bounds prompt and answer together. A longer prompt loses the end of the variable
+    `shorten`, never the instruction or the answer.
+    """
+
+    tokenizer: object
+    template: Template
+    prompting: Prompting
+    words: list[str]
+    max_length: int
+    shorten: str | None = None
+
+    def __post_init__(self):
+        if self.prompting.format == "chat" and not self.tokenizer.chat_template:
+            raise InputError(
+                "prompting.format: the model has no chat template; set it to 'plain' or use an instruct model"
+            )
+
+    def answer(self, word: str) -> list[int]:
+        """Token ids of an answer, its end token included."""
+        text = word if self.prompting.format == "chat" else f" {word}"
+        return [*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.tokenizer.eos_token_id]
+
+    @property
+    def answers(self) -> list[list[int]]:
+        """Token ids of every label's answer, in label order."""
+        return [self.answer(word) for word in self.words]
+
+    def prompt(self, item: dict) -> tuple[list[int], bool]:
+        """Token ids of an item's prompt and whether it had to be shortened.
+
+        Raises
+        ------
+        InputError
+            Where a prompt is too long and there is nothing that may be cut.
+        """
+        ids = self._ids(item["fields"])
+        room = self.max_length - max(len(answer) for answer in self.answers)
+        if len(ids) <= room:
+            return ids, False
+        if self.shorten is None:
+            raise InputError(
+                f"{self.template.path}: item '{item['id']}' needs {len(ids)} tokens but max_length leaves {room}; "
+                "raise training.max_length or name a field to 'shorten'"
+            )
+        pieces = self.tokenizer(item["fields"][self.shorten], add_special_tokens=False, return_offsets_mapping=True)[
+            "offset_mapping"
+        ]
+        text = item["fields"][self.shorten]
+        # Dropping n tokens of the field drops about n of the prompt; tokens can merge at the cut, so look again.
+        keep = len(pieces) - (len(ids) - room)
+        while keep >= 0:
+            cut = text[: pieces[keep][0]].rstrip() if keep < len(pieces) else text
+            ids = self._ids({**item["fields"], self.shorten: cut})
+            if len(ids) <= room:
+                return ids, True
+            keep -= max(1, len(ids) - room)
+        raise InputError(
+            f"{self.template.path}: item '{item['id']}' does not fit into max_length {self.max_length} even with an "
+            f"empty '{self.shorten}'; raise training.max_length"
+        )
+
+    def _ids(self, fields: dict[str, str]) -> list[int]:
+        text = self.template.fill(fields)
+        if self.prompting.format == "plain":
+            return self.tokenizer(text)["input_ids"]
+        messages = [{"role": "user", "content": text}]
+        if self.prompting.system is not None:
+            messages.insert(0, {"role": "system", "content": self.prompting.system})
+        return self.tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=True, return_dict=True
+        )["input_ids"]

@@ -1,0 +1,164 @@
+"""What was run, on which data, and how training went."""
+
+from typing import Any
+
+from pydantic import Field
+
+from stagewise.metrics.schema.base import Lineage, Record
+
+
+class Experiment(Record):
+    """What was run."""
+
+    name: str = Field(description="Name of the experiment.")
+    sample: bool = Field(description="Some task ran on an embedded sample, so nothing here is a scientific result.")
+    model: str = Field(description="Name of the base model.")
+    model_origin: dict[str, Any] = Field(description="Where the base model came from, as configured.")
+    model_fingerprint: str = Field(description="Fingerprint of the base model's files.")
+    quantization: str = Field(description="Quantization of the frozen weights.")
+    dtype: str = Field(description="Configured compute type.")
+    seeds: list[int] = Field(description="Training seeds.")
+    folds: list[int] | None = Field(
+        description="Cross-validation folds; null without. The base model and the baselines are of the first."
+    )
+    reference: str = Field(description="The arm that the others are compared with.")
+    splits: list[str] = Field(description="Splits that were scored.")
+    method: str = Field(description="How answers were obtained: likelihood or generation.")
+    parse: str | None = Field(description="How generated text was read; null for likelihood.")
+    confidence: float = Field(description="Coverage of every interval.")
+    bootstrap_samples: int = Field(description="Bootstrap resamples behind every bootstrap interval.")
+    bootstrap_seed: int = Field(description="Seed of the resampling.")
+    packages: dict[str, str] = Field(description="Versions that computed these metrics; training has its own.")
+    config: dict[str, Any] = Field(description="The resolved configuration, the local mirror folder left out.")
+
+
+class ArmStage(Record):
+    """One step along an arm: which adapter the arm has after that stage."""
+
+    arm: str
+    seed: int
+    fold: int | None
+    stage: int = Field(description="0 is the untuned base model.")
+    tasks: list[str] = Field(description="What this stage learnt; empty at stage 0.")
+    lineage: Lineage = Field(description="The adapter that the stage left.")
+    answers: dict[str, Lineage] = Field(description="Who answers each task: this adapter, or each task's own.")
+
+
+class AdapterRecord(Record):
+    """One adapter of the lineage tree."""
+
+    lineage: Lineage
+    parent: Lineage = Field(description="Lineage of the parent; `base` for the untuned model.")
+    stage: int
+    task: str = Field(description="What its stage learnt; several tasks are joined by ` + `.")
+    tasks: list[str] = Field(description="The same, one by one.")
+    seed: int
+    fold: int | None
+    remedies: dict[str, dict[str, Any]] = Field(description="Settings of the stage's remedies by name.")
+    sources: list[Lineage] = Field(
+        description="Adapters it was merged from without training; empty where it was trained."
+    )
+    arms: list[str] = Field(description="Arms that pass through this adapter.")
+    fingerprint: str = Field(description="Fingerprint of its recipe.")
+    bytes: int | None = Field(description="Size of its weights file.")
+
+
+class SetAside(Record):
+    """Rows of a raw file that were not used."""
+
+    reason: str
+    rows: int
+
+
+class RawFile(Record):
+    """A raw file of a task."""
+
+    role: str
+    name: str
+    sha256: str
+
+
+class TaskRecord(Record):
+    """A task's data, before splitting."""
+
+    task: str
+    source: str = Field(description="Name of the configured source.")
+    sample: bool = Field(description="The source is the embedded sample.")
+    licence: str | None
+    redistribute: bool
+    labels: list[str] = Field(description="Answer words in report order.")
+    majority: str = Field(description="Most frequent label of the training split (the first, where two tie).")
+    files: list[RawFile]
+    rows: int = Field(description="Rows read from the raw files.")
+    set_aside: list[SetAside]
+    split: str = Field(description="Name of the configured split.")
+    duplicates_within_split: int = Field(description="Repeated texts found inside one split, compared normalized.")
+    duplicates_within_split_exact: int | None = Field(None, description="Those that repeat to the letter.")
+    duplicates_across_splits: int = Field(description="Repeated texts found in two splits, compared normalized.")
+    duplicates_across_splits_exact: int | None = Field(None, description="Those that repeat to the letter.")
+    groups_across_splits: int | None = Field(description="Groups that stand in two splits; null without groups.")
+
+
+class LabelCount(Record):
+    """How often a label occurs."""
+
+    label: str
+    items: int
+    share: float | None = Field(description="Share of the split; null for an empty split.")
+
+
+class SplitRecord(Record):
+    """One split of one task."""
+
+    task: str
+    split: str
+    items: int
+    items_before_limit: int = Field(description="Items before the experiment's limit cut them down.")
+    labels: list[LabelCount]
+    sha256: str = Field(description="Checksum of the split's file.")
+
+
+class TrainingRecord(Record):
+    """How one adapter was trained; null where training wrote no such value."""
+
+    lineage: Lineage
+    stage: int
+    task: str
+    seed: int
+    fold: int | None
+    steps: int | None = None
+    epochs: float | None = None
+    final_loss: float | None = Field(None, description="Training loss at the end, nats per counted token.")
+    mean_token_accuracy: float | None = None
+    best_metric: str | None = Field(None, description="Validation metric that picked the checkpoint.")
+    best_value: float | None = None
+    best_step: int | None = None
+    best_eval_loss: float | None = None
+    best_eval_step: int | None = None
+    seconds: float | None = None
+    tokens: int | None = Field(None, description="Tokens trained on, padding aside.")
+    extra_tokens: int | None = Field(
+        None, description="Tokens that remedies read beside, such as a teacher's or a Fisher estimate's."
+    )
+    tokens_per_second: float | None = None
+    peak_memory_bytes: int | None = None
+    trainable_parameters: int | None = None
+    items: int | None = None
+    rehearsed: int | None = Field(None, description="Items of earlier tasks among them.")
+    shortened: int | None = Field(None, description="Items whose prompt had to be shortened.")
+    device: str | None = None
+    dtype: str | None = None
+    resumed_from_step: int | None = None
+    packages: dict[str, str] = {}
+
+
+class ScoringRecord(Record):
+    """How one lineage's predictions were made."""
+
+    lineage: Lineage
+    method: str
+    items: int | None = Field(None, description="Items answered, all tasks and splits together.")
+    tokens: int | None = Field(None, description="Prompt tokens.")
+    seconds: float | None = Field(None, description="Time for all of them.")
+    device: str | None = None
+    dtype: str | None = None

@@ -1,0 +1,66 @@
+"""Measures of continual learning over the stage × task matrix, as their papers define them.
+
+Each takes ``scores`` of shape (..., stages + 1, tasks), stage 0 the untuned model, and `Learnt`, and gives shape
+(...); None where there is no such task, with the reason in `REASONS`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stagewise.lineage import Step
+
+REASONS = {
+    "average": "the arm learns no task",
+    "backward_transfer": "no task is followed by a stage that does not learn it",
+    "forgetting": "no task is followed by a stage that does not learn it",
+    "forward_transfer": "no task is first learnt after another stage",
+}
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """When an arm learns which task (columns by number)."""
+
+    first: dict[int, int]
+    """The stage that learnt it first, from 1."""
+    last: dict[int, int]
+    """The stage that learnt it last."""
+    stages: int
+
+    @classmethod
+    def of(cls, steps: list[Step], tasks: list[str]) -> "Learnt":
+        stages = {tasks.index(task): [s.stage for s in steps if task in s.tasks] for s in steps for task in s.tasks}
+        first, last = ({task: pick(found) for task, found in stages.items()} for pick in (min, max))
+        return cls(first, last, steps[-1].stage)
+
+    @property
+    def earlier(self) -> list[int]:
+        """Tasks that a later stage did not learn."""
+        return [task for task, stage in self.last.items() if stage < self.stages]
+
+
+def average(scores: np.ndarray, learnt: Learnt) -> np.ndarray | None:
+    """Mean score after the last stage over the tasks learnt (Lopez-Paz & Ranzato 2017, arXiv:1706.08840, eq. 2)."""
+    return _mean([scores[..., learnt.stages, task] for task in learnt.last])
+
+
+def backward_transfer(scores: np.ndarray, learnt: Learnt) -> np.ndarray | None:
+    """Mean over earlier tasks of the last score minus the one after learning (Lopez-Paz & Ranzato 2017, eq. 3)."""
+    return _mean([scores[..., learnt.stages, t] - scores[..., learnt.last[t], t] for t in learnt.earlier])
+
+
+def forgetting(scores: np.ndarray, learnt: Learnt) -> np.ndarray | None:
+    """Mean over earlier tasks of the best score after stages 1 to K - 1 minus the last, of K stages (Chaudhry et al.
+    2018, arXiv:1801.10112, eq. 3)."""
+    return _mean([scores[..., 1 : learnt.stages, t].max(-1) - scores[..., learnt.stages, t] for t in learnt.earlier])
+
+
+def forward_transfer(scores: np.ndarray, learnt: Learnt) -> np.ndarray | None:
+    """Mean over tasks first learnt after stage 1 of the score just before minus the untuned model's (Lopez-Paz &
+    Ranzato 2017, eq. 4)."""
+    return _mean([scores[..., s - 1, task] - scores[..., 0, task] for task, s in learnt.first.items() if s > 1])
+
+
+def _mean(parts: list[np.ndarray]) -> np.ndarray | None:
+    return np.mean(parts, axis=0) if parts else None

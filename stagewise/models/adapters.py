@@ -1,0 +1,162 @@
+"""LoRA adapters in files and on a model. Importing this module imports no torch."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stagewise.errors import InputError
+from stagewise.provenance.files import read_json
+
+if TYPE_CHECKING:
+    import torch
+
+import warnings
+
+from stagewise.models.receipts import model_receipt
+from stagewise.provenance.receipts import read_receipt
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+
+ADAPTER_CONFIG = "adapter_config.json"
+
+_PREFIX = "base_model.model."
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One adapted layer of a PEFT model: its update is `scaling` · b a."""
+
+    name: str
+    """The layer's name in the base model."""
+    a: "torch.Tensor"
+    """Shape (rank, inputs)."""
+    b: "torch.Tensor"
+    """Shape (outputs, rank)."""
+    scaling: float
+
+
+def adapted_layers(model, adapter: str = "default") -> list[Layer]:
+    """Every layer that an adapter of a PEFT model changes; `a` and `b` are the parameters themselves."""
+    return [
+        Layer(
+            name.removeprefix(_PREFIX),
+            module.lora_A[adapter].weight,
+            module.lora_B[adapter].weight,
+            module.scaling[adapter],
+        )
+        for name, module in model.named_modules()
+        if adapter in getattr(module, "lora_A", ())
+    ]
+
+
+def read_adapter(folder) -> tuple[dict, dict[str, tuple["torch.Tensor", "torch.Tensor"]]]:
+    """An adapter's configuration, and its factors (a, b) by layer.
+
+    Raises
+    ------
+    InputError
+        Where the file holds something else than plain LoRA factors.
+    """
+    from safetensors.torch import load_file
+
+    path = Path(folder) / ADAPTER_WEIGHTS
+    factors: dict[str, list] = {}
+    for key, value in load_file(path).items():
+        name, _, kind = key.removeprefix(_PREFIX).rpartition(".lora_")
+        if kind not in ("A.weight", "B.weight"):
+            raise InputError(f"{path}: '{key}' is not a LoRA factor; only plain LoRA adapters can be worked on")
+        factors.setdefault(name, [None, None])["AB".index(kind[0])] = value
+    return read_json(Path(folder) / ADAPTER_CONFIG, "the adapter's configuration"), {
+        n: (a, b) for n, (a, b) in factors.items()
+    }
+
+
+def write_adapter(folder, config: dict, factors: dict[str, tuple["torch.Tensor", "torch.Tensor"]]) -> None:
+    """Write an adapter as PEFT reads it."""
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {}
+    for name, (a, b) in factors.items():
+        tensors[f"{_PREFIX}{name}.lora_A.weight"] = a.contiguous()
+        tensors[f"{_PREFIX}{name}.lora_B.weight"] = b.contiguous()
+    save_file(tensors, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def adapter_folder(path) -> Path:
+    """The folder with the adapter's weights: `path` itself, or the ``adapter`` folder in it.
+
+    Raises
+    ------
+    InputError
+        Where there is none, or its weights are not safetensors.
+    """
+    path = Path(path)
+    folder = next((f for f in (path, path / "adapter") if (f / ADAPTER_CONFIG).is_file()), None)
+    if folder is None:
+        raise InputError(f"{path}: no adapter here ({ADAPTER_CONFIG} is missing); name the folder of a trained adapter")
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        raise InputError(f"{folder}: the adapter's weights ({ADAPTER_WEIGHTS}) are missing; only safetensors are read")
+    return folder
+
+
+def adapter_receipt(adapter_dir, model_dir, verify: bool = True) -> dict:
+    """The receipt of an adapter, after checking that it was trained on this very base model.
+
+    Raises
+    ------
+    InputError
+        Where the adapter is incomplete or damaged, or belongs to another base model.
+    """
+    folder = adapter_folder(adapter_dir)
+    receipt = read_receipt(folder, "the adapter", verify=verify)
+    if ADAPTER_WEIGHTS not in receipt["files"]:
+        raise InputError(f"{folder}: its receipt does not vouch for {ADAPTER_WEIGHTS}; train the adapter again")
+    trained_on, base = receipt.get("model"), model_receipt(model_dir)
+    if trained_on != base["fingerprint"]:
+        raise InputError(
+            f"{folder}: the adapter was trained on another base model (fingerprint {str(trained_on)[:12]}) than "
+            f"{model_dir} ({base['model']}, {base['fingerprint'][:12]}); name the model it was trained on"
+        )
+    return receipt
+
+
+def load_adapter(base, adapter_dir, trainable: bool = False):
+    """`base` with the adapter's weights on it; `adapter_receipt` checks beforehand that they belong together.
+
+    A trainable adapter keeps float32 weights. One that only predicts is cast to the base model's type, so that no
+    layer converts its input twice.
+
+    Raises
+    ------
+    InputError
+        Where the adapter does not fit the model's layers.
+    """
+    from peft import PeftModel
+
+    folder = adapter_folder(adapter_dir)
+    peft_type = read_json(folder / ADAPTER_CONFIG, "the adapter's configuration").get("peft_type")
+    if peft_type != "LORA":
+        raise InputError(f"{folder / ADAPTER_CONFIG}: peft_type is {peft_type!r}, but only LORA adapters are read")
+    reason = None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            model = PeftModel.from_pretrained(base, folder, is_trainable=trainable, local_files_only=True)
+        except (RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+    # PEFT only warns where the file lacks weights of a layer, and goes on with untrained ones.
+    if any(str(warning.message).startswith("Found missing adapter keys") for warning in caught):
+        reason = "it has no weights for some of the layers it names"
+    if reason:
+        raise InputError(f"{folder}: the adapter does not fit the base model ({reason})")
+    if trainable:
+        return model.train()
+    dtype = base.get_input_embeddings().weight.dtype
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.data = parameter.data.to(dtype)
+    return model.eval()

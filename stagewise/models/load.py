@@ -1,0 +1,118 @@
+"""Load a base model and its tokenizer from local files: no remote code, no pickles, no network."""
+
+from stagewise.errors import InputError
+from stagewise.models.receipts import model_files, model_receipt
+from stagewise.models.torch_environment import cpu_has_bfloat16
+
+
+def resolve_device():
+    """The current CUDA device where there is one, else the CPU."""
+    import torch
+
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def resolve_dtype(name: str, device=None):
+    """The torch type for ``auto``, ``float32`` or ``bfloat16``.
+
+    ``auto`` is bfloat16 where the hardware computes in it (CUDA compute capability 8.0 and above, CPUs with
+    avx512_bf16 or amx_bf16), else float32.
+    """
+    import torch
+
+    if name != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+    device = device or resolve_device()
+    if device.type == "cuda":
+        native = torch.cuda.get_device_capability(device) >= (8, 0)
+    else:
+        native = cpu_has_bfloat16()
+    return torch.bfloat16 if native else torch.float32
+
+
+def load_tokenizer(model_dir):
+    """The tokenizer of a model folder, padding on the left, with a padding token.
+
+    Raises
+    ------
+    InputError
+        Where the tokenizer has no end token, which every answer needs.
+    """
+    from transformers import AutoTokenizer
+
+    files = model_files(model_dir)
+    tokenizer = AutoTokenizer.from_pretrained(files, trust_remote_code=False, local_files_only=True)
+    if tokenizer.eos_token_id is None:
+        raise InputError(f"{files}: the tokenizer has no end token (eos_token); add one to tokenizer_config.json")
+    if tokenizer.pad_token_id is None:
+        # Padding is masked everywhere, so any token will do; the end token is the one that every model has.
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "left"
+    return tokenizer
+
+
+def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
+    """The base model with frozen weights, in evaluation mode, on the GPU if there is one.
+
+    Parameters
+    ----------
+    model_dir
+        Folder with a model receipt; every file is checked against it before it is read.
+    quantization
+        ``none``, or ``nf4``: 4-bit NormalFloat with double quantization (QLoRA, arXiv:2305.14314), computing in
+        `dtype`.
+    dtype
+        ``auto``, ``float32`` or ``bfloat16``, see `resolve_dtype`.
+
+    Raises
+    ------
+    InputError
+        Where a file is not as the receipt says, or transformers cannot load the model without code of its own.
+    """
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    model_receipt(model_dir, verify=True)
+    device = resolve_device()
+    compute = resolve_dtype(dtype, device)
+    extra = {}
+    if quantization == "nf4":
+        extra["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=compute,
+        )
+    files = model_files(model_dir)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            files,
+            dtype=compute,
+            device_map={"": device},
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            **extra,
+        )
+    except (ValueError, OSError, KeyError) as error:
+        raise InputError(f"{files}: the model cannot be loaded ({' '.join(str(error).split())[:200]})") from None
+    if quantization == "nf4":
+        keep_4bit_weights_trainable(model)
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    return model.eval()
+
+
+def keep_4bit_weights_trainable(model) -> int:
+    """Forbid bitsandbytes to repack 4-bit weights for CPU inference; return the number of layers.
+
+    On CPUs with avx512_bf16, bitsandbytes (0.50.2) repacks a ``Linear4bit`` at its first forward pass in
+    evaluation mode without gradients, for good. The backward pass does not know the packed order, so every gradient
+    after any evaluation is wrong (cosine about 0.3 with the right one) and training goes on silently.
+    Must run right after loading, before any forward pass.
+    """
+    from bitsandbytes.nn import Linear4bit
+
+    layers = [module for module in model.modules() if isinstance(module, Linear4bit)]
+    for layer in layers:
+        layer.support_avx512bf16_for_cpu = False
+    return len(layers)

@@ -1,0 +1,1 @@
+"""What the workflow makes, and what of it is current."""

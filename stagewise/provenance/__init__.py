@@ -1,0 +1,1 @@
+"""Files, receipts, fingerprints and the cache of finished work."""

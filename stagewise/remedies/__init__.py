@@ -1,0 +1,1 @@
+"""Remedies against forgetting, one module each."""

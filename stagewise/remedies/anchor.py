@@ -1,0 +1,61 @@
+"""Stay near the parent's weights."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from stagewise.remedies.base import Batch, Effect, Remedy, Scene
+
+
+class Anchor(Remedy):
+    """Penalizes the squared distance of the adapter from its parent: L2-SP (Li et al. 2018) on LoRA weights.
+
+    The penalty is strength / 2 times the squared distance, summed over all adapted layers.
+    """
+
+    paper: ClassVar[str] = "Li et al. 2018 (L2-SP), arXiv:1802.01483"
+    needs_parent: ClassVar[bool] = True
+
+    strength: float = Field(0.05, gt=0, description="Weight of the penalty.")
+    of: Literal["product", "factors"] = Field(
+        "product",
+        description="Distance between the weight updates (alpha / r) B A, or between the factors A and B themselves, "
+        "which also forbids what leaves the update as it is.",
+    )
+
+    @property
+    def label(self) -> str:
+        return f"anchor-{self.strength:g}" + ("" if self.of == "product" else f"-{self.of}")
+
+    def effect(self, scene: Scene) -> Effect:
+        return _Anchored(scene, self)
+
+
+class _Anchored(Effect):
+    def __init__(self, scene: Scene, settings: Anchor):
+        from stagewise.models.adapters import adapted_layers
+
+        self.settings = settings
+        self.layers = [
+            (layer, layer.a.detach().clone(), layer.b.detach().clone()) for layer in adapted_layers(scene.model)
+        ]
+
+    def loss(self, batch: Batch):
+        distance = product_distance if self.settings.of == "product" else factor_distance
+        return batch.share * self.settings.strength / 2 * sum(distance(*known) for known in self.layers)
+
+
+def factor_distance(layer, a, b):
+    """Squared distance of a layer's factors from `a` and `b`."""
+    return (layer.a - a).square().sum() + (layer.b - b).square().sum()
+
+
+def product_distance(layer, a, b):
+    """Squared Frobenius distance of a layer's update from that of `a` and `b`.
+
+    With D = [B, -B0] and E = [A; A0] it is the trace of (DᵀD)(EEᵀ), which needs matrices of rank by rank only.
+    """
+    import torch
+
+    left, right = torch.cat([layer.b, -b], 1), torch.cat([layer.a, a], 0)
+    return layer.scaling**2 * ((left.T @ left) * (right @ right.T)).sum()

@@ -1,0 +1,1 @@
+"""From report_metrics.json to the pages that show it."""

@@ -1,0 +1,213 @@
+"""What was run, on which data, how it was trained, and where everything comes from."""
+
+from stagewise.metrics.schema import TrainingRecord
+from stagewise.report.lookup import View
+from stagewise.report.tables import number_format
+from stagewise.report.tables.number_format import MISSING, count, number, plain
+from stagewise.report.tables.table import Cell, Column, Table, checksum, numeric, value
+
+
+def run(view: View) -> Table:
+    """The experiment in a few rows."""
+    e = view.experiment
+    origin = e.model_origin.get("package") or e.model_origin.get("hub") or e.model_origin.get("path") or MISSING
+    revision = e.model_origin.get("revision")
+    devices = dict.fromkeys(f"{t.device}, {t.dtype}" for t in view.metrics.training if t.device)
+    how = "log-likelihood of each label" if e.method == "likelihood" else f"greedy generation, read the {e.parse} way"
+    table = Table("run", "The experiment. Every interval in this report is as said here.", ["", "Value"])
+    table.add("Experiment", e.name)
+    table.add("Base model", Cell(e.model, f"{origin} at {revision}" if revision else origin))
+    table.add("Quantization of the frozen weights", e.quantization)
+    table.add("Compute type", Cell(e.dtype, "as configured"))
+    table.add("Trained on", "; ".join(devices) or Cell(MISSING, reason="training recorded no device"))
+    table.add("Tasks", ", ".join(view.tasks))
+    for arm in view.arms:
+        table.add(f"Arm {arm}", _way(view, arm))
+    if view.several_arms:
+        table.add("Compared with", f"arm {view.reference}")
+    table.add("Seeds", plain(e.seeds))
+    if e.folds:
+        table.add("Folds", plain(e.folds))
+    table.add("Answers", how)
+    table.add("Scored splits", ", ".join(e.splits))
+    table.add("Intervals", f"{view.interval}, seed {e.bootstrap_seed}")
+    limit = {split: n for split, n in (e.config.get("limit") or {}).items() if n is not None}
+    if limit:
+        table.add("Cut down to", ", ".join(f"{n} {split} items a task" for split, n in limit.items()))
+    return table
+
+
+def _way(view: View, arm: str) -> str:
+    """What an arm learns stage by stage, each with its remedies."""
+    stages, config = [], (view.experiment.config.get("arms") or {}).get(arm) or {}
+    for step in view.steps(arm)[1:]:
+        adapters = [view.adapters[name] for name in dict.fromkeys((view.trained(step.lineage), step.lineage))]
+        remedies = "; ".join(filter(None, map(view.remedies, adapters)))
+        stages.append(" + ".join(step.tasks) + (f" ({remedies})" if remedies else ""))
+    if config.get("adapters") == "per_task":
+        return f"{', '.join(stages)}: an adapter for each"
+    return " → ".join(stages)
+
+
+def settings(view: View, lineages=None) -> Table:
+    """Training settings of the given adapters (all of them by default), one column per distinct set of settings."""
+    config = view.experiment.config
+    sets: list[tuple[list[str], dict]] = []
+    for lineage in lineages or view.adapters:
+        if view.adapters[lineage].sources:
+            continue  # made of others without training
+        own, who = view.stage_settings(lineage), view.variant(lineage)
+        known = next((names for names, values in sets if values == own), None)
+        if known is None:
+            sets.append(([who], own))
+        elif who not in known:
+            known.append(who)
+    # The set that most stages share comes first, and needs no list of them.
+    sets.sort(key=lambda entry: -len(entry[0]))
+    heads = ["every other stage" if len(names) > 1 else names[0] for names, _ in sets] or ["Value"]
+    if len(sets) < 2:
+        heads = ["Value"]
+    table = Table("settings", "Training settings. A stage that differs has a column of its own.", ["Setting", *heads])
+    if len(sets) < 2:
+        table.caption = "Training settings."
+    for key in dict.fromkeys(key for _, values in sets for key in values):
+        shown = [plain(values.get(key)) for _, values in sets]
+        table.add(key.replace("_", " "), *(Cell(text, style="differs" if text != shown[0] else "") for text in shown))
+    for part, prefix in (("lora", "LoRA "), ("prompting", "prompt ")):
+        for key, entry in (config.get(part) or {}).items():
+            table.add(prefix + key.replace("_", " "), *[plain(entry)] * len(heads))
+    return table
+
+
+def sources(view: View) -> Table:
+    """Where each task's items come from, and what was set aside."""
+    m, rules = view.metrics, view.experiment.config.get("duplicates") or {}
+    across = _exact(m.duplicates_across_tasks, m.duplicates_across_tasks_exact)
+    caption = (
+        "Data of each task. Rows set aside were not used. Duplicates are texts found again, compared normalized; some "
+        f"repeat to the letter. Across tasks there are {count(m.duplicates_across_tasks)}"
+        f"{f' ({across})' if across else ''}. "
+        + ("Rule for them: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in rules.items()) + "." if rules else "")
+    ).strip()
+    columns = ["Task", "Source", Column("Licence", wide=True), "May be passed on"]
+    columns += [*numeric("Rows read", "Set aside"), Column("Why", wide=True)]
+    columns += numeric("Within a split", "Across splits", group="Duplicates found")
+    columns += numeric("Groups in two splits")
+    table = Table("sources", caption, columns)
+    for task in m.tasks:
+        within, across = task.duplicates_within_split, task.duplicates_across_splits
+        table.add(
+            task.task,
+            Cell("embedded sample" if task.sample else task.source, f"split {task.split}"),
+            value(task.licence, str, "no licence is stated"),
+            plain(task.redistribute),
+            count(task.rows),
+            count(sum(entry.rows for entry in task.set_aside)),
+            ", ".join(f"{entry.reason} {count(entry.rows)}" for entry in task.set_aside) or "none",
+            Cell(count(within), _exact(within, task.duplicates_within_split_exact)),
+            Cell(count(across), _exact(across, task.duplicates_across_splits_exact)),
+            value(task.groups_across_splits, count, "the task has no groups"),
+        )
+    return table
+
+
+def _exact(found: int, exact: int | None) -> str:
+    """How many duplicates repeat to the letter."""
+    return f"{count(exact)} to the letter" if found and exact is not None else ""
+
+
+def splits(view: View) -> Table:
+    """Items and label shares of each split."""
+    caption = "Items in each split and the share of each label. The majority class is the most frequent training label."
+    table = Table("splits", caption, ["Split", *numeric("Items"), Column("Labels", wide=True)])
+    for task in view.metrics.tasks:
+        table.part(f"{task.task}, majority class {task.majority}")
+        for split in (split for split in view.metrics.splits if split.task == task.task):
+            cut = f"of {count(split.items_before_limit)}" if split.items_before_limit != split.items else ""
+            shares = ", ".join(
+                f"{entry.label} {count(entry.items)}"
+                + (f" ({number_format.percent(entry.share)}%)" if entry.items else "")
+                for entry in split.labels
+            )
+            table.add(split.split, Cell(count(split.items), cut), shares)
+    return table
+
+
+def checksums(view: View) -> Table:
+    """SHA-256 of raw files and splits."""
+    table = Table("checksums", "SHA-256 of every raw file and split.", ["File", "SHA-256"])
+    for task in view.metrics.tasks:
+        table.part(task.task)
+        for file in task.files:
+            table.add(Cell(file.name, f"raw, {file.role}", style="code"), checksum(file.sha256))
+        for split in (split for split in view.metrics.splits if split.task == task.task):
+            table.add(Cell(f"{split.split}.jsonl", "split", style="code"), checksum(split.sha256))
+    return table
+
+
+def training(view: View, lineages=None) -> Table:
+    """How each adapter was trained."""
+    caption = (
+        "Training summaries, one row per adapter. Losses are in nats per counted token, the final loss is the last "
+        "one logged in training, peak memory is of the training process or its GPU."
+    )
+    columns = ["Adapter", *numeric("Items", "Steps", "Epochs", "Time", "Tokens/s", "Peak memory")]
+    columns += numeric("Final loss", "Token accuracy", "Best validation loss")
+    columns += [Column("Checkpoint kept"), *numeric("Trainable parameters", "Prompts shortened")]
+    table = Table("training", caption, columns)
+    for record in view.metrics.training:
+        if lineages is not None and record.lineage not in lineages:
+            continue
+        table.add(
+            Cell(view.name(record.lineage), f"stage {record.stage}"),
+            value(record.items, count),
+            _steps(record),
+            value(record.epochs, number),
+            value(record.seconds, number_format.seconds),
+            value(record.tokens_per_second, lambda n: f"{n:,.0f}"),
+            value(record.peak_memory_bytes, number_format.size),
+            value(record.final_loss, number),
+            value(record.mean_token_accuracy, lambda n: f"{number_format.percent(n)}%"),
+            _best_loss(record),
+            _kept(record),
+            value(record.trainable_parameters, count),
+            value(record.shortened, count),
+        )
+    return table
+
+
+def _steps(record: TrainingRecord) -> Cell:
+    cell = value(record.steps, count)
+    return Cell(cell.text, f"resumed at {record.resumed_from_step}") if record.resumed_from_step else cell
+
+
+def _best_loss(record: TrainingRecord) -> Cell:
+    cell = value(record.best_eval_loss, number)
+    return Cell(cell.text, f"at step {record.best_eval_step}") if record.best_eval_step is not None else cell
+
+
+def _kept(record: TrainingRecord) -> Cell:
+    if record.best_metric is None:
+        return Cell(MISSING, reason="not recorded")
+    if record.best_step is None:
+        return Cell("the last one" if record.best_metric == "last" else f"by {record.best_metric.replace('_', '-')}")
+    return Cell(f"step {record.best_step}", f"best {record.best_metric.replace('_', '-')} {number(record.best_value)}")
+
+
+def scoring(view: View) -> Table:
+    """How the predictions were made."""
+    caption = "Scoring: all tasks and splits together, one row per model. Shortened: prompts cut to fit."
+    columns = ["Model", "Method", *numeric("Items", "Prompt tokens", "Time", "Shortened"), Column("Device")]
+    table = Table("scoring", caption, columns)
+    for record in view.metrics.scoring:
+        cut = [s.shortened for s in view.metrics.scores if s.lineage == record.lineage and s.shortened is not None]
+        table.add(
+            view.title(record.lineage),
+            record.method,
+            value(record.items, count),
+            value(record.tokens, count),
+            value(record.seconds, number_format.seconds),
+            value(sum(cut) if cut else None, count),
+            Cell(record.device, record.dtype or "") if record.device else Cell(MISSING, reason="not recorded"),
+        )
+    return table

@@ -1,0 +1,117 @@
+"""Every format gives the same records, values as they are written."""
+
+import json
+import os
+import socket
+
+import pytest
+
+from stagewise.config.tasks import Reader
+from stagewise.data.readers import read_records
+from tests.helpers.raw_files import write_csv
+
+COLUMNS = ["id", "text", "label"]
+RECORDS = [
+    {"id": "007", "text": "caf\u00e9, \u201cquoted\u201d\nsecond line", "label": "NA", "extra": "x"},
+    {"id": "2020-01-01", "text": "#NAME?", "label": "1.0", "extra": ""},
+    {"id": "1e5", "text": 'say ""hello"", then go', "label": "null", "extra": "None"},
+]
+EXPECTED = [{column: record[column] for column in COLUMNS} for record in RECORDS]
+
+
+def read(path, **reader):
+    return read_records(path, Reader(**reader), COLUMNS)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    def refuse(*args):
+        raise AssertionError("a reader went to the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_csv(tmp_path, newline, encoding, delimiter):
+    path = write_csv(tmp_path / "f.csv", RECORDS, encoding, newline, delimiter)
+    reader = {"format": "csv", "delimiter": delimiter, "encoding": encoding.removesuffix("-sig")}
+    assert read(path, **reader) == EXPECTED
+
+
+def test_csv_column_order_and_blank_lines(tmp_path):
+    reordered = [dict(reversed(record.items())) for record in RECORDS]
+    path = write_csv(tmp_path / "f.csv", reordered)
+    path.write_bytes(path.read_bytes() + b"\n\n")
+    assert read(path, format="csv") == EXPECTED
+
+
+def test_csv_long_fields(tmp_path):
+    long = [{**record, "text": record["text"] + "x" * 200_000} for record in RECORDS]
+    path = write_csv(tmp_path / "f.csv", long)
+    assert [len(record["text"]) for record in read(path, format="csv")] == [len(r["text"]) for r in long]
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_json_and_jsonl(tmp_path, mark, newline):
+    lines = [json.dumps(record, ensure_ascii=False).encode() for record in RECORDS]
+    (tmp_path / "f.jsonl").write_bytes(mark + (newline + newline).join(lines) + newline)
+    (tmp_path / "f.json").write_bytes(mark + b"[" + (b"," + newline).join(lines) + b"]")
+    assert read(tmp_path / "f.jsonl", format="jsonl") == EXPECTED
+    assert read(tmp_path / "f.json") == EXPECTED
+
+
+def test_jsonl_text_may_hold_other_line_separators(tmp_path):
+    record = {**EXPECTED[0], "text": "one\u2028two\x85three\x0cfour"}
+    (tmp_path / "f.jsonl").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+    assert read(tmp_path / "f.jsonl", format="jsonl") == [record]
+
+
+def test_json_columns_of_mixed_types_keep_every_value(tmp_path):
+    mixed = [{"id": "1", "text": ["a"], "label": 1}, {"id": 2, "text": "b", "label": "01"}, {"id": 3.5}]
+    (tmp_path / "f.json").write_text(json.dumps(mixed))
+    got = read(tmp_path / "f.json")
+    assert got == [*mixed[:2], {"id": 3.5, "text": None, "label": None}]
+    assert [type(r["id"]) for r in got] == [str, int, float]
+
+
+def test_keyed_json_gives_the_id_as_key_and_keeps_repeated_ones(tmp_path):
+    (tmp_path / "f.json").write_text('{"01": {"t": "a", "key": "x"}, "2": {"t": "b"}, "01": {"t": "c"}}')
+    got = read_records(tmp_path / "f.json", Reader(keyed=True), ["key", "t"])
+    assert got == [{"key": "01", "t": "a"}, {"key": "2", "t": "b"}, {"key": "01", "t": "c"}]
+
+
+def test_parquet(tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    sections = [{**record, "text": [record["text"], "more"]} for record in RECORDS]
+    parquet.write_table(pyarrow.Table.from_pylist(RECORDS), tmp_path / "f.parquet")
+    parquet.write_table(pyarrow.Table.from_pylist(sections), tmp_path / "s.parquet")
+    assert read(tmp_path / "f.parquet", format="parquet") == EXPECTED
+    assert [r["text"][1] for r in read(tmp_path / "s.parquet", format="parquet")] == ["more"] * 3
+
+
+def test_one_column_may_serve_twice(tmp_path):
+    path = write_csv(tmp_path / "f.csv", RECORDS)
+    assert read_records(path, Reader(format="csv"), ["id", "text", "text", "id"])[1] == {
+        "id": "2020-01-01",
+        "text": "#NAME?",
+    }
+
+
+def test_nothing_is_left_in_a_cache(tmp_path, monkeypatch):
+    import datasets
+
+    caches = tmp_path / "cache"
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", caches)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    (tmp_path / "tmp").mkdir()
+    bars = datasets.is_progress_bar_enabled()
+    assert read(write_csv(tmp_path / "f.csv", RECORDS), format="csv") == EXPECTED
+    assert os.listdir(tmp_path / "tmp") == []
+    assert not caches.exists()
+    assert datasets.is_progress_bar_enabled() is bars

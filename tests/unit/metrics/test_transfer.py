@@ -1,0 +1,62 @@
+"""The measures over the stage × task matrix, worked out by hand."""
+
+import numpy as np
+import pytest
+
+from stagewise.lineage import Step
+from stagewise.metrics import transfer
+from stagewise.metrics.transfer import Learnt
+
+# Rows: the untuned model, then after stages 1 to 3, which learn tasks 0 to 2 in turn.
+MATRIX = np.array(
+    [
+        [0.30, 0.20, 0.10],
+        [0.80, 0.25, 0.10],
+        [0.85, 0.70, 0.40],
+        [0.60, 0.50, 0.90],
+    ]
+)
+IN_TURN = Learnt({0: 1, 1: 2, 2: 3}, {0: 1, 1: 2, 2: 3}, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("average", (0.60 + 0.50 + 0.90) / 3),
+        # Last minus own: 0.60 - 0.80 and 0.50 - 0.70.
+        ("backward_transfer", -0.20),
+        # Best of stages 1 and 2 minus last: 0.85 - 0.60 and 0.70 - 0.50.
+        ("forgetting", 0.225),
+        # Just before minus untuned: 0.25 - 0.20 and 0.40 - 0.10.
+        ("forward_transfer", 0.175),
+    ],
+)
+def test_three_stages_by_hand(name, value):
+    assert getattr(transfer, name)(MATRIX, IN_TURN) == pytest.approx(value, abs=1e-12)
+
+
+def test_many_matrices_at_once():
+    both = np.stack([MATRIX, MATRIX / 2])
+    for name in transfer.REASONS:
+        statistic = getattr(transfer, name)
+        assert statistic(both, IN_TURN) == pytest.approx([statistic(MATRIX, IN_TURN), statistic(MATRIX, IN_TURN) / 2])
+
+
+def steps(*tasks):
+    return [Step(n, list(names), "x", {}) for n, names in enumerate(((), *tasks))]
+
+
+def test_a_task_learnt_again_counts_from_its_last_stage():
+    learnt = Learnt.of(steps("a", "b", "a"), ["a", "b", "c"])
+    assert (learnt.first, learnt.last) == ({0: 1, 1: 2}, {0: 3, 1: 2})
+    assert learnt.earlier == [1]
+    assert transfer.backward_transfer(MATRIX, learnt) == pytest.approx(0.50 - 0.70)
+    assert transfer.average(MATRIX, learnt) == pytest.approx((0.60 + 0.50) / 2)
+
+
+def test_all_at_once_leaves_nothing_to_forget():
+    learnt = Learnt.of(steps("ab"), ["a", "b"])
+    scores = MATRIX[:2, :2]
+    assert transfer.average(scores, learnt) == pytest.approx((0.80 + 0.25) / 2)
+    for name in ("backward_transfer", "forgetting", "forward_transfer"):
+        assert getattr(transfer, name)(scores, learnt) is None

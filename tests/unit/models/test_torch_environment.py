@@ -1,0 +1,138 @@
+"""The traps below us, each shown and each remedied."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from stagewise.models.load import keep_4bit_weights_trainable, load_base
+from stagewise.models.torch_environment import cpu_has_bfloat16
+from stagewise.training.trainer import float32_trainable
+
+ROOT = Path(__file__).resolve().parents[3]
+no_bfloat16 = pytest.mark.skipif(not cpu_has_bfloat16(), reason="this CPU has no avx512_bf16")
+
+
+def gradients(model) -> torch.Tensor:
+    """The gradients of every adapter weight as one vector, zero where none arrived."""
+    model.zero_grad(set_to_none=True)
+    ids = torch.arange(3, 35)[None]
+    model(input_ids=ids, labels=ids).loss.backward()
+    grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in model.parameters() if p.requires_grad]
+    return torch.cat([grad.flatten() for grad in grads])
+
+
+def cosine_after_evaluation(tiny_model, remedy: bool) -> float:
+    """Cosine between an adapter's gradients before and after one evaluation, on a 4-bit base model."""
+    from bitsandbytes.nn import Linear4bit
+    from peft import LoraConfig, get_peft_model
+
+    base = load_base(tiny_model, "nf4", "bfloat16")
+    layers = [module for module in base.modules() if isinstance(module, Linear4bit)]
+    assert len(layers) == 14
+    if not remedy:
+        for layer in layers:
+            layer.support_avx512bf16_for_cpu = True  # as bitsandbytes leaves it on such a CPU
+    torch.manual_seed(0)
+    config = LoraConfig(r=8, target_modules=["q_proj", "v_proj", "down_proj"], init_lora_weights=False)
+    model = get_peft_model(base, config).train()
+    before = gradients(model)
+    model.eval()
+    with torch.no_grad():
+        model(input_ids=torch.arange(3, 35)[None])
+    model.train()
+    return torch.nn.functional.cosine_similarity(before, gradients(model), dim=0).item()
+
+
+@no_bfloat16
+def test_a_gradients_after_an_evaluation_are_right(tiny_model):
+    assert cosine_after_evaluation(tiny_model, remedy=True) > 0.999
+
+
+@no_bfloat16
+def test_a_the_trap_is_real_without_the_remedy(tiny_model):
+    """If this fails, bitsandbytes has mended it and `keep_4bit_weights_trainable` may go."""
+    assert cosine_after_evaluation(tiny_model, remedy=False) < 0.9
+
+
+def test_a_every_4bit_layer_is_kept_as_it_is(tiny_model):
+    from bitsandbytes.nn import Linear4bit
+
+    model = load_base(tiny_model, "nf4", "float32")
+    flags = [m.support_avx512bf16_for_cpu for m in model.modules() if isinstance(m, Linear4bit)]
+    assert flags == [False] * 14
+    assert keep_4bit_weights_trainable(load_base(tiny_model, "none", "float32")) == 0
+
+
+def run(code: str, **environment) -> subprocess.CompletedProcess:
+    env = {
+        k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "HF_HUB_OFFLINE")
+    } | environment
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+
+
+def test_b_openmp_threads_wait_patiently():
+    """The limit is set while torch is not loaded yet, and OpenMP, which torch loads, takes it from there."""
+    code = (
+        "import os, sys\n"
+        "from stagewise.models.torch_environment import before_torch\n"
+        "assert 'torch' not in sys.modules\n"
+        "before_torch()\n"
+        "assert 'torch' not in sys.modules\n"
+        "print(os.environ['GOMP_SPINCOUNT'], os.environ['HF_HUB_OFFLINE'])\n"
+        "import torch; torch.ones(2)\n"
+    )
+    # libgomp, which torch brings, prints the settings that it took up when it was loaded.
+    done = run(code, OMP_DISPLAY_ENV="verbose")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["1000", "1"]
+    assert "GOMP_SPINCOUNT = '1000'" in done.stderr
+
+
+def test_b_what_the_user_set_stays():
+    code = (
+        "from stagewise.models.torch_environment import before_torch; before_torch(); import os\n"
+        "print(os.environ['OMP_WAIT_POLICY'], os.environ.get('GOMP_SPINCOUNT'))"
+    )
+    assert run(code, OMP_WAIT_POLICY="ACTIVE").stdout.split() == ["ACTIVE", "None"]
+
+
+def test_b_a_call_that_comes_too_late_is_an_error():
+    code = "import sys, types; sys.modules['torch'] = types.ModuleType('torch')\n"
+    code += "from stagewise.models.torch_environment import before_torch; before_torch()"
+    done = run(code)
+    assert done.returncode != 0
+    assert "before_torch() first" in done.stderr
+
+
+@pytest.mark.parametrize("module", ["train_adapter", "predict", "infer", "fetch_model", "write_recipe"])
+def test_b_no_step_imports_torch_before_the_policy_is_set(module):
+    """Importing a step loads nothing heavy, so `before_torch` always comes first."""
+    code = f"import sys, scripts.{module}; print([m for m in ('torch', 'transformers', 'peft') if m in sys.modules])"
+    assert run(code).stdout.strip() == "[]"
+
+
+def test_bfloat16_is_read_from_the_kernels_list(tmp_path):
+    cpuinfo = tmp_path / "cpuinfo"
+    for flags, expected in (
+        ("fpu avx512f avx512_bf16", True),
+        ("fpu amx_bf16 amx_tile", True),
+        ("fpu avx2 avx512f avx512_bf16x", False),
+        ("", False),
+    ):
+        cpuinfo.write_text(f"processor\t: 0\nmodel name\t: some CPU\nflags\t\t: {flags}\n", encoding="utf-8")
+        assert cpu_has_bfloat16(cpuinfo) is expected
+    assert cpu_has_bfloat16(tmp_path / "none") is False
+
+
+def test_d_trainable_weights_become_float32_and_frozen_ones_stay():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2)).to(torch.bfloat16)
+    model[0].requires_grad_(False)
+    parameters = list(model[1].parameters())
+    assert float32_trainable(model) == 10
+    assert [p.dtype for p in model.parameters()] == [torch.bfloat16] * 2 + [torch.float32] * 2
+    # In place: an optimizer that holds the parameters goes on with them.
+    assert all(a is b for a, b in zip(parameters, model[1].parameters(), strict=True))

@@ -1,0 +1,64 @@
+"""dvc.yaml follows from the configuration."""
+
+from pathlib import Path
+
+import yaml
+
+from scripts import write_dvc
+from stagewise.config.load_config import load
+from stagewise.config.yaml_files import read_yaml
+from stagewise.pipeline.dvc_stages import stages
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def document(*paths) -> dict:
+    return stages(load(*(ROOT / path for path in paths)), {path: read_yaml(ROOT / path) for path in paths})
+
+
+def outs(document: dict) -> dict[str, dict]:
+    """Settings of every output by path."""
+    return {
+        path: settings
+        for stage in document["stages"].values()
+        for out in stage["outs"] + stage.get("metrics", [])
+        for path, settings in out.items()
+    }
+
+
+def test_the_committed_stages_are_those_of_the_default_experiment(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert write_dvc.main(["--output", str(tmp_path / "dvc.yaml")]) == 0
+    assert (tmp_path / "dvc.yaml").read_text() == (ROOT / "dvc.yaml").read_text()
+    assert list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]) == [
+        *("fetch", "splits", "stage-1", "stage-2", "predictions", "report")
+    ]
+
+
+def test_texts_without_a_licence_are_never_pushed():
+    found = outs(document("config.yaml", "experiments/real.yaml"))
+    texts = [path for path in found if path.startswith("data/raw/") or "/data/dreaddit" in path]
+    assert len(texts) == 4
+    assert all(found[path].get("push") is False for path in texts)
+    assert found["results-real/items.html"]["push"] is False
+    assert "push" not in outs(document("config.yaml"))["results/data/dreaddit"]
+
+
+def test_a_gated_models_weights_stay_out_of_the_cache(tmp_path):
+    overlay = tmp_path / "llama.yaml"
+    overlay.write_text("model: llama-3.2-1b-instruct\n")
+    found = stages(load(ROOT / "config.yaml", overlay), {"config.yaml": {}, str(overlay): read_yaml(overlay)})
+    assert outs(found)["models/llama-3.2-1b-instruct"]["cache"] is False
+    assert outs(document("config.yaml"))["models/smollm2-135m-instruct"].get("cache", True)
+
+
+def test_every_lineage_is_in_a_stage_and_none_twice():
+    found = document("config.yaml", "experiments/remedies.yaml")
+    paths = [path for stage in found["stages"].values() for out in stage["outs"] for path in out]
+    assert len(paths) == len(set(paths))
+    adapters = [path for path in paths if path.endswith("/adapter")]
+    assert len(adapters) == 23 * 3  # three seeds
+    assert all(f"{path.removesuffix('/adapter')}/predictions" in paths for path in adapters)
+    cmd = found["stages"]["stage-2"]["cmd"]
+    assert cmd.startswith("snakemake --cores all --configfile experiments/remedies.yaml -- ")
+    assert {"config.yaml", "experiments/remedies.yaml"} == {k for p in found["stages"]["report"]["params"] for k in p}

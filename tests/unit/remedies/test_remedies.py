@@ -1,0 +1,306 @@
+"""Every remedy does what it says, on two small tasks that contradict each other."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from stagewise.data.items import read_split
+from stagewise.models.adapters import ADAPTER_WEIGHTS, read_adapter
+from stagewise.provenance.files import sha256_file
+from stagewise.remedies import balanced, rehearsal
+from tests.helpers.contradicting_tasks import Lab, task_settings, write_data
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory, tiny_model) -> Lab:
+    """The first task learnt by ``one``, then forgotten by ``sequential``; ``two`` learnt the second task alone."""
+    folder = tmp_path_factory.mktemp("remedies")
+    lab = Lab(folder, tiny_model, write_data(folder / "data"))
+    lab.train("one", "first", epochs=8)
+    lab.train("sequential", "second", "one", ["first"])
+    lab.train("two", "second")
+    return lab
+
+
+def child(lab: Lab, name: str, **remedy) -> dict:
+    """A second stage with a remedy; it takes as many steps as ``sequential``."""
+    summary = lab.train(name, "second", "one", ["first"], remedies=remedy)
+    assert summary["steps"] == lab.summary("sequential")["steps"]
+    return summary
+
+
+def update(lab: Lab, name: str) -> dict[str, np.ndarray]:
+    """Each layer's weight update (alpha / r) B A."""
+    config, factors = read_adapter(lab.adapter(name))
+    return {n: config["lora_alpha"] / config["r"] * (b @ a).numpy() for n, (a, b) in factors.items()}
+
+
+def test_without_a_remedy_the_first_task_is_forgotten(lab):
+    assert lab.accuracy("one", "first") >= 0.9
+    assert lab.accuracy("sequential", "first") < 0.3
+    assert lab.accuracy("sequential", "second") >= 0.9
+    log = (lab.adapter("sequential") / "training_log.csv").read_text()
+    # The earlier task is watched from before the first step on.
+    assert "\n0,0,validation,accuracy:first,1.0\n" in log
+    assert log.count("validation,macro_f1:first") == log.count("validation,macro_f1,") == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("rehearsal", {"rehearsal": {"share": 0.25}}),
+        ("anchor", {"anchor": {"strength": 1}}),
+        ("anchor-factors", {"anchor": {"strength": 1, "of": "factors"}}),
+        ("ewc", {"ewc": {"strength": 3, "items": 16}}),
+        ("distill-rehearsal", {"distill": {"inputs": "rehearsal", "share": 0.5, "strength": 3}}),
+        ("both", {"rehearsal": {"share": 0.1}, "anchor": {"strength": 0.3}}),
+    ],
+)
+def test_less_is_forgotten_in_as_many_steps(lab, name, remedy):
+    summary = child(lab, name, **remedy)
+    assert lab.accuracy(name, "first") >= lab.accuracy("sequential", "first") + 0.4
+    assert lab.accuracy(name, "second") >= 0.75
+    beside = {"rehearsal", "distill"} & set(remedy)
+    assert (summary["rehearsed"] > 0) == bool(beside)
+    assert (summary["extra_tokens"] > 0) == bool({"ewc", "distill"} & set(remedy))
+
+
+def test_distillation_on_the_stages_inputs_keeps_the_parents_label_distribution(lab):
+    child(lab, "distill", distill={"strength": 3})
+    parent, plain, kept = (
+        np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
+        for scores, _ in (lab.logprobs(name, "first") for name in ("one", "sequential", "distill"))
+    )
+    assert np.abs(kept - parent).mean() < 0.5 * np.abs(plain - parent).mean()
+    assert lab.accuracy("distill", "first") > lab.accuracy("sequential", "first")
+
+
+def test_distillation_starts_at_no_divergence(lab, tiny_model):
+    """Teacher and student are one model before the first step."""
+    import torch
+
+    from stagewise.models.adapters import load_adapter
+    from stagewise.models.load import load_base, load_tokenizer
+    from stagewise.remedies.base import Batch
+    from stagewise.training import stage_data
+
+    tasks = {task: task_settings(lab.data, task) for task in ("first", "second")}
+    lab.recipe("start", ["one"], learns=["second"], tasks=tasks, remedies={"distill": {}})
+    recipe = json.loads((lab.folder / "start" / "recipe.json").read_text())
+    tokenizer = load_tokenizer(tiny_model)
+    material = stage_data.prepare(recipe, tokenizer, lab.data)
+    model = load_adapter(load_base(tiny_model, "none", "float32"), lab.adapter("one"), trainable=True)
+    (effect,) = stage_data.effects(recipe, material, model, tokenizer)
+    model.eval()
+    for row in (0, 5):
+        ids = torch.tensor([material.rows[row]["input_ids"]])
+        hidden = model.get_base_model().base_model(input_ids=ids).last_hidden_state
+        batch = Batch([row], torch.zeros(1), 1.0, 1.0, 1.0, hidden, model.get_output_embeddings().weight)
+        assert float(effect.loss(batch).detach()) == pytest.approx(0, abs=1e-6)
+        effect.targets["first"][row] = torch.tensor([0.0, 0.0, 1.0])
+        assert float(effect.loss(batch).detach()) > 1e-3
+
+
+def test_the_anchors_distance_on_the_product_is_that_of_the_updates():
+    import torch
+
+    from stagewise.models.adapters import Layer
+    from stagewise.remedies.anchor import factor_distance, product_distance
+
+    draw = torch.Generator().manual_seed(0)
+    a, b, a0, b0 = (torch.randn(*shape, generator=draw) for shape in ((3, 9), (7, 3), (3, 9), (7, 3)))
+    layer = Layer("x", a, b, 2.0)
+    assert float(product_distance(layer, a0, b0)) == pytest.approx(
+        float((2 * (b @ a - b0 @ a0)).square().sum()), rel=1e-5
+    )
+    assert float(factor_distance(layer, a0, b0)) == pytest.approx(
+        float((a - a0).square().sum() + (b - b0).square().sum())
+    )
+    # Another factorization of the same update is no distance on the product.
+    assert float(product_distance(Layer("x", 2 * a, b / 2, 2.0), a, b)) == pytest.approx(0, abs=1e-3)
+
+
+def test_the_fisher_estimate_is_the_mean_squared_gradient(lab, tiny_model):
+    """With one possible label nothing is drawn, and transformers' own loss gives the gradient."""
+    import torch
+
+    from stagewise.models.adapters import load_adapter
+    from stagewise.models.load import load_base, load_tokenizer
+    from stagewise.remedies.base import Scene
+    from stagewise.remedies.ewc import fisher_diagonal
+
+    model = load_adapter(load_base(tiny_model, "none", "float32"), lab.adapter("one"), trainable=True)
+    tokenizer = load_tokenizer(tiny_model)
+    answer = [*tokenizer("yes", add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    prompts = [tokenizer(text)["input_ids"] for text in ("Does the treatment help?", "Today was a calm day.")]
+    rows = [{"input_ids": p + answer, "labels": [], "task": "t", "label": 0, "prompt_tokens": len(p)} for p in prompts]
+    found, tokens = fisher_diagonal(Scene(model, tokenizer, [], {"t": rows}, {"t": [answer]}, 0, {}), 2)
+    assert tokens > 0
+    expected = {name: torch.zeros_like(p) for name, p in model.named_parameters() if p.requires_grad}
+    model.eval()
+    for prompt in prompts:
+        labels = torch.tensor([[-100] * len(prompt) + answer])
+        (model(input_ids=torch.tensor([prompt + answer]), labels=labels).loss * len(answer)).backward()
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                expected[name] += parameter.grad**2 / 2
+                parameter.grad = None
+    for name, value in expected.items():
+        assert torch.allclose(found[name], value, rtol=1e-3, atol=1e-10), name
+
+
+def test_new_directions_are_orthogonal_to_all_earlier_ones(lab):
+    child(lab, "orthogonal", orthogonal={})
+    lab.train("orthogonal-again", "first", "orthogonal", ["second"], remedies={"orthogonal": {}})
+    before, middle, after = (
+        load_file(lab.adapter(n) / ADAPTER_WEIGHTS) for n in ("one", "orthogonal", "orthogonal-again")
+    )
+    for name, parent in before.items():
+        rank = 4
+        if "lora_A" in name:
+            assert np.array_equal(middle[name][:rank], parent) and np.array_equal(after[name][: 2 * rank], middle[name])
+            for old, new in ((parent, middle[name][rank:]), (middle[name], after[name][2 * rank :])):
+                assert np.abs(new @ old.T).max() < 1e-5
+                assert np.linalg.matrix_rank(new) == rank
+        else:
+            assert np.array_equal(middle[name][:, :rank], parent)
+            assert np.abs(middle[name][:, rank:]).max() > 0
+    assert lab.accuracy("orthogonal", "second") >= 0.9
+
+
+def test_an_interrupted_orthogonal_stage_resumes_to_the_same_bytes(lab, monkeypatch):
+    from transformers import TrainerCallback
+
+    from stagewise.training import trainer
+
+    class Interrupt(TrainerCallback):
+        def on_step_end(self, args, state, control, **_):
+            if state.global_step == 13:
+                raise KeyboardInterrupt
+
+    original = trainer.StageTrainer.__init__
+
+    def interrupted(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        self.add_callback(Interrupt())
+
+    settings = {"remedies": {"orthogonal": {}, "rehearsal": {}}, "eval_every": 4}
+    lab.train("whole", "second", "one", ["first"], seed=1, **settings)
+    cut = Lab(lab.folder / "cut", lab.model, lab.data)
+    (lab.folder / "cut" / "one").parent.mkdir()
+    (lab.folder / "cut" / "one").symlink_to(lab.folder / "one")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(trainer.StageTrainer, "__init__", interrupted)
+        cut.train("whole", "second", "one", ["first"], seed=1, **settings)
+    assert cut.train("whole", "second", "one", ["first"], seed=1, **settings)["resumed_from_step"] == 12
+    assert cut.summary("whole")["tokens"] == lab.summary("whole")["tokens"]
+    assert sha256_file(cut.adapter("whole") / ADAPTER_WEIGHTS) == sha256_file(lab.adapter("whole") / ADAPTER_WEIGHTS)
+
+
+def test_blending_runs_from_parent_to_child(lab):
+    for name, alpha in {"blend-0": 0, "blend-0.25": 0.25, "blend-1": 1}.items():
+        summary = lab.merge(name, ["one", "sequential"], blend={"alpha": alpha})
+        assert summary["steps"] == summary["tokens"] == 0
+    for end, name in {"one": "blend-0", "sequential": "blend-1"}.items():
+        assert sha256_file(lab.adapter(name) / ADAPTER_WEIGHTS) == sha256_file(lab.adapter(end) / ADAPTER_WEIGHTS)
+    parent, kid, blend = update(lab, "one"), update(lab, "sequential"), update(lab, "blend-0.25")
+    for name, found in blend.items():
+        np.testing.assert_allclose(found, 0.75 * parent[name] + 0.25 * kid[name], atol=1e-6)
+    assert lab.accuracy("blend-0.25", "first") > lab.accuracy("sequential", "first")
+
+
+@pytest.mark.parametrize("method", ["ties", "dare_linear"])
+def test_merging_is_pefts(lab, tiny_model, method):
+    import torch
+    from peft import PeftModel
+
+    from stagewise.models.load import load_base
+
+    lab.merge(f"merge-{method}", ["one", "two"], merge={"method": method, "density": 0.7})
+    model = PeftModel.from_pretrained(load_base(tiny_model, "none", "float32"), lab.adapter("one"), "a")
+    model.load_adapter(lab.adapter("two"), "b")
+    torch.manual_seed(0)
+    model.add_weighted_adapter(["a", "b"], [1.0, 1.0], "merged", combination_type=method, density=0.7)
+    model.set_adapter("merged")
+    ids = torch.tensor([[5, 9, 30, 71, 100]])
+    with torch.no_grad():
+        expected, found = model.eval()(ids).logits, lab.load(f"merge-{method}")(ids).logits
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(found, lab.load("one")(ids).logits, atol=1e-2)
+
+
+def test_remedies_act_together_on_a_quantized_model(tmp_path, tiny_model):
+    lab = Lab(tmp_path, tiny_model, write_data(tmp_path / "data"), quantization="nf4")
+    lab.train("one", "first", epochs=1)
+    together = {"rehearsal": {}, "anchor": {}, "ewc": {"items": 2}, "distill": {}, "balanced": {"by": "weights"}}
+    summary = lab.train("two", "second", "one", ["first"], epochs=1, remedies=together | {"orthogonal": {}})
+    assert summary["steps"] == 8 and summary["rehearsed"] > 0 and summary["extra_tokens"] > 0
+    for name, factor in load_file(lab.adapter("two") / ADAPTER_WEIGHTS).items():
+        assert factor.shape[0 if "lora_A" in name else 1] == 8 and np.isfinite(factor).all()
+
+
+def rows(**counts) -> list[dict]:
+    """Rows of one task with so many of each label."""
+    made = [(label, n) for label, count in enumerate(counts.values()) for n in range(count)]
+    return [
+        {"task": "t", "label": label, "input_ids": [label, n], "labels": [], "prompt_tokens": 1} for label, n in made
+    ]
+
+
+def test_rehearsal_keeps_label_shares_and_larger_shares_contain_smaller_ones():
+    known = rows(yes=60, no=30, maybe=10)
+    ten, quarter = (rehearsal.sample(known, share, seed=3) for share in (0.1, 0.25))
+    assert Counter(row["label"] for row in ten) == {0: 6, 1: 3, 2: 1}
+    assert [row for row in quarter if row in ten] == ten
+    assert rehearsal.sample(known, 0.1, seed=3) == ten != rehearsal.sample(known, 0.1, seed=4)
+    assert Counter(r["label"] for r in rehearsal.sample(known, 0.01, 0)) == {0: 1, 1: 1, 2: 1}
+
+
+def test_rehearsal_trains_on_training_items_alone(lab):
+    """Validation and test hold other numbers of items, and only train.jsonl's texts may be met."""
+    from stagewise.models.load import load_tokenizer
+    from stagewise.training import stage_data
+
+    child(lab, "all", rehearsal={"share": 1})
+    recipe = json.loads((lab.folder / "all" / "recipe.json").read_text())
+    tokenizer = load_tokenizer(lab.model)
+    material = stage_data.prepare(recipe, tokenizer, lab.data)
+    train = read_split(lab.data / "first" / "train.jsonl", recipe["tasks"]["first"]["words"])
+    met = [tokenizer.decode(row["input_ids"]) for row in material.rows if row["task"] == "first"]
+    assert len(met) == len(train)
+    assert all(item["fields"]["text"] in text for item, text in zip(train, met, strict=True))
+
+
+def test_balanced_sampling_and_weights_give_every_label_the_same_weight():
+    from sklearn.utils.class_weight import compute_sample_weight
+
+    skewed = rows(yes=14, no=6, maybe=1)
+    drawn = balanced.resample(skewed, seed=0)
+    assert Counter(row["label"] for row in drawn) == {0: 7, 1: 7, 2: 7}
+    # No row of a label comes twice more often than another.
+    times = Counter(tuple(row["input_ids"]) for row in drawn)
+    assert max(times[1, n] for n in range(6)) - min(times[1, n] for n in range(6)) <= 1
+    expected = compute_sample_weight("balanced", [row["label"] for row in skewed])
+    np.testing.assert_allclose(balanced.class_weights(skewed), expected)
+
+
+def test_a_multitask_stage_takes_as_many_steps_as_its_tasks_one_after_the_other(lab):
+    both = lab.train("both", ["first", "second"])
+    assert both["steps"] == 4 * 32 // 4 + 4 * 32 // 4
+    assert min(lab.accuracy("both", task) for task in ("first", "second")) >= 0.8
+
+
+@pytest.mark.parametrize("by", ["sampling", "weights"])
+def test_a_rare_label_is_learnt_sooner_when_balanced(tmp_path, tiny_model, by):
+    lab = Lab(tmp_path, tiny_model, write_data(tmp_path / "data", {"yes": 28, "no": 28, "maybe": 4}))
+    for seed in (0, 1):
+        share = {}
+        for name, settings in {"plain": {}, "balanced": {"balanced": {"by": by}}}.items():
+            lab.train(f"{name}-{seed}", "first", seed=seed, epochs=3, remedies=settings)
+            scores, gold = lab.logprobs(f"{name}-{seed}", "first", "train")
+            probabilities = np.exp(scores - np.logaddexp.reduce(scores, 1, keepdims=True))
+            share[name] = probabilities[np.array(gold) == 2, 2].mean()
+        assert share["balanced"] > share["plain"] + 0.05

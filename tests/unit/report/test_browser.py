@@ -1,0 +1,113 @@
+"""The page in a real browser: it opens from a file, asks for nothing, fits a phone, and shows something."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from scripts import report as step
+from tests.helpers import report_experiments
+
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
+    "--disable-sync --disable-default-apps --disable-extensions --hide-scrollbars"
+).split()
+# A window is never narrower than 500 pixels, a frame is. The frame's page stays as it is; the outer one measures it.
+MEASURE = """<!DOCTYPE html><title>-</title><iframe width="WIDTH" height="800" style="border:0" srcdoc="PAGE"></iframe>
+<script>addEventListener("load", () => {
+  const inner = document.querySelector("iframe").contentWindow, root = inner.document.documentElement;
+  const wide = [...inner.document.querySelectorAll("body *")]
+    .filter((e) => !e.parentElement.closest(".scroll, .draw, pre"))
+    .filter((e) => e.getBoundingClientRect().right > inner.innerWidth + 1).map((e) => e.tagName + "." + e.className);
+  document.title = JSON.stringify([inner.innerWidth, root.scrollWidth, root.scrollHeight, wide]);
+});</script>"""
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """The page of a small experiment and of one with several arms, seeds and stages."""
+    found = {}
+    for name in ("small", "many", "arms"):
+        results, out = report_experiments.experiment(name), tmp_path_factory.mktemp(name)
+        assert step.main(report_experiments.arguments(results / "report_metrics.json", results, out)) == 0
+        found[name] = (out / "r.html").rename(out / "a page.html")  # a blank in its name must not matter
+    return found
+
+
+def browse(page: Path, tmp_path: Path, *arguments: str) -> str:
+    profile = tmp_path / "profile"
+    shutil.rmtree(profile, ignore_errors=True)
+    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", *arguments, page.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, cwd=tmp_path).stdout
+
+
+def measure(page: Path, tmp_path: Path, width: int) -> list:
+    """Inner width, scroll width, height, and what sticks out at the right, with the page this many pixels wide."""
+    outer = tmp_path / "outer.html"
+    text = html.escape(page.read_text(encoding="utf-8"))
+    outer.write_text(MEASURE.replace("WIDTH", str(width)).replace("PAGE", text), encoding="utf-8")
+    dom = browse(outer, tmp_path, "--window-size=1500,900", "--dump-dom")
+    return json.loads(html.unescape(re.search(r"<title>(.*?)</title>", dom, re.S)[1]))
+
+
+def picture(page: Path, tmp_path: Path, *arguments: str):
+    """A screenshot at phone width or wider, as an RGB image."""
+    from PIL import Image
+
+    path = tmp_path / "shot.png"
+    browse(page, tmp_path, *arguments, f"--screenshot={path}")
+    return Image.open(path).convert("RGB")
+
+
+def test_it_opens_from_a_file_and_asks_for_nothing(pages, tmp_path):
+    log = tmp_path / "net.json"
+    # Whatever the page asked for would have to go through this proxy, which is not there.
+    dom = browse(pages["small"], tmp_path, "--dump-dom", "--proxy-server=127.0.0.1:9", f"--log-net-log={log}")
+    page = report_experiments.Page(dom)
+    assert [values["id"] for values in page.all("section")] == report_experiments.SECTIONS
+    assert len(page.tables) > 20 and "Stage 1 learnt pubmedqa" in page.text
+    for _, values in page.elements:
+        for name in ("src", "href", "srcset", "xlink:href"):
+            assert values.get(name, "#").startswith(("#", "data:,", "data:text/csv;", "items.html")), values
+    asked = set(re.findall(r'"url":"(https?://[^"]+)"', log.read_text()))
+    # Chromium looks for its own services in spite of all flags; nothing else may be among the addresses.
+    own = r"https?://(clients2\.google|update\.googleapis|accounts\.google)\.com/"
+    assert not {url for url in asked if not re.match(own, url)}
+
+
+@pytest.mark.parametrize("name", ["small", "many", "arms"])
+def test_it_fits_a_phone(pages, tmp_path, name):
+    inner, scroll, height, wide = measure(pages[name], tmp_path, 375)
+    assert inner == 375
+    assert scroll <= 375, wide
+    assert not wide and height > 5000
+
+
+@pytest.mark.parametrize("name", ["small", "many", "arms"])
+def test_it_fits_a_wide_screen(pages, tmp_path, name):
+    inner, scroll, _, wide = measure(pages[name], tmp_path, 1400)
+    assert inner == 1400 and scroll <= 1400 and not wide
+
+
+@pytest.mark.parametrize("width", [375, 1400])
+def test_it_shows_something_in_light_and_dark(pages, tmp_path, width):
+    sizes = f"--window-size={width},2400"
+    light = picture(pages["small"], tmp_path, sizes)
+    dark = picture(pages["small"], tmp_path, sizes, "--blink-settings=preferredColorScheme=0")
+    shades = []
+    for image in (light, dark):
+        assert image.size == (width, 2400)
+        colors = image.getcolors(maxcolors=1 << 24)
+        count, background = max(colors)
+        # Not blank: many colours, and the background is neither all of it nor crowded out.
+        assert len(colors) > 50 and 0.5 < count / (width * 2400) < 0.99
+        shades.append(sum(background) / 3)
+    assert shades[0] > 240 and shades[1] < 40

@@ -1,0 +1,169 @@
+"""The report's figures are those of report_metrics.json."""
+
+import json
+import re
+
+from markdown_it import MarkdownIt
+
+from stagewise.report import markdown
+from tests.helpers.report_experiments import BASE, FIRST, SECOND, Page, estimate, find, render, signed, view
+
+
+def test_scores_of_every_adapter_and_task_are_those_of_the_metrics(metrics, shown):
+    rows = {
+        BASE: "untuned base model stage 0",
+        FIRST: "after pubmedqa stage 1",
+        SECOND: "after pubmedqa → dreaddit stage 2",
+        "majority": "majority class",
+        "tfidf": "TF-IDF + logistic regression",
+    }
+    for split in ("test", "validation"):
+        for lineage, name in rows.items():
+            cells = [cell.removeprefix("● ") for cell in shown.tables[f"scores-{split}"].row(name)[1:]]
+            expected = []
+            for task in ("pubmedqa", "dreaddit"):
+                score = find(metrics["scores"], lineage=lineage, task=task, split=split)
+                expected += [estimate(score["accuracy"]), estimate(score["macro_f1"])]
+            assert cells == expected, (split, lineage)
+
+
+def test_a_dot_marks_what_was_learnt(shown):
+    table = shown.tables["scores-test"]
+    assert not any("●" in cell for cell in table.row("untuned base model stage 0"))
+    assert ["●" in cell for cell in table.row("after pubmedqa stage 1")[1:]] == [True, True, False, False]
+    assert all("●" in cell for cell in table.row("after pubmedqa → dreaddit stage 2")[1:])
+
+
+def test_forgetting_is_that_of_the_metrics(metrics, shown):
+    record = find(metrics["forgetting"], comparison="paired", before_split="test")
+    (row,) = shown.tables["forgetting-test"].rows
+    accuracy, macro_f1 = record["changes"]
+    pairs = record["pairs"]
+    assert row[0] == "pubmedqa learnt at stage 1, 120 test items"
+    assert row[1].endswith(record["claim"])
+    assert row[2] == f"{100 * accuracy['before']:.1f} → {100 * accuracy['after']:.1f}"
+    assert row[3] == estimate(accuracy["difference"], signed)
+    assert row[5] == estimate(macro_f1["difference"], signed)
+    assert row[6:9] == [str(pairs["right_both"]), str(pairs["lost"]), str(pairs["gained"])]
+    assert row[9] == ("< 0.001" if pairs["mcnemar_p"] < 0.001 else f"{pairs['mcnemar_p']:.3f}")
+    assert row[10] == estimate(record["over_majority"], signed)
+
+
+def test_the_published_way_is_shown_but_claims_nothing(metrics, shown):
+    (row,) = shown.tables["published-way"].rows
+    assert "not claimed" in row[1] and row[6].startswith("–")
+    assert "120 test items, then 40 validation items" in row[0]
+
+
+def test_learning_is_that_of_the_metrics(metrics, shown):
+    rows = shown.tables["learning-test"].rows
+    records = [record for record in metrics["learning"] if record["split"] == "test"]
+    assert len(rows) == len(records) == 8
+    for row, record in zip(rows, records, strict=True):
+        assert row[1].startswith(("▲", "≈", "▼", "○")) and record["claim"] in row[1]
+        assert row[3] == estimate(record["changes"][0]["difference"], signed)
+
+
+def test_confusion_counts_and_their_totals(metrics, shown):
+    for lineage in (BASE, FIRST, SECOND):
+        for task in ("pubmedqa", "dreaddit"):
+            score = find(metrics["scores"], lineage=lineage, task=task, split="test")
+            table = shown.tables[f"confusion-test-{task}-{lineage}".replace("/", ":")]
+            counts = [[int(cell.split()[0]) for cell in row[1:]] for row in table.rows]
+            assert counts == score["confusion"]["counts"]
+            assert sum(map(sum, counts)) == score["items"]
+
+
+def test_invalid_answers_are_counted_and_shown(values):
+    score = find(values["scores"], lineage=SECOND, task="dreaddit", split="test")
+    score["confusion"]["columns"].append("invalid")
+    for row in score["confusion"]["counts"]:
+        row[0] -= 3
+        row.append(3)
+    score["invalid"] = 6
+    shown = Page(render(values))
+    table = shown.tables["confusion-test-dreaddit-base:seed-0:pubmedqa:dreaddit"]
+    assert table.head[-1][-1] == "invalid" and "6 invalid answers" in table.caption
+    assert "On dreaddit 6 of 120 answers of the adapter pubmedqa → dreaddit are no label (5.0%)" in shown.text
+    assert "Answer: invalid" in markdown.render(view(values))
+
+
+def test_calibration_and_training_are_those_of_the_metrics(metrics, shown):
+    score = find(metrics["scores"], lineage=SECOND, task="pubmedqa", split="test")
+    row = shown.tables["calibration-test"].row("after pubmedqa → dreaddit stage 2")
+    assert row[1:4] == [
+        f"{100 * score['ece']['value']:.1f}",
+        f"{score['log_loss']['value']:.4g}",
+        f"{100 * score['label_mass']['value']:.1f}",
+    ]
+    training = metrics["training"][0]
+    row = shown.tables["training"].row("pubmedqa stage 1")
+    assert row[1:3] == [str(training["items"]), str(training["steps"])]
+    assert row[7] == f"{training['final_loss']:.4g}"
+    assert row[9] == f"{training['best_eval_loss']:.4g} at step {training['best_eval_step']}"
+
+
+def test_data_shows_what_was_set_aside_and_every_label(metrics, shown):
+    row = shown.tables["sources"].row("pubmedqa")
+    task = metrics["tasks"][0]
+    assert row[4:7] == [str(task["rows"]), "4", "empty text 3, unknown label 1"]
+    labels = " ".join(cell for row in shown.tables["splits"].rows for cell in row)
+    for split in metrics["splits"]:
+        for entry in split["labels"]:
+            assert f"{entry['label']} {entry['items']} ({100 * entry['share']:.1f}%)" in labels
+    checksums = {cell for row in shown.tables["checksums"].rows for cell in row}
+    assert {split["sha256"] for split in metrics["splits"]} <= checksums
+
+
+def test_published_figures_say_what_differs(values, shown):
+    table = shown.tables["published"]
+    accuracy = find(values["published"], stage=1, task="pubmedqa", metric="accuracy")
+    row = next(row for row in table.rows if row[0] == "accuracy")
+    assert row[1:3] == ["62.9 n = 105", estimate(accuracy["ours"])]
+    assert row[4] == "model; data (embedded sample); items (105 against 120)"
+    # No model has a part in the majority class's accuracy.
+    majority = next(row for row in table.rows if row[0] == "accuracy of the majority class")
+    assert majority[4] == "data (embedded sample); items (105 against 120)"
+    values["experiment"]["model"] = "llama-3.2-1b-instruct"
+    values["tasks"][0] |= {"sample": False, "source": "original", "split": "published"}
+    accuracy["our_items"] = 105
+    row = next(row for row in Page(render(values)).tables["published"].rows if row[0] == "accuracy")
+    assert row[4] == "nothing known"
+
+
+def test_without_published_figures_a_sentence_says_so(values):
+    values |= {"published_source": None, "published": []}
+    shown = Page(render(values))
+    assert "names no published figures" in shown.text and "published" not in shown.tables
+    assert "names no published figures" in markdown.render(view(values))
+
+
+def test_markdown_has_the_shape_of_a_training_report_and_the_same_figures(metrics, results):
+    text = markdown.render(view(metrics, results))
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    assert headings == [
+        "## Overview",
+        "## Stage 1: pubmedqa",
+        "## Stage 2: dreaddit",
+        "## Cross-task evaluation",
+        "## Observations",
+        "## Provenance",
+    ]
+    score = find(metrics["scores"], lineage=FIRST, task="pubmedqa", split="test")
+    assert f"| ● {estimate(score['accuracy'])} | ● {estimate(score['macro_f1'])} |" in text
+    # Every table is whole: as many cells in each row as in its head.
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.M)
+    assert len(tables) > 15
+    rendered = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    assert rendered.count("<table>") == len(tables)
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+
+
+def test_a_training_that_overfits_is_noticed(metrics, results):
+    values = json.loads(json.dumps(metrics))
+    values["training"][0]["best_eval_step"] = 30
+    assert "validation loss was lowest at step 30" in Page(render(values, results)).text
+    # Without a later evaluation there is nothing to say.
+    values["training"][0]["best_eval_step"] = 40
+    assert "validation loss was lowest" not in Page(render(values, results)).text

@@ -1,0 +1,169 @@
+"""Conclusions are drawn by rule: what constructed intervals let the report say of an arm, and what not."""
+
+import pytest
+
+from stagewise.metrics.schema import RULES
+from stagewise.report.text.sentences import headline
+from stagewise.report.text.verdicts import conclusions, lead, runs_remark
+from tests.helpers import report_experiments
+from tests.helpers.report_experiments import find, view
+
+ARM, TASK = "rehearsal-10", "pubmedqa"
+MAIN = {"split": "test", "measure": "accuracy"}
+
+
+@pytest.fixture
+def values():
+    return report_experiments.metrics("arms")
+
+
+def said(values, arm=ARM) -> str:
+    (found,) = [paragraph.text for paragraph in conclusions(view(values)) if paragraph.lead == f"Arm {arm}"]
+    return found
+
+
+def spread(entry: dict, low, value, high) -> None:
+    entry |= {"value": value, "both": {"low": low, "high": high, "reason": None if low is not None else "one item"}}
+
+
+def changed(values, rule, low, value, high, before=0.8, arm=ARM) -> None:
+    """Put an earlier task's change under one rule into the metrics."""
+    record = find(values["arm_tasks"], arm=arm, task=TASK, rule=rule, **MAIN)
+    assert record["earlier"]
+    spread(record["change"], low, value, high)
+    record["learnt"]["value"], record["final"]["value"] = before, before + value
+
+
+def runs(values, arm=ARM) -> list[dict]:
+    """The arm's comparisons of the earlier task before and after, one a run."""
+    wanted = arm, TASK, "paired", "test"
+    return [r for r in values["forgetting"] if (r["arm"], r["task"], r["comparison"], r["before_split"]) == wanted]
+
+
+def auroc(values, *bounds) -> None:
+    """AUROC's change in each run: (low, value, high)."""
+    for record, (low, value, high) in zip(runs(values), bounds, strict=True):
+        difference = {"value": value, "low": low, "high": high, "reason": None}
+        record["auroc"] = {"measure": "auroc", "before": 0.8, "after": 0.8 + value, "difference": difference}
+
+
+def over_majority(values, low) -> None:
+    for record in runs(values):
+        record["over_majority"] = {"value": low + 0.1, "low": low, "high": low + 0.2, "reason": None}
+
+
+def test_forgetting_goes_by_the_interval_over_items_and_runs(values):
+    over_majority(values, 0.1)
+    changed(values, "argmax", -0.3, -0.2, -0.1)
+    assert "It has forgotten pubmedqa: accuracy went from 80.0% to 60.0%, −20.0 points [−30.0, −10.0]; " in said(values)
+    changed(values, "argmax", -0.3, -0.1, 0.01)
+    text = said(values)
+    assert "Neither forgetting of pubmedqa nor its absence is shown" in text and "has forgotten" not in text
+    changed(values, "argmax", 0.01, 0.1, 0.2)
+    assert "It has not forgotten pubmedqa but improved on it" in said(values)
+    changed(values, "argmax", None, -0.3, None)
+    assert "Nothing is claimed about forgetting of pubmedqa" in said(values)
+
+
+def test_a_drop_of_what_was_never_learnt_is_not_called_forgetting(values):
+    over_majority(values, -0.01)
+    changed(values, "argmax", -0.3, -0.2, -0.1)
+    text = said(values)
+    assert "Its accuracy on pubmedqa fell, but that is not called forgetting" in text and "has forgotten" not in text
+
+
+def test_retained_is_said_only_where_every_run_carries_it(values):
+    changed(values, "argmax", -0.3, -0.1, 0.1)
+    for record in runs(values):
+        record["retained"] = "retained"
+    assert "it is retained, above both the majority class and the untuned model in each of 2 runs" in said(values)
+    runs(values)[0]["retained"] = "not shown"
+    text = said(values)
+    assert "is not shown in 1 of 2 runs" in text and "it is retained, above" not in text
+
+
+@pytest.mark.parametrize(
+    ("claim", "bounds", "words"),
+    [
+        ("better", (0.1, 0.2, 0.3), "it ends better on pubmedqa"),
+        ("worse", (-0.3, -0.2, -0.1), "it ends worse on pubmedqa"),
+        ("no measurable difference", (-0.1, 0.0, 0.1), "it ends not measurably different on pubmedqa"),
+        # The interval alone is not enough: Holm's p has its say, and the claim holds it.
+        ("no measurable difference", (0.1, 0.2, 0.3), "it ends not measurably different on pubmedqa"),
+        ("not claimed", (None, 0.2, None), "it ends without a claim on pubmedqa"),
+    ],
+)
+def test_against_the_reference_the_claim_decides(values, claim, bounds, words):
+    for task in ("pubmedqa", "dreaddit"):
+        record = find(values["arm_comparisons"], arm=ARM, task=task, rule="argmax", **MAIN)
+        spread(record["difference"], *bounds)
+        record |= {"claim": claim, "p": 0.02, "p_holm": 0.08, "smallest_effect": 0.123}
+    text = said(values)
+    assert f"Against sequential {words} and dreaddit" in text and "(Holm\N{NO-BREAK SPACE}p\N{NO-BREAK SPACE}" in text
+    assert ("less than about 12.3 points could go unseen" in text) == (claim == "no measurable difference")
+    assert "Against" not in said(values, "sequential")
+
+
+ADJUSTED, KNOWN = "prior-adjusted", ((-0.02, 0.0, 0.02), (-0.03, -0.01, 0.01))
+PRIOR, LOST = "so most of it is a shifted label prior", "so knowledge was lost"
+
+
+@pytest.mark.parametrize(
+    ("left", "moves", "carried"),
+    [
+        ((-0.05, -0.01, 0.03), KNOWN, PRIOR),
+        # Even the lower bound must leave less than half of the loss.
+        ((-0.11, -0.02, 0.03), KNOWN, "how much of it is a shifted label prior is not shown"),
+        ((-0.25, -0.18, -0.1), KNOWN, "how much of it is a shifted label prior is not shown"),
+        ((-0.05, -0.01, 0.03), (KNOWN[0], (-0.3, -0.2, -0.1)), "AUROC fell in 1 of 2 runs, so in those knowledge was"),
+        ((-0.05, -0.01, 0.03), ((-0.3, -0.2, -0.1),) * 2, "AUROC fell too in each of 2 runs, so knowledge was lost"),
+        ((-0.05, -0.01, 0.03), (KNOWN[0], (None, -0.2, None)), "whether knowledge was lost as well is not shown"),
+    ],
+)
+def test_a_shifted_prior_is_claimed_only_where_the_intervals_carry_it(values, left, moves, carried):
+    for rule in RULES:
+        changed(values, rule, -0.3, -0.2, -0.1)
+    changed(values, ADJUSTED, *left)
+    auroc(values, *moves)
+    text = said(values)
+    back = f"{100 * (0.2 + left[1]):.1f} by the prior-adjusted rule, none by the batch-calibrated rule and none by the"
+    assert f"Of the 20.0 points lost on pubmedqa, {back}" in text
+    assert carried in text
+    assert (PRIOR in text) == (carried == PRIOR) and (LOST in text) == (LOST in carried)
+
+
+def test_nothing_is_said_of_a_prior_where_no_loss_is_shown(values):
+    changed(values, "argmax", -0.3, -0.1, 0.0)
+    changed(values, ADJUSTED, -0.05, 0.0, 0.05)
+    assert "given back" not in said(values) and "prior" not in said(values)
+
+
+def test_one_arm_says_the_same_of_its_loss_behind_its_headline():
+    values = report_experiments.metrics("small")
+    for rule in RULES:
+        changed(values, rule, -0.3, -0.2, -0.1, arm="sequential")
+    changed(values, ADJUSTED, -0.05, -0.01, 0.03, arm="sequential")
+    for record in runs(values, "sequential"):
+        record["auroc"] = None
+    (paragraph,) = lead(view(values))
+    assert paragraph.sentences[:-1] == headline(view(values))[0].sentences
+    assert (
+        "19.0 by the prior-adjusted rule" in paragraph.text
+        and PRIOR not in paragraph.text
+        and LOST not in paragraph.text
+    )
+    values["forgetting"] = []
+    assert LOST not in lead(view(values))[0].text
+
+
+def test_who_answers_with_the_same_adapter_cannot_forget(values):
+    text = said(values, "isolated")
+    assert "It cannot forget pubmedqa" in text and "Neither forgetting" not in text
+    assert "forg" not in said(values, "multitask").lower()
+
+
+def test_few_runs_are_said_to_be_few(values):
+    assert "2 are too few to measure training noise well" in runs_remark(view(values))
+    values["experiment"]["seeds"] = [0, 1, 2, 3, 4]
+    assert "too few" not in runs_remark(view(values))
+    assert "training noise is not measured" in runs_remark(view(report_experiments.metrics("small")))

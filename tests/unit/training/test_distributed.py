@@ -1,0 +1,259 @@
+"""Several processes train the adapter that one would: the same items in every step, the same loss, the same weights."""
+
+import math
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from scripts import train_adapter
+from stagewise.errors import InputError
+from stagewise.training import distributed
+from stagewise.training.sampling import Batches, GroupedByLength, Shares, rows_of_mean
+from tests.helpers.contradicting_tasks import Lab, write_data
+
+ROOT = Path(__file__).resolve().parents[3]
+# Sums in another order: rounding of float32 weights of about 0.1 that a few dozen steps have gone over.
+TOLERANCE = 1e-5
+
+
+def shares(items: int, batch: int, accumulation: int, count: int, epoch: int = 1) -> list[Shares]:
+    found = []
+    for index in range(count):
+        split = distributed.split(batch, accumulation, count)
+        split = distributed.Split(count, index, split.batch_size, split.accumulation, split.whole)
+        sampler = GroupedByLength([7 + 3 * (i % 5) for i in range(items)], split.step_size, seed=3)
+        found.append(Shares(Batches(sampler, split.pass_size), split))
+        found[-1].set_epoch(epoch)
+    return found
+
+
+@pytest.mark.parametrize("items", [1, 8, 17, 23, 24, 31])
+@pytest.mark.parametrize(
+    ("batch", "accumulation", "count"), [(4, 1, 2), (4, 2, 2), (4, 3, 4), (3, 2, 2), (3, 4, 2), (5, 4, 4)]
+)
+def test_every_step_has_the_items_that_one_process_gives_it(items, batch, accumulation, count):
+    alone = list(shares(items, batch, accumulation, 1)[0])
+    steps = [alone[i : i + accumulation] for i in range(0, len(alone), accumulation)]
+    several = shares(items, batch, accumulation, count)
+    passes = several[0].split.accumulation
+    parts = [list(share) for share in several]
+    assert {len(part) for part in parts} == {len(share) for share in several}  # as many passes in every process
+    assert math.ceil(len(parts[0]) / passes) == len(steps)
+    for number, step in enumerate(steps):
+        mine = [part[number * passes : (number + 1) * passes] for part in parts]
+        assert sorted(i for part in mine for one in part for i in one) == sorted(i for one in step for i in one)
+
+        # A mean over the rows of every pass comes out as one process has it, however uneven the parts are.
+        value = {i: random.Random(i).random() for one in step for i in one}
+        wanted = sum(sum(map(value.get, one)) / len(one) for one in step) / len(step)
+        rows = torch.tensor([[len(one) for one in part] for part in mine])
+        averaged = 0.0
+        for part, share in zip(mine, several, strict=True):
+            for one, over in zip(part, rows_of_mean(rows, share.split), strict=True):
+                averaged += sum(map(value.get, one)) / over / len(part) / count
+        assert averaged == pytest.approx(wanted)
+
+
+def test_epochs_have_orders_of_their_own():
+    first, second = (shares(24, 4, 1, 2, epoch)[0] for epoch in (0, 1))
+    assert list(first) != list(second)
+
+
+def test_a_step_that_cannot_be_divided_is_refused_before_anything_starts(tmp_path, tiny_model, capsys):
+    with pytest.raises(InputError, match=r"neither training.batch_size \(4\) nor training.gradient_accumulation \(2\)"):
+        distributed.split(4, 2, 3)
+    lab = Lab(tmp_path, tiny_model, write_data(tmp_path / "data"))
+    lab.recipe("first", [], learns=["first"], tasks=task("first", lab))
+    assert train_adapter.main([*lab._argv("first"), "--processes", "3"]) == 2
+    error = capsys.readouterr().err
+    assert "3 processes cannot share an optimizer step" in error and error.count("\n") == 1
+    assert train_adapter.main([*lab._argv("first"), "--processes", "0"]) == 2
+    assert not lab.adapter("first").exists()
+
+
+def test_one_process_uses_one_gpu(monkeypatch):
+    """Where it sees several, transformers multiplies the batch by their number."""
+    for before, after in ((None, "0"), ("2,3", "2"), ("1", "1"), ("", "")):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before) if before is not None else monkeypatch.delenv(
+            "CUDA_VISIBLE_DEVICES", raising=False
+        )
+        distributed.one_gpu()
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == after
+
+
+def test_too_few_gpus_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(InputError, match="4 processes need 4 GPUs, but this job sees 2"):
+        distributed.launch(4, "scripts.train_adapter", [])
+
+
+def task(name: str, lab: Lab) -> dict:
+    from tests.helpers.contradicting_tasks import task_settings
+
+    return {name: task_settings(lab.data, name)}
+
+
+def arguments(lab: Lab, name: str, parent: str | None, count: int) -> list[str]:
+    argv = [*lab._argv(name), "--report-to", "--processes", str(count)]
+    return argv + (["--parent", str(lab.adapter(parent))] if parent else [])
+
+
+def prepare(lab: Lab, name: str, learns: str, parent: str | None = None, remedies=None, **training) -> None:
+    known = [*(["first"] if parent else []), learns]
+    lab.recipe(
+        name,
+        [parent] if parent else [],
+        learns=[learns],
+        tasks={key: value for one in known for key, value in task(one, lab).items()},
+        remedies=remedies or {},
+        lora={"r": 4, "alpha": 8, "dropout": 0},  # what is dropped out is another draw in every process
+        training={"epochs": 3, "learning_rate": 5e-3} | training,
+    )
+
+
+def train(lab: Lab, name: str, parent: str | None = None, count: int = 2) -> None:
+    """Train in this process, or through accelerate's launcher in several."""
+    if count == 1:
+        assert train_adapter.main(arguments(lab, name, parent, count)) == 0
+        return
+    command = [sys.executable, "-m", "scripts.train_adapter", *arguments(lab, name, parent, count)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def compare(one: Lab, two: Lab, name: str, tasks: list[str]) -> None:
+    """The same adapter, told from the same work, by one process and by two."""
+    alone, together = one.summary(name), two.summary(name)
+    assert (alone["processes"], together["processes"]) == (1, 2) and together["device"].startswith("2 × ")
+    for key in ("fingerprint", "steps", "tokens", "extra_tokens", "items", "rehearsed", "best_step"):
+        assert alone[key] == together[key], key
+    assert together["final_loss"] == pytest.approx(alone["final_loss"], abs=1e-4)
+    assert together["best_eval_loss"] == pytest.approx(alone["best_eval_loss"], abs=1e-4)
+    mine, theirs = (load_file(lab.adapter(name) / "adapter_model.safetensors") for lab in (one, two))
+    apart = max(float(abs(mine[key] - theirs[key]).max()) for key in mine)
+    print(f"{name}: weights up to {max(abs(w).max() for w in mine.values()):.3g}, at most {apart:.2g} apart")
+    assert mine.keys() == theirs.keys() and apart < TOLERANCE
+    for one_task in tasks:
+        scores, gold = one.logprobs(name, one_task)
+        others, _ = two.logprobs(name, one_task)
+        assert abs(scores - others).max() < 1e-3 and (scores.argmax(1) == others.argmax(1)).all() and len(gold) > 10
+
+
+# Every remedy that acts on the loss or after a step, at once.
+REMEDIES = {
+    "rehearsal": {"share": 0.25},
+    "anchor": {},
+    "ewc": {"items": 8},
+    "distill": {"strength": 0.5},
+    "balanced": {"by": "weights"},
+    "orthogonal": {},
+}
+
+
+@pytest.fixture
+def labs(tmp_path, tiny_model) -> tuple[Lab, Lab]:
+    # 29 items of the first task and 32 of the second: the last steps of an epoch come out uneven.
+    data = write_data(tmp_path / "data", {"yes": 12, "no": 10, "maybe": 7})
+    return Lab(tmp_path / "one", tiny_model, data), Lab(tmp_path / "two", tiny_model, data)
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_adapter_that_one_would(labs):
+    for lab, count in zip(labs, (1, 2), strict=True):
+        prepare(lab, "first", "first")
+        train(lab, "first", count=count)
+    compare(*labs, "first", ["first"])
+    checkpoint = max((labs[1].folder / "checkpoints").glob("*/*/checkpoint-*"))
+    assert {"rng_state_0.pth", "rng_state_1.pth", "trained_tokens"} <= {path.name for path in checkpoint.iterdir()}
+
+
+@pytest.mark.slow
+def test_remedies_do_in_two_processes_what_they_do_in_one(labs):
+    one, two = labs
+    prepare(one, "first", "first")
+    train(one, "first", count=1)
+    for lab, count in zip(labs, (1, 2), strict=True):
+        if lab is two:  # the very same parent
+            shutil.copytree(one.folder / "first", two.folder / "first")
+        # Whole passes are shared: three items cannot be, four passes can.
+        whole = {"batch_size": 3, "gradient_accumulation": 4, "best_metric": "macro_f1"}
+        prepare(lab, "second", "second", "first", REMEDIES, **whole)
+        train(lab, "second", "first", count=count)
+    compare(one, two, "second", ["first", "second"])
+    assert two.summary("second")["rehearsed"] > 0 and two.summary("second")["extra_tokens"] > 0
+
+
+STOPS = '''
+import os, time
+from pathlib import Path
+
+from stagewise.remedies.base import Effect, Remedy
+
+
+class Stops(Remedy):
+    """Does nothing, and waits for ever after the fifth step of a first training."""
+
+    def effect(self, scene):
+        return Waits()
+
+
+class Waits(Effect):
+    steps = 0
+
+    def after_step(self):
+        self.steps += 1
+        seen = Path(os.environ["STOPPED_AT"]) if os.environ.get("STOPPED_AT") else None
+        if seen and self.steps == 5:
+            seen.touch()
+            time.sleep(3600)
+'''
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_goes_on_with_another_number_of_processes(labs, tmp_path, monkeypatch):
+    whole, cut = labs
+    (tmp_path / "stops.py").write_text(STOPS, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    for lab in labs:
+        prepare(lab, "first", "first", remedies={"stops:Stops": {}}, eval_every=2, best_metric="last")
+    train(whole, "first", count=1)
+
+    stopped = tmp_path / "stopped"
+    started = subprocess.Popen(
+        [sys.executable, "-m", "scripts.train_adapter", *arguments(cut, "first", None, 2)],
+        cwd=ROOT,
+        env=os.environ | {"STOPPED_AT": str(stopped)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        waited = time.monotonic()
+        while not stopped.exists() and time.monotonic() - waited < 300:
+            assert started.poll() is None
+            time.sleep(0.2)
+        workers = psutil.Process(started.pid).children(recursive=True)
+        assert len(workers) >= 2
+        started.send_signal(signal.SIGTERM)
+        assert started.wait(60) != 0
+        assert not psutil.wait_procs(workers, timeout=30)[1]  # nothing is left behind
+    finally:
+        started.kill()
+    assert not cut.adapter("first").exists()
+
+    train(cut, "first", count=1)
+    summary = cut.summary("first")
+    assert summary["resumed_from_step"] == 4 and summary["processes"] == 1
+    assert (summary["tokens"], summary["steps"]) == (whole.summary("first")["tokens"], whole.summary("first")["steps"])
+    mine, theirs = (load_file(lab.adapter("first") / "adapter_model.safetensors") for lab in labs)
+    assert max(float(abs(mine[key] - theirs[key]).max()) for key in mine) < TOLERANCE

@@ -1,0 +1,289 @@
+"""One stage of training, on a tiny random model."""
+
+import json
+
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+from scripts import train_adapter
+from stagewise.data.items import read_split
+from stagewise.provenance.files import sha256_file
+from stagewise.provenance.receipts import read_receipt
+from stagewise.training.checkpoints import _CHECKPOINT_FILES, last_checkpoint
+from stagewise.training.stage_data import encode_items
+from tests.helpers.toy_task import write_toy_recipe, write_toy_split
+
+WEIGHTS = "adapter_model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_toy_split(tmp_path_factory.mktemp("data"))
+
+
+class Stage:
+    """One adapter's folder and the command that trains it."""
+
+    def __init__(self, root, model, data, name="toy", parent=None, **changes):
+        self.folder = root / name
+        self.arguments = ["--model", str(model), "--data", str(data), "--report-to"]
+        self.checkpoints = root / "checkpoints"
+        if parent:
+            self.arguments += ["--parent", str(parent.folder / "adapter")]
+            changes |= {"stage": 2, "lineage": "base/seed-0/toy/child"}
+        self.recipe = write_toy_recipe(self.folder, model, data, [parent.recipe] if parent else [], **changes)
+
+    def train(self) -> int:
+        return train_adapter.main(
+            [
+                *("--recipe", str(self.folder / "recipe.json"), "--output", str(self.folder / "adapter")),
+                *("--checkpoints", str(self.checkpoints), *self.arguments),
+            ]
+        )
+
+    def file(self, name):
+        return self.folder / "adapter" / name
+
+    def summary(self):
+        return json.loads(self.file("training.json").read_text())
+
+
+def test_two_stages_leave_complete_adapters(tmp_path, tiny_model, data):
+    first = Stage(tmp_path, tiny_model, data, training={"eval_every": "epoch", "best_metric": "macro_f1"})
+    assert first.train() == 0
+    second = Stage(tmp_path, tiny_model, data, "child", parent=first, seed=1, training={"learning_rate": 1e-6})
+    assert second.train() == 0
+
+    for stage in (first, second):
+        receipt = read_receipt(stage.folder / "adapter", "the adapter")
+        assert receipt["fingerprint"] == stage.recipe["fingerprint"]
+        assert {WEIGHTS, "adapter_config.json", "tokenizer.json", "README.md", "training_log.csv", "training.json"} <= (
+            set(receipt["files"])
+        )
+        log = pd.read_csv(stage.file("training_log.csv"))
+        assert list(log.columns) == ["step", "epoch", "split", "metric", "value"]
+        assert {"loss", "accuracy", "macro_f1"} <= set(log[log.split == "validation"].metric)
+        assert {"loss", "learning_rate", "mean_token_accuracy"} <= set(log[log.split == "train"].metric)
+        assert stage.summary()["steps"] == 8
+        for name in ("adapter_config.json", "tokenizer_config.json", "README.md"):
+            assert str(tiny_model) not in stage.file(name).read_text()  # no path of this machine
+        assert stage.summary()["tokens"] > 0 and stage.summary()["peak_memory_bytes"] > 0
+    # Stage 2 went on from stage 1's weights: with a tiny learning rate it stays beside them, and still moved.
+    before, after = load_file(first.file(WEIGHTS)), load_file(second.file(WEIGHTS))
+    assert before.keys() == after.keys()
+    assert 0 < max(abs(after[name] - before[name]).max() for name in before) < 1e-4
+    assert (
+        json.loads((second.folder / "recipe.json").read_text())["parents"][0]["fingerprint"]
+        == (first.recipe["fingerprint"])
+    )
+
+
+def test_training_lowers_the_loss_on_a_learnable_task(tmp_path, tiny_model, data):
+    stage = Stage(tmp_path, tiny_model, data, training={"epochs": 6})
+    assert stage.train() == 0
+    log = pd.read_csv(stage.file("training_log.csv"))
+    losses = log[(log.split == "validation") & (log.metric == "loss")].value.tolist()
+    assert losses[-1] < losses[0]
+
+
+def test_a_finished_training_is_not_run_again(tmp_path, tiny_model, data, monkeypatch):
+    stage = Stage(tmp_path, tiny_model, data)
+    assert stage.train() == 0
+    checksum = sha256_file(stage.file(WEIGHTS))
+    monkeypatch.setattr(train_adapter, "train", lambda *_: pytest.fail("trained again"))
+    stage.file(WEIGHTS).unlink()  # Snakemake deletes outputs before a job
+    assert stage.train() == 0
+    assert sha256_file(stage.file(WEIGHTS)) == checksum
+
+
+def test_a_changed_recipe_meets_no_stale_checkpoint(tmp_path, tiny_model, data):
+    first = Stage(tmp_path, tiny_model, data)
+    assert first.train() == 0
+    second = Stage(tmp_path, tiny_model, data, training={"learning_rate": 5e-3})
+    assert second.train() == 0
+    assert second.summary()["resumed_from_step"] is None
+    assert len(list(first.checkpoints.iterdir())) == 2
+
+
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+def test_an_interrupted_training_resumes_to_the_same_bytes(tmp_path, tiny_model, data, monkeypatch, quantization):
+    """For nf4 this fails without float32 adapters: trl casts them to bfloat16, a resume loads float32."""
+    settings = {"quantization": quantization, "training": {"eval_every": 2, "best_metric": "last"}}
+    whole = Stage(tmp_path / "whole", tiny_model, data, **settings)
+    assert whole.train() == 0
+
+    from transformers import TrainerCallback
+
+    class Interrupt(TrainerCallback):
+        def on_step_end(self, args, state, control, **_):
+            if state.global_step == 5:
+                raise KeyboardInterrupt
+
+    from stagewise.training import trainer
+
+    original = trainer.StageTrainer.__init__
+
+    def interrupted(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        self.add_callback(Interrupt())
+
+    cut = Stage(tmp_path / "cut", tiny_model, data, **settings)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(trainer.StageTrainer, "__init__", interrupted)
+        cut.train()
+    assert not cut.file("").exists()
+    assert cut.train() == 0
+    assert cut.summary()["resumed_from_step"] == 4
+    assert cut.summary()["tokens"] == whole.summary()["tokens"]
+    assert sha256_file(cut.file(WEIGHTS)) == sha256_file(whole.file(WEIGHTS))
+
+
+def test_float32_adapters_are_what_makes_a_quantized_resume_exact(tmp_path, tiny_model, data, monkeypatch):
+    """The remedy is needed: without it the adapter is trained in bfloat16."""
+    import torch
+
+    from stagewise.training import trainer
+
+    kinds = {}
+    original = trainer.StageTrainer.evaluate
+
+    def watch(self, *args, **kwargs):
+        kinds.setdefault("seen", {p.dtype for p in self.model.parameters() if p.requires_grad})
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(trainer.StageTrainer, "evaluate", watch)
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "float32_trainable", lambda model: 0)
+        Stage(tmp_path / "without", tiny_model, data, quantization="nf4").train()
+    assert kinds.pop("seen") == {torch.bfloat16}
+    Stage(tmp_path / "with", tiny_model, data, quantization="nf4").train()
+    assert kinds["seen"] == {torch.float32}
+
+
+def test_the_output_head_scores_answer_positions_alone(tmp_path, tiny_model, data, monkeypatch):
+    """Without the remedy trl computes the head at every position on a CPU."""
+    import trl.trainer.utils as trl_utils
+
+    rows = []
+    original = trl_utils._ChunkedLogProbFunction.apply
+    monkeypatch.setattr(
+        trl_utils._ChunkedLogProbFunction,
+        "apply",
+        staticmethod(lambda hidden, *rest: rows.append(hidden.shape[0]) or original(hidden, *rest)),
+    )
+    stage = Stage(tmp_path, tiny_model, data, training={"epochs": 1})
+    assert stage.train() == 0
+    answers = max(len(text) for text in (b"stress", b"no stress")) + 1
+    assert max(rows) <= 4 * answers  # a batch of 4 answers; their prompts alone are longer
+
+
+def test_resuming_the_parents_optimizer_is_a_setting(tmp_path, tiny_model, data):
+    parent = Stage(tmp_path, tiny_model, data, training={"best_metric": "last"})
+    assert parent.train() == 0
+    published = {"best_metric": "last", "optimizer_state": "parent", "epochs": 4}
+    child = Stage(tmp_path, tiny_model, data, "child", parent=parent, training=published)
+    assert child.train() == 0
+    assert child.summary()["resumed_from_step"] == 8
+    assert child.summary()["steps"] == 16
+
+
+def test_a_resumed_step_count_that_leaves_nothing_to_train_is_refused(tmp_path, tiny_model, data, capsys):
+    parent = Stage(tmp_path, tiny_model, data, training={"best_metric": "last"})
+    assert parent.train() == 0
+    published = {"best_metric": "last", "optimizer_state": "parent"}
+    child = Stage(tmp_path, tiny_model, data, "child", parent=parent, training=published)
+    assert child.train() == 2
+    assert "nothing would be trained" in capsys.readouterr().err
+
+
+def test_loss_on_the_answer_or_on_the_text(tiny_model, data):
+    from stagewise.config.training import Prompting
+    from stagewise.inference.prompts import Encoder, Template
+    from stagewise.models.load import load_tokenizer
+
+    tokenizer = load_tokenizer(tiny_model)
+    items = read_split(data / "toy" / "train.jsonl", ["stress", "no stress"])
+    encoder = Encoder(
+        tokenizer, Template("p", "{text} Stress or no stress?"), Prompting(), ["stress", "no stress"], 96, "text"
+    )
+    answer, _ = encode_items("toy", items, encoder, "answer")
+    text, _ = encode_items("toy", items, encoder, "text")
+    for item, one, other in zip(items, answer, text, strict=True):
+        counted = [i for i, label in zip(one["input_ids"], one["labels"], strict=True) if label != -100]
+        assert tokenizer.decode(counted) == item["label"] + tokenizer.eos_token
+        assert other["labels"] == other["input_ids"] == one["input_ids"]
+
+
+def test_a_long_prompt_is_shortened_and_its_answer_kept(tiny_model):
+    from stagewise.config.training import Prompting
+    from stagewise.inference.prompts import Encoder, Template
+    from stagewise.models.load import load_tokenizer
+
+    tokenizer = load_tokenizer(tiny_model)
+    item = {"id": "1", "label": "stress", "fields": {"text": "I worry about everything. " * 40}}
+    encoder = Encoder(tokenizer, Template("p", "{text} Stress?"), Prompting(), ["stress", "no stress"], 64, "text")
+    rows, shortened = encode_items("toy", [item], encoder, "answer")
+    assert shortened == 1
+    assert 56 <= len(rows[0]["input_ids"]) <= 64
+    decoded = tokenizer.decode(rows[0]["input_ids"])
+    assert "Stress?" in decoded and decoded.endswith("stress" + tokenizer.eos_token)
+
+
+def test_interrupted_checkpoints_are_removed(tmp_path):
+    whole, cut = tmp_path / "checkpoint-4", tmp_path / "checkpoint-8"
+    for folder in (whole, cut):
+        folder.mkdir()
+        for name in _CHECKPOINT_FILES:
+            (folder / name).touch()
+    (cut / "trainer_state.json").unlink()
+    assert last_checkpoint(tmp_path) == whole
+    assert not cut.exists()
+
+
+@pytest.mark.parametrize(
+    ("break_it", "says"),
+    [
+        (lambda s, d: (s.folder / "recipe.json").write_text("{}"), "recipe.json"),
+        (
+            lambda s, d: (s.folder / "recipe.json").write_text(
+                (s.folder / "recipe.json").read_text().replace('"seed": 0', '"seed": 7')
+            ),
+            "does not match its fingerprint",
+        ),
+        (lambda s, d: s.arguments.extend(["--data", str(d)]), "not the data"),
+        (lambda s, d: s.arguments.extend(["--parent", str(s.folder)]), "made from 0 parent adapters, but 1 are given"),
+    ],
+)
+def test_wrong_inputs_are_refused_in_one_sentence(tmp_path, tiny_model, data, capsys, break_it, says):
+    stage = Stage(tmp_path, tiny_model, data)
+    other = write_toy_split(tmp_path / "other", train=12)
+    break_it(stage, other)
+    assert stage.train() == 2
+    error = capsys.readouterr().err
+    assert says in error and error.count("\n") == 1
+    assert not (stage.folder / "adapter").exists()
+
+
+def test_a_model_without_the_named_layers_is_refused(tmp_path, tiny_model, data, capsys):
+    stage = Stage(tmp_path, tiny_model, data, lora={"target_modules": ["no_such_layer"]})
+    assert stage.train() == 2
+    assert "target_modules" in capsys.readouterr().err
+
+
+def test_every_epoch_has_an_order_of_its_own(tmp_path, tiny_model, data, monkeypatch):
+    from stagewise.training import trainer
+
+    seen = []
+    original = trainer.StageTrainer.compute_loss
+
+    def watch(self, model, inputs, *args, **kwargs):
+        if self.model.training:
+            seen.extend(inputs["row"].tolist())
+        return original(self, model, inputs, *args, **kwargs)
+
+    monkeypatch.setattr(trainer.StageTrainer, "compute_loss", watch)
+    assert Stage(tmp_path, tiny_model, data).train() == 0
+    first, second = seen[:16], seen[16:]
+    assert sorted(first) == sorted(second) == list(range(16))
+    assert first != second
