@@ -27,7 +27,8 @@ MEASURE = """<!DOCTYPE html><title>-</title><iframe width="WIDTH" height="800" s
   const wide = [...inner.document.querySelectorAll("body *")]
     .filter((e) => !e.parentElement.closest(".scroll, .draw, pre"))
     .filter((e) => e.getBoundingClientRect().right > inner.innerWidth + 1).map((e) => e.tagName + "." + e.className);
-  document.title = JSON.stringify([inner.innerWidth, root.scrollWidth, root.scrollHeight, wide]);
+  const asked = inner.performance.getEntriesByType("resource").map((entry) => entry.name);
+  document.title = JSON.stringify([inner.innerWidth, root.scrollWidth, root.scrollHeight, wide, asked]);
 });</script>"""
 
 
@@ -50,7 +51,10 @@ def browse(page: Path, tmp_path: Path, *arguments: str) -> str:
 
 
 def measure(page: Path, tmp_path: Path, width: int) -> list:
-    """Inner width, scroll width, height, and what sticks out at the right, with the page this many pixels wide."""
+    """Measure the page at a width in pixels.
+
+    Returns inner width, scroll width, height, elements beyond the right edge, and the URLs that the page asked for.
+    """
     outer = tmp_path / "outer.html"
     text = html.escape(page.read_text(encoding="utf-8"))
     outer.write_text(MEASURE.replace("WIDTH", str(width)).replace("PAGE", text), encoding="utf-8")
@@ -68,24 +72,27 @@ def picture(page: Path, tmp_path: Path, *arguments: str):
 
 
 def test_it_opens_from_a_file_and_asks_for_nothing(pages, tmp_path):
-    log = tmp_path / "net.json"
-    # Whatever the page asked for would have to go through this proxy, which is not there.
-    dom = browse(pages["small"], tmp_path, "--dump-dom", "--proxy-server=127.0.0.1:9", f"--log-net-log={log}")
+    dom = browse(pages["small"], tmp_path, "--dump-dom")
     page = report_experiments.Page(dom)
     assert [values["id"] for values in page.all("section")] == report_experiments.SECTIONS
     assert len(page.tables) > 20 and "Stage 1 learnt pubmedqa" in page.text
     for _, values in page.elements:
         for name in ("src", "href", "srcset", "xlink:href"):
             assert values.get(name, "#").startswith(("#", "data:,", "data:text/csv;", "items.html")), values
-    asked = set(re.findall(r'"url":"(https?://[^"]+)"', log.read_text()))
-    # Chromium looks for its own services in spite of all flags; nothing else may be among the addresses.
-    own = r"https?://(clients2\.google|update\.googleapis|accounts\.google)\.com/"
-    assert not {url for url in asked if not re.match(own, url)}
+    assert measure(pages["small"], tmp_path, 1400)[-1] == []
+
+
+def test_a_request_of_the_page_would_be_seen(pages, tmp_path):
+    """The page's own requests are counted, not the browser's: it looks for its maker's services by itself."""
+    text = re.sub(r"<meta http-equiv[^>]*>", "", pages["small"].read_text(encoding="utf-8"))
+    asking = tmp_path / "asking.html"
+    asking.write_text(text.replace("</body>", '<img src="http://127.0.0.1:9/a.png"></body>'), encoding="utf-8")
+    assert measure(asking, tmp_path, 1400)[-1] == ["http://127.0.0.1:9/a.png"]
 
 
 @pytest.mark.parametrize("name", ["small", "many", "arms"])
 def test_it_fits_a_phone(pages, tmp_path, name):
-    inner, scroll, height, wide = measure(pages[name], tmp_path, 375)
+    inner, scroll, height, wide, _ = measure(pages[name], tmp_path, 375)
     assert inner == 375
     assert scroll <= 375, wide
     assert not wide and height > 5000
@@ -93,7 +100,7 @@ def test_it_fits_a_phone(pages, tmp_path, name):
 
 @pytest.mark.parametrize("name", ["small", "many", "arms"])
 def test_it_fits_a_wide_screen(pages, tmp_path, name):
-    inner, scroll, _, wide = measure(pages[name], tmp_path, 1400)
+    inner, scroll, _, wide, _ = measure(pages[name], tmp_path, 1400)
     assert inner == 1400 and scroll <= 1400 and not wide
 
 
