@@ -1,7 +1,9 @@
 """Receipts of base-model folders."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+from stagewise.models.download import wanted
 from stagewise.provenance.files import sha256_file, write_json
 from stagewise.provenance.fingerprints import fingerprint
 from stagewise.provenance.receipts import RECEIPT, read_receipt
@@ -15,22 +17,22 @@ def write_model_receipt(folder, name: str, origin: dict, files_at=None, names=No
     folder
         Where the receipt goes.
     origin
-        Where the model came from, as plain data.
+        Source of the model, as plain data.
     files_at
-        Directory of the files where that is not `folder` itself.
+        Directory of the files if that is not `folder` itself.
     names
         Files that the receipt vouches for; all below `folder` if not given.
     """
     folder = Path(folder)
-    where = Path(files_at).resolve() if files_at else folder
+    directory = Path(files_at).resolve() if files_at else folder
     if names is None:
-        names = [p.relative_to(where).as_posix() for p in where.rglob("*") if p.is_file() and p.name != RECEIPT]
-    files = {name: sha256_file(where / name) for name in sorted(names)}
+        names = [p.relative_to(directory).as_posix() for p in directory.rglob("*") if p.is_file() and p.name != RECEIPT]
+    files = {name: sha256_file(directory / name) for name in sorted(names)}
     receipt = {
         "model": name,
         "origin": origin,
         # Relative to the receipt, so that a model folder can be moved; absolute for a directory of the user's.
-        "path": str(where) if files_at else ".",
+        "path": str(directory) if files_at else ".",
         "files": files,
         "fingerprint": fingerprint(files),
     }
@@ -38,11 +40,46 @@ def write_model_receipt(folder, name: str, origin: dict, files_at=None, names=No
     return receipt
 
 
-def model_receipt(model_dir, verify: bool = False) -> dict:
-    """The receipt of a model folder; with `verify`, every file is checked against it."""
-    return read_receipt(model_dir, "the base model", verify=verify)
+def model_receipt(model_dir, verify: bool = False, checksum: Callable[..., str] = sha256_file) -> dict:
+    """Read the receipt of a model folder; with `verify`, check every file against it."""
+    return read_receipt(model_dir, "the base model", verify=verify, checksum=checksum)
 
 
 def model_files(model_dir) -> Path:
-    """The directory that holds a model's files: the folder itself or the user's own directory."""
+    """Directory that holds a model's files: the folder itself or the user's own directory."""
     return Path(model_dir) / model_receipt(model_dir)["path"]
+
+
+def model_folder_checksums(directory, checksum: Callable[..., str] = sha256_file) -> dict[str, str]:
+    """SHA-256 of every model file in a directory, by name: of those that a receipt of it would vouch for."""
+    directory = Path(directory)
+    names = sorted(p.name for p in directory.iterdir() if wanted(p.name) and p.name != RECEIPT and p.is_file())
+    return {name: checksum(directory / name) for name in names}
+
+
+def changed_model_files(model_dir, receipt: dict, checksum: Callable[..., str] = sha256_file) -> list[str]:
+    """Say which model files were changed, added or removed since the receipt was written, one line each.
+
+    A directory that is not on this machine has not changed: what is made from it may be here without it, and a step
+    that needs it says so. With remembered checksums, files that were not touched are not read.
+
+    Parameters
+    ----------
+    model_dir
+        Folder of the receipt; the files may lie elsewhere.
+    """
+    directory = Path(model_dir) / receipt["path"]
+    if not directory.is_dir():
+        return []
+    expected, actual = receipt["files"], model_folder_checksums(directory, checksum)
+    for name in set(expected) - set(actual):
+        if (directory / name).is_file():  # a receipt may name a file that the present selection leaves out
+            actual[name] = checksum(directory / name)
+    if not set(actual) & set(expected) and receipt["path"] == ".":
+        return []  # the receipt alone is here, as after a checkout of the results
+    lines = []
+    for name in sorted({*expected, *actual}):
+        if expected.get(name) != actual.get(name):
+            verb = "added" if name not in expected else "removed" if name not in actual else "changed"
+            lines.append(f"model file {name} {verb}")
+    return lines

@@ -1,5 +1,6 @@
-"""Receipts: what a folder was made from, and the checksum of every file in it."""
+"""Receipts: a folder's inputs, and the checksum of every file in it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from stagewise.errors import InputError
@@ -9,7 +10,7 @@ RECEIPT = "receipt.json"
 
 
 def write_receipt(folder, facts: dict, names=None) -> dict:
-    """Write ``receipt.json``: what made the folder (`facts`) and the checksum of each file in it.
+    """Write ``receipt.json``: `facts` on how the folder was made, and the checksum of each file in it.
 
     `names` limits the files that the receipt vouches for; all regular files below the folder otherwise.
     """
@@ -21,20 +22,38 @@ def write_receipt(folder, facts: dict, names=None) -> dict:
     return receipt
 
 
-def read_receipt(folder, what: str, verify: bool = True) -> dict:
+def read_receipt(folder, what: str, verify: bool = True, checksum: Callable[..., str] = sha256_file) -> dict:
     """Read a folder's receipt and, unless told otherwise, check every file against it.
+
+    `what` names the folder's content in messages; `checksum` computes a file's SHA-256, or remembers it.
 
     Raises
     ------
     InputError
-        Where the receipt or a file is missing, or a file is not what the receipt says.
+        If the receipt or a file is missing or damaged; it names the file.
     """
     folder = Path(folder)
     receipt = read_json(folder / RECEIPT, f"the receipt of {what}")
-    for name, expected in receipt["files"].items() if verify else ():
-        path = folder / receipt.get("path", ".") / name
+    if not isinstance(receipt, dict) or not isinstance(receipt.get("files"), dict):
+        raise InputError(f"{folder / RECEIPT}: the receipt of {what} is damaged; delete {folder} and run again")
+    for name in damaged_files(folder, receipt, checksum) if verify else ():
+        path = _path(folder, receipt, name)
         if not path.is_file():
             raise InputError(f"{path}: {what} is incomplete, this file is missing; delete {folder} and run again")
-        if sha256_file(path) != expected:
-            raise InputError(f"{path}: {what} does not match its receipt (damaged?); delete {folder} and run again")
+        raise InputError(f"{path}: {what} does not match its receipt (damaged?); delete {folder} and run again")
     return receipt
+
+
+def damaged_files(folder, receipt: dict, checksum: Callable[..., str] = sha256_file, optional=()) -> list[str]:
+    """Name the files that are missing or not as the receipt has them; those of `optional` may be missing."""
+    damaged = []
+    for name, expected in receipt["files"].items():
+        path = _path(Path(folder), receipt, name)
+        is_missing = not path.is_file()
+        if (name not in optional) if is_missing else (checksum(path) != expected):
+            damaged.append(name)
+    return damaged
+
+
+def _path(folder: Path, receipt: dict, name: str) -> Path:
+    return folder / receipt.get("path", ".") / name

@@ -1,21 +1,7 @@
-"""The model card beside an adapter, and the package versions that made it."""
+"""The model card beside an adapter."""
 
 import json
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-_PACKAGES = ("torch", "transformers", "peft", "trl", "bitsandbytes", "datasets", "accelerate")
-
-
-def package_versions() -> dict[str, str]:
-    """Installed versions of the packages that decide a training's result."""
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def write_card(folder: Path, recipe: dict, summary: dict) -> None:

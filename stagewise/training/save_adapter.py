@@ -9,10 +9,11 @@ from stagewise.errors import InputError
 from stagewise.models.adapters import ADAPTER_WEIGHTS, adapter_receipt
 from stagewise.provenance.cache import adapter_place
 from stagewise.provenance.files import replaced_folder, sha256_file, write_json
+from stagewise.provenance.packages import package_versions
 from stagewise.provenance.receipts import read_receipt, write_receipt
 from stagewise.remedies.registry import find_remedy
 from stagewise.training import distributed
-from stagewise.training.model_card import package_versions, write_card
+from stagewise.training.model_card import write_card
 
 __all__ = ["check_inputs", "finished_or", "package_versions", "save"]
 
