@@ -13,35 +13,37 @@ from stagewise.data.raw_files import RAW
 from stagewise.inference.prompts import Template
 from stagewise.lineage import BASE, data_folder, data_folders, lineage_tree
 from stagewise.models.adapters import ADAPTER_WEIGHTS
+from stagewise.models.compute_type import with_compute_type
 from stagewise.pipeline import origins
 from stagewise.pipeline.artifacts import ADAPTER_FILES, REPORT_FILES
 from stagewise.pipeline.build_recipe import build_recipe, recipe_settings
 from stagewise.predictions.fingerprint import adapter_facts, prediction_facts
 from stagewise.provenance.files import read_json, sha256_file, write_json
 from stagewise.provenance.receipts import RECEIPT, write_receipt
-from stagewise.recipe import describe_base_model
+from stagewise.recipe import Recipe, describe_base_model
 
 MODEL = {"path": ".", "fingerprint": "0" * 64, "files": {}}
 
 
 def pretend(config: Config) -> None:
     """Write every output of an experiment whose tasks fetch nothing."""
+    declared, config = config, with_compute_type(config)
     results, adapters, folders = Path(config.results), lineage_tree(config), data_folders(config)
     receipt = {"model": config.model, "origin": config.base_model.origin, **MODEL}
     write_json(Path("models") / config.model / RECEIPT, receipt)
     for fold in dict.fromkeys(fold for fold, _ in config.runs):
         splits(config, results / data_folder(fold), fold)
-    made: dict[str, dict] = {}
+    made: dict[str, Recipe] = {}
     base = describe_base_model(receipt)
     for lineage, adapter in adapters.items():
         parents = [made[parent] for parent in adapter.parents]
         recipe = build_recipe(recipe_settings(config, adapter), base, results / adapter.data, parents)
         made[lineage] = recipe
-        write_json(results / lineage / "recipe.json", recipe)
+        recipe.write(results / lineage / "recipe.json")
         folder = results / lineage / "adapter"
         stubs(folder, ADAPTER_FILES.values(), lineage)
         weights = [sha256_file(results / parent / "adapter" / ADAPTER_WEIGHTS) for parent in adapter.parents]
-        write_receipt(folder, {"fingerprint": recipe["fingerprint"], "parents": weights})
+        write_receipt(folder, {"fingerprint": recipe.fingerprint, "parents": weights})
     settings = config.scoring_settings()
     templates = {name: Template.read(task.prompt, task.fields) for name, task in settings.tasks.items()}
     scored = {
@@ -56,7 +58,7 @@ def pretend(config: Config) -> None:
         adapter = read_json(results / lineage / "adapter" / RECEIPT, "the receipt") if own else None
         facts = scored[own.data if own else folders[0]]
         write_receipt(folder, facts | adapter_facts(adapter))
-    report(config, results, folders, adapters)
+    report(declared, results, folders, adapters)
 
 
 def splits(config: Config, folder: Path, fold: int | None) -> None:

@@ -14,7 +14,7 @@ rule write_recipe:
         model=f"{MODEL}/receipt.json",
         data=learning_files,
         prompts=lambda wc: [CONFIG.active_tasks[task].prompt for task in adapter(wc).known],
-        code=lambda wc: list(adapter(wc).remedies.files.values()),
+        code=lambda wc: adapter(wc).remedies.files,
         parents=lambda wc: parents(wc, "recipe.json"),
     output:
         f"{R}/{{lineage}}/recipe.json",

@@ -15,13 +15,24 @@ from stagewise.config.tasks import SPLITS
 from stagewise.data import raw_files
 from stagewise.errors import InputError
 from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_tree
+from stagewise.models.compute_type import experiment_compute_type
 from stagewise.pipeline import artifacts, freshness, origins
 from stagewise.pipeline.build_recipe import recipe_settings
 from stagewise.provenance import container_image
 
+COMPUTE_TYPE = "STAGEWISE_COMPUTE_TYPE"
+
 try:
     # Later files win, and Snakemake lists those of the command line first.
-    CONFIG = check(config, sorted(workflow.configfiles, key=workflow.overwrite_configfiles.__contains__))
+    DECLARED = check(config, sorted(workflow.configfiles, key=workflow.overwrite_configfiles.__contains__))
+    CONFIG = DECLARED
+    if DECLARED.dtype == "auto":
+        # Decided once, by the process that plans; its jobs, maybe on other machines, inherit the decision.
+        if workflow.is_main_process:
+            os.environ[COMPUTE_TYPE] = experiment_compute_type(DECLARED, DECLARED.results)
+            print(f"dtype: auto is {os.environ[COMPUTE_TYPE]} in this experiment", file=sys.stderr)
+        workflow.register_envvars(COMPUTE_TYPE)
+        CONFIG = DECLARED.model_copy(update={"dtype": os.environ[COMPUTE_TYPE]})
     ADAPTERS = lineage_tree(CONFIG)
     # Where the run uses a container image: a rebuilt one makes everything again.
     IN_CONTAINER = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method

@@ -7,7 +7,7 @@ Produces   nothing
 # A job's own process makes no plan.
 if workflow.is_main_process:
     try:
-        known = artifacts.Experiment(CONFIG, ADAPTERS, Path(MODEL), IMAGE_CHECKSUM, (Path(DEFINITION),))
+        known = artifacts.Experiment(DECLARED, ADAPTERS, Path(MODEL), IMAGE_CHECKSUM, (Path(DEFINITION),))
         freshness.settle(known.outputs())
     except InputError as error:
         sys.exit(f"error: {error}")

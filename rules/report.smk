@@ -30,7 +30,7 @@ rule metrics:
         f"logs/{R}/metrics.log",
     localrule: True
     params:
-        settings=settings(CONFIG),
+        settings=settings(DECLARED),
         results=lambda wc, output: dirname(output.full),
         image=IMAGE,
     shell:

@@ -15,6 +15,7 @@ from stagewise.config.step_settings import ScoringSettings
 from stagewise.errors import InputError, exit_on_input_error
 from stagewise.inference.question import Question, every_task, remembered
 from stagewise.models.adapters import adapter_receipt, load_adapter
+from stagewise.models.compute_type import with_compute_type
 from stagewise.models.load import load_base, load_tokenizer
 
 DEFAULT_SETTINGS = "config.yaml"
@@ -46,7 +47,7 @@ def main(argv=None) -> int:
 
     def narrow(config):
         named["model"] = config.model
-        return every_task(config)
+        return every_task(with_compute_type(config))
 
     add_settings(parser, ScoringSettings, narrow, required=False)
     args = parser.parse_args(argv)

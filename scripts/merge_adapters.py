@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stagewise.cli import add_image
 from stagewise.errors import InputError, exit_on_input_error
-from stagewise.recipe import read_recipe, task_name
+from stagewise.recipe import Recipe
 from stagewise.training.save_adapter import check_inputs, finished_or
 
 
@@ -23,8 +23,8 @@ def main(argv=None) -> int:
     add_image(parser)
     args = parser.parse_args(argv)
 
-    recipe = read_recipe(args.recipe)
-    if recipe["training"]:
+    recipe = Recipe.read(args.recipe)
+    if recipe.training:
         raise InputError(f"{args.recipe}: this adapter is trained; see scripts.train_adapter")
     parents = check_inputs(args.recipe, recipe, args.model, args.data, args.parents)
     make = partial(merge, recipe, args, parents)
@@ -32,7 +32,7 @@ def main(argv=None) -> int:
     return 0
 
 
-def merge(recipe: dict, args, parents: list[dict], store: Path) -> None:
+def merge(recipe: Recipe, args, parents: list[dict], store: Path) -> None:
     """Leave the merged adapter in ``store/adapter``."""
     from stagewise.models.torch_environment import before_torch
 
@@ -42,30 +42,29 @@ def merge(recipe: dict, args, parents: list[dict], store: Path) -> None:
     import time
 
     from stagewise.models.adapters import adapter_folder
-    from stagewise.models.load import load_base, load_tokenizer, resolve_device, resolve_dtype
-    from stagewise.remedies.registry import Remedies
+    from stagewise.models.load import load_base, load_tokenizer, resolve_device
     from stagewise.training.save_adapter import package_versions, save
 
-    _, remedy = Remedies(**recipe["remedies"]).afterwards
+    _, remedy = recipe.remedies.afterwards
     store.mkdir(parents=True, exist_ok=True)
     started, device = time.monotonic(), resolve_device()
     with tempfile.TemporaryDirectory(dir=store, prefix=".merged-") as made:
         remedy.merge(
             [adapter_folder(path) for path in args.parents],
             Path(made),
-            lambda: load_base(args.model, recipe["quantization"], recipe["dtype"]),
-            recipe["seed"],
+            lambda: load_base(args.model, recipe.quantization, recipe.dtype),
+            recipe.seed,
         )
         summary = {
-            "fingerprint": recipe["fingerprint"],
-            "lineage": recipe["lineage"],
-            "task": task_name(recipe),
+            "fingerprint": recipe.fingerprint,
+            "lineage": recipe.lineage,
+            "task": recipe.task_name,
             "steps": 0,
             "seconds": round(time.monotonic() - started, 3),
             "tokens": 0,
             "extra_tokens": 0,
             "device": device.type,
-            "dtype": str(resolve_dtype(recipe["dtype"], device)).removeprefix("torch."),
+            "dtype": recipe.dtype,
             "packages": package_versions(),
         }
         save(

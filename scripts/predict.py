@@ -12,7 +12,7 @@ from stagewise.data.items import read_split
 from stagewise.errors import InputError, exit_on_input_error
 from stagewise.inference.prompts import Template
 from stagewise.models.adapters import adapter_receipt
-from stagewise.models.load import resolve_dtype
+from stagewise.models.compute_type import resolve, with_compute_type
 from stagewise.models.receipts import model_receipt
 from stagewise.predictions.fingerprint import adapter_facts, prediction_facts
 from stagewise.predictions.prediction_files import write_predictions
@@ -25,7 +25,7 @@ from stagewise.provenance.receipts import RECEIPT, read_receipt, write_receipt
 @exit_on_input_error
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.predict", description=__doc__)
-    add_settings(parser, ScoringSettings, lambda config: config.scoring_settings())
+    add_settings(parser, ScoringSettings, lambda config: with_compute_type(config).scoring_settings())
     parser.add_argument("--model", required=True, help="folder of the base model")
     parser.add_argument("--adapter", help="folder of the adapter; none scores the untuned base model")
     parser.add_argument("--data", required=True, help="folder of the splits")
@@ -34,6 +34,7 @@ def main(argv=None) -> int:
     add_image(parser)
     args = parser.parse_args(argv)
     settings = args.parse_settings(args.settings)
+    settings = settings.model_copy(update={"dtype": resolve(settings.dtype)})
     output = Path(args.output)
 
     templates = {name: Template.read(task.prompt, task.fields) for name, task in settings.tasks.items()}
@@ -102,7 +103,7 @@ def predict(settings: ScoringSettings, templates: dict[str, Template], facts: di
             "shortened": shortened,
             "content_free": content_free,
             "device": device.type,
-            "dtype": str(resolve_dtype(settings.dtype, device)).removeprefix("torch."),
+            "dtype": settings.dtype,
         }
         write_receipt(folder, facts | information)
     print(f"{args.output}: {count} items in {seconds:.1f} s, {tokens / seconds:.0f} tokens/s", file=sys.stderr)

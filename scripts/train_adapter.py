@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stagewise.cli import add_image
 from stagewise.errors import InputError, exit_on_input_error
-from stagewise.recipe import read_recipe, task_name
+from stagewise.recipe import Recipe
 from stagewise.training import distributed
 from stagewise.training.save_adapter import check_inputs, finished_or
 
@@ -36,12 +36,12 @@ def main(argv=None) -> int:
     if args.processes < 1:
         raise InputError(f"--processes: {args.processes} is no number of processes; 1 or more is")
 
-    recipe = read_recipe(args.recipe)
-    if not recipe["training"]:
+    recipe = Recipe.read(args.recipe)
+    if not recipe.training:
         raise InputError(f"{args.recipe}: this adapter is merged from others; see scripts.merge_adapters")
     parents = check_inputs(args.recipe, recipe, args.model, args.data, [args.parent] if args.parent else [])
     wanted = distributed.count() if launched else args.processes
-    distributed.split(recipe["training"]["batch_size"], recipe["training"]["gradient_accumulation"], wanted)
+    distributed.split(recipe.training.batch_size, recipe.training.gradient_accumulation, wanted)
 
     def make(store: Path) -> None:
         if wanted > 1 and not launched:
@@ -52,7 +52,7 @@ def main(argv=None) -> int:
     return 0
 
 
-def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
+def train(recipe: Recipe, args, parents: list[dict], store: Path) -> None:
     """Run the training (or resume it) and leave the finished adapter in ``store/adapter``."""
     from stagewise.models.torch_environment import before_torch
 
@@ -65,7 +65,6 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
     from accelerate.utils import set_seed
     from datasets import Dataset
 
-    from stagewise.config.training import Training
     from stagewise.models.load import load_base, load_tokenizer
     from stagewise.training import stage_data
     from stagewise.training.arguments import sft_config, total_steps
@@ -76,13 +75,13 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
     from stagewise.training.trainer import TOKENS, StageTrainer, score_answers_only_on_cpu
     from stagewise.training.training_log import summarize, tidy_log
 
-    settings = Training(**recipe["training"])
+    settings = recipe.training
     split = distributed.split(settings.batch_size, settings.gradient_accumulation)
     team = distributed.join()
     tokenizer = load_tokenizer(args.model)
     material = stage_data.prepare(recipe, tokenizer, args.data)
-    torch.manual_seed(recipe["seed"])
-    base = load_base(args.model, recipe["quantization"], recipe["dtype"])
+    torch.manual_seed(recipe.seed)
+    base = load_base(args.model, recipe.quantization, recipe.dtype)
     on_cpu = base.device.type == "cpu"
     if on_cpu:
         score_answers_only_on_cpu()
@@ -101,7 +100,7 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
         args=sft_config(
             settings,
             split,
-            recipe["seed"],
+            recipe.seed,
             steps,
             store,
             on_cpu,
@@ -130,7 +129,7 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
     resumed = int(checkpoint.name.split("-")[1]) if checkpoint else None
     if team.is_main_process:
         print(
-            f"{recipe['lineage']}: {sum(material.items)} items"
+            f"{recipe.lineage}: {sum(material.items)} items"
             + (f" and {material.rehearsed} of earlier tasks" if material.rehearsed else "")
             + f", {steps} steps"
             + (f", resumed from step {resumed}" if resumed else "")
@@ -140,7 +139,7 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
     if interrupted:
         trainer.resumed_tokens = int((checkpoint / TOKENS).read_text(encoding="utf-8"))
     if split.count > 1:
-        set_seed(recipe["seed"], device_specific=True)  # each process drops out other weights
+        set_seed(recipe.seed, device_specific=True)  # each process drops out other weights
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds = time.monotonic() - started
 
@@ -161,9 +160,9 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
 
     history = trainer.state.log_history
     summary = {
-        "fingerprint": recipe["fingerprint"],
-        "lineage": recipe["lineage"],
-        "task": task_name(recipe),
+        "fingerprint": recipe.fingerprint,
+        "lineage": recipe.lineage,
+        "task": recipe.task_name,
         "steps": trainer.state.global_step,
         "epochs": settings.epochs,
         **summarize(history, settings.best_metric),
@@ -184,7 +183,7 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
     }
     # PEFT would store this machine's path to the base model.
     stored = trainer.model.peft_config["default"]
-    stored.base_model_name_or_path = recipe["model"]["name"]
+    stored.base_model_name_or_path = recipe.model.name
     stored.target_modules = sorted(stored.target_modules)  # a set has no order of its own
     save(
         store,
@@ -199,7 +198,7 @@ def train(recipe: dict, args, parents: list[dict], store: Path) -> None:
     )
 
 
-def parent_checkpoint(args, recipe: dict, steps: int) -> Path:
+def parent_checkpoint(args, recipe: Recipe, steps: int) -> Path:
     """The parent's last checkpoint, whose optimizer, schedule and step count the published way resumes.
 
     Raises
@@ -209,7 +208,7 @@ def parent_checkpoint(args, recipe: dict, steps: int) -> Path:
     """
     from stagewise.training.checkpoints import last_checkpoint
 
-    parent = Path(args.checkpoints) / recipe["parents"][0]["fingerprint"][:16]
+    parent = Path(args.checkpoints) / recipe.parents[0].fingerprint[:16]
     for store in sorted(parent.glob("*")):
         if checkpoint := last_checkpoint(store):
             done = int(checkpoint.name.split("-")[1])

@@ -7,10 +7,10 @@ from stagewise.cli import add_settings
 from stagewise.config.experiment import Config
 from stagewise.config.step_settings import RecipeSettings
 from stagewise.errors import InputError, exit_on_input_error
+from stagewise.models.compute_type import resolve, with_compute_type
 from stagewise.pipeline.build_recipe import build_recipe
-from stagewise.provenance.files import write_json
 from stagewise.provenance.receipts import read_receipt
-from stagewise.recipe import describe_base_model, read_recipe
+from stagewise.recipe import Recipe, describe_base_model
 
 
 @exit_on_input_error
@@ -31,14 +31,15 @@ def main(argv=None) -> int:
         tree = lineage_tree(config)
         if args.lineage not in tree:
             raise InputError(f"--lineage '{args.lineage}' is not one of {', '.join(tree)}")
-        return recipe_settings(config, tree[args.lineage])
+        return recipe_settings(with_compute_type(config), tree[args.lineage])
 
     add_settings(parser, RecipeSettings, narrow)
     args = parser.parse_args(argv)
     settings = args.parse_settings(args.settings)
+    settings = settings.model_copy(update={"dtype": resolve(settings.dtype)})
     model = describe_base_model(read_receipt(args.model, "the base model", verify=False))
-    parents = [read_recipe(path) for path in args.parents]
-    write_json(args.output, build_recipe(settings, model, args.data, parents))
+    parents = [Recipe.read(path) for path in args.parents]
+    build_recipe(settings, model, args.data, parents).write(args.output)
     return 0
 
 

@@ -1,50 +1,154 @@
-"""A recipe holds everything that determines an adapter's bytes; its hash is the fingerprint."""
+"""Recipes: everything that determines an adapter's bytes, as one typed record whose hash is the fingerprint."""
 
+from typing import Any, Literal
+
+from pydantic import ValidationError, field_serializer
+
+from stagewise.config.base import Settings
+from stagewise.config.tasks import Name
+from stagewise.config.training import Lora, Prompting, Training
 from stagewise.errors import InputError
-from stagewise.provenance.files import read_json
+from stagewise.provenance.files import read_json, sha256_file, write_json
 from stagewise.provenance.fingerprints import fingerprint
+from stagewise.remedies.registry import Remedies
 
-# Keys that say where an adapter stands or what something is called, which its bytes do not depend on.
+# Keys that only name or locate an adapter; its bytes do not depend on them.
 _NAMES = ("lineage", "stage", "fingerprint")
 
 
-def describe_base_model(receipt: dict) -> dict:
-    """What a recipe says of the base model with this receipt; a folder of the user's own is nobody else's business."""
+class RecipePrompt(Settings):
+    """A task's prompt; the file is named for the reader, its text counts."""
+
+    file: str
+    text: str
+
+
+class RecipeTask(Settings):
+    """A task of the adapter's lineage."""
+
+    prompt: RecipePrompt
+    words: list[str]
+    """Label words, in order."""
+    shorten: str | None
+    fields: list[str]
+    data: dict[str, str]
+    """SHA-256 of each split that is learnt from or validated on."""
+
+
+class RecipeModel(Settings):
+    """The base model; its fingerprint alone counts."""
+
+    name: str
+    fingerprint: str
+    origin: dict[str, Any]
+
+
+class RecipeParent(Settings):
+    """An adapter that this one starts from, or is merged from."""
+
+    lineage: str
+    fingerprint: str
+
+
+class Recipe(Settings):
+    """Everything that determines an adapter's bytes."""
+
+    lineage: str
+    stage: int
+    learns: list[Name]
+    """Tasks that the stage learns; the other `tasks` are its ancestors'."""
+    seed: int
+    tasks: dict[Name, RecipeTask]
+    prompting: Prompting
+    quantization: str
+    dtype: Literal["auto", "float32", "bfloat16"]
+    """Resolved compute type; ``auto`` appears only in recipes written before types were resolved."""
+    max_length: int
+    lora: Lora
+    training: Training | None
+    """None for an adapter that is merged from others."""
+    remedies: Remedies
+    code: dict[str, str]
+    """Fingerprint of the code of each remedy from outside this package."""
+    behaviour: dict[str, int] = {}
+    """Behaviour versions of training and of each remedy, see `stagewise.training.behaviour_versions`."""
+    model: RecipeModel
+    parents: list[RecipeParent]
+    fingerprint: str
+
+    @field_serializer("remedies")
+    def _chosen_remedies(self, remedies: Remedies) -> dict[str, dict]:
+        return {name: remedy.model_dump(mode="json") for name, remedy in remedies.chosen.items()}
+
+    @classmethod
+    def build(cls, **values) -> "Recipe":
+        """Build a recipe and its fingerprint from all other values."""
+        recipe = cls(**values, fingerprint="")
+        return recipe.model_copy(update={"fingerprint": recipe_fingerprint(recipe.model_dump(mode="json"))})
+
+    @classmethod
+    def read(cls, path) -> "Recipe":
+        """Read a recipe and check that nobody edited it.
+
+        Raises
+        ------
+        InputError
+            If it is missing, does not match its fingerprint, or is not a recipe of this version.
+        """
+        values = read_json(path, "the recipe")
+        try:
+            edited = recipe_fingerprint(values) != values["fingerprint"]
+        except (KeyError, TypeError, ValueError, AttributeError):
+            edited = True
+        if edited:
+            raise InputError(f"{path}: the recipe does not match its fingerprint (edited?); delete it and run again")
+        try:
+            return cls.model_validate(values)
+        except ValidationError:
+            raise InputError(f"{path}: another version wrote this recipe; delete it and run again") from None
+
+    def write(self, path) -> None:
+        """Write the recipe as JSON."""
+        write_json(path, self.model_dump(mode="json"))
+
+    @property
+    def earlier_tasks(self) -> list[str]:
+        """Tasks that the adapter's ancestors learnt and its own stage does not, oldest first."""
+        return [task for task in self.tasks if task not in self.learns]
+
+    @property
+    def task_name(self) -> str:
+        """The tasks that the stage learns, joined."""
+        return " + ".join(self.learns)
+
+
+def describe_base_model(receipt: dict) -> RecipeModel:
+    """Describe the base model with this receipt; local paths are left out, they are private and machine-specific."""
     origin = {} if "path" in receipt["origin"] else receipt["origin"]
-    return {"name": receipt["model"], "fingerprint": receipt["fingerprint"], "origin": origin}
+    return RecipeModel(name=receipt["model"], fingerprint=receipt["fingerprint"], origin=origin)
 
 
-def recipe_fingerprint(recipe: dict) -> str:
-    """Hash of what determines the bytes: names and places are left out, the order of tasks is not."""
-    facts = {key: value for key, value in recipe.items() if key not in _NAMES}
-    order = list(recipe["tasks"])
-    facts["learns"] = [order.index(task) for task in recipe["learns"]]
+def recipe_fingerprint(values: dict) -> str:
+    """Hash the facts of a recipe, as plain JSON data, that determine the bytes.
+
+    Names and places are left out; the order of the tasks counts. It is computed from the data as written, so that a
+    recipe of an older version still matches.
+    """
+    facts = {key: value for key, value in values.items() if key not in _NAMES}
+    order = list(values["tasks"])
+    facts["learns"] = [order.index(task) for task in values["learns"]]
     facts["tasks"] = [
         {key: value for key, value in task.items() if key != "fields"} | {"prompt": task["prompt"]["text"]}
-        for task in recipe["tasks"].values()
+        for task in values["tasks"].values()
     ]
-    facts["model"] = recipe["model"]["fingerprint"]
-    facts["parents"] = [parent["fingerprint"] for parent in recipe["parents"]]
+    facts["model"] = values["model"]["fingerprint"]
+    facts["parents"] = [parent["fingerprint"] for parent in values["parents"]]
     return fingerprint(facts)
 
 
-def read_recipe(path) -> dict:
-    """Read a recipe and check that nobody edited it."""
-    recipe = read_json(path, "the recipe")
-    try:
-        actual = recipe_fingerprint(recipe)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        actual = None
-    if actual is None or actual != recipe.get("fingerprint"):
-        raise InputError(f"{path}: the recipe does not match its fingerprint (edited?); delete it and run again")
-    return recipe
-
-
-def earlier_tasks(recipe: dict) -> list[str]:
-    """Tasks that the adapter's ancestors learnt and its own stage does not, oldest first."""
-    return [task for task in recipe["tasks"] if task not in recipe["learns"]]
-
-
-def task_name(recipe: dict) -> str:
-    """What the stage learns, in one word."""
-    return " + ".join(recipe["learns"])
+def code_fingerprints(remedies: Remedies, checksum=sha256_file) -> dict[str, str]:
+    """Fingerprint the code of each remedy from outside this package: its module and the helper modules it imports."""
+    return {
+        name: fingerprint({module: checksum(path) for module, path in modules.items()})
+        for name, modules in remedies.modules.items()
+    }

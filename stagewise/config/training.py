@@ -8,6 +8,26 @@ from stagewise.config.base import Settings
 from stagewise.config.tasks import Name
 from stagewise.remedies.registry import Remedies
 
+# Arguments of transformers' `apply_chat_template` and of the templates that are no free variables.
+_CHAT_ARGUMENTS = {
+    "add_generation_prompt",
+    "chat_template",
+    "continue_final_message",
+    "conversation",
+    "documents",
+    "max_length",
+    "messages",
+    "padding",
+    "return_assistant_tokens_mask",
+    "return_dict",
+    "return_tensors",
+    "sanitize_control_tokens",
+    "tokenize",
+    "tokenizer_kwargs",
+    "tools",
+    "truncation",
+}
+
 
 class Prompting(Settings):
     """How a filled prompt becomes the model's input."""
@@ -16,6 +36,18 @@ class Prompting(Settings):
         "chat", description="`chat`: the model's chat template. `plain` (the published way): prompt, a space, answer."
     )
     system: str | None = Field(None, description="System message of the chat; null leaves it to the model's template.")
+    template: dict[str, str | int | float | bool] = Field(
+        {},
+        description="Variables that the model's chat template reads, such as `date_string` or `enable_thinking`. A "
+        "text for `strftime_now` stands wherever the template would write the current date.",
+    )
+
+    @field_validator("template")
+    @classmethod
+    def free_names(cls, template):
+        if taken := sorted(_CHAT_ARGUMENTS & set(template)):
+            raise ValueError(f"'{taken[0]}' is set by the workflow itself; take it out")
+        return template
 
 
 class Lora(Settings):

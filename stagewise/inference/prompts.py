@@ -1,5 +1,6 @@
 """From an item to token ids: prompt template, chat template, answer, shortening. No torch here."""
 
+import re
 import string
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,10 +70,8 @@ class Encoder:
     shorten: str | None = None
 
     def __post_init__(self):
-        if self.prompting.format == "chat" and not self.tokenizer.chat_template:
-            raise InputError(
-                "prompting.format: the model has no chat template; set it to 'plain' or use an instruct model"
-            )
+        if self.prompting.format == "chat":
+            _check_chat_template(self.tokenizer, self.prompting)
 
     def answer(self, word: str) -> list[int]:
         """Token ids of an answer, its end token included."""
@@ -122,9 +121,50 @@ class Encoder:
         text = self.template.fill(fields)
         if self.prompting.format == "plain":
             return self.tokenizer(text)["input_ids"]
-        messages = [{"role": "user", "content": text}]
-        if self.prompting.system is not None:
-            messages.insert(0, {"role": "system", "content": self.prompting.system})
-        return self.tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, tokenize=True, return_dict=True
-        )["input_ids"]
+        return _render(self.tokenizer, self.prompting, text, tokenize=True)
+
+
+# Takes the place of the function through which chat templates read the clock.
+_FIXED_CLOCK = "{%- macro strftime_now(format) -%}{{ _fixed_date }}{%- endmacro %}\n"
+
+
+def _check_chat_template(tokenizer, prompting: Prompting) -> None:
+    """Refuse a chat template that is missing, reads none of the variables given, or writes the current date.
+
+    Raises
+    ------
+    InputError
+        With the way out.
+    """
+    if not tokenizer.chat_template:
+        raise InputError("prompting.format: the model has no chat template; set it to 'plain' or use an instruct model")
+    source = tokenizer.get_chat_template()
+    for name in prompting.template:
+        if not re.search(rf"\b{re.escape(name)}\b", source):
+            raise InputError(f"prompting.template: the model's chat template does not read '{name}'; take it out")
+    # Two dates as far apart as any, both of them numbers, in case the template compares them.
+    if len({_render(tokenizer, prompting, "?", date) for date in ("1", "9999")}) > 1:
+        name = "date_string" if re.search(r"\bdate_string\b", source) else "strftime_now"
+        raise InputError(
+            "prompting.template: the model's chat template writes the current date into every prompt, so that results "
+            f'change from day to day; fix it, for example prompting.template: {{{name}: "26 Jul 2024"}}'
+        )
+
+
+def _render(tokenizer, prompting: Prompting, text: str, date: str | None = None, tokenize: bool = False):
+    """Render a chat whose last message is `text`; the template finds `date` for the current one unless a date is set.
+
+    Returns
+    -------
+    Text, or with `tokenize` token ids.
+    """
+    messages = [{"role": "user", "content": text}]
+    if prompting.system is not None:
+        messages.insert(0, {"role": "system", "content": prompting.system})
+    template, variables = tokenizer.get_chat_template(), dict(prompting.template)
+    if (date := variables.pop("strftime_now", date)) is not None:
+        template, variables = _FIXED_CLOCK + template, variables | {"_fixed_date": date}
+    chat = tokenizer.apply_chat_template(
+        messages, chat_template=template, add_generation_prompt=True, tokenize=tokenize, **variables
+    )
+    return chat["input_ids"] if tokenize else chat

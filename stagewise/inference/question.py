@@ -8,7 +8,7 @@ from stagewise.config.training import Prompting
 from stagewise.errors import InputError
 from stagewise.inference.prompts import Encoder, Template
 from stagewise.models.adapters import adapter_folder
-from stagewise.recipe import earlier_tasks, read_recipe
+from stagewise.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,20 @@ class Question:
         )
 
     @classmethod
-    def from_recipe(cls, recipe: dict, task: str) -> "Question":
+    def from_recipe(cls, recipe: Recipe, task: str) -> "Question":
         """A task of an adapter's lineage as it was trained; needs no other file."""
-        spec = recipe["tasks"][task]
+        spec = recipe.tasks[task]
         return cls(
             task=task,
-            template=Template(spec["prompt"]["file"], spec["prompt"]["text"]),
-            fields=spec["fields"],
-            words=spec["words"],
-            shorten=spec["shorten"],
-            prompting=Prompting(**recipe["prompting"]),
-            max_length=recipe["max_length"],
-            quantization=recipe["quantization"],
-            dtype=recipe["dtype"],
-            model=recipe["model"]["name"],
+            template=Template(spec.prompt.file, spec.prompt.text),
+            fields=spec.fields,
+            words=spec.words,
+            shorten=spec.shorten,
+            prompting=recipe.prompting,
+            max_length=recipe.max_length,
+            quantization=recipe.quantization,
+            dtype=recipe.dtype,
+            model=recipe.model.name,
         )
 
     def encoder(self, tokenizer) -> Encoder:
@@ -96,13 +96,13 @@ class Question:
         return {"id": str(values.get("id", number)), "fields": fields}
 
 
-def remembered(adapter_dir) -> dict[str, dict]:
+def remembered(adapter_dir) -> dict[str, Recipe]:
     """The recipe in an adapter's folder or beside it, by task: what its stage learnt, then its ancestors' tasks."""
     folder = adapter_folder(adapter_dir).resolve()
     for place in (folder, folder.parent):
         if (place / "recipe.json").is_file():
-            recipe = read_recipe(place / "recipe.json")
-            return dict.fromkeys([*recipe["learns"], *reversed(earlier_tasks(recipe))], recipe)
+            recipe = Recipe.read(place / "recipe.json")
+            return dict.fromkeys([*recipe.learns, *reversed(recipe.earlier_tasks)], recipe)
     return {}
 
 

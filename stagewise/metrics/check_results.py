@@ -39,24 +39,24 @@ def check_adapters(
         _same(
             place,
             "the adapter was planned for another base model than the one that was scored",
-            recipe["model"]["fingerprint"],
+            recipe.model.fingerprint,
             model,
         )
         for task in adapter.known:
             data = {split: checksum(summaries[adapter.data], task, split) for split in ("train", "validation")}
-            found = recipe["tasks"].get(task, {}).get("data")
+            found = recipe.tasks[task].data if task in recipe.tasks else None
             _same(place, f"the adapter was planned for other training data of {task}", found, data)
         _same(
             place,
             "the adapter was planned for another parent",
-            [parent["fingerprint"] for parent in recipe["parents"]],
-            [planned[parent]["fingerprint"] for parent in adapter.parents],
+            [parent.fingerprint for parent in recipe.parents],
+            [planned[parent].fingerprint for parent in adapter.parents],
         )
         _same(
             folder / "adapter/training.json",
             "the adapter was made by another recipe",
             trainings[lineage].get("fingerprint"),
-            recipe["fingerprint"],
+            recipe.fingerprint,
         )
         # Training on a GPU is not reproducible to the bit, so a recipe alone does not say which weights these are.
         _same(
@@ -81,7 +81,7 @@ def check_predictions(
     base = receipts[BASE]
     for lineage, receipt in receipts.items():
         path = results / lineage / "predictions" / "receipt.json"
-        own = planned[lineage]["fingerprint"] if lineage in planned else None
+        own = planned[lineage].fingerprint if lineage in planned else None
         for key, what in (("model", "of another base model"), ("settings", "made with other settings")):
             message = f"these predictions are {what} than those in {results / BASE}"
             _same(path, message, receipt.get(key), base.get(key))

@@ -14,7 +14,7 @@ from stagewise.metrics.prediction_table import Answers, read_answers, read_conte
 from stagewise.models.adapters import ADAPTER_WEIGHTS
 from stagewise.provenance.files import read_json, sha256_file
 from stagewise.provenance.receipts import read_receipt
-from stagewise.recipe import read_recipe
+from stagewise.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Run:
     items: dict[tuple[str, str, str], list[dict]]
     """Items by data folder, task and split: every scored split, and train."""
     adapters: dict[str, Adapter]
-    recipes: dict[str, dict]
+    recipes: dict[str, Recipe]
     trainings: dict[str, dict]
     answers: dict[tuple[str, str, str], Answers]
     """Answers by lineage, task and split."""
@@ -86,7 +86,7 @@ def read_run(config: Config, results) -> Run:
     items = _read_splits(config, results, summaries)
     check_results.same_test(config, results, summaries)
     adapters = lineage_tree(config)
-    planned = {lineage: read_recipe(results / lineage / "recipe.json") for lineage in adapters}
+    planned = {lineage: Recipe.read(results / lineage / "recipe.json") for lineage in adapters}
     trainings = {
         lineage: read_json(results / lineage / "adapter" / "training.json", "the training summary")
         for lineage in adapters

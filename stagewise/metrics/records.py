@@ -37,6 +37,7 @@ def experiment(run: Run) -> Experiment:
         model_fingerprint=run.receipts[BASE]["model"],
         quantization=config.quantization,
         dtype=config.dtype,
+        compute_type=" and ".join(sorted({recipe.dtype for recipe in run.recipes.values()})),
         seeds=config.seeds,
         folds=config.folds,
         reference=config.reference,
@@ -84,7 +85,7 @@ def adapters(run: Run) -> list[AdapterRecord]:
             remedies=adapter.remedies.model_dump(mode="json", exclude_none=True),
             sources=adapter.sources,
             arms=adapter.arms,
-            fingerprint=run.recipes[lineage]["fingerprint"],
+            fingerprint=run.recipes[lineage].fingerprint,
             bytes=run.bytes[lineage],
         )
         for lineage, adapter in run.adapters.items()

@@ -1,8 +1,8 @@
 """Load a base model and its tokenizer from local files: no remote code, no pickles, no network."""
 
 from stagewise.errors import InputError
+from stagewise.models import compute_type
 from stagewise.models.receipts import model_files, model_receipt
-from stagewise.models.torch_environment import cpu_has_bfloat16
 
 
 def resolve_device():
@@ -12,22 +12,11 @@ def resolve_device():
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
 
 
-def resolve_dtype(name: str, device=None):
-    """The torch type for ``auto``, ``float32`` or ``bfloat16``.
-
-    ``auto`` is bfloat16 where the hardware computes in it (CUDA compute capability 8.0 and above, CPUs with
-    avx512_bf16 or amx_bf16), else float32.
-    """
+def resolve_dtype(name: str):
+    """The torch type for ``auto`` (see `compute_type.resolve`), ``float32`` or ``bfloat16``."""
     import torch
 
-    if name != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
-    device = device or resolve_device()
-    if device.type == "cuda":
-        native = torch.cuda.get_device_capability(device) >= (8, 0)
-    else:
-        native = cpu_has_bfloat16()
-    return torch.bfloat16 if native else torch.float32
+    return getattr(torch, compute_type.resolve(name))
 
 
 def load_tokenizer(model_dir):
@@ -73,7 +62,7 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
 
     model_receipt(model_dir, verify=True)
     device = resolve_device()
-    compute = resolve_dtype(dtype, device)
+    compute = resolve_dtype(dtype)
     extra = {}
     if quantization == "nf4":
         extra["quantization_config"] = BitsAndBytesConfig(

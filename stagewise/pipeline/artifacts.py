@@ -12,6 +12,7 @@ from stagewise.errors import InputError
 from stagewise.inference.prompts import Template
 from stagewise.lineage import BASE, Adapter, data_folder, data_folders
 from stagewise.models.adapters import ADAPTER_WEIGHTS
+from stagewise.models.compute_type import with_compute_type
 from stagewise.pipeline import origins
 from stagewise.pipeline.build_recipe import build_recipe, recipe_settings
 from stagewise.pipeline.freshness import Output
@@ -19,7 +20,7 @@ from stagewise.predictions.fingerprint import adapter_facts, prediction_facts
 from stagewise.provenance import cache
 from stagewise.provenance.files import read_json
 from stagewise.provenance.receipts import RECEIPT, read_receipt
-from stagewise.recipe import describe_base_model, read_recipe
+from stagewise.recipe import Recipe, RecipeModel, describe_base_model
 
 ADAPTER_FILES = {
     "weights": ADAPTER_WEIGHTS,
@@ -51,10 +52,12 @@ class Experiment:
     definition: tuple[Path, ...] = ()
     """What the steps that fetch have for an input: with none, Snakemake would never fetch again."""
     raw: str = RAW
-    expected: dict[str, dict] = field(default_factory=dict)
+    expected: dict[str, Recipe] = field(default_factory=dict)
     """Recipes as they should be, by lineage; filled parents first."""
 
     def __post_init__(self):
+        # As declared, and with the compute type resolved: the metrics show both.
+        self.declared, self.config = self.config, with_compute_type(self.config)
         self.results = Path(self.config.results)
         self.checkpoints = self.results / "checkpoints"
         self.folders = data_folders(self.config)
@@ -95,15 +98,15 @@ class Experiment:
         """The base model's receipt; None where the model is not here."""
         return read_json(self.model / RECEIPT, "the base model's receipt") if (self.model / RECEIPT).is_file() else None
 
-    def _known_model(self, recipe: dict) -> dict:
+    def _known_model(self, recipe: Recipe | None) -> RecipeModel:
         """Name, fingerprint and origin of the base model: as it is here, or else as `recipe` has it."""
         if self._base_model:
             if not self._model_is_current():
                 raise InputError(f"{self.model}: not the model that the configuration names")
             return describe_base_model(self._base_model)
-        if recipe["model"]["origin"] != self.config.base_model.origin or not recipe["model"]["origin"]:
+        if recipe is None or recipe.model.origin != self.config.base_model.origin or not recipe.model.origin:
             raise InputError(f"{self.model}: another model")
-        return recipe["model"]
+        return recipe.model
 
     def _ran_here(self, facts: dict) -> bool:
         """Whether it was made in this run's image; a run without one takes what any made."""
@@ -148,7 +151,7 @@ class Experiment:
         def current() -> bool:
             settings = recipe_settings(self.config, adapter)
             known = [self.expected[parent] for parent in adapter.parents]
-            found = read_recipe(file)
+            found = Recipe.read(file)
             expected = build_recipe(
                 settings, self._known_model(found), self.results / adapter.data, known, self._checksum
             )
@@ -159,7 +162,7 @@ class Experiment:
             self.model / RECEIPT,
             *self._split_files(adapter.data, adapter.known, SPLITS[:2]),
             *(Path(self.config.active_tasks[task].prompt) for task in adapter.known),
-            *map(Path, adapter.remedies.files.values()),
+            *adapter.remedies.files,
             *(self.results / parent / "recipe.json" for parent in adapter.parents),
         ]
         return Output([file], inputs, current)
@@ -172,7 +175,7 @@ class Experiment:
             receipt = read_json(folder / RECEIPT, "an adapter's receipt")
             known = [read_json(parent, "an adapter's receipt") for parent in parents]
             return (
-                receipt["fingerprint"] == self.expected[adapter.lineage]["fingerprint"]
+                receipt["fingerprint"] == self.expected[adapter.lineage].fingerprint
                 and receipt["parents"] == [parent["files"][ADAPTER_WEIGHTS] for parent in known]
                 and self._ran_here(receipt)
             )
@@ -209,9 +212,9 @@ class Experiment:
 
         def facts() -> dict:
             # The adapters know the base model, should it not be here itself.
-            known = self._known_model(next(iter(self.expected.values()), {}))
+            known = self._known_model(next(iter(self.expected.values()), None))
             made = adapter_facts(read_json(adapter, "an adapter's receipt") if own else None)
-            return made | self._scoring(data, known["fingerprint"])
+            return made | self._scoring(data, known.fingerprint)
 
         def current() -> bool:
             receipt = read_receipt(folder, "the predictions")
@@ -231,7 +234,7 @@ class Experiment:
 
         def current() -> bool:
             known = read_json(file, "report_metrics.json")
-            made = origins.of_metrics(self.config, inputs, self.checksum)
+            made = origins.of_metrics(self.declared, inputs, self.checksum)
             return known["made_from"] == made and self._ran_here(known)
 
         items = [path for folder in self.folders for path in self._split_files(folder, self.config.active_tasks)]

@@ -9,11 +9,12 @@ from stagewise.errors import InputError
 from stagewise.inference.prompts import Template
 from stagewise.lineage import Adapter
 from stagewise.provenance.files import sha256_file
-from stagewise.recipe import recipe_fingerprint
+from stagewise.recipe import Recipe, RecipeModel, code_fingerprints
+from stagewise.training import behaviour_versions
 
 
 def recipe_settings(config: Config, adapter: Adapter) -> RecipeSettings:
-    """The part of the configuration that determines one adapter."""
+    """Select the part of the configuration that determines one adapter; `config.dtype` is resolved already."""
     tasks = {name: config.active_tasks[name] for name in adapter.known}
     return RecipeSettings(
         lineage=adapter.lineage,
@@ -34,22 +35,26 @@ def recipe_settings(config: Config, adapter: Adapter) -> RecipeSettings:
     )
 
 
-def build_recipe(settings: RecipeSettings, model: dict, data_dir, parents: list[dict], checksum=None) -> dict:
-    """The recipe of one adapter.
+def build_recipe(
+    settings: RecipeSettings, model: RecipeModel, data_dir, parents: list[Recipe], checksum=None
+) -> Recipe:
+    """Build the recipe of one adapter.
 
     Parameters
     ----------
     settings
-        What the configuration says about the adapter.
+        Settings of the adapter, from the configuration (`recipe_settings`).
     model
-        The base model's name, fingerprint and origin (`base_model`).
+        The base model (`describe_base_model`).
     data_dir
         Folder of the splits; their checksums go into the recipe.
     parents
         Recipes of the adapters it is made from: none for a first stage, one for a later one, more for a merged one.
     checksum
-        SHA-256 of a file where it is known without reading it, as in a plan of many recipes.
+        Function that returns a file's SHA-256, for a plan that has remembered it; reads the file if not given.
     """
+    if settings.dtype == "auto":
+        raise ValueError("a recipe holds the resolved compute type, see stagewise.models.compute_type")
     tasks = {}
     for name, task in settings.tasks.items():
         template = Template.read(task.prompt, task.fields)
@@ -57,15 +62,15 @@ def build_recipe(settings: RecipeSettings, model: dict, data_dir, parents: list[
             "prompt": {"file": task.prompt, "text": template.text},
             "data": {split: (checksum or _checksum)(Path(data_dir) / name / f"{split}.jsonl") for split in SPLITS[:2]},
         }
-    recipe = settings.model_dump(exclude={"remedies"}) | {
-        "tasks": tasks,
-        "remedies": settings.remedies.model_dump(exclude_none=True),
-        # What a remedy from outside the project does is known by its code alone.
-        "code": {name: (checksum or sha256_file)(path) for name, path in settings.remedies.files.items()},
-        "model": model,
-        "parents": [{"lineage": parent["lineage"], "fingerprint": parent["fingerprint"]} for parent in parents],
-    }
-    return recipe | {"fingerprint": recipe_fingerprint(recipe)}
+    return Recipe.build(
+        **settings.model_dump(exclude={"tasks", "remedies"}),
+        tasks=tasks,
+        remedies=settings.remedies,
+        code=code_fingerprints(settings.remedies, checksum or sha256_file),
+        behaviour=behaviour_versions(settings),
+        model=model,
+        parents=[{"lineage": parent.lineage, "fingerprint": parent.fingerprint} for parent in parents],
+    )
 
 
 def _checksum(path: Path) -> str:

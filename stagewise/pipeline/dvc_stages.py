@@ -136,7 +136,7 @@ class _Writer:
         for adapter in nodes:
             outside = [parent for parent in adapter.parents if parent not in inner]
             deps += [f"{self.results}/{parent}/{part}" for parent in outside for part in ("recipe.json", "adapter")]
-            deps += sorted(map(str, adapter.remedies.files.values()))
+            deps += map(str, adapter.remedies.files)
             targets.append(f"{self.results}/{adapter.lineage}/adapter/receipt.json")
             outs += [self._out(self.results / adapter.lineage / part) for part in ("recipe.json", "adapter")]
         deps += [f"{self.model}/receipt.json", *self._items(), *self.prompts]

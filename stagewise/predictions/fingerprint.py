@@ -6,6 +6,7 @@ from stagewise.config.step_settings import ScoringSettings
 from stagewise.errors import InputError
 from stagewise.inference.prompts import Template
 from stagewise.models.adapters import ADAPTER_WEIGHTS
+from stagewise.predictions import PREDICTION_BEHAVIOUR
 from stagewise.provenance.files import read_json, sha256_file
 from stagewise.provenance.fingerprints import fingerprint
 
@@ -45,6 +46,7 @@ def prediction_facts(
         "settings": settings_fingerprint(settings, templates),
         "data": data_checksums(data_dir, settings, checksum),
         "method": settings.evaluation.method,
+        "behaviour": {"predictions": PREDICTION_BEHAVIOUR},
     }
 
 

@@ -110,6 +110,8 @@ class Remedy(Settings):
 
     paper: ClassVar[str] = ""
     """Where it comes from: authors, year, identifier."""
+    behaviour: ClassVar[int] = 1
+    """Version of what it does; raised when the same settings give another adapter, so that old ones are made again."""
     needs_earlier: ClassVar[bool] = False
     """Whether it needs the training items of earlier tasks, and so a parent."""
     needs_parent: ClassVar[bool] = False
@@ -139,6 +141,9 @@ class Merge(Settings):
     """Something made of finished adapters, without any training."""
 
     paper: ClassVar[str] = ""
+    """As `Remedy.paper`."""
+    behaviour: ClassVar[int] = 1
+    """As `Remedy.behaviour`."""
 
     @property
     def label(self) -> str:

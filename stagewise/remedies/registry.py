@@ -12,6 +12,10 @@ from pydantic import ConfigDict, Field, create_model, model_validator
 from stagewise.config.base import Settings, validate
 from stagewise.errors import InputError
 from stagewise.remedies.base import Kind, Merge, Remedy
+from stagewise.remedies.source_files import source_files
+
+# Modules of this folder that are no remedies.
+_OTHER_MODULES = ("base", "registry", "source_files")
 
 
 @cache
@@ -51,7 +55,7 @@ def find_remedy(name: str) -> Kind:
 def builtin_remedies() -> tuple[str, ...]:
     """Names of the remedies in this folder."""
     return tuple(
-        sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name not in ("base", "registry"))
+        sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name not in _OTHER_MODULES)
     )
 
 
@@ -78,12 +82,13 @@ class _Remedies(Settings):
 
     @model_validator(mode="after")
     def one_merge(self):
-        if len(merges := [name for name, remedy in self._all.items() if isinstance(remedy, Merge)]) > 1:
+        if len(merges := [name for name, remedy in self.chosen.items() if isinstance(remedy, Merge)]) > 1:
             raise ValueError(f"{' and '.join(merges)} both merge adapters; a stage has one of them")
         return self
 
     @property
-    def _all(self) -> dict[str, Remedy | Merge]:
+    def chosen(self) -> dict[str, Remedy | Merge]:
+        """Settings of every remedy that is used, by name."""
         names = [*type(self).model_fields, *(self.__pydantic_extra__ or {})]
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
@@ -93,19 +98,30 @@ class _Remedies(Settings):
         return cls(**remedies)
 
     @property
-    def files(self) -> dict[str, Path]:
-        """Modules of the remedies that are not this project's, by name: their code is part of what makes an adapter."""
-        return {name: find_remedy(name).file for name in self._all if not find_remedy(name).builtin}
+    def modules(self) -> dict[str, dict[str, Path]]:
+        """Modules of each remedy from outside this package, and their files: their code is part of the recipe."""
+        kinds = [find_remedy(name) for name in self.chosen]
+        return {kind.name: source_files(kind.cls.__module__, kind.file) for kind in kinds if not kind.builtin}
+
+    @property
+    def files(self) -> list[Path]:
+        """Files of all these modules."""
+        return sorted({path for modules in self.modules.values() for path in modules.values()})
+
+    @property
+    def behaviour(self) -> dict[str, int]:
+        """Behaviour version of each remedy."""
+        return {name: remedy.behaviour for name, remedy in self.chosen.items()}
 
     @property
     def in_training(self) -> dict[str, Remedy]:
         """Those that act while the stage is trained."""
-        return {name: remedy for name, remedy in self._all.items() if isinstance(remedy, Remedy)}
+        return {name: remedy for name, remedy in self.chosen.items() if isinstance(remedy, Remedy)}
 
     @property
     def afterwards(self) -> tuple[str, Merge] | None:
         """The one that makes an adapter of finished ones, after the stage."""
-        return next(((name, remedy) for name, remedy in self._all.items() if isinstance(remedy, Merge)), None)
+        return next(((name, remedy) for name, remedy in self.chosen.items() if isinstance(remedy, Merge)), None)
 
 
 Remedies = create_model(

@@ -3,59 +3,63 @@
 import json
 from pathlib import Path
 
+from stagewise.recipe import Recipe
 
-def write_card(folder: Path, recipe: dict, summary: dict) -> None:
+
+def write_card(folder: Path, recipe: Recipe, summary: dict) -> None:
     """Write ``README.md``: what the adapter is, from what it was trained and how to ask it."""
-    lora = recipe["lora"]
-    parents = " and ".join(f"`{parent['lineage']}`" for parent in recipe["parents"]) or "the base model"
-    made = "trained on" if recipe["training"] else "merged, without training, after"
-    tasks = ", ".join(f"`{name}` ({', '.join(recipe['tasks'][name]['words'])})" for name in recipe["learns"])
-    remedies = "; ".join(f"{name} {json.dumps(values)}" for name, values in recipe["remedies"].items()) or "none"
+    lora = recipe.lora
+    parents = " and ".join(f"`{parent.lineage}`" for parent in recipe.parents) or "the base model"
+    made = "trained on" if recipe.training else "merged, without training, after"
+    tasks = ", ".join(f"`{name}` ({', '.join(recipe.tasks[name].words)})" for name in recipe.learns)
+    remedies = "; ".join(
+        f"{name} {json.dumps(remedy.model_dump(mode='json'))}" for name, remedy in recipe.remedies.chosen.items()
+    )
     packages = ", ".join(f"{name} {number}" for name, number in summary["packages"].items())
     text = f"""---
 library_name: peft
-base_model: {recipe["model"]["name"]}
+base_model: {recipe.model.name}
 tags: [lora, text-classification, sequential-fine-tuning]
 ---
 
-# {recipe["lineage"]}
+# {recipe.lineage}
 
-A LoRA adapter for `{recipe["model"]["name"]}`, stage {recipe["stage"]} of its lineage: {made} {tasks},
-starting from {parents}. Fingerprint `{recipe["fingerprint"]}`.
+A LoRA adapter for `{recipe.model.name}`, stage {recipe.stage} of its lineage: {made} {tasks},
+starting from {parents}. Fingerprint `{recipe.fingerprint}`.
 
 | setting | value |
 |---|---|
-| quantization, compute type | {recipe["quantization"]}, {summary["dtype"]} |
-| LoRA | r {lora["r"]}, alpha {lora["alpha"]}, dropout {lora["dropout"]}, on {", ".join(lora["target_modules"])}\
-{f" of the last {lora['last_layers']} layers" if lora["last_layers"] else ""} |
-| remedies | {remedies} |
-{_training_rows(recipe, summary)}| seed | {recipe["seed"]} |
+| quantization, compute type | {recipe.quantization}, {summary["dtype"]} |
+| LoRA | r {lora.r}, alpha {lora.alpha}, dropout {lora.dropout}, on {", ".join(lora.target_modules)}\
+{f" of the last {lora.last_layers} layers" if lora.last_layers else ""} |
+| remedies | {remedies or "none"} |
+{_training_rows(recipe, summary)}| seed | {recipe.seed} |
 
 | result | value |
 |---|---|
 {_result_rows(recipe, summary)}| device | {summary["device"]} |
 | packages | {packages} |
 
-Ask it with `python -m scripts.infer --adapter DIR --task {recipe["learns"][0]} …`. It is a research artefact, not a
+Ask it with `python -m scripts.infer --adapter DIR --task {recipe.learns[0]} …`. It is a research artefact, not a
 medical or psychological service.
 """
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 
-def _training_rows(recipe: dict, summary: dict) -> str:
-    training = recipe["training"]
+def _training_rows(recipe: Recipe, summary: dict) -> str:
+    training = recipe.training
     if not training:
         return ""
     return (
         f"| items, epochs, steps | {summary['items']}, {summary['epochs']:g}, {summary['steps']} |\n"
-        f"| batch × accumulation, learning rate | {training['batch_size']} × {training['gradient_accumulation']}, "
-        f"{training['learning_rate']:g} ({training['scheduler']}) |\n"
-        f"| loss on | {training['loss_on']} |\n"
+        f"| batch × accumulation, learning rate | {training.batch_size} × {training.gradient_accumulation}, "
+        f"{training.learning_rate:g} ({training.scheduler}) |\n"
+        f"| loss on | {training.loss_on} |\n"
     )
 
 
-def _result_rows(recipe: dict, summary: dict) -> str:
-    if not recipe["training"]:
+def _result_rows(recipe: Recipe, summary: dict) -> str:
+    if not recipe.training:
         return f"| time | {summary['seconds']:.0f} s |\n"
     return (
         f"| final training loss | {_number(summary['final_loss'])} |\n"

@@ -11,6 +11,7 @@ from stagewise.config.training import Prompting
 from stagewise.data.items import read_split
 from stagewise.inference.prompts import Encoder, Template
 from stagewise.lineage import BASE
+from stagewise.recipe import Recipe
 from tests.helpers.toy_task import write_toy_recipe
 
 # The same texts; what is yes in one task is no in the other, and only the prompt says which task it is.
@@ -94,8 +95,8 @@ class Lab:
         }
         return [str(word) for pair in paths.items() for word in pair]
 
-    def recipe(self, name: str, parents: list[str], **settings) -> dict:
-        known = [json.loads((self.folder / parent / "recipe.json").read_text()) for parent in parents]
+    def recipe(self, name: str, parents: list[str], **settings) -> Recipe:
+        known = [Recipe.read(self.folder / parent / "recipe.json") for parent in parents]
         lineage = f"{BASE}/seed-0/{name}"
         return write_toy_recipe(
             self.folder / name,

@@ -18,7 +18,8 @@ from stagewise.lineage import BASE, Adapter, data_folder, lineage_tree
 from stagewise.pipeline.build_recipe import recipe_settings
 from stagewise.provenance.files import sha256_file, write_json
 from stagewise.provenance.receipts import write_receipt
-from stagewise.recipe import recipe_fingerprint
+from stagewise.recipe import Recipe
+from stagewise.training import behaviour_versions
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "0" * 64
@@ -70,10 +71,10 @@ def write_results(results: Path, settings: Config, seed: int = 0, sizes: dict[st
         _write_data(results, settings, rng, sizes or SIZES, fold, items)
     first = data_folder(settings.runs[0][0])
     write_predictions(results, BASE, settings, items[first], rng)
-    made: dict[str, dict] = {}
+    made: dict[str, Recipe] = {}
     for lineage, adapter in lineage_tree(settings).items():
         made[lineage] = _write_adapter(results, adapter, settings, [made[parent] for parent in adapter.parents])
-        fingerprint = made[lineage]["fingerprint"]
+        fingerprint = made[lineage].fingerprint
         write_predictions(results, lineage, settings, items[adapter.data], rng, adapter, fingerprint)
     return results
 
@@ -216,15 +217,17 @@ def write_answers(path: Path, task: str, split: str, words: list[str], rows) -> 
             writer.writerow([item["id"], task, split, item["label"], prediction, prediction != "", *values])
 
 
-def _write_adapter(results: Path, adapter: Adapter, settings: Config, parents: list[dict]) -> dict:
+def _write_adapter(results: Path, adapter: Adapter, settings: Config, parents: list[Recipe]) -> Recipe:
     folder = results / adapter.lineage
     splits = {
         task: facts["splits"]
         for task, facts in json.loads((results / adapter.data / "summary.json").read_text())["tasks"].items()
     }
     planned = recipe_settings(settings, adapter)
-    recipe = planned.model_dump(mode="json", exclude={"remedies"}) | {
-        "tasks": {
+    recipe = Recipe.build(
+        **planned.model_dump(exclude={"tasks", "remedies", "dtype"}),
+        dtype="float32",
+        tasks={
             task: values.model_dump()
             | {
                 "prompt": {"file": "prompt.txt", "text": "{text}"},
@@ -232,28 +235,28 @@ def _write_adapter(results: Path, adapter: Adapter, settings: Config, parents: l
             }
             for task, values in planned.tasks.items()
         },
-        "remedies": planned.remedies.model_dump(exclude_none=True),
-        "code": {},
-        "model": {"name": settings.model, "fingerprint": MODEL},
-        "parents": [{"lineage": parent["lineage"], "fingerprint": parent["fingerprint"]} for parent in parents],
-    }
-    recipe["fingerprint"] = recipe_fingerprint(recipe)
-    write_json(folder / "recipe.json", recipe)
+        remedies=planned.remedies,
+        code={},
+        behaviour=behaviour_versions(planned),
+        model={"name": settings.model, "fingerprint": MODEL, "origin": {}},
+        parents=[{"lineage": parent.lineage, "fingerprint": parent.fingerprint} for parent in parents],
+    )
+    recipe.write(folder / "recipe.json")
     write_json(folder / "adapter" / "training.json", _training(adapter, recipe, splits))
     weights = "adapter_model.safetensors"
-    (folder / "adapter" / weights).write_text(f"these stand for weights: {recipe['fingerprint']}\n")
+    (folder / "adapter" / weights).write_text(f"these stand for weights: {recipe.fingerprint}\n")
     origin = {
-        "fingerprint": recipe["fingerprint"],
+        "fingerprint": recipe.fingerprint,
         "model": MODEL,
-        "parents": [sha256_file(results / parent["lineage"] / "adapter" / weights) for parent in parents],
+        "parents": [sha256_file(results / parent.lineage / "adapter" / weights) for parent in parents],
     }
     write_receipt(folder / "adapter", origin, [weights])
     return recipe
 
 
-def _training(adapter: Adapter, recipe: dict, splits: dict) -> dict:
+def _training(adapter: Adapter, recipe: Recipe, splits: dict) -> dict:
     facts = {
-        "fingerprint": recipe["fingerprint"],
+        "fingerprint": recipe.fingerprint,
         "lineage": adapter.lineage,
         "task": adapter.task,
         "steps": 40,

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from stagewise.config.step_settings import RecipeSettings
 from stagewise.pipeline.build_recipe import build_recipe
-from stagewise.provenance.files import write_json
 from stagewise.provenance.receipts import read_receipt
-from stagewise.recipe import describe_base_model
+from stagewise.recipe import Recipe, describe_base_model
 
 WORDS = ["stress", "no stress"]
 _TEXTS = {
@@ -36,7 +35,7 @@ def toy_task(data: Path) -> dict:
     return {"prompt": str(prompt), "words": WORDS, "shorten": "text", "fields": ["text"]}
 
 
-def write_toy_recipe(folder: Path, model: Path, data: Path, parents: list[dict] = (), **changes) -> dict:
+def write_toy_recipe(folder: Path, model: Path, data: Path, parents: list[Recipe] = (), **changes) -> Recipe:
     """Write ``folder/recipe.json`` for the toy task; `changes` replace settings; ``training`` is merged, or None."""
     folder.mkdir(parents=True, exist_ok=True)
     given = changes.pop("training", {})
@@ -62,5 +61,5 @@ def write_toy_recipe(folder: Path, model: Path, data: Path, parents: list[dict] 
     } | changes
     base = describe_base_model(read_receipt(model, "the base model"))
     recipe = build_recipe(RecipeSettings.model_validate(settings), base, data, list(parents))
-    write_json(folder / "recipe.json", recipe)
+    recipe.write(folder / "recipe.json")
     return recipe

@@ -17,6 +17,7 @@ class Experiment(Record):
     model_fingerprint: str = Field(description="Fingerprint of the base model's files.")
     quantization: str = Field(description="Quantization of the frozen weights.")
     dtype: str = Field(description="Configured compute type.")
+    compute_type: str | None = Field(None, description="Compute type of the recipes: `auto`, resolved.")
     seeds: list[int] = Field(description="Training seeds.")
     folds: list[int] | None = Field(
         description="Cross-validation folds; null without. The base model and the baselines are of the first."

@@ -18,7 +18,9 @@ def run(view: View) -> Table:
     table.add("Experiment", e.name)
     table.add("Base model", Cell(e.model, f"{origin} at {revision}" if revision else origin))
     table.add("Quantization of the frozen weights", e.quantization)
-    table.add("Compute type", Cell(e.dtype, "as configured"))
+    table.add(
+        "Compute type", Cell(e.compute_type or e.dtype, "configured as auto" if e.dtype == "auto" else "as configured")
+    )
     table.add("Trained on", "; ".join(devices) or Cell(MISSING, reason="training recorded no device"))
     table.add("Tasks", ", ".join(view.tasks))
     for arm in view.arms:

@@ -13,9 +13,8 @@ from scripts import infer
 from stagewise.config.step_settings import RecipeSettings
 from stagewise.models.receipts import model_receipt
 from stagewise.pipeline.build_recipe import build_recipe
-from stagewise.provenance.files import write_json
 from stagewise.provenance.receipts import read_receipt
-from stagewise.recipe import describe_base_model
+from stagewise.recipe import Recipe, describe_base_model
 from tests.helpers import tiny_llama
 from tests.helpers.prediction_step import TASKS, Bench
 
@@ -23,8 +22,8 @@ QUESTION = "Does the treatment help?"
 FIELDS = ["--field", f"question={QUESTION}", "--field", "context=The sample was small."]
 
 
-def write_recipe(folder: Path, bench: Bench, task: str, parent: dict | None = None) -> dict:
-    known = [*(parent["tasks"] if parent else []), task]
+def write_recipe(folder: Path, bench: Bench, task: str, parent: Recipe | None = None) -> Recipe:
+    known = [*(parent.tasks if parent else []), task]
     tasks = {
         name: {"prompt": str(bench.folder / f"{name}.txt"), "fields": list(TASKS[name]["fields"])}
         | {key: TASKS[name][key] for key in ("words", "shorten")}
@@ -47,7 +46,7 @@ def write_recipe(folder: Path, bench: Bench, task: str, parent: dict | None = No
         (bench.data / task / f"{split}.jsonl").touch()
     model = describe_base_model(read_receipt(bench.model, "the base model"))
     recipe = build_recipe(settings, model, bench.data, [parent] if parent else [])
-    write_json(folder / "recipe.json", recipe)
+    recipe.write(folder / "recipe.json")
     return recipe
 
 

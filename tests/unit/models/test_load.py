@@ -25,16 +25,12 @@ def copied(tiny_model, tmp_path):
     return shutil.copytree(tiny_model, tmp_path / "model")
 
 
-def test_auto_type_follows_the_hardware(monkeypatch):
-    cpu = torch.device("cpu")
-    for native, expected in ((True, torch.bfloat16), (False, torch.float32)):
-        monkeypatch.setattr("stagewise.models.load.cpu_has_bfloat16", lambda native=native: native)
-        assert resolve_dtype("auto", cpu) is expected
-    for capability, expected in (((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16), ((7, 5), torch.float32)):
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, c=capability: c)
-        assert resolve_dtype("auto", torch.device("cuda", 0)) is expected
-    assert resolve_dtype("float32", cpu) is torch.float32
-    assert resolve_dtype("bfloat16", cpu) is torch.bfloat16
+def test_a_compute_type_is_a_torch_type(monkeypatch):
+    assert resolve_dtype("float32") is torch.float32
+    assert resolve_dtype("bfloat16") is torch.bfloat16
+    for name in ("float32", "bfloat16"):
+        monkeypatch.setattr("stagewise.models.compute_type.resolve", lambda given, name=name: name)
+        assert resolve_dtype("auto") is getattr(torch, name)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

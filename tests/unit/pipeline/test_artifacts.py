@@ -61,6 +61,18 @@ def test_a_finished_experiment_is_current():
     assert "adapter" in kept and len(list(Path("results/checkpoints/predictions").iterdir())) == 4
 
 
+def test_another_machine_or_the_type_named_makes_no_training_stale(monkeypatch):
+    """Finished adapters keep the compute type that they have."""
+    finished = json.loads((FIRST / "recipe.json").read_text())["dtype"]
+    other = {"float32": "bfloat16", "bfloat16": "float32"}[finished]
+    monkeypatch.setattr("stagewise.models.compute_type.resolve", lambda name: other)
+    assert stale() == set()
+    metrics = {"results/report_metrics.json"}
+    assert stale(dtype=finished) == metrics, "the page shows what the configuration says"
+    trained = {str(folder / part) for folder in ADAPTERS for part in ("recipe.json", "adapter", "predictions")}
+    assert stale(dtype=other) == trained | {"results/base/predictions"} | metrics
+
+
 def test_a_hyperparameter_makes_its_trainings_stale():
     """What is made from them is not judged by itself: Snakemake makes it again after them."""
     found = stale(training={"learning_rate": 0.5})

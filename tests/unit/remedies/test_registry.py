@@ -9,6 +9,7 @@ from stagewise.config.step_settings import RecipeSettings
 from stagewise.errors import InputError
 from stagewise.models.adapters import read_adapter
 from stagewise.provenance.files import sha256_file
+from stagewise.provenance.fingerprints import fingerprint
 from stagewise.remedies.registry import Remedies, builtin_remedies, find_remedy
 from tests.helpers.contradicting_tasks import Lab, write_data
 
@@ -47,7 +48,7 @@ def test_a_remedy_from_outside_the_package_needs_no_change_in_it(tiny_model, tmp
     assert all(float(b.abs().max()) == 0 for _, b in factors.values())
     recipe = json.loads((lab.folder / "shrunk" / "recipe.json").read_text())
     assert recipe["remedies"] == {"my_remedies:Shrink": {"factor": 0.0}}
-    assert recipe["code"] == {"my_remedies:Shrink": sha256_file(module)}
+    assert recipe["code"] == {"my_remedies:Shrink": fingerprint({"my_remedies": sha256_file(module)})}
     # Other code is another adapter: the recipe no longer holds.
     module.write_text(OUTSIDE + "\n# changed\n")
     with pytest.raises(AssertionError):

@@ -1,6 +1,5 @@
 """Every remedy does what it says, on two small tasks that contradict each other."""
 
-import json
 from collections import Counter
 
 import numpy as np
@@ -10,6 +9,7 @@ from safetensors.numpy import load_file
 from stagewise.data.items import read_split
 from stagewise.models.adapters import ADAPTER_WEIGHTS, read_adapter
 from stagewise.provenance.files import sha256_file
+from stagewise.recipe import Recipe
 from stagewise.remedies import balanced, rehearsal
 from tests.helpers.contradicting_tasks import Lab, task_settings, write_data
 
@@ -89,7 +89,7 @@ def test_distillation_starts_at_no_divergence(lab, tiny_model):
 
     tasks = {task: task_settings(lab.data, task) for task in ("first", "second")}
     lab.recipe("start", ["one"], learns=["second"], tasks=tasks, remedies={"distill": {}})
-    recipe = json.loads((lab.folder / "start" / "recipe.json").read_text())
+    recipe = Recipe.read(lab.folder / "start" / "recipe.json")
     tokenizer = load_tokenizer(tiny_model)
     material = stage_data.prepare(recipe, tokenizer, lab.data)
     model = load_adapter(load_base(tiny_model, "none", "float32"), lab.adapter("one"), trainable=True)
@@ -265,10 +265,10 @@ def test_rehearsal_trains_on_training_items_alone(lab):
     from stagewise.training import stage_data
 
     child(lab, "all", rehearsal={"share": 1})
-    recipe = json.loads((lab.folder / "all" / "recipe.json").read_text())
+    recipe = Recipe.read(lab.folder / "all" / "recipe.json")
     tokenizer = load_tokenizer(lab.model)
     material = stage_data.prepare(recipe, tokenizer, lab.data)
-    train = read_split(lab.data / "first" / "train.jsonl", recipe["tasks"]["first"]["words"])
+    train = read_split(lab.data / "first" / "train.jsonl", recipe.tasks["first"].words)
     met = [tokenizer.decode(row["input_ids"]) for row in material.rows if row["task"] == "first"]
     assert len(met) == len(train)
     assert all(item["fields"]["text"] in text for item, text in zip(train, met, strict=True))

@@ -57,7 +57,7 @@ def test_two_stages_leave_complete_adapters(tmp_path, tiny_model, data):
 
     for stage in (first, second):
         receipt = read_receipt(stage.folder / "adapter", "the adapter")
-        assert receipt["fingerprint"] == stage.recipe["fingerprint"]
+        assert receipt["fingerprint"] == stage.recipe.fingerprint
         assert {WEIGHTS, "adapter_config.json", "tokenizer.json", "README.md", "training_log.csv", "training.json"} <= (
             set(receipt["files"])
         )
@@ -73,9 +73,8 @@ def test_two_stages_leave_complete_adapters(tmp_path, tiny_model, data):
     before, after = load_file(first.file(WEIGHTS)), load_file(second.file(WEIGHTS))
     assert before.keys() == after.keys()
     assert 0 < max(abs(after[name] - before[name]).max() for name in before) < 1e-4
-    assert (
-        json.loads((second.folder / "recipe.json").read_text())["parents"][0]["fingerprint"]
-        == (first.recipe["fingerprint"])
+    assert json.loads((second.folder / "recipe.json").read_text())["parents"][0]["fingerprint"] == (
+        first.recipe.fingerprint
     )
 
 

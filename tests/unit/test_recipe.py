@@ -1,0 +1,150 @@
+"""Recipes: what is in them, what their fingerprint depends on, and what is refused."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from stagewise.config.step_settings import RecipeSettings
+from stagewise.errors import InputError
+from stagewise.pipeline.build_recipe import build_recipe
+from stagewise.recipe import Recipe, RecipeModel, recipe_fingerprint
+from stagewise.remedies.registry import Remedies
+from tests.helpers.toy_task import toy_task, write_toy_split
+
+MODEL = RecipeModel(name="tiny", fingerprint="a" * 64, origin={})
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_toy_split(tmp_path / "data")
+
+
+def build(data, model=MODEL, parents=(), **changes) -> Recipe:
+    settings = {
+        "lineage": "base/seed-0/toy",
+        "stage": 1,
+        "learns": ["toy"],
+        "seed": 0,
+        "tasks": {"toy": toy_task(data)},
+        "prompting": {},
+        "quantization": "none",
+        "dtype": "float32",
+        "max_length": 96,
+        "lora": {},
+        "training": {},
+        "remedies": {"distill": {}, "anchor": {"strength": 0.5}},
+    } | changes
+    return build_recipe(RecipeSettings.model_validate(settings), model, data, list(parents))
+
+
+def test_a_recipe_survives_its_file(data, tmp_path):
+    recipe = build(data)
+    recipe.write(tmp_path / "recipe.json")
+    assert Recipe.read(tmp_path / "recipe.json") == recipe
+    values = json.loads((tmp_path / "recipe.json").read_text())
+    assert recipe_fingerprint(values) == values["fingerprint"] == recipe.fingerprint
+    assert values["remedies"]["anchor"]["strength"] == 0.5 and "blend" not in values["remedies"]
+    assert values["prompting"] == {"format": "chat", "system": None, "template": {}}
+    assert values["behaviour"] == {"training": 1, "anchor": 1, "distill": 1}
+
+
+def test_a_remedys_null_is_part_of_the_recipe(data):
+    """Left out, it would come back as the default: another setting."""
+    values = build(data).model_dump(mode="json")
+    assert values["remedies"]["distill"]["share"] is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 1},
+        {"quantization": "nf4"},
+        {"dtype": "bfloat16"},
+        {"max_length": 97},
+        {"prompting": {"system": "Be brief."}},
+        {"prompting": {"template": {"date_string": "26 Jul 2024"}}},
+        {"lora": {"r": 4}},
+        {"training": {"learning_rate": 1e-3}},
+        {"training": None, "remedies": {}},
+        {"remedies": {}},
+        {"remedies": {"distill": {}, "anchor": {"strength": 0.6}}},
+        {"model": MODEL.model_copy(update={"fingerprint": "b" * 64})},
+    ],
+)
+def test_what_may_change_the_weights_changes_the_fingerprint(data, changes):
+    assert build(data, **changes).fingerprint != build(data).fingerprint
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lineage": "base/seed-0/other"},
+        {"stage": 3},
+        {"model": MODEL.model_copy(update={"name": "other", "origin": {"hub": "a/b"}})},
+    ],
+)
+def test_names_and_places_do_not(data, changes):
+    assert build(data, **changes).fingerprint == build(data).fingerprint
+
+
+def test_behaviour_versions_change_the_fingerprint(data, monkeypatch):
+    before = build(data)
+    monkeypatch.setattr("stagewise.training.TRAINING_BEHAVIOUR", 2)
+    trained = build(data)
+    assert trained.behaviour["training"] == 2 and trained.fingerprint != before.fingerprint
+    monkeypatch.undo()
+    anchor = type(Remedies(anchor={}).anchor)
+    monkeypatch.setattr(anchor, "behaviour", 2)
+    assert build(data).behaviour == {"training": 1, "anchor": 2, "distill": 1}
+    assert build(data).fingerprint != before.fingerprint
+
+
+def test_a_merged_adapter_has_its_remedys_version_alone(data):
+    assert build(data, training=None, remedies={"blend": {}}).behaviour == {"blend": 1}
+
+
+def test_an_unresolved_compute_type_never_gets_into_a_recipe(data):
+    with pytest.raises(ValueError, match="resolved compute type"):
+        build(data, dtype="auto")
+
+
+@pytest.mark.parametrize("change", [{"seed": 7}, {"dtype": "bfloat16"}, {"fingerprint": "0" * 64}, {"tasks": None}])
+def test_an_edited_recipe_is_refused(data, tmp_path, change):
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps(build(data).model_dump(mode="json") | change))
+    with pytest.raises(InputError, match="does not match its fingerprint"):
+        Recipe.read(path)
+
+
+def test_a_recipe_of_an_older_version_is_still_read(data, tmp_path):
+    """Adapters that were trained with it can still be asked."""
+    values = build(data, remedies={}).model_dump(mode="json") | {"dtype": "auto"}
+    del values["behaviour"], values["prompting"]["template"]
+    values["fingerprint"] = recipe_fingerprint(values)
+    (tmp_path / "recipe.json").write_text(json.dumps(values))
+    recipe = Recipe.read(tmp_path / "recipe.json")
+    assert (recipe.dtype, recipe.behaviour, recipe.prompting.template) == ("auto", {}, {})
+    assert recipe.fingerprint == values["fingerprint"]
+
+
+def test_a_recipe_of_a_newer_version_is_refused(data, tmp_path):
+    values = build(data).model_dump(mode="json") | {"unheard_of": 1}
+    values["fingerprint"] = recipe_fingerprint(values)
+    (tmp_path / "recipe.json").write_text(json.dumps(values))
+    with pytest.raises(InputError, match="another version wrote this recipe"):
+        Recipe.read(tmp_path / "recipe.json")
+
+
+def test_a_recipe_cannot_be_changed(data):
+    with pytest.raises(ValidationError):
+        build(data).seed = 2
+
+
+def test_tasks_are_told_apart_by_who_learnt_them(data):
+    for task in ("a", "b"):
+        write_toy_split(data, task)
+    parent = build(data)
+    recipe = build(data, tasks={"toy": toy_task(data), "a": toy_task(data), "b": toy_task(data)}, learns=["b", "a"])
+    assert (recipe.earlier_tasks, recipe.task_name) == (["toy"], "b + a")
+    assert (parent.earlier_tasks, parent.task_name) == ([], "toy")
