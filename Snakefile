@@ -45,3 +45,8 @@ rule all:
 
 onsuccess:
     print(f"The report is {R}/report.html")
+
+
+onerror:
+    for line in failed_steps(log):
+        print(f"error: {line}", file=sys.stderr)

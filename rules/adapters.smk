@@ -1,59 +1,61 @@
-"""One recipe and one adapter per node of the lineage tree.
+"""One recipe and one adapter per lineage. A child's folder lies inside its parent's, so arms share their first stages.
 
-Requires   {results}/data/{task}/{train,validation}.jsonl, models/{name}/receipt.json
-Produces   {results}/{lineage}/recipe.json    everything that determines the adapter's bytes
-           {results}/{lineage}/adapter/       weights, tokenizer, model card, training log, receipt; a lineage that
-                                              ends in merged-… is made of finished adapters without training
-           {results}/checkpoints/             kept by fingerprint, never a declared output: Snakemake
-                                              deletes those before a job, and a resume needs them; predictions too
+Requires   {results}/data/{task}/*.jsonl, models/{name}/receipt.json, the parents' recipe and adapter
+Produces   {results}/{lineage}/recipe.json     everything that determines the adapter's bytes, and its fingerprint
+           {results}/{lineage}/adapter/        weights, tokenizer, recipe, training log, model card and receipt
 """
 
 
 rule write_recipe:
+    """Write down everything that determines an adapter."""
     input:
         model=f"{MODEL}/receipt.json",
-        data=learning_files,
-        prompts=lambda wc: [CONFIG.active_tasks[task].prompt for task in adapter(wc).known],
-        code=lambda wc: adapter(wc).remedies.files,
-        parents=lambda wc: parents(wc, "recipe.json"),
+        data=learning_splits,
+        prompts=learning_prompts,
+        code=lambda wc: adapter_of(wc).remedies.files,
+        parents=parent_files("recipe.json"),
     output:
         f"{R}/{{lineage}}/recipe.json",
     log:
         f"logs/{R}/{{lineage}}/write_recipe.log",
-    wildcard_constraints:
-        lineage=LINEAGE,
     localrule: True
     params:
-        settings=lambda wc: settings(recipe_settings(CONFIG, adapter(wc))),
-        model=lambda wc, input: dirname(input.model),
+        settings=lambda wc: write_settings(recipe_settings(CONFIG, adapter_of(wc))),
+        model=MODEL,
         data=data_of,
     shell:
-        "python -m scripts.write_recipe --settings {params.settings:q} --model {params.model:q}"
-        " --data {params.data:q} --parents {input.parents:q} --output {output:q} 2>&1 | tee {log:q}"
+        "python -m scripts.write_recipe --settings {params.settings:q} --model {params.model:q} --data {params.data:q}"
+        " --parents {input.parents:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
 rule train_adapter:
+    """Train one stage, on from its parent's weights if it has a parent."""
     input:
         recipe=f"{R}/{{lineage}}/recipe.json",
         model=f"{MODEL}/receipt.json",
-        data=learning_files,
-        parents=lambda wc: parents(wc, "adapter/receipt.json"),
+        data=learning_splits,
+        parents=parent_files("adapter/receipt.json"),
     output:
-        **{key: f"{R}/{{lineage}}/adapter/{file}" for key, file in artifacts.ADAPTER_FILES.items()},
+        weights=f"{R}/{{lineage}}/adapter/adapter_model.safetensors",
+        config=f"{R}/{{lineage}}/adapter/adapter_config.json",
+        card=f"{R}/{{lineage}}/adapter/README.md",
+        log=f"{R}/{{lineage}}/adapter/training_log.csv",
+        summary=f"{R}/{{lineage}}/adapter/training.json",
+        receipt=f"{R}/{{lineage}}/adapter/receipt.json",
     log:
         f"logs/{R}/{{lineage}}/train_adapter.log",
     wildcard_constraints:
-        lineage=TRAINED,
+        lineage=rf"{BASE}(/[^/]+)*/(?!{MERGED})[^/]+",
     threads: 8  # at most; --cores and the profile bring it down
     resources:
-        processes=1,  # one a GPU; more than one train it together (docs/multi-gpu.md)
+        processes=1,  # one a GPU; more than one train it together (docs/running/multi-gpu.md)
     params:
-        model=lambda wc, input: dirname(input.model),
+        model=MODEL,
         data=data_of,
-        parent=lambda wc: ["--parent", f"{R}/{p}/adapter"] if (p := adapter(wc).parent) else [],
+        parent=lambda wc: ["--parent", f"{R}/{p}/adapter"] if (p := adapter_of(wc).parent) else [],
         logging=["--log-steps", CONFIG.logging.steps, "--report-to", *CONFIG.logging.report_to],
         checkpoints=f"{R}/checkpoints",
-        folder=lambda wc, output: dirname(output.weights),
+        folder=f"{R}/{{lineage}}/adapter",
         image=IMAGE,
     shell:
         "python -m scripts.train_adapter --recipe {input.recipe:q} --model {params.model:q} --data {params.data:q}"
@@ -62,23 +64,29 @@ rule train_adapter:
 
 
 rule merge_adapters:
+    """Make one adapter of finished ones, without training."""
     input:
         recipe=f"{R}/{{lineage}}/recipe.json",
         model=f"{MODEL}/receipt.json",
-        data=learning_files,
-        parents=lambda wc: parents(wc, "adapter/receipt.json"),
+        data=learning_splits,
+        parents=parent_files("adapter/receipt.json"),
     output:
-        **{key: f"{R}/{{lineage}}/adapter/{file}" for key, file in artifacts.ADAPTER_FILES.items()},
+        weights=f"{R}/{{lineage}}/adapter/adapter_model.safetensors",
+        config=f"{R}/{{lineage}}/adapter/adapter_config.json",
+        card=f"{R}/{{lineage}}/adapter/README.md",
+        log=f"{R}/{{lineage}}/adapter/training_log.csv",
+        summary=f"{R}/{{lineage}}/adapter/training.json",
+        receipt=f"{R}/{{lineage}}/adapter/receipt.json",
     log:
         f"logs/{R}/{{lineage}}/merge_adapters.log",
     wildcard_constraints:
-        lineage=MERGED,
+        lineage=rf"{BASE}(/[^/]+)*/{MERGED}[^/]+",
     params:
-        model=lambda wc, input: dirname(input.model),
+        model=MODEL,
         data=data_of,
-        parents=lambda wc: parents(wc, "adapter"),
+        parents=parent_files("adapter"),
         checkpoints=f"{R}/checkpoints",
-        folder=lambda wc, output: dirname(output.weights),
+        folder=f"{R}/{{lineage}}/adapter",
         image=IMAGE,
     shell:
         "python -m scripts.merge_adapters --recipe {input.recipe:q} --model {params.model:q} --data {params.data:q}"

@@ -1,4 +1,8 @@
-"""What the phases share: the validated configuration, the lineage tree and where things lie."""
+"""What the phases share: the validated configuration, the lineage tree, and functions of wildcards.
+
+CONFIG     the experiment, its compute type resolved    R      its results folder
+ADAPTERS   every adapter by lineage                     MODEL  folder of the base model
+"""
 
 import os
 import sys
@@ -12,12 +16,14 @@ sys.path.insert(0, str(workflow.basedir))
 from stagewise.config.experiment import MIRROR_VARIABLE
 from stagewise.config.load_config import check
 from stagewise.config.tasks import SPLITS
-from stagewise.data import raw_files
+from stagewise.data.raw_files import RAW, raw_path
 from stagewise.errors import InputError
 from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_tree
 from stagewise.models.compute_type import experiment_compute_type
-from stagewise.pipeline import artifacts, freshness, origins
+from stagewise.pipeline import inputs
 from stagewise.pipeline.build_recipe import recipe_settings
+from stagewise.pipeline.failures import failed_steps
+from stagewise.pipeline.settings_files import write_settings
 from stagewise.provenance import container_image
 
 COMPUTE_TYPE = "STAGEWISE_COMPUTE_TYPE"
@@ -34,69 +40,68 @@ try:
         workflow.register_envvars(COMPUTE_TYPE)
         CONFIG = DECLARED.model_copy(update={"dtype": os.environ[COMPUTE_TYPE]})
     ADAPTERS = lineage_tree(CONFIG)
-    # Where the run uses a container image: a rebuilt one makes everything again.
+    # A run in a container image takes only what was made in that very image.
     IN_CONTAINER = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
-    IMAGE_CHECKSUM = container_image.checksum(CONTAINER) if IN_CONTAINER else None
+    IMAGE_SHA256 = container_image.checksum(CONTAINER) if IN_CONTAINER else None
 except InputError as error:
     # One sentence is enough: a traceback would bury it.
     sys.exit(f"error: {error}")
 
-IMAGE = ["--image", IMAGE_CHECKSUM] if IMAGE_CHECKSUM else []
+IMAGE = ["--image", IMAGE_SHA256] if IMAGE_SHA256 else []
 R = CONFIG.results
-# Where files come from changes no result, so it is no parameter that would make a step run again.
+# Where files come from changes no result, so it is no parameter of a step.
 if CONFIG.mirror:
     os.environ[MIRROR_VARIABLE] = CONFIG.mirror
 
 MODEL = f"models/{CONFIG.model}"
-# What steps without any input have for one, so that they can be told to run again (see rules/current.smk).
+# Input of steps that have no other, so that they can be told to run again (rules/current.smk).
 DEFINITION = os.path.relpath(workflow.main_snakefile)
-# An adapter's folder says whether it was trained or merged from others.
-TRAINED = rf"{BASE}(/[^/]+)*/(?!{MERGED})[^/]+"
-MERGED = rf"{BASE}(/[^/]+)*/{MERGED}[^/]+"
-LINEAGE = rf"{BASE}(/[^/]+)*"
+TASKS = list(CONFIG.active_tasks)
+SCORED = CONFIG.evaluation.splits
+DATA = data_folders(CONFIG)
 
 
-# A step's command is one argument, and Linux takes 128 KiB in one; the rest is for quotes and paths.
-LONGEST_SETTINGS = 120_000
+wildcard_constraints:
+    data=r"data(/fold-\d+)?",
+    lineage=rf"{BASE}(/[^/]+)*",
 
 
-def settings(part) -> str:
-    """A step's settings as JSON: the step reruns when these change, and only then."""
-    text = part.model_dump_json(exclude_defaults=True, exclude={"mirror"})
-    if (size := len(text.encode())) > LONGEST_SETTINGS:
-        sys.exit(
-            f"error: config: {size:,} bytes of settings, and a step can be given {LONGEST_SETTINGS:,}; "
-            "spread the arms over several experiments"
-        )
-    return text
-
-
-def split_files(folder, split_names=SPLITS) -> list[str]:
-    return [f"{folder}/{task}/{split}.jsonl" for task in CONFIG.active_tasks for split in split_names]
-
-
-def fold(data) -> int | None:
-    """The fold of a folder of splits."""
+def fold_number(data) -> int | None:
+    """Fold of a folder of splits: 3 for data/fold-3, None for data."""
     return int(data.rpartition("-")[2]) if "fold-" in data else None
 
 
-def adapter(wildcards):
-    if workflow.is_main_process and workflow.dag_settings.max_checksum_file_size > 0:
-        # They belong to a run that Snakemake saw, not to the files that are there (see rules/current.smk).
+def adapter_of(wildcards):
+    """The adapter of a lineage."""
+    planning = workflow.is_main_process and workflow.dag_settings  # not set while the rules are checked
+    if planning and workflow.dag_settings.max_checksum_file_size > 0:
+        # They belong to a run that Snakemake saw, not to the files that are there (rules/current.smk).
         sys.exit("error: without its profile Snakemake trusts old checksums; add --max-checksum-file-size 0")
     return ADAPTERS[wildcards.lineage]
 
 
 def data_of(wildcards) -> str:
-    """The folder of the splits that a lineage belongs to; the base model's is the first fold's."""
-    known = ADAPTERS.get(wildcards.lineage)
-    return f"{R}/{known.data if known else data_folder(CONFIG.runs[0][0])}"
+    """Folder of the splits that a lineage belongs to; the base model's is the first fold's."""
+    return f"{R}/{ADAPTERS[wildcards.lineage].data if wildcards.lineage in ADAPTERS else DATA[0]}"
 
 
-def learning_files(wildcards) -> list[str]:
+def learning_splits(wildcards) -> list[str]:
     """Training and validation items of every task of a lineage."""
-    return [f"{data_of(wildcards)}/{task}/{split}.jsonl" for task in adapter(wildcards).known for split in SPLITS[:2]]
+    return [
+        f"{data_of(wildcards)}/{task}/{split}.jsonl" for task in adapter_of(wildcards).known for split in SPLITS[:2]
+    ]
 
 
-def parents(wildcards, file) -> list[str]:
-    return [f"{R}/{lineage}/{file}" for lineage in adapter(wildcards).parents]
+def learning_prompts(wildcards) -> list[str]:
+    """Prompts of every task of a lineage."""
+    return [CONFIG.active_tasks[task].prompt for task in adapter_of(wildcards).known]
+
+
+def parent_files(file):
+    """A file of every adapter that a lineage's is made from."""
+    return lambda wildcards: [f"{R}/{parent}/{file}" for parent in adapter_of(wildcards).parents]
+
+
+def adapter_receipt(wildcards) -> list[str]:
+    """Receipt of a lineage's adapter; none for the base model."""
+    return [] if wildcards.lineage == BASE else [f"{R}/{wildcards.lineage}/adapter/receipt.json"]

@@ -1,13 +1,29 @@
-"""Before anything is planned: what is current by content gets file times that say so, and so does what is stale.
+"""Before anything is planned: files that are current by content get times that say so, and so do stale ones.
 
-Requires   profiles/default, which has Snakemake look at nothing but times
-Produces   nothing
+Requires   every rule, and profiles/default, which has Snakemake look at nothing but times
+Produces   nothing; says on standard error which outputs are stale and why
 """
+
+from stagewise.pipeline.artifacts import declared_artifacts
+from stagewise.pipeline.plan import open_experiment, phase_files, prepare_plan
+
+EXPERIMENT = open_experiment(CONFIG, DECLARED, IMAGE_SHA256, Path(DEFINITION))
+ARTIFACTS = list(declared_artifacts(EXPERIMENT))
 
 # A job's own process makes no plan.
 if workflow.is_main_process:
     try:
-        known = artifacts.Experiment(DECLARED, ADAPTERS, Path(MODEL), IMAGE_CHECKSUM, (Path(DEFINITION),))
-        freshness.settle(known.outputs())
+        prepare_plan(EXPERIMENT, ARTIFACTS, workflow.rules)
     except InputError as error:
         sys.exit(f"error: {error}")
+
+
+# One rule a phase asks for everything of it: `snakemake splits`, `snakemake stage_1`; DVC's stages call them.
+for PHASE, FILES in phase_files(ARTIFACTS).items():
+
+    rule:
+        name:
+            PHASE
+        input:
+            FILES,
+        localrule: True

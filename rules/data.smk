@@ -1,14 +1,14 @@
 """Raw files, the base model and the splits.
 
 Requires   the sources that the configuration declares
-Produces   data/raw/{task}/{file}                 fetched raw files, read only from then on
+Produces   data/raw/{task}/{role}/{file}          fetched raw files, read only from then on
            models/{name}/receipt.json             the base model beside its receipt
            {results}/data/{task}/{split}.jsonl    items; set_aside.csv says what was left out and why
            {results}/data/summary.json            counts and checksums; with folds, both in data/fold-{k}/
 """
 
 FETCHED = {
-    str(raw_files.raw_path(task, role, file)): file
+    str(raw_path(task, role, file)): file
     for task, spec in CONFIG.active_tasks.items()
     for role, file in spec.sources[spec.source].files.items()
     if file.url
@@ -16,6 +16,7 @@ FETCHED = {
 
 
 rule fetch_data:
+    """Fetch one raw file and check it against its checksum."""
     input:
         DEFINITION,
     output:
@@ -24,15 +25,16 @@ rule fetch_data:
         "logs/fetch_data/{task}/{file}.log",
     localrule: True
     params:
-        url=lambda wc: FETCHED[f"data/raw/{wc.task}/{wc.file}"].url,
-        sha256=lambda wc: FETCHED[f"data/raw/{wc.task}/{wc.file}"].sha256,
-        member=lambda wc: (["--member", member] if (member := FETCHED[f"data/raw/{wc.task}/{wc.file}"].member) else []),
+        url=lambda wc, output: FETCHED[output[0]].url,
+        sha256=lambda wc, output: FETCHED[output[0]].sha256,
+        member=lambda wc, output: ["--member", FETCHED[output[0]].member] if FETCHED[output[0]].member else [],
     shell:
         "python -m scripts.fetch_data --url {params.url:q} --sha256 {params.sha256} {params.member:q}"
         " --output {output:q} 2>&1 | tee {log:q}"
 
 
 rule fetch_model:
+    """Fetch the base model, or write the receipt of a directory that is used where it is."""
     input:
         DEFINITION,
     output:
@@ -41,29 +43,28 @@ rule fetch_model:
         f"logs/fetch_model/{CONFIG.model}.log",
     localrule: True
     params:
-        settings=settings(CONFIG.base_model),
+        settings=write_settings(CONFIG.base_model),
         name=CONFIG.model,
-        folder=lambda wc, output: dirname(output[0]),
+        folder=MODEL,
     shell:
         "python -m scripts.fetch_model --settings {params.settings:q} --name {params.name:q}"
         " --output {params.folder:q} 2>&1 | tee {log:q}"
 
 
 rule make_splits:
+    """Turn raw files into training, validation and test items of every task."""
     input:
-        lambda wc: list(map(str, origins.split_inputs(CONFIG.data_settings(fold(wc.data)), raw_files.RAW))),
+        lambda wc: list(map(str, inputs.splits_files(CONFIG.data_settings(fold_number(wc.data)), RAW))),
     output:
-        split_files(f"{R}/{{data}}"),
-        expand(f"{R}/{{{{data}}}}/{{task}}/set_aside.csv", task=CONFIG.active_tasks),
+        expand(f"{R}/{{{{data}}}}/{{task}}/{{split}}.jsonl", task=TASKS, split=SPLITS),
+        expand(f"{R}/{{{{data}}}}/{{task}}/set_aside.csv", task=TASKS),
         summary=f"{R}/{{data}}/summary.json",
     log:
         f"logs/{R}/{{data}}/make_splits.log",
-    wildcard_constraints:
-        data=r"data(/fold-\d+)?",
     localrule: True
     params:
-        settings=lambda wc: settings(CONFIG.data_settings(fold(wc.data))),
-        folder=lambda wc, output: dirname(output.summary),
+        settings=lambda wc: write_settings(CONFIG.data_settings(fold_number(wc.data))),
+        folder=f"{R}/{{data}}",
         image=IMAGE,
     shell:
         "python -m scripts.make_splits --settings {params.settings:q} --output {params.folder:q} {params.image:q}"

@@ -4,30 +4,27 @@ Requires   {results}/{lineage}/adapter/ (not for the base model), {results}/data
 Produces   {results}/{lineage}/predictions/{task}.{split}.csv and their receipt
 """
 
-SCORED = [f"{task}.{split}.csv" for task in CONFIG.active_tasks for split in CONFIG.evaluation.splits]
-
 
 rule predict:
+    """Score one adapter, or the base model, on every task."""
     input:
-        adapter=lambda wc: [] if wc.lineage == BASE else f"{R}/{wc.lineage}/adapter/receipt.json",
+        adapter=adapter_receipt,
         model=f"{MODEL}/receipt.json",
-        data=lambda wc: split_files(data_of(wc), CONFIG.evaluation.splits),
+        data=lambda wc: [f"{data_of(wc)}/{task}/{split}.jsonl" for task in TASKS for split in SCORED],
         summary=lambda wc: f"{data_of(wc)}/summary.json",
         prompts=[task.prompt for task in CONFIG.active_tasks.values()],
     output:
-        [f"{R}/{{lineage}}/predictions/{file}" for file in SCORED],
+        expand(f"{R}/{{{{lineage}}}}/predictions/{{task}}.{{split}}.csv", task=TASKS, split=SCORED),
         receipt=f"{R}/{{lineage}}/predictions/receipt.json",
     log:
         f"logs/{R}/{{lineage}}/predict.log",
-    wildcard_constraints:
-        lineage=LINEAGE,
     threads: 8  # at most; --cores and the profile bring it down
     params:
-        settings=settings(CONFIG.scoring_settings()),
-        model=lambda wc, input: dirname(input.model),
+        settings=write_settings(CONFIG.scoring_settings()),
+        model=MODEL,
         data=data_of,
         adapter=lambda wc: [] if wc.lineage == BASE else ["--adapter", f"{R}/{wc.lineage}/adapter"],
-        folder=lambda wc, output: dirname(output.receipt),
+        folder=f"{R}/{{lineage}}/predictions",
         checkpoints=f"{R}/checkpoints",
         image=IMAGE,
     shell:

@@ -1,21 +1,22 @@
 """Metrics over all predictions, and the report.
 
-Requires   {results}/{lineage}/predictions/ of the base model and every adapter, training.json of every adapter
+Requires   recipe, adapter, training log and predictions of every adapter, predictions of the base model, the splits
 Produces   {results}/report_metrics.json          schema: schemas/report_metrics.schema.json
            {results}/metrics.json                 the main figures by name, for `dvc metrics`
            {results}/report.html, report.md       the same figures for readers
-           {results}/figures/                     the numbers of every picture, one CSV file each, and a receipt
-           {results}/items.html                   items that flipped, with their texts: a local page
+           {results}/figures/                     every picture and its numbers, and a receipt
+           {results}/items.html                   items that an arm lost or gained, with their texts: a local page
 """
-
-DATA = data_folders(CONFIG)
 
 
 rule metrics:
+    """Compute every figure, with intervals and tests."""
     input:
         summaries=expand(f"{R}/{{data}}/summary.json", data=DATA),
-        splits=[file for data in DATA for file in split_files(f"{R}/{data}")],
+        splits=expand(f"{R}/{{data}}/{{task}}/{{split}}.jsonl", data=DATA, task=TASKS, split=SPLITS),
         predictions=expand(f"{R}/{{lineage}}/predictions/receipt.json", lineage=[BASE, *ADAPTERS]),
+        recipes=expand(f"{R}/{{lineage}}/recipe.json", lineage=ADAPTERS),
+        adapters=expand(f"{R}/{{lineage}}/adapter/receipt.json", lineage=ADAPTERS),
         training=expand(f"{R}/{{lineage}}/adapter/training.json", lineage=ADAPTERS),
         published=[CONFIG.published] if CONFIG.published else [],
     output:
@@ -30,8 +31,8 @@ rule metrics:
         f"logs/{R}/metrics.log",
     localrule: True
     params:
-        settings=settings(DECLARED),
-        results=lambda wc, output: dirname(output.full),
+        settings=write_settings(DECLARED),
+        results=R,
         image=IMAGE,
     shell:
         "python -m scripts.metrics --settings {params.settings:q} --results {params.results:q}"
@@ -39,10 +40,12 @@ rule metrics:
 
 
 rule report:
+    """Draw the report from the figures."""
     input:
         metrics=f"{R}/report_metrics.json",
         logs=expand(f"{R}/{{lineage}}/adapter/training_log.csv", lineage=ADAPTERS),
-        splits=[file for data in DATA for file in split_files(f"{R}/{data}", CONFIG.evaluation.splits)],
+        summaries=expand(f"{R}/{{data}}/summary.json", data=DATA),
+        splits=expand(f"{R}/{{data}}/{{task}}/{{split}}.jsonl", data=DATA, task=TASKS, split=SCORED),
     output:
         html=report(f"{R}/report.html", caption="../report/report.rst", category="Results", labels={"file": "report"}),
         markdown=report(
@@ -50,15 +53,15 @@ rule report:
         ),
         figures=f"{R}/figures/receipt.json",
         # Not in Snakemake's own report: it holds the data's text.
-        flipped=f"{R}/items.html",  # Snakemake keeps the name `items` for itself
+        local=f"{R}/items.html",
     log:
         f"logs/{R}/report.log",
     localrule: True
     params:
-        results=lambda wc, output: dirname(output.html),
-        figures=lambda wc, output: dirname(output.figures),
+        results=R,
+        figures=f"{R}/figures",
         image=IMAGE,
     shell:
         "python -m scripts.report --metrics {input.metrics:q} --results {params.results:q}"
         " --html {output.html:q} --markdown {output.markdown:q}"
-        " --figures {params.figures:q} --items {output.flipped:q} {params.image:q} 2>&1 | tee {log:q}"
+        " --figures {params.figures:q} --items {output.local:q} {params.image:q} 2>&1 | tee {log:q}"

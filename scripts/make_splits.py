@@ -22,8 +22,9 @@ from stagewise.data.items import Pool, SetAside, check_labels, read_items
 from stagewise.data.raw_files import RAW
 from stagewise.data.splits import Splits, check_splits, groups_across, limited, split_items
 from stagewise.errors import exit_on_input_error
-from stagewise.pipeline import origins
-from stagewise.provenance.files import atomic, write_json
+from stagewise.pipeline import inputs
+from stagewise.provenance.files import atomic
+from stagewise.provenance.sealed_json import write_sealed
 
 
 @exit_on_input_error
@@ -39,11 +40,15 @@ def main(argv=None) -> int:
     args = parser.parse_args(argv)
     settings = args.parse_settings(args.settings)
     files, summary = make_splits(settings, args.raw)
-    summary |= {"made_from": origins.of_splits(settings, args.raw), "image": args.image}
+    summary |= {
+        "inputs": inputs.splits_inputs(settings, args.raw),
+        "image": args.image,
+        "files": {name: hashlib.sha256(text).hexdigest() for name, text in files.items()},
+    }
     for name, text in files.items():
         with atomic(Path(args.output) / name) as temporary:
             temporary.write_bytes(text)
-    write_json(Path(args.output) / "summary.json", summary)
+    write_sealed(Path(args.output) / "summary.json", summary)
     for name, facts in summary["tasks"].items():
         counts = ", ".join(f"{split} {facts['splits'][split]['items']}" for split in SPLITS)
         print(f"{name}: {facts['rows']} rows, {sum(facts['set_aside'].values())} set aside; {counts}", file=sys.stderr)

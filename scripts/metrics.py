@@ -1,6 +1,7 @@
 """Compute report_metrics.json: scores, learning, forgetting, decision rules and statistics of the arms."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -8,8 +9,9 @@ from stagewise.cli import add_image, add_settings
 from stagewise.config.experiment import Config
 from stagewise.errors import exit_on_input_error
 from stagewise.lineage import data_folders, lineage_tree
-from stagewise.pipeline import origins
-from stagewise.provenance.files import write_json
+from stagewise.pipeline import inputs
+from stagewise.provenance.files import sha256_file, write_json
+from stagewise.provenance.sealed_json import write_sealed
 
 
 @exit_on_input_error
@@ -28,12 +30,13 @@ def main(argv=None) -> int:
     from stagewise.metrics.read_results import read_run
 
     metrics = build(read_run(config, arguments.results))
-    inputs = origins.metrics_inputs(config, arguments.results, data_folders(config), lineage_tree(config))
-    made = {"made_from": origins.of_metrics(config, inputs), "image": arguments.image}
-    metrics = metrics.model_copy(update=made)
-    write_json(arguments.output, metrics.model_dump(mode="json"))
+    files = inputs.metrics_files(config, arguments.results, data_folders(config), lineage_tree(config))
+    record = {"inputs": inputs.metrics_inputs(config, files, arguments.results), "image": arguments.image, "files": {}}
     if arguments.flat:
         write_json(arguments.flat, flatten(metrics))
+        name = os.path.relpath(arguments.flat, arguments.output.parent)
+        record["files"][name] = sha256_file(arguments.flat)
+    write_sealed(arguments.output, metrics.model_copy(update=record).model_dump(mode="json"))
     return 0
 
 

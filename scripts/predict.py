@@ -14,11 +14,12 @@ from stagewise.inference.prompts import Template
 from stagewise.models.adapters import adapter_receipt
 from stagewise.models.compute_type import resolve, with_compute_type
 from stagewise.models.receipts import model_receipt
-from stagewise.predictions.fingerprint import adapter_facts, prediction_facts
+from stagewise.predictions.fingerprint import adapter_group, data_checksums, prediction_inputs
 from stagewise.predictions.prediction_files import write_predictions
 from stagewise.predictions.predictor import Predictor
 from stagewise.provenance import cache
 from stagewise.provenance.files import replaced_folder
+from stagewise.provenance.packages import package_versions
 from stagewise.provenance.receipts import RECEIPT, read_receipt, write_receipt
 
 
@@ -39,42 +40,41 @@ def main(argv=None) -> int:
 
     templates = {name: Template.read(task.prompt, task.fields) for name, task in settings.tasks.items()}
     adapter = adapter_receipt(args.adapter, args.model) if args.adapter else None
-    facts = adapter_facts(adapter) | prediction_facts(
-        settings, templates, model_receipt(args.model)["fingerprint"], args.data
-    )
-    kept = cache.predictions_place(args.checkpoints, facts, args.image) if args.checkpoints else None
-    facts |= {"image": args.image}
-    if is_current(output, facts):
+    splits = data_checksums(args.data, settings)
+    inputs = prediction_inputs(settings, templates, model_receipt(args.model)["fingerprint"], splits)
+    inputs |= adapter_group(adapter)
+    kept = cache.predictions_cache(args.checkpoints, inputs, args.image) if args.checkpoints else None
+    if is_current(output, inputs, args.image):
         print(f"{output}: up to date", file=sys.stderr)
         return 0
     if output.is_dir() and any(p.suffix != ".csv" and p.name != RECEIPT for p in output.iterdir()):
         raise InputError(f"{output}: this folder holds something else than predictions; name another --output")
-    if kept and is_current(kept, facts):
+    if kept and is_current(kept, inputs, args.image):
         with replaced_folder(output) as folder:
             shutil.copytree(kept, folder, dirs_exist_ok=True)
         print(f"{output}: made before from the same adapter and items, copied", file=sys.stderr)
         return 0
-    predict(settings, templates, facts, args)
+    predict(settings, templates, inputs, args)
     if kept:
         shutil.rmtree(kept, ignore_errors=True)  # damaged, if it is there
         cache.keep(output, kept)
     return 0
 
 
-def is_current(output: Path, facts: dict) -> bool:
-    """Whether `output` holds the predictions that `facts` would give, every file as its receipt says."""
+def is_current(output: Path, inputs: dict, image: str | None) -> bool:
+    """Check that `output` holds the predictions that these inputs give, every file as its receipt says."""
     if not (output / RECEIPT).is_file():
         return False
     try:
         receipt = read_receipt(output, "the predictions")
     except InputError:
         return False  # damaged or incomplete: made again
-    names = {f"{task}.{split}.csv" for task, splits in facts["data"].items() for split in splits}
-    same = all(receipt.get(key) == value for key, value in facts.items() if key != "image" or value)
-    return same and set(receipt["files"]) == names
+    names = {f"{name}.csv" for name in inputs["files"]}
+    same_image = image in (None, receipt.get("image"))
+    return same_image and receipt.get("inputs") == inputs and set(receipt["files"]) == names
 
 
-def predict(settings: ScoringSettings, templates: dict[str, Template], facts: dict, args) -> None:
+def predict(settings: ScoringSettings, templates: dict[str, Template], inputs: dict, args) -> None:
     """Score everything and leave the files in ``args.output``, all of them or none."""
     from stagewise.models.torch_environment import before_torch
 
@@ -82,11 +82,11 @@ def predict(settings: ScoringSettings, templates: dict[str, Template], facts: di
     predictor = Predictor.load(settings, args.model, args.adapter)
     started, tokens, count, shortened, content_free = time.monotonic(), 0, 0, {}, {}
     with replaced_folder(args.output) as folder:
-        for task, splits in facts["data"].items():
+        for task in settings.tasks:
             if settings.evaluation.method == "likelihood":
                 encoder, _, _ = predictor.encode(task, templates[task], [])
                 content_free[task] = predictor.content_free(encoder)
-            for split in splits:
+            for split in settings.evaluation.splits:
                 items = read_split(Path(args.data) / task / f"{split}.jsonl", settings.tasks[task].words)
                 encoder, prompts, cut = predictor.encode(task, templates[task], items)
                 rows = predictor.answer(encoder, prompts, progress=f"{task}.{split}")
@@ -97,6 +97,7 @@ def predict(settings: ScoringSettings, templates: dict[str, Template], facts: di
         seconds = time.monotonic() - started
         device = predictor.model.device
         information = {
+            "method": settings.evaluation.method,
             "seconds": round(seconds, 3),
             "tokens": tokens,
             "items": count,
@@ -104,8 +105,9 @@ def predict(settings: ScoringSettings, templates: dict[str, Template], facts: di
             "content_free": content_free,
             "device": device.type,
             "dtype": settings.dtype,
+            "packages": package_versions(),
         }
-        write_receipt(folder, facts | information)
+        write_receipt(folder, {"inputs": inputs, "image": args.image} | information)
     print(f"{args.output}: {count} items in {seconds:.1f} s, {tokens / seconds:.0f} tokens/s", file=sys.stderr)
 
 

@@ -63,16 +63,16 @@ def main(argv=None) -> int:
 def _facts(arguments, metrics, pages: list[Path]) -> dict:
     """What the figures' receipt says: what the report was made from, and the checksums of its pages."""
     from stagewise.lineage import data_folder
-    from stagewise.pipeline import origins
+    from stagewise.pipeline import inputs
     from stagewise.provenance.files import sha256_file
 
     folders = [data_folder(fold) for fold in metrics.experiment.folds or [None]]
     lineages = [adapter.lineage for adapter in metrics.adapters]
-    inputs = origins.report_inputs(arguments.metrics, arguments.results, folders, lineages)
+    files = inputs.report_files(arguments.metrics, arguments.results, folders, lineages)
     return {
-        "made_from": origins.of_report(inputs),
+        "inputs": inputs.report_inputs(files, arguments.results),
         "image": arguments.image,
-        "pages": {path.name: sha256_file(path) for path in pages},
+        "files": {os.path.relpath(path, arguments.figures): sha256_file(path) for path in pages},
     }
 
 

@@ -62,7 +62,7 @@ def check_adapters(
         _same(
             folder / "adapter/receipt.json",
             "the adapter was made from other weights of its parent",
-            receipt.get("parents"),
+            receipt.get("inputs", {}).get("parents"),
             [weights[parent] for parent in adapter.parents],
         )
     return weights
@@ -78,21 +78,23 @@ def check_predictions(
     receipts: dict[str, dict],
 ) -> None:
     """All predictions are of this model, data and adapters, and were made in one way."""
-    base = receipts[BASE]
+    base = receipts[BASE].get("inputs", {})
     for lineage, receipt in receipts.items():
         path = results / lineage / "predictions" / "receipt.json"
         own = planned[lineage].fingerprint if lineage in planned else None
+        made_from = receipt.get("inputs", {})
+        adapter = made_from.get("adapter") or {}
         for key, what in (("model", "of another base model"), ("settings", "made with other settings")):
             message = f"these predictions are {what} than those in {results / BASE}"
-            _same(path, message, receipt.get(key), base.get(key))
+            _same(path, message, made_from.get(key), base.get(key))
         method = config.evaluation.method
         _same(path, "these predictions were not made by evaluation.method", receipt.get("method"), method)
-        _same(path, "these predictions are of another adapter", receipt.get("adapter"), own)
+        _same(path, "these predictions are of another adapter", adapter.get("recipe"), own)
         if own:
-            _same(path, "these predictions are of other weights", receipt.get("adapter_weights"), weights[lineage])
+            _same(path, "these predictions are of other weights", adapter.get("weights"), weights[lineage])
         summary = summaries[adapters[lineage].data] if own else next(iter(summaries.values()))
         for task, split in product(config.active_tasks, config.evaluation.splits):
-            scored = receipt.get("data", {}).get(task, {}).get(split)
+            scored = made_from.get("files", {}).get(f"{task}.{split}")
             expected = checksum(summary, task, split)
             _same(path, f"these predictions are of another {split} split of {task}", scored, expected)
 

@@ -94,7 +94,7 @@ def read_run(config: Config, results) -> Run:
     receipts = {
         lineage: read_receipt(results / lineage / "predictions", "the predictions") for lineage in (BASE, *adapters)
     }
-    model = receipts[BASE].get("model")
+    model = receipts[BASE].get("inputs", {}).get("model")
     weights = check_results.check_adapters(results, summaries, adapters, planned, trainings, model)
     check_results.check_predictions(results, config, summaries, adapters, planned, weights, receipts)
     sizes = {lineage: _size(results / lineage / "adapter" / ADAPTER_WEIGHTS) for lineage in adapters}

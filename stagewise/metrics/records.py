@@ -34,7 +34,7 @@ def experiment(run: Run) -> Experiment:
         sample=any(task.source == SAMPLE for task in config.active_tasks.values()),
         model=config.model,
         model_origin=config.base_model.model_dump(mode="json", exclude_none=True),
-        model_fingerprint=run.receipts[BASE]["model"],
+        model_fingerprint=run.receipts[BASE]["inputs"]["model"],
         quantization=config.quantization,
         dtype=config.dtype,
         compute_type=" and ".join(sorted({recipe.dtype for recipe in run.recipes.values()})),

@@ -86,6 +86,16 @@ def write_adapter(folder, config: dict, factors: dict[str, tuple["torch.Tensor",
     (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
+def adapter_inputs(recipe: str, model: str, parents: list[dict]) -> dict:
+    """Record what an adapter is made from: fingerprints of its recipe and base model, and its parents' weights.
+
+    Training on a GPU is not reproducible to the bit, so a parent's recipe alone does not say which weights it has.
+    `parents` are the receipts of the parents' folders.
+    """
+    weights = [parent["files"][ADAPTER_WEIGHTS] for parent in parents]
+    return {"recipe": recipe, "model": model, "parents": weights}
+
+
 def adapter_folder(path) -> Path:
     """The folder with the adapter's weights: `path` itself, or the ``adapter`` folder in it.
 
@@ -115,7 +125,7 @@ def adapter_receipt(adapter_dir, model_dir, verify: bool = True) -> dict:
     receipt = read_receipt(folder, "the adapter", verify=verify)
     if ADAPTER_WEIGHTS not in receipt["files"]:
         raise InputError(f"{folder}: its receipt does not vouch for {ADAPTER_WEIGHTS}; train the adapter again")
-    trained_on, base = receipt.get("model"), model_receipt(model_dir)
+    trained_on, base = receipt.get("inputs", {}).get("model"), model_receipt(model_dir)
     if trained_on != base["fingerprint"]:
         raise InputError(
             f"{folder}: the adapter was trained on another base model (fingerprint {str(trained_on)[:12]}) than "

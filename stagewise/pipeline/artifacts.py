@@ -1,260 +1,270 @@
-"""Every output of an experiment, and how its content shows whether it is current."""
+"""Every output of an experiment, declared once: its rule, its inputs, its identity, and what DVC tracks of it.
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
+Freshness, the check of the rules, DVC's stages and the stand-ins of tests and benchmarks follow from these functions,
+one a rule, in the order in which data flows.
+"""
+
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from stagewise.config.experiment import Config
 from stagewise.config.tasks import SPLITS
-from stagewise.data.raw_files import RAW, raw_path
-from stagewise.errors import InputError
-from stagewise.inference.prompts import Template
-from stagewise.lineage import BASE, Adapter, data_folder, data_folders
-from stagewise.models.adapters import ADAPTER_WEIGHTS
-from stagewise.models.compute_type import with_compute_type
-from stagewise.pipeline import origins
-from stagewise.pipeline.build_recipe import build_recipe, recipe_settings
-from stagewise.pipeline.freshness import Output
-from stagewise.predictions.fingerprint import adapter_facts, prediction_facts
+from stagewise.data.raw_files import raw_path
+from stagewise.lineage import BASE, Adapter, data_folder
+from stagewise.models.adapters import ADAPTER_WEIGHTS, adapter_inputs
+from stagewise.pipeline import inputs
+from stagewise.pipeline.artifact import DECLARATIONS, Artifact, DvcOut, declares
+from stagewise.pipeline.experiment import Experiment
 from stagewise.provenance import cache
 from stagewise.provenance.files import read_json
-from stagewise.provenance.receipts import RECEIPT, read_receipt
-from stagewise.recipe import Recipe, RecipeModel, describe_base_model
+from stagewise.provenance.receipts import RECEIPT
+from stagewise.recipe import Recipe
 
-ADAPTER_FILES = {
-    "weights": ADAPTER_WEIGHTS,
-    "config": "adapter_config.json",
-    "card": "README.md",
-    "log": "training_log.csv",
-    "summary": "training.json",
-    "receipt": RECEIPT,
-}
-
-REPORT_FILES = {
-    "html": "report.html",
-    "markdown": "report.md",
-    "flipped": "items.html",
-    "figures": f"figures/{RECEIPT}",
-}
+ADAPTER_FILES = (
+    ADAPTER_WEIGHTS,
+    "adapter_config.json",
+    "README.md",
+    "training_log.csv",
+    "training.json",
+    RECEIPT,
+)
 
 
-@dataclass
-class Experiment:
-    """Where everything of an experiment lies, and what it should be made from."""
+def declared_artifacts(experiment: Experiment) -> Iterator[Artifact]:
+    """Every output of the experiment, inputs before what is made from them."""
+    for declare in DECLARATIONS.values():
+        yield from declare(experiment)
 
-    config: Config
-    adapters: dict[str, Adapter]
-    model: Path
-    """Folder of the base model."""
-    image: str | None = None
-    """Checksum of the container image that this run uses, if it uses one."""
-    definition: tuple[Path, ...] = ()
-    """What the steps that fetch have for an input: with none, Snakemake would never fetch again."""
-    raw: str = RAW
-    expected: dict[str, Recipe] = field(default_factory=dict)
-    """Recipes as they should be, by lineage; filled parents first."""
 
-    def __post_init__(self):
-        # As declared, and with the compute type resolved: the metrics show both.
-        self.declared, self.config = self.config, with_compute_type(self.config)
-        self.results = Path(self.config.results)
-        self.checkpoints = self.results / "checkpoints"
-        self.folders = data_folders(self.config)
-        self.checksum = origins.remembering()
-        self._summaries: dict[str, dict] = {}
+@declares("fetch_data")
+def raw_files(experiment: Experiment) -> Iterator[Artifact]:
+    for name, task in experiment.config.active_tasks.items():
+        source = task.sources[task.source]
+        for role, file in source.files.items():
+            if file.url is None:
+                continue
+            path = raw_path(name, role, file, experiment.raw)
 
-    def outputs(self) -> Iterator[Output]:
-        """Every job's output, inputs before what is made from them."""
-        yield from self._raw_files()
-        yield Output([self.model / RECEIPT], list(self.definition), self._model_is_current)
-        for fold in dict.fromkeys(fold for fold, _ in self.config.runs):
-            yield self._splits(data_folder(fold), fold)
-        for adapter in self.adapters.values():
-            yield self._recipe(adapter)
-            yield self._adapter(adapter)
-        for lineage in (BASE, *self.adapters):
-            yield self._predictions(lineage)
-        yield self._metrics()
-        yield self._report()
+            def reasons(path=path, sha256=file.sha256) -> list[str]:
+                return [] if experiment.checksum(path) == sha256 else ["not the file that its sha256 names"]
 
-    # What is read once and asked for often.
-
-    def _summary(self, folder: str) -> dict:
-        if folder not in self._summaries:
-            self._summaries[folder] = read_json(self.results / folder / "summary.json", "the data's summary")
-        return self._summaries[folder]
-
-    def _split_checksum(self, path: Path) -> str:
-        """Checksum of a split as its folder's summary has it: the split itself may not be here."""
-        folder = path.parent.parent.relative_to(self.results).as_posix()
-        return self._summary(folder)["tasks"][path.parent.name]["splits"][path.stem]["sha256"]
-
-    def _checksum(self, path) -> str:
-        return self._split_checksum(Path(path)) if Path(path).suffix == ".jsonl" else self.checksum(path)
-
-    @cached_property
-    def _base_model(self) -> dict | None:
-        """The base model's receipt; None where the model is not here."""
-        return read_json(self.model / RECEIPT, "the base model's receipt") if (self.model / RECEIPT).is_file() else None
-
-    def _known_model(self, recipe: Recipe | None) -> RecipeModel:
-        """Name, fingerprint and origin of the base model: as it is here, or else as `recipe` has it."""
-        if self._base_model:
-            if not self._model_is_current():
-                raise InputError(f"{self.model}: not the model that the configuration names")
-            return describe_base_model(self._base_model)
-        if recipe is None or recipe.model.origin != self.config.base_model.origin or not recipe.model.origin:
-            raise InputError(f"{self.model}: another model")
-        return recipe.model
-
-    def _ran_here(self, facts: dict) -> bool:
-        """Whether it was made in this run's image; a run without one takes what any made."""
-        return self.image is None or facts.get("image") == self.image
-
-    def _split_files(self, folder: str, tasks, splits=SPLITS) -> list[Path]:
-        return [self.results / folder / task / f"{split}.jsonl" for task in tasks for split in splits]
-
-    # One method per rule.
-
-    def _raw_files(self) -> Iterator[Output]:
-        for name, task in self.config.active_tasks.items():
-            for role, file in task.sources[task.source].files.items():
-                if file.url:
-                    path = raw_path(name, role, file, self.raw)
-                    same = lambda path=path, file=file: self.checksum(path) == file.sha256  # noqa: E731
-                    yield Output([path], list(self.definition), same)
-
-    def _model_is_current(self) -> bool:
-        receipt = self._base_model
-        return (receipt["model"], receipt["origin"]) == (self.config.model, self.config.base_model.origin)
-
-    def _splits(self, folder: str, fold: int | None) -> Output:
-        settings = self.config.data_settings(fold)
-        items = self._split_files(folder, settings.tasks)
-
-        def current() -> bool:
-            summary = self._summary(folder)
-            return (
-                summary["made_from"] == origins.of_splits(settings, self.raw, self.checksum)
-                and self._ran_here(summary)
-                and all(self._split_checksum(path) == self.checksum(path) for path in items if path.is_file())
+            yield Artifact(
+                rule="fetch_data",
+                phase="fetch",
+                label=str(path),
+                outputs=(path,),
+                inputs=(experiment.definition,),
+                reasons=reasons,
+                tracked=(DvcOut(path, push=source.redistribute),),
             )
 
-        aside = [self.results / folder / task / "set_aside.csv" for task in settings.tasks]
-        files = [*items, *aside, self.results / folder / "summary.json"]
-        return Output(files, origins.split_inputs(settings, self.raw), current, spare=(*items, *aside))
 
-    def _recipe(self, adapter: Adapter) -> Output:
-        file = self.results / adapter.lineage / "recipe.json"
+@declares("fetch_model")
+def base_model(experiment: Experiment) -> Iterator[Artifact]:
+    settings, folder = experiment.config.base_model, experiment.model
+    # A directory of the user's own is used where it is: the folder holds its receipt alone.
+    cache_it = settings.redistribute or settings.path is not None
+    yield Artifact(
+        rule="fetch_model",
+        phase="fetch",
+        label=str(folder),
+        outputs=(folder / RECEIPT,),
+        inputs=(experiment.definition,),
+        reasons=lambda: experiment.model_changes,
+        tracked=(DvcOut(folder, cache=cache_it, dependency=folder / RECEIPT),),
+    )
 
-        def current() -> bool:
-            settings = recipe_settings(self.config, adapter)
-            known = [self.expected[parent] for parent in adapter.parents]
-            found = Recipe.read(file)
-            expected = build_recipe(
-                settings, self._known_model(found), self.results / adapter.data, known, self._checksum
-            )
-            self.expected[adapter.lineage] = expected
-            return found == expected
 
-        inputs = [
-            self.model / RECEIPT,
-            *self._split_files(adapter.data, adapter.known, SPLITS[:2]),
-            *(Path(self.config.active_tasks[task].prompt) for task in adapter.known),
-            *adapter.remedies.files,
-            *(self.results / parent / "recipe.json" for parent in adapter.parents),
+@declares("make_splits")
+def splits(experiment: Experiment) -> Iterator[Artifact]:
+    for fold in dict.fromkeys(fold for fold, _ in experiment.config.runs):
+        folder = data_folder(fold)
+        settings = experiment.config.data_settings(fold)
+        path = experiment.results / folder
+        items = experiment.split_files(folder, settings.tasks)
+        aside = [path / task / "set_aside.csv" for task in settings.tasks]
+        summary = path / "summary.json"
+        code, checksum = experiment.code.packages, experiment.checksum_if_there
+        expected = partial(inputs.splits_inputs, settings, experiment.raw, code, checksum)
+        # Texts are not passed on if their licence does not allow it, so they may be elsewhere.
+        texts = (*items, *aside)
+        tracked = [
+            DvcOut(path / name, push=task.sources[task.source].redistribute) for name, task in settings.tasks.items()
         ]
-        return Output([file], inputs, current)
+        yield Artifact(
+            rule="make_splits",
+            phase="splits",
+            label=folder,
+            outputs=(*texts, summary),
+            inputs=tuple(inputs.splits_files(settings, experiment.raw)),
+            reasons=partial(experiment.record_reasons, summary, expected, texts),
+            record=summary,
+            expected=expected,
+            tracked=(*tracked, DvcOut(summary)),
+            optional=texts,
+        )
 
-    def _adapter(self, adapter: Adapter) -> Output:
-        folder = self.results / adapter.lineage / "adapter"
-        parents = [self.results / parent / "adapter" / RECEIPT for parent in adapter.parents]
 
-        def current() -> bool:
-            receipt = read_json(folder / RECEIPT, "an adapter's receipt")
-            known = [read_json(parent, "an adapter's receipt") for parent in parents]
-            return (
-                receipt["fingerprint"] == self.expected[adapter.lineage].fingerprint
-                and receipt["parents"] == [parent["files"][ADAPTER_WEIGHTS] for parent in known]
-                and self._ran_here(receipt)
-            )
+@declares("write_recipe")
+def recipes(experiment: Experiment) -> Iterator[Artifact]:
+    for adapter in experiment.adapters.values():
+        path = experiment.results / adapter.lineage / "recipe.json"
+        expected = partial(experiment.expected_recipe, adapter.lineage)
 
-        def keep() -> None:
-            receipt = read_json(folder / RECEIPT, "an adapter's receipt")
-            place = (self.checkpoints, receipt["fingerprint"], receipt["parents"], self.image)
-            cache.keep(folder, cache.adapter_place(*place) / "adapter")
+        def reasons(path=path, expected=expected) -> list[str]:
+            recipe = Recipe.read(path)
+            return experiment.differences(inputs.recipe_inputs(recipe), inputs.recipe_inputs(expected()))
 
-        inputs = [self.results / adapter.lineage / "recipe.json", self.model / RECEIPT, *parents]
-        inputs += self._split_files(adapter.data, adapter.known, SPLITS[:2])
-        return Output([folder / name for name in ADAPTER_FILES.values()], inputs, current, keep)
+        yield Artifact(
+            rule="write_recipe",
+            phase=stage_name(adapter),
+            label=adapter.lineage,
+            outputs=(path,),
+            inputs=(
+                experiment.model / RECEIPT,
+                *experiment.split_files(adapter.data, adapter.known, SPLITS[:2]),
+                *(Path(experiment.config.active_tasks[task].prompt) for task in adapter.known),
+                *adapter.remedies.files,
+                *(experiment.results / parent / "recipe.json" for parent in adapter.parents),
+            ),
+            reasons=reasons,
+            tracked=(DvcOut(path),),
+            expected=expected,
+        )
 
-    @cached_property
-    def _scoring(self) -> Callable[[str, str], dict]:
-        """Facts of predictions by data folder and the base model's fingerprint."""
-        settings = self.config.scoring_settings()
-        templates = {name: Template.read(task.prompt, task.fields) for name, task in settings.tasks.items()}
-        made: dict[tuple[str, str], dict] = {}
 
-        def facts(folder: str, model: str) -> dict:
-            if (folder, model) not in made:
-                place = self.results / folder
-                made[folder, model] = prediction_facts(settings, templates, model, place, self._checksum)
-            return made[folder, model]
+@declares("train_adapter")
+def trained_adapters(experiment: Experiment) -> Iterator[Artifact]:
+    yield from _adapters(experiment, "train_adapter", lambda adapter: adapter.training is not None)
 
-        return facts
 
-    def _predictions(self, lineage: str) -> Output:
-        folder, adapter = self.results / lineage / "predictions", self.results / lineage / "adapter" / RECEIPT
-        own = self.adapters.get(lineage)
-        data = own.data if own else self.folders[0]
-        tasks, splits = self.config.active_tasks, self.config.evaluation.splits
+@declares("merge_adapters")
+def merged_adapters(experiment: Experiment) -> Iterator[Artifact]:
+    yield from _adapters(experiment, "merge_adapters", lambda adapter: adapter.training is None)
 
-        def facts() -> dict:
-            # The adapters know the base model, should it not be here itself.
-            known = self._known_model(next(iter(self.expected.values()), None))
-            made = adapter_facts(read_json(adapter, "an adapter's receipt") if own else None)
-            return made | self._scoring(data, known.fingerprint)
 
-        def current() -> bool:
-            receipt = read_receipt(folder, "the predictions")
-            return all(receipt[key] == value for key, value in facts().items()) and self._ran_here(receipt)
+def _adapters(experiment: Experiment, rule: str, belongs) -> Iterator[Artifact]:
+    for adapter in filter(belongs, experiment.adapters.values()):
+        folder = experiment.results / adapter.lineage / "adapter"
+        parents = [experiment.results / parent / "adapter" / RECEIPT for parent in adapter.parents]
 
-        def keep() -> None:
-            cache.keep(folder, cache.predictions_place(self.checkpoints, facts(), self.image))
+        def expected(adapter=adapter, parents=parents) -> dict:
+            receipts = [read_json(parent, "an adapter's receipt") for parent in parents]
+            recipe = experiment.expected_recipe(adapter.lineage)
+            return adapter_inputs(recipe.fingerprint, recipe.model.fingerprint, receipts)
 
-        inputs = [self.model / RECEIPT, self.results / data / "summary.json", *([adapter] if own else [])]
-        inputs += [*self._split_files(data, tasks, splits), *(Path(task.prompt) for task in tasks.values())]
-        files = [folder / f"{task}.{split}.csv" for task in tasks for split in splits]
-        return Output([*files, folder / RECEIPT], inputs, current, keep)
+        def keep(folder=folder) -> None:
+            made_from = read_json(folder / RECEIPT, "an adapter's receipt")["inputs"]
+            place = cache.adapter_cache(experiment.checkpoints, made_from, experiment.image)
+            cache.keep(folder, place / "adapter", experiment.checksum)
 
-    def _metrics(self) -> Output:
-        file = self.results / "report_metrics.json"
-        inputs = origins.metrics_inputs(self.config, self.results, self.folders, self.adapters)
+        yield Artifact(
+            rule=rule,
+            phase=stage_name(adapter),
+            label=adapter.lineage,
+            outputs=tuple(folder / name for name in ADAPTER_FILES),
+            inputs=(
+                experiment.results / adapter.lineage / "recipe.json",
+                experiment.model / RECEIPT,
+                *parents,
+                *experiment.split_files(adapter.data, adapter.known, SPLITS[:2]),
+            ),
+            reasons=partial(experiment.record_reasons, folder / RECEIPT, expected),
+            record=folder / RECEIPT,
+            expected=expected,
+            tracked=(DvcOut(folder),),
+            keep=keep,
+            packages=folder / "training.json",
+        )
 
-        def current() -> bool:
-            known = read_json(file, "report_metrics.json")
-            made = origins.of_metrics(self.declared, inputs, self.checksum)
-            return known["made_from"] == made and self._ran_here(known)
 
-        items = [path for folder in self.folders for path in self._split_files(folder, self.config.active_tasks)]
-        return Output([file, self.results / "metrics.json"], inputs + items, current)
+@declares("predict")
+def predictions(experiment: Experiment) -> Iterator[Artifact]:
+    config = experiment.config
+    tasks, scored = config.active_tasks, config.evaluation.splits
+    for lineage in (BASE, *experiment.adapters):
+        folder = experiment.results / lineage / "predictions"
+        adapter = experiment.adapters.get(lineage)
+        data = adapter.data if adapter else experiment.data_folders[0]
+        receipt = experiment.results / lineage / "adapter" / RECEIPT if adapter else None
+        files = [f"{task}.{split}.csv" for task in tasks for split in scored]
 
-    def _report(self) -> Output:
-        inputs = origins.report_inputs(self.results / "report_metrics.json", self.results, self.folders, self.adapters)
-        # Holds the data's text, so it is not passed on.
-        local = self.results / REPORT_FILES["flipped"]
+        expected = partial(experiment.prediction_inputs, data, receipt)
 
-        def current() -> bool:
-            receipt = read_receipt(self.results / "figures", "the figures")
-            pages = {self.results / name: sha256 for name, sha256 in receipt["pages"].items()}
-            return (
-                receipt["made_from"] == origins.of_report(inputs, self.checksum)
-                and self._ran_here(receipt)
-                and all(self.checksum(path) == sha256 for path, sha256 in pages.items() if path.is_file())
-            )
+        def keep(folder=folder, expected=expected) -> None:
+            place = cache.predictions_cache(experiment.checkpoints, expected(), experiment.image)
+            cache.keep(folder, place, experiment.checksum)
 
-        files = [self.results / name for name in REPORT_FILES.values()]
-        tasks, splits = self.config.active_tasks, self.config.evaluation.splits
-        items = [path for folder in self.folders for path in self._split_files(folder, tasks, splits)]
-        return Output(files, inputs + items, current, spare=(local,))
+        yield Artifact(
+            rule="predict",
+            phase="predictions",
+            label=f"{lineage}/predictions",
+            outputs=tuple(folder / name for name in (*files, RECEIPT)),
+            inputs=(
+                *((receipt,) if receipt else ()),
+                experiment.model / RECEIPT,
+                *experiment.split_files(data, tasks, scored),
+                experiment.results / data / "summary.json",
+                *(Path(task.prompt) for task in tasks.values()),
+            ),
+            reasons=partial(experiment.record_reasons, folder / RECEIPT, expected),
+            record=folder / RECEIPT,
+            expected=expected,
+            tracked=(DvcOut(folder),),
+            keep=keep,
+            packages=folder / RECEIPT,
+        )
+
+
+@declares("metrics")
+def metrics(experiment: Experiment) -> Iterator[Artifact]:
+    results, config = experiment.results, experiment.config
+    full, flat = results / "report_metrics.json", results / "metrics.json"
+    files = inputs.metrics_files(config, results, experiment.data_folders, experiment.adapters)
+    items = [path for folder in experiment.data_folders for path in experiment.split_files(folder, config.active_tasks)]
+    code, checksum = experiment.code.packages, experiment.checksum_if_there
+    expected = partial(inputs.metrics_inputs, experiment.declared, files, results, code, checksum)
+    yield Artifact(
+        rule="metrics",
+        phase="report",
+        label="report_metrics.json",
+        outputs=(full, flat),
+        inputs=(*files, *items),
+        reasons=partial(experiment.record_reasons, full, expected),
+        record=full,
+        expected=expected,
+        tracked=(DvcOut(full), DvcOut(flat, metrics=True)),
+    )
+
+
+@declares("report")
+def report(experiment: Experiment) -> Iterator[Artifact]:
+    results, config = experiment.results, experiment.config
+    page, markdown, local = (results / name for name in ("report.html", "report.md", "items.html"))
+    receipt = results / "figures" / RECEIPT
+    files = inputs.report_files(results / "report_metrics.json", results, experiment.data_folders, experiment.adapters)
+    scored = config.evaluation.splits
+    items = [
+        path
+        for folder in experiment.data_folders
+        for path in experiment.split_files(folder, config.active_tasks, scored)
+    ]
+    expected = partial(inputs.report_inputs, files, results, experiment.code.packages, experiment.checksum_if_there)
+    yield Artifact(
+        rule="report",
+        phase="report",
+        label="report",
+        outputs=(page, markdown, receipt, local),
+        inputs=(*files, *items),
+        reasons=partial(experiment.record_reasons, receipt, expected, (local,)),
+        record=receipt,
+        expected=expected,
+        # The local page holds the data's texts, so it is never pushed.
+        tracked=(DvcOut(page), DvcOut(markdown), DvcOut(receipt.parent), DvcOut(local, push=False)),
+        optional=(local,),
+    )
+
+
+def stage_name(adapter: Adapter) -> str:
+    """Name the DVC stage that makes an adapter."""
+    return f"stage-{adapter.stage}"

@@ -1,170 +1,106 @@
 """The experiment as DVC stages: each calls snakemake for its targets, so that both tools run the same steps.
 
-What each stage reads and leaves follows from the plan, so a stage more or another task needs no hand in ``dvc.yaml``.
-Every output persists: DVC would delete the others before a stage, and what must be made again Snakemake decides.
+Stages, outputs and dependencies follow from the declared artifacts. Every output persists: DVC would delete the others
+before a stage, and Snakemake decides what must be made again.
 """
 
 import shlex
+from collections import defaultdict
 from pathlib import Path
 
 from stagewise.config.experiment import Config
-from stagewise.config.tasks import SPLITS, IdsSplit
-from stagewise.data.raw_files import raw_path
-from stagewise.lineage import BASE, data_folders, lineage_tree
+from stagewise.pipeline.artifact import Artifact, DvcOut
+from stagewise.pipeline.artifacts import declared_artifacts
+from stagewise.pipeline.experiment import Experiment
 
 HEAD = """\
 # The experiment as DVC stages, each calling snakemake for its targets: both tools run the same steps.
 # Written by `python -m scripts.write_dvc{arguments}`; write it again when arms, tasks, seeds or the model change.
 """
 
-# Top-level keys of the configuration that each stage depends on.
-_DATA = ("tasks", "limit", "duplicates", "folds", "arms")
-
-_TRAINING = ("model", "models", "tasks", "arms", "seeds", "folds", "quantization", "dtype", "prompting", "lora")
-
-_SCORING = ("model", "models", "tasks", "arms", "quantization", "dtype", "prompting", "training", "evaluation")
+# By stage: its description, and the top-level keys of the configuration that it depends on.
+_TRAINING_KEYS = ("model", "models", "tasks", "arms", "seeds", "folds", "quantization", "dtype", "prompting", "lora")
+_STAGES = {
+    "fetch": ("The base model and the raw files, checked by checksum", ("model", "models", "tasks")),
+    "splits": (
+        "Items per task and split, and what was set aside; texts without a licence are never pushed",
+        ("tasks", "limit", "duplicates", "folds", "arms"),
+    ),
+    "stage-1": ("Adapters that learn a first task", (*_TRAINING_KEYS, "training")),
+    "predictions": (
+        "Every model, scored on every task",
+        ("model", "models", "tasks", "arms", "quantization", "dtype", "prompting", "training", "evaluation"),
+    ),
+    "report": ("All figures, and the page that shows them", tuple(Config.model_fields)),
+}
 
 
 def stages(config: Config, files: dict[str, dict]) -> dict:
-    """Contents of ``dvc.yaml``.
+    """Write the contents of ``dvc.yaml``.
 
     Parameters
     ----------
     config
         The experiment.
     files
-        What each configuration file holds, by path, later ones winning.
+        Content of each configuration file by path, later ones winning.
     """
-    return _Writer(config, files).document()
+    phases: dict[str, list[Artifact]] = defaultdict(list)
+    for artifact in declared_artifacts(Experiment(config)):
+        phases[artifact.phase].append(artifact)
+    trainings = sorted((name for name in phases if name.startswith("stage-")), key=lambda name: int(name[6:]))
+    made_by = {path: artifact for artifacts in phases.values() for artifact in artifacts for path in artifact.outputs}
+    overlays = [path for path in files if path != "config.yaml"]
+    # `--` ends the list of configuration files.
+    command = ["snakemake", "--cores", "all", *(["--configfile", *overlays, "--"] if overlays else [])]
+    order = ["fetch", "splits", *trainings, "predictions", "report"]
+    document = {name: _stage(name, phases[name], made_by, command, files) for name in order}
+    return {"stages": document, "plots": _plots(Path(config.results) / "figures")}
 
 
-class _Writer:
-    def __init__(self, config: Config, files: dict[str, dict]):
-        self.config, self.files = config, files
-        self.adapters = lineage_tree(config)
-        self.results, self.folders = Path(config.results), data_folders(config)
-        self.model = f"models/{config.model}"
-        overlays = [path for path in files if path != "config.yaml"]
-        # `--` ends the list of configuration files.
-        given = ["--configfile", *overlays, "--"] if overlays else []
-        self.snakemake = ["snakemake", "--cores", "all", *given]
-        # The prompts of all tasks are few and small; a stage that reads some depends on all.
-        self.prompts = sorted({task.prompt for task in config.active_tasks.values()})
+def _stage(name: str, artifacts: list[Artifact], made_by, command: list[str], files: dict[str, dict]) -> dict:
+    number = name.removeprefix("stage-")
+    about, keys = _STAGES.get(name) or (
+        f"Adapters of stage {number}, and their parents' weights",
+        _STAGES["stage-1"][1],
+    )
+    outs = [out for artifact in artifacts for out in artifact.tracked]
+    metrics = [_tracked(out) for out in outs if out.metrics]
+    dependencies = _dependencies(name, artifacts, made_by)
+    return {
+        "desc": about,
+        "cmd": shlex.join([*command, artifacts[0].phase_target]),
+        **({"deps": dependencies} if dependencies else {}),
+        "params": [
+            {path: given} for path, content in files.items() if (given := [key for key in keys if key in content])
+        ],
+        "outs": [_tracked(out) for out in outs if not out.metrics],
+        **({"metrics": metrics} if metrics else {}),
+    }
 
-    def document(self) -> dict:
-        stages = {"fetch": self.fetch(), "splits": self.splits()}
-        for number in sorted({adapter.stage for adapter in self.adapters.values()}):
-            stages[f"stage-{number}"] = self.training(number)
-        stages |= {"predictions": self.predictions(), "report": self.report()}
-        figures = f"{self.results}/figures"
-        plots = [
-            {
-                "learning curves": {
-                    "template": "curves",
-                    "x": "step",
-                    "y": {f"{figures}/curves.csv": "value"},
-                }
-            },
-            {
-                "stage and task": {
-                    "template": "matrix",
-                    "x": "stage",
-                    "y": {f"{figures}/stage-task-matrix.csv": "mean"},
-                }
-            },
-        ]
-        return {"stages": stages, "plots": plots}
 
-    def _stage(self, about: str, targets: list[str], deps: list[str], keys, outs: list, **more) -> dict:
-        given = [{path: [key for key in keys if key in content]} for path, content in self.files.items()]
-        return {
-            "desc": about,
-            "cmd": shlex.join([*self.snakemake, *targets]),
-            **({"deps": list(dict.fromkeys(deps))} if deps else {}),
-            "params": [entry for entry in given if any(entry.values())],
-            "outs": outs,
-            **more,
-        }
+def _dependencies(phase: str, artifacts: list[Artifact], made_by: dict[Path, Artifact]) -> list[str]:
+    """What the stage reads that it does not make, as other stages track it."""
+    paths = []
+    for artifact in artifacts:
+        for path in artifact.inputs if phase != "fetch" else ():
+            maker = made_by.get(path)
+            if maker is None:
+                paths.append(path)
+            elif maker.phase != phase:
+                paths += [out.dependency or out.path for out in maker.tracked if path.is_relative_to(out.path)]
+    return list(dict.fromkeys(map(str, paths)))
 
-    def _out(self, path, push: bool = True, cache: bool = True) -> dict:
-        return {str(path): {"persist": True} | ({} if cache else {"cache": False}) | ({} if push else {"push": False})}
 
-    def _sources(self):
-        """(task's name, task, its source)."""
-        for name, task in self.config.active_tasks.items():
-            yield name, task, task.sources[task.source]
+def _tracked(out: DvcOut) -> dict:
+    settings = {"persist": True}
+    settings |= {} if out.cache else {"cache": False}
+    settings |= {} if out.push else {"push": False}
+    return {str(out.path): settings}
 
-    def fetch(self) -> dict:
-        outs, targets = [], []
-        for name, _, source in self._sources():
-            for role, file in source.files.items():
-                if file.url:
-                    targets.append(str(raw_path(name, role, file)))
-                    outs.append(self._out(targets[-1], push=source.redistribute))
-        base = self.config.base_model
-        # A directory of the user's is used in place: the folder holds its receipt alone.
-        outs.append(self._out(self.model, cache=base.redistribute or base.path is not None))
-        targets.append(f"{self.model}/receipt.json")
-        return self._stage(
-            "The base model and the raw files, checked by checksum", targets, [], ("model", "models", "tasks"), outs
-        )
 
-    def splits(self) -> dict:
-        deps, outs, targets = [], [], []
-        for name, task, source in self._sources():
-            rule = task.splits[task.split]
-            deps += [str(raw_path(name, role, file)) for role, file in source.files.items()]
-            deps += [rule.ids] if isinstance(rule, IdsSplit) else []
-        for folder in self.folders:
-            place = self.results / folder
-            for name, _, source in self._sources():
-                targets += [f"{place}/{name}/{split}.jsonl" for split in SPLITS]
-                outs.append(self._out(place / name, push=source.redistribute))
-            targets.append(f"{place}/summary.json")
-            outs.append(self._out(place / "summary.json"))
-        about = "Items per task and split, and what was set aside; texts without a licence are never pushed"
-        return self._stage(about, targets, deps, _DATA, outs)
-
-    def _items(self) -> list[str]:
-        tasks = self.config.active_tasks
-        return [f"{self.results}/{folder}/{task}" for folder in self.folders for task in tasks]
-
-    def training(self, number: int) -> dict:
-        nodes = [adapter for adapter in self.adapters.values() if adapter.stage == number]
-        inner = {adapter.lineage for adapter in nodes}
-        deps, outs, targets = [], [], []
-        for adapter in nodes:
-            outside = [parent for parent in adapter.parents if parent not in inner]
-            deps += [f"{self.results}/{parent}/{part}" for parent in outside for part in ("recipe.json", "adapter")]
-            deps += map(str, adapter.remedies.files)
-            targets.append(f"{self.results}/{adapter.lineage}/adapter/receipt.json")
-            outs += [self._out(self.results / adapter.lineage / part) for part in ("recipe.json", "adapter")]
-        deps += [f"{self.model}/receipt.json", *self._items(), *self.prompts]
-        about = (
-            "Adapters that learn a first task"
-            if number == 1
-            else f"Adapters of stage {number}, and their parents' weights"
-        )
-        return self._stage(about, targets, deps, (*_TRAINING, "training"), outs)
-
-    def predictions(self) -> dict:
-        lineages = [BASE, *self.adapters]
-        deps = [f"{self.results}/{lineage}/adapter" for lineage in self.adapters]
-        summaries = [f"{self.results}/{folder}/summary.json" for folder in self.folders]
-        deps += [f"{self.model}/receipt.json", *self._items(), *summaries, *self.prompts]
-        targets = [f"{self.results}/{lineage}/predictions/receipt.json" for lineage in lineages]
-        outs = [self._out(self.results / lineage / "predictions") for lineage in lineages]
-        return self._stage("Every model, scored on every task", targets, deps, _SCORING, outs)
-
-    def report(self) -> dict:
-        deps = [f"{self.results}/{lineage}/predictions" for lineage in (BASE, *self.adapters)]
-        deps += [f"{self.results}/{lineage}/adapter" for lineage in self.adapters] + self._items()
-        deps += [self.config.published] if self.config.published else []
-        outs = [
-            self._out(self.results / name) for name in ("report_metrics.json", "report.html", "report.md", "figures")
-        ]
-        outs.append(self._out(self.results / "items.html", push=False))  # holds the data's text
-        targets = [str(self.results / name) for name in ("metrics.json", "report.html", "items.html")]
-        metrics = [self._out(self.results / "metrics.json")]
-        about = "All figures, and the page that shows them"
-        return self._stage(about, targets, deps, list(Config.model_fields), outs, metrics=metrics)
+def _plots(figures: Path) -> list[dict]:
+    return [
+        {"learning curves": {"template": "curves", "x": "step", "y": {f"{figures}/curves.csv": "value"}}},
+        {"stage and task": {"template": "matrix", "x": "stage", "y": {f"{figures}/stage-task-matrix.csv": "mean"}}},
+    ]

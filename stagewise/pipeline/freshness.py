@@ -1,82 +1,118 @@
 """Content decides what is current; file times only carry the verdict to Snakemake.
 
-Before a plan is made, every output that is there is compared with what it would be made from now: receipts and
-recipes against settings and checksums. What is current gets times that say so, however new a checkout or a download
-made its inputs; what is stale gets a time older than any input. The default profile has Snakemake look at nothing else.
+Before a plan is made, every output that is there is compared with what it would be made from now: receipts and recipes
+against settings and checksums. Current files get times that say so, however new a checkout or a download made their
+inputs; stale files get a time older than any input. The default profile has Snakemake look at nothing else.
 """
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from stagewise.errors import InputError
+from stagewise.pipeline.artifact import Artifact
 
 STALE = 1
 """Seconds since 1970: older than any input. Snakemake takes 0 for no time at all."""
+LINES = 40
+"""Stale outputs that are named with their reasons; the others are counted."""
 
 
 @dataclass(frozen=True)
-class Output:
-    """What one job leaves behind."""
+class Verdict:
+    """A stale output."""
 
-    files: list[Path]
-    inputs: list[Path]
-    current: Callable[[], bool]
-    """Whether the files are what the settings and the inputs give, as far as these are there."""
-    keep: Callable[[], None] | None = None
-    """Puts current files into the store: should Snakemake make them again, they are copied."""
-    spare: tuple[Path, ...] = ()
-    """Files that may be missing where nobody needs them: they can be made again, and a receipt says what they are."""
+    artifact: Artifact
+    reasons: tuple[str, ...]
+    """Empty if it is stale only because an input is made again."""
 
 
-def settle(outputs: Iterable[Output]) -> int:
-    """Make file times tell what content says, inputs before what is made from them; returns how many are stale.
+def settle(artifacts: Iterable[Artifact], set_time: Callable[[Path, int], None]) -> list[Verdict]:
+    """Make file times tell what content says, inputs before what is made from them.
+
+    Parameters
+    ----------
+    set_time
+        Sets a file's modification time, in nanoseconds.
+
+    Returns
+    -------
+    Every output that is stale, and every one that is made from such.
 
     Raises
     ------
     InputError
-        Where a file's time cannot be set.
+        If a file's time cannot be set.
     """
-    stale = 0
-    for output in outputs:
-        times = {path: time for path in output.files if (time := _time(path))}
+    verdicts, renewed = [], set()
+    for artifact in artifacts:
+        times = {path: time for path in artifact.outputs if (time := _time(path))}
         if not times:
             continue
-        missing = set(output.files) - set(times) - set(output.spare)
-        if not missing and _holds(output):
-            newest = max(map(_time, output.inputs), default=0)
-            _set([path for path, time in times.items() if time < newest], newest)
-            if output.keep:
-                output.keep()
+        reasons = _stale_reasons(artifact, set(times))
+        if reasons:
+            _set([path for path, time in times.items() if time != STALE * 10**9], STALE * 10**9, set_time)
         else:
-            stale += 1
-            _set(list(times), STALE * 10**9)
-    return stale
+            newest = max(map(_time, artifact.inputs), default=0)
+            _set([path for path, time in times.items() if time < newest], newest, set_time)
+            if artifact.keep:
+                artifact.keep()
+        follows = not renewed.isdisjoint(artifact.inputs)
+        if reasons or follows:
+            renewed.update(artifact.outputs)
+            verdicts.append(Verdict(artifact, tuple(reasons)))
+    return verdicts
+
+
+def explain(verdicts: list[Verdict]) -> list[str]:
+    """Say in one line each why outputs are stale, and how many others are made from them."""
+    reasons: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        if verdict.reasons:
+            reasons.setdefault(verdict.artifact.label, []).extend(verdict.reasons)
+    lines = [f"{label}: {'; '.join(_distinct(phrases))}" for label, phrases in reasons.items()]
+    following = list(
+        dict.fromkeys(v.artifact.label for v in verdicts if not v.reasons and v.artifact.label not in reasons)
+    )
+    if len(lines) > LINES:
+        lines[LINES:] = [f"and {len(lines) - LINES} more stale outputs"]
+    if following:
+        shown = ", ".join(following[:4]) + (f" and {len(following) - 4} more" if len(following) > 4 else "")
+        lines.append(f"made from these: {shown}")
+    return lines
+
+
+def _distinct(phrases: list[str]) -> list[str]:
+    """Leave out what another phrase of the same output explains."""
+    phrases = list(dict.fromkeys(phrases))
+    return [phrase for phrase in phrases if phrase != "recipe changed" or len(phrases) == 1]
+
+
+def _stale_reasons(artifact: Artifact, there: set[Path]) -> list[str]:
+    missing = [path for path in artifact.outputs if path not in there and path not in artifact.optional]
+    if missing:
+        return [f"missing: {path.name}" for path in missing]
+    try:
+        return artifact.reasons()
+    except InputError as error:
+        return [str(error)]
+    except (OSError, LookupError, TypeError, AttributeError, ValueError):
+        return ["incomplete, or written by another version"]
 
 
 def _time(path: Path) -> int:
-    """Modification time in nanoseconds, the link's or its target's, whichever is later; 0 where there is nothing."""
+    """Modification time in nanoseconds, the link's or its target's, whichever is later; 0 for no file."""
     try:
         return max(path.stat().st_mtime_ns, path.lstat().st_mtime_ns)
     except OSError:
         return 0
 
 
-def _set(paths: list[Path], time: int) -> None:
+def _set(paths: list[Path], time: int, set_time: Callable[[Path, int], None]) -> None:
     for path in paths:
         try:
-            os.utime(path, ns=(time, time))
-            if path.is_symlink():
-                os.utime(path, ns=(time, time), follow_symlinks=False)
+            set_time(path, time)
         except PermissionError:
             raise InputError(
                 f"{path}: it belongs to someone else, so its time cannot be set; work on a copy of your own"
             ) from None
-
-
-def _holds(output: Output) -> bool:
-    try:
-        return output.current()
-    except (InputError, OSError, KeyError, TypeError, AttributeError):
-        return False  # incomplete, damaged, or written by another version: made again

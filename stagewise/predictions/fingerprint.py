@@ -2,61 +2,46 @@
 
 from pathlib import Path
 
+from stagewise.config.identity import EVERYWHERE, GENERATION_ALONE, PREDICTIONS, facts
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.errors import InputError
 from stagewise.inference.prompts import Template
 from stagewise.models.adapters import ADAPTER_WEIGHTS
 from stagewise.predictions import PREDICTION_BEHAVIOUR
 from stagewise.provenance.files import read_json, sha256_file
-from stagewise.provenance.fingerprints import fingerprint
 
 
-def settings_fingerprint(settings: ScoringSettings, templates: dict[str, Template]) -> str:
-    """Hash of the settings that predictions depend on; `templates` holds each task's prompt.
+def prediction_inputs(settings: ScoringSettings, templates: dict[str, Template], model: str, data: dict) -> dict:
+    """Record what predictions are made from, apart from the adapter (`adapter_group`).
 
-    Where items come from is left out (their checksums are facts of their own), and so is what changes only speed.
+    Parameters
+    ----------
+    settings
+        The settings that scoring reads.
+    templates
+        Each task's prompt.
+    model
+        The base model's fingerprint.
+    data
+        SHA-256 of the splits that are scored, by task and split (`data_checksums`).
     """
-    evaluation = {"method": settings.evaluation.method}
-    if settings.evaluation.method == "generation":
-        evaluation |= {"parse": settings.evaluation.parse, "max_new_tokens": settings.evaluation.max_new_tokens}
-    return fingerprint(
-        {
-            "prompting": settings.prompting.model_dump(),
-            "quantization": settings.quantization,
-            "dtype": settings.dtype,
-            "max_length": settings.max_length,
-            "evaluation": evaluation,
-            "tasks": {
-                name: {"prompt": templates[name].text, "words": task.words, "shorten": task.shorten}
-                for name, task in settings.tasks.items()
-            },
-        }
-    )
-
-
-def prediction_facts(
-    settings: ScoringSettings, templates: dict[str, Template], model: str, data_dir, checksum=None
-) -> dict:
-    """What predictions are made from, the adapter aside (`adapter_facts`); their receipt holds it.
-
-    `model` is the base model's fingerprint; `checksum` tells a split's SHA-256 where it is known without reading it.
-    """
+    generated = settings.evaluation.method == "generation"
+    ignored = EVERYWHERE | PREDICTIONS | ({} if generated else GENERATION_ALONE)
     return {
+        "settings": facts(settings, ignored),
+        "prompts": {name: template.text for name, template in templates.items()},
+        "files": {f"{task}.{split}": sha256 for task, splits in data.items() for split, sha256 in splits.items()},
         "model": model,
-        "settings": settings_fingerprint(settings, templates),
-        "data": data_checksums(data_dir, settings, checksum),
-        "method": settings.evaluation.method,
         "behaviour": {"predictions": PREDICTION_BEHAVIOUR},
     }
 
 
-def adapter_facts(receipt: dict | None) -> dict:
-    """What predictions say of the adapter with this receipt; None is the untuned base model."""
-    return {
-        "adapter": receipt and receipt["fingerprint"],
-        # Training on a GPU is not reproducible to the bit: the recipe alone does not say which weights these are.
-        "adapter_weights": receipt and receipt["files"][ADAPTER_WEIGHTS],
-    }
+def adapter_group(receipt: dict | None) -> dict:
+    """Record the adapter that predictions are made with, by its receipt; None is the untuned base model."""
+    if receipt is None:
+        return {"adapter": None}
+    # Training on a GPU is not reproducible to the bit: the recipe alone does not say which weights these are.
+    return {"adapter": {"recipe": receipt["inputs"]["recipe"], "weights": receipt["files"][ADAPTER_WEIGHTS]}}
 
 
 def data_checksums(data_dir, settings: ScoringSettings, checksum=None) -> dict[str, dict[str, str]]:

@@ -5,19 +5,22 @@ from pathlib import Path
 
 from stagewise.errors import InputError
 from stagewise.provenance.files import read_json, sha256_file, write_json
+from stagewise.provenance.sealed_json import seal
 
 RECEIPT = "receipt.json"
 
 
 def write_receipt(folder, facts: dict, names=None) -> dict:
-    """Write ``receipt.json``: `facts` on how the folder was made, and the checksum of each file in it.
+    """Write ``receipt.json``: `facts` on how the folder was made, and checksums of its files and of itself.
 
-    `names` limits the files that the receipt vouches for; all regular files below the folder otherwise.
+    `names` limits the files that the receipt vouches for; all regular files below the folder otherwise. Checksums of
+    files outside the folder may stand in `facts` under ``files``.
     """
     folder = Path(folder)
     if names is None:
         names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name != RECEIPT]
-    receipt = {**facts, "files": {name: sha256_file(folder / name) for name in sorted(names)}}
+    files = {name: sha256_file(folder / name) for name in sorted(names)}
+    receipt = seal({**facts, "files": {**facts.get("files", {}), **files}})
     write_json(folder / RECEIPT, receipt)
     return receipt
 

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from stagewise.errors import InputError
-from stagewise.models.adapters import ADAPTER_WEIGHTS, adapter_receipt
-from stagewise.provenance.cache import adapter_place
+from stagewise.models.adapters import adapter_inputs, adapter_receipt
+from stagewise.provenance.cache import adapter_cache
 from stagewise.provenance.files import replaced_folder, sha256_file, write_json
 from stagewise.provenance.packages import package_versions
 from stagewise.provenance.receipts import read_receipt, write_receipt
@@ -44,15 +44,14 @@ def check_inputs(path, recipe: Recipe, model_dir, data_dir, parents: list) -> li
     receipts = []
     for folder, expected in zip(parents, recipe.parents, strict=True):
         receipts.append(adapter_receipt(folder, model_dir))
-        if receipts[-1]["fingerprint"] != expected.fingerprint:
+        if receipts[-1]["inputs"]["recipe"] != expected.fingerprint:
             raise InputError(f"{folder}: not the parent that {path} names; write the recipe again")
     return receipts
 
 
 def finished_or(recipe: Recipe, parents: list[dict], checkpoints, output, make, image: str | None = None) -> None:
     """Put the finished adapter at `output`, whole or not at all; `make(store)` makes it where there is none yet."""
-    weights = [parent["files"][ADAPTER_WEIGHTS] for parent in parents]
-    store = adapter_place(checkpoints, recipe.fingerprint, weights, image)
+    store = adapter_cache(checkpoints, adapter_inputs(recipe.fingerprint, recipe.model.fingerprint, parents), image)
     finished = store / "adapter"
     if not finished.is_dir():
         make(store)
@@ -88,10 +87,5 @@ def save(
             writer.writerow(("step", "epoch", "split", "metric", "value"))
             writer.writerows(log)
         write_card(folder, recipe, summary)
-        facts = {
-            "fingerprint": recipe.fingerprint,
-            "model": recipe.model.fingerprint,
-            "parents": [parent["files"][ADAPTER_WEIGHTS] for parent in parents],
-            "image": image,
-        }
-        write_receipt(folder, facts)
+        inputs = adapter_inputs(recipe.fingerprint, recipe.model.fingerprint, parents)
+        write_receipt(folder, {"inputs": inputs, "image": image})

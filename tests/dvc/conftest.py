@@ -72,9 +72,10 @@ class Project(Place):
         """Of the second adapter, as its own receipt and recipe vouch for it."""
         receipt, recipe = self.read(f"{SECOND}/adapter/receipt.json"), self.read(f"{SECOND}/adapter/recipe.json")
         predictions = self.read(f"{SECOND}/predictions/receipt.json")
-        assert receipt["fingerprint"] == recipe["fingerprint"] == predictions["adapter"]
-        assert receipt["files"]["adapter_model.safetensors"] == predictions["adapter_weights"]
-        assert sha256(self.path / SECOND / "adapter/adapter_model.safetensors") == predictions["adapter_weights"]
+        adapter = predictions["inputs"]["adapter"]
+        assert receipt["inputs"]["recipe"] == recipe["fingerprint"] == adapter["recipe"]
+        assert receipt["files"]["adapter_model.safetensors"] == adapter["weights"]
+        assert sha256(self.path / SECOND / "adapter/adapter_model.safetensors") == adapter["weights"]
         return recipe["training"]["learning_rate"]
 
     def results(self) -> dict[str, str]:

@@ -71,7 +71,8 @@ def test_links_into_the_cache_hide_no_change(copy):
     copy.change(prompting={"system": "Be brief."})
     copy.dvc("repro")
     new = copy.read(f"{SECOND}/predictions/receipt.json")
-    assert new["settings"] != old["settings"] and new["adapter"] != old["adapter"]
+    assert new["inputs"]["settings"] != old["inputs"]["settings"]
+    assert new["inputs"]["adapter"] != old["inputs"]["adapter"]
     assert copy.read(f"{SECOND}/adapter/recipe.json")["prompting"]["system"] == "Be brief."
     assert copy.planned() == {}
 

@@ -182,13 +182,19 @@ def write_predictions(results: Path, lineage: str, settings: Config, items: dict
     names = [f"{task}.{split}" for task in settings.active_tasks for split in settings.evaluation.splits]
     data = results / (adapter.data if adapter else data_folder(settings.runs[0][0]))
     facts = {
-        "adapter": made,
-        "adapter_weights": made and sha256_file(results / lineage / "adapter" / "adapter_model.safetensors"),
-        "model": MODEL,
-        "settings": "2" * 64,
-        "data": {
-            task: {s: sha256_file(data / task / f"{s}.jsonl") for s in settings.evaluation.splits}
-            for task in settings.active_tasks
+        "inputs": {
+            "adapter": made
+            and {
+                "recipe": made,
+                "weights": sha256_file(results / lineage / "adapter" / "adapter_model.safetensors"),
+            },
+            "model": MODEL,
+            "settings": {"made": "up"},
+            "files": {
+                f"{task}.{split}": sha256_file(data / task / f"{split}.jsonl")
+                for task in settings.active_tasks
+                for split in settings.evaluation.splits
+            },
         },
         "method": settings.evaluation.method,
         "content_free": content_free if settings.evaluation.method == "likelihood" else {},
@@ -245,12 +251,12 @@ def _write_adapter(results: Path, adapter: Adapter, settings: Config, parents: l
     write_json(folder / "adapter" / "training.json", _training(adapter, recipe, splits))
     weights = "adapter_model.safetensors"
     (folder / "adapter" / weights).write_text(f"these stand for weights: {recipe.fingerprint}\n")
-    origin = {
-        "fingerprint": recipe.fingerprint,
+    inputs = {
+        "recipe": recipe.fingerprint,
         "model": MODEL,
         "parents": [sha256_file(results / parent.lineage / "adapter" / weights) for parent in parents],
     }
-    write_receipt(folder / "adapter", origin, [weights])
+    write_receipt(folder / "adapter", {"inputs": inputs}, [weights])
     return recipe
 
 

@@ -107,5 +107,6 @@ def build_adapter(folder, model_dir, seed: int = 0, fingerprint: str = "f" * 64,
         if "lora_" in name:
             parameter.data *= 2
     model.save_pretrained(folder)
-    write_receipt(folder, {"fingerprint": fingerprint, "model": model_receipt(model_dir)["fingerprint"], **facts})
+    inputs = {"recipe": fingerprint, "model": model_receipt(model_dir)["fingerprint"], "parents": []}
+    write_receipt(folder, {"inputs": inputs, **facts})
     return Path(folder)

@@ -44,7 +44,7 @@ def test_the_generic_executor_submits_what_is_not_local(workspace):
     rules = sorted(line.rpartition("snakejob.")[2].split(".")[0] for line in submitted)
     # Splits, model and recipes are made where Snakemake runs.
     assert rules == ["predict", "train_adapter"]
-    trained = json.loads((folder / "adapter" / "receipt.json").read_text())["fingerprint"]
+    trained = json.loads((folder / "adapter" / "receipt.json").read_text())["inputs"]["recipe"]
     assert json.loads((folder / "recipe.json").read_text())["fingerprint"] == trained
     assert (folder / "predictions" / "colours.test.csv").is_file()
 

@@ -5,7 +5,7 @@ arms, seeds and stages mean more records, never another shape. What cannot be co
 Accuracies, F1 values, shares and probabilities run from 0 to 1; losses are in nats.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -74,7 +74,9 @@ class ReportMetrics(Record):
     model_config = ConfigDict(title="report_metrics.json")
 
     schema_version: Literal[1] = Field(SCHEMA_VERSION, description="Raised when a key changes its meaning.")
-    made_from: str | None = Field(None, description="Fingerprint of the settings and of every file it was made from.")
+    inputs: dict[str, Any] = Field({}, description="Settings, files and code that it was made from.")
+    files: dict[str, str] = Field({}, description="SHA-256 of metrics.json, which holds figures of this file by name.")
+    checksum: str | None = Field(None, description="SHA-256 of all other values as canonical JSON.")
     image: str | None = Field(None, description="Checksum of the container image that made it; null without one.")
     experiment: Experiment
     arms: list[ArmStage]

@@ -49,6 +49,16 @@ def edit_json(path, **values):
     write_json(path, json.loads(path.read_text()) | values)
 
 
+def edit_inputs(path, **values):
+    """Change what an output says that it was made from."""
+    edit_json(path, inputs=json.loads(path.read_text())["inputs"] | values)
+
+
+def edit_weights(path):
+    adapter = json.loads(path.read_text())["inputs"]["adapter"]
+    edit_inputs(path, adapter=adapter | {"weights": "3" * 64})
+
+
 def swap_rows(text):
     lines = text.splitlines(keepends=True)
     return "".join([lines[0], lines[2], lines[1], *lines[3:]])
@@ -80,23 +90,23 @@ BAD = {
         "does not vouch for dreaddit.test.csv",
     ),
     "other adapter": (
-        lambda r: edit_json(r / FIRST / "predictions/receipt.json", adapter="3" * 64),
+        lambda r: edit_inputs(r / FIRST / "predictions/receipt.json", adapter={"recipe": "3" * 64}),
         "predictions are of another adapter",
     ),
     "other model": (
-        lambda r: edit_json(r / FIRST / "predictions/receipt.json", model="3" * 64),
+        lambda r: edit_inputs(r / FIRST / "predictions/receipt.json", model="3" * 64),
         "predictions are of another base model",
     ),
     "other weights": (
-        lambda r: edit_json(r / FIRST / "predictions/receipt.json", adapter_weights="3" * 64),
+        lambda r: edit_weights(r / FIRST / "predictions/receipt.json"),
         "predictions are of other weights",
     ),
     "stale child": (
-        lambda r: edit_json(r / SECOND / "adapter/receipt.json", parents=["3" * 64]),
+        lambda r: edit_inputs(r / SECOND / "adapter/receipt.json", parents=["3" * 64]),
         "made from other weights of its parent",
     ),
     "other data": (
-        lambda r: edit_json(r / FIRST / "predictions/receipt.json", data={"pubmedqa": {"validation": "3" * 64}}),
+        lambda r: edit_inputs(r / FIRST / "predictions/receipt.json", files={"pubmedqa.validation": "3" * 64}),
         "predictions are of another validation split of pubmedqa",
     ),
     "other method": (
@@ -104,7 +114,7 @@ BAD = {
         "not made by evaluation.method",
     ),
     "other settings": (
-        lambda r: edit_json(r / FIRST / "predictions/receipt.json", settings="3" * 64),
+        lambda r: edit_inputs(r / FIRST / "predictions/receipt.json", settings={}),
         "made with other settings",
     ),
     "other training": (

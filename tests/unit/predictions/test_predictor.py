@@ -51,8 +51,8 @@ def test_files_and_columns(bench, capsys):
             assert list(table["prediction"]) == [spec["words"][i] for i in best]
             assert (table[logprobs] < 0).all(axis=None)
     receipt = bench.receipt()
-    assert receipt["adapter"] is None
-    assert receipt["model"] == model_receipt(bench.model)["fingerprint"]
+    assert receipt["inputs"]["adapter"] is None
+    assert receipt["inputs"]["model"] == model_receipt(bench.model)["fingerprint"]
     assert receipt["method"] == "likelihood"
     assert receipt["items"] == 28
     assert receipt["tokens"] > 28 * 20
@@ -111,8 +111,8 @@ def test_an_adapter_is_scored_and_named(bench, adapter):
     after = bench.table("trial.test")
     assert (before["logprob:yes"] - after["logprob:yes"]).abs().max() > 1e-2
     receipt = bench.receipt()
-    assert receipt["adapter"] == "f" * 64
-    assert receipt["adapter_weights"] == sha256_file(adapter / "adapter_model.safetensors")
+    weights = sha256_file(adapter / "adapter_model.safetensors")
+    assert receipt["inputs"]["adapter"] == {"recipe": "f" * 64, "weights": weights}
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_two_stages_leave_complete_adapters(tmp_path, tiny_model, data):
 
     for stage in (first, second):
         receipt = read_receipt(stage.folder / "adapter", "the adapter")
-        assert receipt["fingerprint"] == stage.recipe.fingerprint
+        assert receipt["inputs"]["recipe"] == stage.recipe.fingerprint
         assert {WEIGHTS, "adapter_config.json", "tokenizer.json", "README.md", "training_log.csv", "training.json"} <= (
             set(receipt["files"])
         )

@@ -1,0 +1,59 @@
+"""Settings as facts of a result: everything counts, apart from a short list of what is known to change nothing.
+
+A new setting is part of every fingerprint until it is put on a list here. Forgetting it costs a rerun and never a
+result that is believed although something changed.
+"""
+
+from stagewise.config.base import Settings
+
+# By path, `*` for any key or index; the reason stands beside each entry.
+EVERYWHERE = {
+    "mirror": "where files come from; each is checked against its checksum",
+}
+SPLITS = {
+    "tasks.*.prompt": "read when a prompt is rendered, after the splits are made",
+    "tasks.*.shorten": "applied when a prompt is rendered, after the splits are made",
+    "tasks.*.sources.*.files.*.url": "where a file comes from; its sha256 says what it is",
+}
+PREDICTIONS = {
+    "tasks.*.prompt": "a path; the text counts as a fact of its own",
+    "tasks.*.id": "in the items, whose checksums count",
+    "tasks.*.label": "in the items, whose checksums count",
+    "tasks.*.labels.*.value": "in the items, whose checksums count; the word is what is scored",
+    "tasks.*.fields": "in the items, whose checksums count",
+    "tasks.*.group": "in the items, whose checksums count",
+    "tasks.*.identity": "in the items, whose checksums count",
+    "tasks.*.source": "in the items, whose checksums count",
+    "tasks.*.sources": "in the items, whose checksums count",
+    "tasks.*.split": "in the items, whose checksums count",
+    "tasks.*.splits": "in the items, whose checksums count",
+    "evaluation.splits": "which files are scored; each counts by its checksum",
+    "evaluation.tokens_per_batch": "items per forward pass; log-probabilities agree to rounding",
+}
+# Read by `evaluation.method: generation` alone.
+GENERATION_ALONE = {
+    "evaluation.parse": "read when answers are generated",
+    "evaluation.max_new_tokens": "read when answers are generated",
+}
+
+
+def facts(settings: Settings, ignored: dict[str, str] = EVERYWHERE) -> dict:
+    """Dump settings as plain data, without the paths in `ignored`.
+
+    Subclasses are dumped with the fields of their own, so that a setting cannot hide behind a declared type.
+    """
+    return _without(settings.model_dump(mode="json", serialize_as_any=True), [path.split(".") for path in ignored])
+
+
+def _without(value, paths: list[list[str]]):
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+        return list(_without(value, paths).values())
+    if not isinstance(value, dict):
+        return value
+    kept = {}
+    for key, inner in value.items():
+        below = [rest for first, *rest in paths if first in ("*", str(key))]
+        if [] not in below:
+            kept[key] = _without(inner, below)
+    return kept

@@ -1,0 +1,85 @@
+"""One output of the workflow: what makes it, from what, and why it may not be current."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stagewise.errors import InputError
+
+
+@dataclass(frozen=True)
+class DvcOut:
+    """A file or folder that DVC tracks."""
+
+    path: Path
+    push: bool = True
+    cache: bool = True
+    metrics: bool = False
+    dependency: Path | None = None
+    """What later stages depend on, if that is not the whole of `path`."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """The files that one job leaves.
+
+    Attributes
+    ----------
+    rule
+        Name of the rule that makes them.
+    phase
+        DVC stage that they belong to.
+    label
+        What a reason calls them.
+    outputs, inputs
+        Files, as the rule lists them.
+    reasons
+        Why the files are not what settings and inputs give now, one phrase each; none if they are current. May raise
+        `InputError` or `OSError` if something that it needs is not there.
+    tracked
+        What DVC tracks of it.
+    optional
+        Outputs that may be missing as long as no job needs them: they can be made again.
+    record, expected
+        The JSON file among the outputs that holds their inputs record, and what that record should be now.
+    keep
+        Puts current files into the cache of finished work.
+    packages
+        The JSON file among the outputs that says which package versions made them.
+    """
+
+    rule: str
+    phase: str
+    label: str
+    outputs: tuple[Path, ...]
+    inputs: tuple[Path, ...]
+    reasons: Callable[[], list[str]]
+    tracked: tuple[DvcOut, ...]
+    record: Path | None = None
+    expected: Callable[[], Any] | None = None
+    optional: tuple[Path, ...] = ()
+    keep: Callable[[], None] | None = None
+    packages: Path | None = None
+
+    @property
+    def phase_target(self) -> str:
+        """Name of the rule that asks for everything of the phase."""
+        return {"report": "all_results"}.get(self.phase, self.phase.replace("-", "_"))
+
+
+Declaration = Callable[..., Iterator[Artifact]]
+DECLARATIONS: dict[str, Declaration] = {}
+"""By rule, in the order in which data flows: a function of the experiment that gives the rule's artifacts."""
+
+
+def declares(rule: str) -> Callable[[Declaration], Declaration]:
+    """Register the declaration of a rule's artifacts; see docs/extending.md."""
+
+    def register(declaration: Declaration) -> Declaration:
+        if rule in DECLARATIONS:
+            raise InputError(f"the artifacts of rule '{rule}' are declared twice; keep one declaration")
+        DECLARATIONS[rule] = declaration
+        return declaration
+
+    return register

@@ -1,0 +1,166 @@
+"""An experiment's folders, and the facts about its outputs that several of them share."""
+
+import os
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from pathlib import Path
+
+from stagewise.config.experiment import Config
+from stagewise.config.step_settings import ScoringSettings
+from stagewise.config.tasks import SPLITS
+from stagewise.data.raw_files import RAW
+from stagewise.errors import InputError
+from stagewise.inference.prompts import Template
+from stagewise.lineage import Adapter, data_folders, lineage_tree
+from stagewise.models.receipts import changed_model_files, current_fingerprint
+from stagewise.pipeline import inputs
+from stagewise.pipeline.build_recipe import build_recipe, recipe_settings
+from stagewise.predictions.fingerprint import adapter_group, data_checksums, prediction_inputs
+from stagewise.provenance.code import ProjectCode
+from stagewise.provenance.files import read_json, sha256_file
+from stagewise.provenance.receipts import RECEIPT, damaged_files
+from stagewise.provenance.sealed_json import is_sealed
+from stagewise.recipe import Recipe, RecipeModel, describe_base_model
+
+
+class Experiment:
+    """What every declaration of artifacts needs.
+
+    Parameters
+    ----------
+    config
+        The experiment, its compute type resolved.
+    declared
+        The experiment as the user wrote it; the report shows this one.
+    image
+        SHA-256 of the container image that this run uses, if it uses one.
+    definition
+        File that steps without any input depend on: with none, Snakemake would never fetch again.
+    checksum
+        SHA-256 of a file: `sha256_file`, or remembered checksums.
+    code
+        The project's code.
+    raw
+        Folder of the fetched raw files.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        declared: Config | None = None,
+        image: str | None = None,
+        definition: Path = Path("Snakefile"),
+        checksum: inputs.Checksum = sha256_file,
+        code: ProjectCode | None = None,
+        raw: str = RAW,
+    ):
+        self.config, self.declared = config, declared or config
+        self.image, self.definition, self.raw = image, definition, raw
+        self.checksum, self.code = checksum, code or ProjectCode()
+        self.adapters: dict[str, Adapter] = lineage_tree(config)
+        self.results, self.model = Path(config.results), Path("models") / config.model
+        self.checkpoints = self.results / "checkpoints"
+        self.data_folders = data_folders(config)
+        self._recipes: dict[str, Recipe] = {}
+        self._summaries: dict[str, dict] = {}
+        self._scored: dict[str, dict] = {}
+
+    def checksum_if_there(self, path) -> str | None:
+        """SHA-256 of an input; None if it is not made yet, or lost."""
+        return self.checksum(path) if Path(path).is_file() else None
+
+    def summary(self, folder: str) -> dict:
+        """Read the summary of a folder of splits, once."""
+        if folder not in self._summaries:
+            self._summaries[folder] = read_json(self.results / folder / "summary.json", "the data's summary")
+        return self._summaries[folder]
+
+    def split_files(self, folder: str, tasks, splits=SPLITS) -> list[Path]:
+        return [self.results / folder / task / f"{split}.jsonl" for task in tasks for split in splits]
+
+    def split_checksum(self, path) -> str:
+        """SHA-256 of a split as its folder's summary has it (the split itself may be elsewhere); of others as read."""
+        path = Path(path)
+        if path.suffix != ".jsonl":
+            return self.checksum(path)
+        folder = path.parent.parent.relative_to(self.results).as_posix()
+        return self.summary(folder)["tasks"][path.parent.name]["splits"][path.stem]["sha256"]
+
+    @cached_property
+    def model_receipt(self) -> dict | None:
+        """The base model's receipt; None if the model is not here."""
+        path = self.model / RECEIPT
+        return read_json(path, "the base model's receipt") if path.is_file() else None
+
+    @cached_property
+    def model_changes(self) -> list[str]:
+        """What is not as the base model's receipt says."""
+        receipt = self.model_receipt
+        if (receipt["model"], receipt["origin"]) != (self.config.model, self.config.base_model.origin):
+            return inputs.reasons({"settings": receipt["origin"]}, {"settings": self.config.base_model.origin}) or [
+                f"model {receipt['model']} -> {self.config.model}"
+            ]
+        return changed_model_files(self.model, receipt, self.checksum)
+
+    @cached_property
+    def base_model(self) -> RecipeModel:
+        """Describe the base model: as it is here, or else as the recipes have it."""
+        origin = self.config.base_model.origin
+        if receipt := self.model_receipt:
+            if receipt["origin"] != origin:
+                raise InputError(f"{self.model}: not the model that the configuration names")
+            if self.model_changes:
+                receipt = receipt | {"fingerprint": current_fingerprint(self.model, receipt, self.checksum)}
+            return describe_base_model(receipt)
+        for lineage in self.adapters:
+            try:
+                model = Recipe.read(self.results / lineage / "recipe.json").model
+            except InputError:
+                continue
+            if model.origin == origin:
+                return model
+        raise InputError(f"{self.model}: the base model is not here, and no recipe names this one")
+
+    def expected_recipe(self, lineage: str) -> Recipe:
+        """Build the recipe that an adapter should have."""
+        if lineage not in self._recipes:
+            adapter = self.adapters[lineage]
+            self._recipes[lineage] = build_recipe(
+                recipe_settings(self.config, adapter),
+                self.base_model,
+                self.results / adapter.data,
+                [self.expected_recipe(parent) for parent in adapter.parents],
+                self.split_checksum,
+            )
+        return self._recipes[lineage]
+
+    @cached_property
+    def _scoring(self) -> tuple[ScoringSettings, dict[str, Template]]:
+        settings = self.config.scoring_settings()
+        return settings, {name: Template.read(task.prompt, task.fields) for name, task in settings.tasks.items()}
+
+    def prediction_inputs(self, folder: str, adapter: Path | None) -> dict:
+        """Record what predictions on a folder of splits are made from; `adapter` is the path of its receipt."""
+        settings, templates = self._scoring
+        receipt = read_json(adapter, "an adapter's receipt") if adapter else None
+        if folder not in self._scored:
+            data = data_checksums(self.results / folder, settings, self.split_checksum)
+            self._scored[folder] = prediction_inputs(settings, templates, self.base_model.fingerprint, data)
+        return self._scored[folder] | adapter_group(receipt)
+
+    def differences(self, recorded: dict, expected: dict) -> list[str]:
+        """Phrase what differs between an output's inputs record and what it should be."""
+        prompts = {name: task.prompt for name, task in self.config.active_tasks.items()}
+        return inputs.reasons(recorded, expected, prompts)
+
+    def record_reasons(self, record: Path, expected: Callable[[], dict], optional: Iterable[Path] = ()) -> list[str]:
+        """Compare an output's inputs record, its image and its files with what they should be."""
+        values = read_json(record, "the receipt")
+        if not is_sealed(values):
+            return [f"damaged: {record.name}"]
+        reasons = [] if self.image in (None, values.get("image")) else ["another image"]
+        reasons += self.differences(values["inputs"], expected())
+        names = [os.path.relpath(path, record.parent) for path in optional]
+        return reasons + [
+            f"damaged: {name}" for name in damaged_files(record.parent, values, self.checksum, optional=names)
+        ]

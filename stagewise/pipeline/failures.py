@@ -1,0 +1,38 @@
+"""What failed in a run, one sentence a step: a reader should not search it between Snakemake's lines."""
+
+import re
+from pathlib import Path
+
+_FAILED = re.compile(r"^Error in rule (\w+):$")
+_LOG = re.compile(r"^ +log: (\S+)")
+
+
+def failed_steps(logs) -> list[str]:
+    """Name each step that failed, with its own sentence and its log.
+
+    Parameters
+    ----------
+    logs
+        Snakemake's logs of the run.
+    """
+    sentences, rule = {}, None
+    for line in (line for log in logs for line in _lines(Path(log))):
+        if match := _FAILED.match(line):
+            rule = match[1]
+        elif rule and (match := _LOG.match(line)):
+            sentences[match[1]] = f"{rule} failed: {_last_error(Path(match[1]))} (log: {match[1]})"
+            rule = None
+    return list(sentences.values())
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def _last_error(log: Path) -> str:
+    lines = [line.strip() for line in _lines(log)]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return (errors or [line for line in lines if line] or ["it left no message"])[-1]

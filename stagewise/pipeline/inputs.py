@@ -1,0 +1,146 @@
+"""Inputs records: the plain facts that each output is made from.
+
+A step stores its record in what it writes, a plan builds the same record anew, and where the two differ the output is
+stale for just that reason. Groups of a record: `settings`, `prompts` (text by task), `files` (SHA-256 by name), `code`
+(hash by package), `behaviour` (version by name), `model`, `adapter`, `parents`.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from stagewise.config.experiment import Config
+from stagewise.config.identity import EVERYWHERE, SPLITS, facts
+from stagewise.config.step_settings import DataSettings
+from stagewise.config.tasks import IdsSplit
+from stagewise.data.raw_files import raw_path
+from stagewise.lineage import BASE
+from stagewise.provenance.code import code_packages
+from stagewise.provenance.differences import Difference, differences
+from stagewise.provenance.files import sha256_file
+from stagewise.recipe import Recipe
+
+Checksum = Callable[[Path], str]
+Code = Callable[[str], dict[str, str]]
+"""Hashes of a step's code by package, as `code_packages` gives them."""
+
+
+def splits_files(settings: DataSettings, raw_dir, fetched: bool = True) -> list[Path]:
+    """List the files that the splits are made of; without the fetched ones, whose checksums the settings hold."""
+    files = []
+    for name, task in settings.tasks.items():
+        roles = task.sources[task.source].files.items()
+        files += [raw_path(name, role, file, raw_dir) for role, file in roles if fetched or not file.url]
+        rule = task.splits[task.split]
+        files += [Path(rule.ids)] if isinstance(rule, IdsSplit) else []
+    return list(dict.fromkeys(files))
+
+
+def splits_inputs(
+    settings: DataSettings, raw_dir, code: Code = code_packages, checksum: Checksum = sha256_file
+) -> dict:
+    """Record what one folder of splits is made from."""
+    return {
+        "settings": facts(settings, EVERYWHERE | SPLITS),
+        "files": {path.as_posix(): checksum(path) for path in splits_files(settings, raw_dir, fetched=False)},
+        "code": code("scripts.make_splits"),
+    }
+
+
+def metrics_files(config: Config, results, folders: Iterable[str], lineages: Iterable[str]) -> list[Path]:
+    """List the small files that stand for everything the metrics read: they hold the checksums of the rest.
+
+    `folders` are those of the splits; `lineages` those of the adapters, without the base model.
+    """
+    results = Path(results)
+    files = [results / folder / "summary.json" for folder in folders]
+    files += [results / BASE / "predictions" / "receipt.json"]
+    for lineage in lineages:
+        names = ("recipe.json", "adapter/receipt.json", "adapter/training.json", "predictions/receipt.json")
+        files += [results / lineage / name for name in names]
+    return files + ([Path(config.published)] if config.published else [])
+
+
+def metrics_inputs(
+    config: Config, files: list[Path], results, code: Code = code_packages, checksum: Checksum = sha256_file
+) -> dict:
+    """Record what ``report_metrics.json`` is made from; `files` are those of `metrics_files`."""
+    return {
+        "settings": facts(config),
+        "files": {_name(path, results): checksum(path) for path in files},
+        "code": code("scripts.metrics"),
+    }
+
+
+def report_files(metrics, results, folders: Iterable[str], lineages: Iterable[str]) -> list[Path]:
+    """List the files that the report is made of; the summaries stand for the splits."""
+    results = Path(results)
+    logs = [results / lineage / "adapter" / "training_log.csv" for lineage in lineages]
+    return [Path(metrics), *logs, *(results / folder / "summary.json" for folder in folders)]
+
+
+def report_inputs(files: list[Path], results, code: Code = code_packages, checksum: Checksum = sha256_file) -> dict:
+    """Record what the report is made from; `files` are those of `report_files`."""
+    return {
+        "files": {_name(path, results): checksum(path) for path in files},
+        "code": code("scripts.report"),
+    }
+
+
+def _name(path: Path, results) -> str:
+    """Name a file so that the results folder may lie anywhere."""
+    return Path(path).relative_to(results).as_posix() if Path(path).is_relative_to(results) else Path(path).as_posix()
+
+
+def recipe_inputs(recipe: Recipe) -> dict:
+    """Sort a recipe's facts into the groups of an inputs record."""
+    values = recipe.model_dump(mode="json", serialize_as_any=True, exclude={"lineage", "stage", "fingerprint"})
+    groups = {name: values.pop(name) for name in ("code", "behaviour", "model", "parents", "tasks")}
+    tasks = groups.pop("tasks")
+    options = {
+        name: {key: value for key, value in task.items() if key not in ("prompt", "data")}
+        for name, task in tasks.items()
+    }
+    return {
+        "settings": values | {"tasks": options},
+        "prompts": {name: task["prompt"]["text"] for name, task in tasks.items()},
+        "files": {
+            f"{name}/{split}.jsonl": sha256 for name, task in tasks.items() for split, sha256 in task["data"].items()
+        },
+        **groups,
+        "parents": {parent["lineage"]: parent["fingerprint"] for parent in groups["parents"]},
+    }
+
+
+def reasons(recorded: dict, expected: dict, prompts: dict[str, str] | None = None) -> list[str]:
+    """Phrase what differs between two inputs records, such as ``training.learning_rate 0.001 -> 0.002``.
+
+    `prompts` names the prompt file of each task.
+    """
+    phrases = []
+    for group in dict.fromkeys([*recorded, *expected]):
+        changed = differences(recorded.get(group, {}), expected.get(group, {}))
+        named = changed[:1] if group == "files" and len(changed) > 2 else changed
+        phrases += [_phrase(group, difference, prompts or {}) for difference in named]
+        if len(named) < len(changed):
+            phrases.append(f"{len(changed) - len(named)} more input files changed")
+    return list(dict.fromkeys(phrases))
+
+
+def _phrase(group: str, difference: Difference, prompts: dict[str, str]) -> str:
+    name = difference.key
+    match group:
+        case "settings":
+            return difference.text
+        case "prompts":
+            return f"prompt {Path(prompts.get(name, name)).name} changed"
+        case "code":
+            return f"code of {name.removeprefix('stagewise.')} changed"
+        case "behaviour":
+            return f"behaviour of {difference.text}"
+        case "model" | "adapter":
+            return f"{'base model' if group == 'model' else group} changed"
+        case "recipe":
+            return "recipe changed"
+        case "parents":
+            return "weights of a parent changed" if name.startswith("[") else f"parent {name} changed"
+    return f"{name} {'is not there' if difference.new is None else 'changed'}"

@@ -1,0 +1,73 @@
+"""What happens before Snakemake plans: rules are checked, stale outputs marked, and the reasons said."""
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from stagewise.config.experiment import Config
+from stagewise.errors import InputError
+from stagewise.pipeline.artifact import Artifact
+from stagewise.pipeline.check_rules import check_rules
+from stagewise.pipeline.experiment import Experiment
+from stagewise.pipeline.freshness import Verdict, explain, settle
+from stagewise.provenance.checksums import ChecksumMemory
+from stagewise.provenance.code import ProjectCode
+from stagewise.provenance.files import read_json
+from stagewise.provenance.packages import mixed_versions, package_versions
+
+
+def open_experiment(config: Config, declared: Config, image: str | None, definition: Path) -> Experiment:
+    """Open an experiment for a plan, with the checksums that earlier plans remembered.
+
+    Parameters
+    ----------
+    config, declared
+        The configuration with its compute type resolved, and as the user wrote it.
+    image
+        SHA-256 of the container image that steps run in, if they do.
+    definition
+        File that steps without any input depend on.
+    """
+    checksums = ChecksumMemory()
+    return Experiment(config, declared, image, definition, checksums, ProjectCode(checksums))
+
+
+def prepare_plan(experiment: Experiment, artifacts: list[Artifact], rules: Iterable) -> None:
+    """Compare rules and declarations, make file times tell what content says, and say why outputs are stale.
+
+    Raises
+    ------
+    InputError
+        If a rule and the declarations do not agree, or a file's time cannot be set.
+    """
+    check_rules(rules, artifacts)
+    verdicts = settle(artifacts, experiment.checksum.set_time)
+    for line in [*explain(verdicts), *_mixed_packages(artifacts, verdicts)]:
+        print(line, file=sys.stderr)
+    experiment.checksum.save()
+    experiment.code.save()
+
+
+def phase_files(artifacts: Iterable[Artifact]) -> dict[str, list[str]]:
+    """List the files of each phase, by the name of the rule that asks for them."""
+    files: dict[str, list[str]] = defaultdict(list)
+    for artifact in artifacts:
+        files[artifact.phase_target] += map(str, artifact.outputs)
+    return files
+
+
+def _mixed_packages(artifacts: list[Artifact], verdicts: list[Verdict]) -> list[str]:
+    """Warn if what is made now stands beside results of other package versions."""
+    stale = {id(verdict.artifact) for verdict in verdicts}
+    if not stale:
+        return []
+    made: dict[str, dict[str, str]] = {}
+    for artifact in artifacts:
+        if artifact.packages is None or id(artifact) in stale:
+            continue
+        try:
+            made[artifact.label] = read_json(artifact.packages, "a finished output")["packages"]
+        except (InputError, OSError, LookupError, TypeError):
+            continue
+    return [f"warning: {sentence}" for sentence in mixed_versions(made, package_versions())]

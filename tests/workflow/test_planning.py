@@ -1,0 +1,68 @@
+"""Before anything runs: rules are compared with declarations, and a failed run ends with its reason."""
+
+import pytest
+
+pytestmark = pytest.mark.workflow
+
+TINY = ("--configfile", "tiny.yaml")
+NOTE = """
+rule note:
+    output:
+        f"{R}/note.txt",
+    params:
+        threshold=1,
+    shell:
+        "echo {params.threshold} > {output}"
+"""
+
+
+def errors(done) -> list[str]:
+    return [line for line in done.stderr.splitlines() if line.startswith("error:")]
+
+
+def test_a_rule_that_nobody_declared_is_refused(workspace):
+    """Nothing would make its output again when its parameters change."""
+    (workspace.path / "rules/note.smk").write_text(NOTE)
+    path = workspace.path / "Snakefile"
+    path.write_text(
+        path.read_text().replace('include: "rules/current', 'include: "rules/note.smk"\ninclude: "rules/current')
+    )
+    done = workspace.snakemake("-n", *TINY, "--", "out/note.txt", check=False)
+    assert done.returncode and len(errors(done)) == 1
+    assert "rule note: no artifact declares what it makes" in errors(done)[0] and "docs/extending.md" in errors(done)[0]
+
+
+def test_a_rule_that_lists_another_file_than_declared_is_refused(workspace):
+    path = workspace.path / "rules/report.smk"
+    path.write_text(path.read_text().replace('        flat=f"{R}/metrics.json",\n', ""))
+    done = workspace.snakemake("-n", *TINY, check=False)
+    assert (
+        done.returncode
+        and len(errors(done)) == 1
+        and "out/metrics.json is an output in its declaration" in errors(done)[0]
+    )
+
+
+def test_all_rules_agree_with_all_declarations(workspace):
+    """A plan compares a few artifacts of each rule; here every one is."""
+    path = workspace.path / "stagewise/pipeline/check_rules.py"
+    path.write_text(path.read_text().replace("sampled: int | None = SAMPLED", "sampled: int | None = None"))
+    arms = {
+        "isolated": {"adapters": "per_task", "stages": [{"task": "colours"}, {"task": "warmth"}]},
+        "blend": {"stages": [{"task": "colours"}, {"task": "warmth", "remedies": {"blend": {"alpha": 0.5}}}]},
+    }
+    overlay = workspace.write("arms.yaml", {"arms": arms, "seeds": [0, 1]})
+    assert "train_adapter" in workspace.snakemake("-n", *TINY, overlay).stdout
+
+
+def test_a_failed_step_ends_the_run_with_one_sentence(workspace):
+    data = workspace.path / "data/colours.jsonl"
+    data.write_text("{\n")
+    done = workspace.snakemake(*TINY, check=False)
+    (last,) = errors(done)[-1:]
+    assert (
+        last.startswith("error: make_splits failed: data/colours.jsonl: ")
+        and "(log: logs/out/data/make_splits.log)" in last
+    )
+    # Neither settings nor whole commands stand between the lines.
+    assert max(map(len, done.stderr.splitlines())) < 1500
