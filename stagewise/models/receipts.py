@@ -74,18 +74,30 @@ def changed_model_files(model_dir, receipt: dict, checksum: Callable[..., str] =
     model_dir
         Folder of the receipt; the files may lie elsewhere.
     """
-    directory = Path(model_dir) / receipt["path"]
-    if not directory.is_dir():
-        return []
-    expected, actual = receipt["files"], model_folder_checksums(directory, checksum)
-    for name in set(expected) - set(actual):
-        if (directory / name).is_file():  # a receipt may name a file that the present selection leaves out
-            actual[name] = checksum(directory / name)
-    if not set(actual) & set(expected) and receipt["path"] == ".":
-        return []  # the receipt alone is here, as after a checkout of the results
+    expected, actual = receipt["files"], _present_files(model_dir, receipt, checksum)
     lines = []
-    for name in sorted({*expected, *actual}):
+    for name in sorted({*expected, *actual}) if actual else ():
         if expected.get(name) != actual.get(name):
             verb = "added" if name not in expected else "removed" if name not in actual else "changed"
             lines.append(f"model file {name} {verb}")
     return lines
+
+
+def model_fingerprint(model_dir, receipt: dict, checksum: Callable[..., str] = sha256_file) -> str:
+    """Compute the fingerprint that a receipt written now would have.
+
+    A fetched model is fetched again as it was; a directory of the user's is taken as it is.
+    """
+    files = _present_files(model_dir, receipt, checksum)
+    return fingerprint(files) if files and receipt["path"] != "." else receipt["fingerprint"]
+
+
+def _present_files(model_dir, receipt: dict, checksum: Callable[..., str]) -> dict[str, str]:
+    """Checksums of the model files that are there now; empty if none of those that the receipt names is."""
+    directory = Path(model_dir) / receipt["path"]
+    if not any((directory / name).is_file() for name in receipt["files"]):
+        return {}
+    files = model_folder_checksums(directory, checksum)
+    # A receipt may name a file that the selection leaves out.
+    others = [name for name in receipt["files"] if name not in files and (directory / name).is_file()]
+    return dict(sorted((files | {name: checksum(directory / name) for name in others}).items()))
