@@ -83,7 +83,7 @@ def changed_model_files(model_dir, receipt: dict, checksum: Callable[..., str] =
     return lines
 
 
-def model_fingerprint(model_dir, receipt: dict, checksum: Callable[..., str] = sha256_file) -> str:
+def current_fingerprint(model_dir, receipt: dict, checksum: Callable[..., str] = sha256_file) -> str:
     """Compute the fingerprint that a receipt written now would have.
 
     A fetched model is fetched again as it was; a directory of the user's is taken as it is.

@@ -50,7 +50,7 @@ _RULES: list[Rule] = [
     ("predictions", r"(files|content_free|shortened)[.\[].*|tokens|items", "outcome", ""),
     ("summary", r"(settings|inputs)\..*", "cause", ""),
     ("summary", r".*", "outcome", ""),
-    ("metrics", r"inputs\.files\..*(receipt|training|summary)\.json", "consequence", ""),  # they hold times
+    ("metrics", r"inputs\.files\..*(receipt|training|summary)\.json|files\..*", "consequence", ""),  # these hold times
     ("metrics", r"(settings|inputs)\..*|schema_version|adapters\[\d+\]\.fingerprint", "cause", ""),
     ("metrics", r"experiment\.(name|model_origin\..*)", "none", _NAME),
     ("metrics", r"experiment\..*", "cause", ""),

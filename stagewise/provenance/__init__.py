@@ -1,1 +1,1 @@
-"""Files, receipts, fingerprints and the cache of finished work."""
+"""Files, checksums, receipts, fingerprints and the cache of finished work."""

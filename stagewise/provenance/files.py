@@ -1,4 +1,4 @@
-"""Files: checksums, JSON, and writes that are atomic."""
+"""Checksums, JSON files, and atomic writes."""
 
 import hashlib
 import json
@@ -11,7 +11,13 @@ from stagewise.errors import InputError
 
 
 def read_json(path, what: str) -> dict:
-    """Read a JSON file that an earlier step wrote; `what` says what it should be."""
+    """Read a JSON file that an earlier step wrote; `what` names it in messages.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or not valid JSON.
+    """
     try:
         with open(path, encoding="utf-8") as handle:
             return json.load(handle)
@@ -22,7 +28,7 @@ def read_json(path, what: str) -> dict:
 
 
 def sha256_file(path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """Compute the SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -47,7 +53,7 @@ def atomic(path):
 
 @contextmanager
 def replaced_folder(path):
-    """Yield an empty folder beside `path` that takes its place only if the block succeeds."""
+    """Yield an empty folder beside `path` that replaces it only if the block succeeds."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as temporary:
@@ -60,6 +66,6 @@ def replaced_folder(path):
 
 
 def write_json(path, values) -> None:
-    """Write JSON atomically, readable and with a stable order."""
+    """Write JSON atomically, indented, with keys in the order of `values`."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

@@ -6,7 +6,7 @@ import pytest
 
 from stagewise.models.receipts import (
     changed_model_files,
-    model_fingerprint,
+    current_fingerprint,
     model_folder_checksums,
     write_model_receipt,
 )
@@ -62,13 +62,13 @@ def test_changed_added_and_removed_files_are_named(changes, directory):
 
 def test_the_fingerprint_of_a_changed_directory_is_that_of_a_receipt_written_now(directory, receipt, tmp_path):
     model_dir = tmp_path / "models" / "mine"
-    assert model_fingerprint(model_dir, receipt) == receipt["fingerprint"]
+    assert current_fingerprint(model_dir, receipt) == receipt["fingerprint"]
     (directory / "config.json").write_text("{}")
     (directory / "chat_template.jinja").write_text("{{ x }}")
     (directory / "tokenizer.json").unlink()
     names = ["chat_template.jinja", "config.json", "model.safetensors"]
     again = write_model_receipt(tmp_path / "again", "mine", {"path": "x"}, directory, names)
-    assert model_fingerprint(model_dir, receipt) == again["fingerprint"] != receipt["fingerprint"]
+    assert current_fingerprint(model_dir, receipt) == again["fingerprint"] != receipt["fingerprint"]
 
 
 def test_no_file_is_read_twice(changes, directory, tmp_path, monkeypatch):
@@ -92,7 +92,7 @@ def test_a_fetched_model_is_looked_at_where_its_receipt_lies(tmp_path):
     assert changed_model_files(folder, receipt) == []
     (folder / "special.bin").write_text("other")
     assert changed_model_files(folder, receipt) == ["model file special.bin changed"]
-    assert model_fingerprint(folder, receipt) == receipt["fingerprint"]  # it is fetched again
+    assert current_fingerprint(folder, receipt) == receipt["fingerprint"]  # it is fetched again
     for name in receipt["files"]:
         (folder / name).unlink()
     assert changed_model_files(folder, receipt) == []  # its receipt alone is here
