@@ -12,6 +12,7 @@ from typing import Literal
 from stagewise.errors import InputError
 from stagewise.pipeline.finished_results import METRICS, RESULTS_FOLDER, Result
 from stagewise.provenance.differences import differences
+from stagewise.provenance.sealed_json import CHECKSUM, is_sealed
 
 Effect = Literal["cause", "outcome", "none", "consequence"]
 """`cause`: could change the result; `outcome`: part of the result; `none`: changes nothing; `consequence`: follows from
@@ -51,7 +52,8 @@ _RULES: list[Rule] = [
     ("summary", r"(settings|inputs)\..*", "cause", ""),
     ("summary", r".*", "outcome", ""),
     ("metrics", r"inputs\.files\..*(receipt|training|summary)\.json|files\..*", "consequence", ""),  # these hold times
-    ("metrics", r"(settings|inputs)\..*|schema_version|adapters\[\d+\]\.fingerprint", "cause", ""),
+    ("metrics", r"adapters\[\d+\]\.fingerprint", "consequence", ""),
+    ("metrics", r"(settings|inputs)\..*|schema_version", "cause", ""),
     ("metrics", r"experiment\.(name|model_origin\..*)", "none", _NAME),
     ("metrics", r"experiment\..*", "cause", ""),
     ("metrics", r".*", "outcome", ""),
@@ -128,12 +130,20 @@ def _all_differences(first: Result, second: Result) -> Iterator[ResultDifference
             which = "second" if pair[0] is None else "first"
             yield ResultDifference(f"{_NAMES_OF_RECORDS[record]} only in the {which}", "cause", places=places)
             continue
+        yield from _edited(pair, record, places)
         for difference in differences(*pair):
             key = re.sub(r"^(inputs\.settings|experiment\.config)\.", "settings.", difference.key)
             effect, reason = _judge(record, key, in_results)
             if effect != "consequence":
                 text = replace(difference, key=_phrase(record, key)).text
                 yield ResultDifference(text, effect, reason, _group(record, effect, reason, key), places)
+
+
+def _edited(pair: list[dict], record: str, places: tuple[str, ...]) -> Iterator[ResultDifference]:
+    for which, values in zip(("first", "second"), pair, strict=True):
+        if CHECKSUM in values and not is_sealed(values):
+            text = f"{_NAMES_OF_RECORDS[record]} of the {which} edited after it was written"
+            yield ResultDifference(text, "cause", places=places)
 
 
 def _judge(record: str, key: str, in_results: bool) -> tuple[Effect, str]:
@@ -157,6 +167,8 @@ def _phrase(record: str, key: str) -> str:
     """Name a key as a reader knows it."""
     if match := re.search(r"(?:^|\.)packages\.(.+)", key):
         return match[1]
+    if match := re.fullmatch(r"inputs\.files\.(.+)/recipe\.json", key):
+        return f"recipe of {match[1]}"
     if match := re.fullmatch(r"inputs\.code\.(?:stagewise\.)?(.+)", key):
         return f"code of {match[1]}"
     if match := re.fullmatch(r"inputs\.prompts\.(.+)|tasks\.(.+)\.prompt\.text", key):

@@ -54,8 +54,10 @@ def read_result(path) -> Result:
             return Result(ADAPTER_FOLDER, dict(_read_adapter(adapter, "")))
     if (path / SUMMARY).is_file():
         return Result(DATA_FOLDER, {("", "summary"): _read(path / SUMMARY)})
-    if (path / RECEIPT).is_file() and any(path.glob("*.csv")):
-        return Result(PREDICTIONS_FOLDER, {("", "predictions"): _read(path / RECEIPT)})
+    if (path / RECEIPT).is_file():
+        receipt = _read(path / RECEIPT)
+        if "adapter" in receipt.get("inputs", receipt):  # null for the base model
+            return Result(PREDICTIONS_FOLDER, {("", "predictions"): receipt})
     raise InputError(
         f"{path}: no finished result; name a folder of results, of an adapter, of predictions or of splits, "
         f"{RECIPE} or {METRICS}"

@@ -9,6 +9,7 @@ from scripts import explain
 from stagewise.pipeline.compare_results import compare_results
 from stagewise.pipeline.finished_results import read_result
 from stagewise.provenance.receipts import RECEIPT
+from stagewise.provenance.sealed_json import seal
 from tests.helpers.fake_results import config, write_results
 
 SIZES = {"train": 12, "validation": 6, "test": 12}
@@ -33,10 +34,10 @@ def results(original, tmp_path):
 
 
 def edit(file, change):
-    """Apply `change` to the values of a JSON file."""
+    """Apply `change` to the values of a JSON file, as if it had been written that way."""
     values = json.loads(file.read_text())
     change(values)
-    file.write_text(json.dumps(values))
+    file.write_text(json.dumps(seal(values) if "checksum" in values else values))
 
 
 def lines(first, second):
@@ -189,18 +190,17 @@ def test_predictions_of_other_weights_could_matter_on_their_own(original, result
 def test_metrics_are_compared_by_settings_and_figures(tmp_path, capsys):
     values = {
         "schema_version": 1,
-        "checksum": "1" * 64,
+        "checksum": None,
         "inputs": {"settings": {"seeds": [0]}, "files": {"base/predictions/receipt.json": "1" * 64}},
         "experiment": {"name": "a", "packages": {"numpy": "2.1.0"}},
         "scores": [{"accuracy": 0.5, "seconds": 3}, {"accuracy": 0.6}],
     }
     for name in "ab":
         (tmp_path / name).mkdir()
-        (tmp_path / name / "report_metrics.json").write_text(json.dumps(values))
+        (tmp_path / name / "report_metrics.json").write_text(json.dumps(seal(values)))
     second = tmp_path / "b" / "report_metrics.json"
 
     def change(values):
-        values["checksum"] = "2" * 64
         values["inputs"]["files"]["base/predictions/receipt.json"] = "2" * 64
         values["scores"] = [{"accuracy": 0.55, "seconds": 4}, {"accuracy": 0.65}]
         values["experiment"]["name"] = "b"
@@ -218,6 +218,24 @@ def test_metrics_are_compared_by_settings_and_figures(tmp_path, capsys):
     said = explained(capsys, tmp_path / "a", tmp_path / "b")[1]
     assert said[:2] == ["could matter: seeds[0] 0 -> 1", 'could matter: numpy "2.1.0" -> "2.2.0"']
 
+    second.write_text(second.read_text().replace("0.65", "0.75"))
+    said = explained(capsys, tmp_path / "a", tmp_path / "b")[1]
+    assert said[0] == "could matter: report_metrics.json of the second edited after it was written"
+
+
+def test_the_adapters_of_metrics_are_told_by_their_recipes(tmp_path, capsys):
+    for name in "ab":
+        files = {f"{FIRST}/recipe.json": name * 64, f"{FIRST}/adapter/training.json": name * 64}
+        values = {
+            "schema_version": 2,
+            "experiment": {},
+            "inputs": {"files": files},
+            "files": {"metrics.json": name * 64},
+        }
+        (tmp_path / f"{name}.json").write_text(json.dumps(values | {"adapters": [{"fingerprint": name * 64}]}))
+    code, said, _ = explained(capsys, tmp_path / "a.json", tmp_path / "b.json")
+    assert code == 1 and said == [f"could matter: recipe of {FIRST} changed"]
+
 
 def test_what_cannot_be_compared_is_refused_in_one_sentence(original, tmp_path, capsys):
     code, out, err = explained(capsys, original, original / FIRST)
@@ -226,12 +244,15 @@ def test_what_cannot_be_compared_is_refused_in_one_sentence(original, tmp_path, 
     )
     for name, words in {
         "nothing": "no finished result; name a folder of results",
+        "figures": "no finished result; name a folder of results",
         "empty": "no finished result; name a folder of results",
         "list.json": "no record of a finished result",
         "other.json": "neither a recipe nor report_metrics.json",
         "broken.json": "the record is not valid JSON",
     }.items():
         (tmp_path / "empty").mkdir(exist_ok=True)
+        (tmp_path / "figures").mkdir(exist_ok=True)
+        (tmp_path / "figures" / RECEIPT).write_text('{"inputs": {"files": {}}, "files": {}}')
         (tmp_path / "list.json").write_text("[]")
         (tmp_path / "other.json").write_text("{}")
         (tmp_path / "broken.json").write_text("{")
