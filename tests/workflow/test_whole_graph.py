@@ -52,6 +52,14 @@ def test_a_third_task_and_a_third_stage_need_no_code(workspace):
     planned = jobs(workspace.snakemake("-n", "--configfile", "tiny.yaml", changed).stdout)
     assert planned == {"write_recipe": 1, "train_adapter": 1, "predict": 1, "metrics": 1, "report": 1, "all": 1}
 
+    # Two finished results are told apart by what they are made from.
+    assert workspace.run("python", "-m", "scripts.explain", "out", "out").stdout == "no difference\n"
+    stages = ("out/base/seed-0/colours", "out/base/seed-0/colours/warmth")
+    explained = workspace.run("python", "-m", "scripts.explain", *stages, check=False)
+    assert explained.returncode == 1 and explained.stdout.startswith('could matter: learns[0] "colours" -> "warmth"\n')
+    assert "differs: adapter_model.safetensors changed\n" in explained.stdout
+    assert "changes nothing: stage 1 -> 2: a name\n" in explained.stdout
+
 
 def test_the_published_way_runs_with_everything_it_got_wrong(workspace):
     published = read_yaml(workspace.path / "experiments" / "published.yaml")
