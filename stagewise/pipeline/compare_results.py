@@ -177,6 +177,8 @@ def _phrase(record: str, key: str) -> str:
         return f"behaviour of {match[1]}"
     if re.fullmatch(r"(inputs\.)?model(\.fingerprint)?", key):
         return "base model"
+    if match := re.fullmatch(r"inputs\.adapter\.(recipe|weights)", key):
+        return f"{match[1]} of the adapter"
     if record == "adapter" and re.match(r"(inputs\.)?parents", key):
         return f"weights of {key.removeprefix('inputs.')}"
     if record == "metrics" and re.match(r"\w+\[", key):
