@@ -46,7 +46,7 @@ rule train_adapter:
         lineage=TRAINED,
     threads: 8  # at most; --cores and the profile bring it down
     resources:
-        processes=1,  # one a GPU; more than one train it together (docs/multi-gpu.md)
+        processes=1,  # one a GPU; more than one train it together (docs/running/multi-gpu.md)
     params:
         model=lambda wc, input: dirname(input.model),
         data=data_of,

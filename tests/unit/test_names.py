@@ -57,7 +57,7 @@ def test_the_rule_graph_shows_every_rule():
 def test_every_remedy_is_documented_with_its_paper():
     from stagewise.remedies.registry import builtin_remedies, find_remedy
 
-    page = (ROOT / "docs" / "remedies.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "remedies.md").read_text(encoding="utf-8")
     for name in builtin_remedies():
         assert f"| `{name}` |" in page
         for identifier in re.findall(r"(?:arXiv|doi):\S+?(?=[;,]|$)", find_remedy(name).cls.paper):
