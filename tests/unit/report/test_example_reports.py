@@ -1,6 +1,7 @@
 """The example reports agree with their figures, and README.md quotes them to the letter."""
 
 import json
+import re
 
 import jsonschema
 import pytest
@@ -31,6 +32,11 @@ def test_an_example_report_agrees_with_its_figures(folder):
 def test_the_readme_quotes_the_default_run_and_links_every_report():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert short_table(ROOT / "docs" / "example-reports" / "sample") in readme
+    report = (ROOT / "docs" / "example-reports" / "sample" / "report.md").read_text(encoding="utf-8")
+    quotes = [
+        "".join(quote).replace("\n> ", " ").strip("> \n") for quote in re.findall(r"((?:^> .*\n)+)", readme, re.M)
+    ]
+    assert quotes and all(quote in report.replace("\N{NO-BREAK SPACE}", " ") for quote in quotes)
     assert EXAMPLES
     for folder in EXAMPLES:
         assert f"(docs/example-reports/{folder.name}/report.md)" in readme
