@@ -1,7 +1,6 @@
 """The examples of docs/extending.md and docs/reference/remedies.md work as printed, in the places that they name."""
 
 import re
-import subprocess
 import sys
 import textwrap
 
@@ -49,10 +48,8 @@ def test_the_picture_of_the_page_is_in_the_report(tmp_path, monkeypatch):
     try:
         view = report_experiments.view(report_experiments.metrics("small"))
         drawn = draw_figures(view)
-        counts = {(s.task, e.label): e.items for s in view.metrics.splits if s.split == "test" for e in s.labels}
-        assert {
-            (task, label): count for task, label, count in drawn["label-counts"].data.itertuples(index=False)
-        } == counts
+        rows = [(s.task, e.label, e.items) for s in view.metrics.splits if s.split == "test" for e in s.labels]
+        assert list(drawn["label-counts"].data.itertuples(index=False, name=None)) == rows
         assert "Items of each label" in html.render(view, drawn)
         assert "![Items of each label](figures/label-counts.svg)" in markdown.render(view, drawn)
     finally:
@@ -69,10 +66,9 @@ def test_the_reader_of_the_page_reads_a_file(tmp_path, monkeypatch):
     (code,) = blocks("extending.md", "A reader")
     (tmp_path / "lab_readers.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    feather.write_feather(
-        table({"id": ["01", "2"], "note": ["a", "b"], "more": [1, 2]}), str(tmp_path / "items.feather")
-    )
-    records = read_records(tmp_path / "items.feather", Reader(format="lab_readers:feather"), ["id", "note"])
+    path = tmp_path / "items.feather"
+    feather.write_feather(table({"id": ["01", "2"], "note": ["a", "b"], "more": [1, 2]}), str(path))
+    records = read_records(path, Reader(format="lab_readers:feather"), ["id", "note"])
     assert records == [{"id": "01", "note": "a"}, {"id": "2", "note": "b"}]
 
 
@@ -82,32 +78,24 @@ def test_the_step_of_the_page_is_planned_by_its_four_places(tmp_path):
     script, rule, record, declaration = blocks("extending.md", "A step")
     (place.path / "scripts" / "ensemble.py").write_text(script, encoding="utf-8")
 
-    def insert(path: str, before: str, code: str):
-        text = (place.path / path).read_text(encoding="utf-8")
-        assert text.count(before) == 1, (path, before)
-        (place.path / path).write_text(text.replace(before, f"{code}\n\n{before}"), encoding="utf-8")
+    def insert(path: str, before: str, text: str):
+        """Insert text before the first line that starts so."""
+        old = (place.path / path).read_text(encoding="utf-8")
+        assert before in old, (path, before)
+        (place.path / path).write_text(old.replace(before, text + before, 1), encoding="utf-8")
 
-    insert("rules/report.smk", "rule metrics:\n", rule)
-    insert("stagewise/pipeline/inputs.py", "def metrics_files(", record)
+    insert("rules/report.smk", "rule metrics:\n", f"{rule}\n\n")
+    insert("stagewise/pipeline/inputs.py", "def metrics_files(", f"{record}\n\n")
     refused = place.snakemake("-n", check=False)
     assert refused.returncode and "rule ensemble: no artifact declares what it makes" in refused.stderr
 
-    insert("stagewise/pipeline/artifacts.py", '@declares("metrics")\n', declaration)
-    edits = [
-        ("rules/report.smk", "        summaries=", '        ensemble=f"{R}/ensemble/receipt.json",\n'),
-        ("stagewise/pipeline/inputs.py", "    for lineage in lineages:\n", ""),
-    ]
-    path, before, line = edits[0]
-    text = (place.path / path).read_text(encoding="utf-8")
-    (place.path / path).write_text(text.replace(before, line + before, 1), encoding="utf-8")
-    one_sided = place.snakemake("-n", check=False)
-    assert one_sided.returncode and "ensemble/receipt.json is an input in the rule" in one_sided.stderr
+    insert("stagewise/pipeline/artifacts.py", '@declares("metrics")\n', f"{declaration}\n\n")
+    insert("rules/report.smk", "        summaries=", '        ensemble=f"{R}/ensemble/receipt.json",\n')
+    refused = place.snakemake("-n", check=False)
+    assert refused.returncode and "results/ensemble/receipt.json is an input in the rule and not in" in refused.stderr
 
-    path, before, _ = edits[1]
-    text = (place.path / path).read_text(encoding="utf-8")
     entry = '    files += [results / "ensemble" / "receipt.json"]\n'
-    (place.path / path).write_text(text.replace(before, entry + before, 1), encoding="utf-8")
-    plan = place.snakemake("-n")
-    assert re.search(r"^ensemble +1$", plan.stdout, re.M)
-    subprocess.run([sys.executable, "-m", "scripts.write_dvc"], cwd=place.path, check=True, capture_output=True)
+    insert("stagewise/pipeline/inputs.py", "    for lineage in lineages:\n", entry)
+    assert re.search(r"^ensemble +1$", place.snakemake("-n").stdout, re.M)
+    place.run(sys.executable, "-m", "scripts.write_dvc")
     assert "results/ensemble" in (place.path / "dvc.yaml").read_text(encoding="utf-8")
