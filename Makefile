@@ -21,7 +21,7 @@ dvc-test: $(VENV)/.dev-$(TORCH) .venv-s3/.s3
 	.venv-s3/bin/pip install --quiet --require-hashes -r $<
 	touch $@
 
-# As root, on Debian: Slurm on loopback, with everything that can happen to a job (docs/cluster.md).
+# As root, on Debian: Slurm on loopback, with everything that can happen to a job (docs/running/cluster.md).
 cluster-test: $(VENV)/.dev-$(TORCH)
 	pytest tests/cluster -s
 
@@ -38,7 +38,8 @@ $(VENV)/.dev-$(TORCH): envs/dev.txt $(VENV)/.run-$(TORCH)
 	$(VENV)/bin/pip install --require-hashes -r $<
 	touch $@
 
-# containers/$(TORCH).sif for --sdm apptainer; on a local BASE where the registry is out of reach (docs/containers.md).
+# containers/$(TORCH).sif for --sdm apptainer; with a local BASE if the registry is out of reach
+# (docs/running/containers.md).
 containers: containers/$(TORCH).sif
 
 containers/%.sif: containers/%.def envs/run-%.txt $(wildcard containers/*.sh containers/*.py)

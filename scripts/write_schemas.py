@@ -1,4 +1,4 @@
-"""Write the JSON schemas and docs/configuration.md from the typed models, or check that they are current."""
+"""Write the JSON schemas and docs/reference/configuration.md from the typed models, or check that they are current."""
 
 import argparse
 import sys
@@ -17,7 +17,7 @@ def generated_files() -> dict[Path, str]:
     return {
         Path("schemas/config.schema.json"): json_schema(Config, "validation"),
         Path("schemas/report_metrics.schema.json"): json_schema(ReportMetrics, "serialization"),
-        Path("docs/configuration.md"): configuration(),
+        Path("docs/reference/configuration.md"): configuration(),
     }
 
 

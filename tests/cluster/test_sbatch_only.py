@@ -1,4 +1,4 @@
-"""Snakemake as a job of its own, by the script of docs/cluster.md, for users who may start nothing but `sbatch`."""
+"""Snakemake as a job of its own, by the script in docs/running/cluster.md, for users who may only start `sbatch`."""
 
 import re
 import sys
@@ -21,9 +21,8 @@ def test_snakemake_in_a_job_stops_cleanly_before_its_limit_and_goes_on_in_the_ne
     (here / "logs" / "slurm").mkdir(parents=True)
     (here / "site").mkdir()
     workspace.write("site/config.v9+.yaml", SITE)
-    documented = re.search(r"```sh\n(#!/bin/bash\n.*?)```", Path("docs/cluster.md").read_text(encoding="utf-8"), re.S)[
-        1
-    ]
+    page = Path("docs/running/cluster.md").read_text(encoding="utf-8")
+    documented = re.search(r"```sh\n(#!/bin/bash\n.*?)```", page, re.S)[1]
     options = f"--profile site --configfile tiny.yaml {workspace.write('small.yaml', SMALL)} {' '.join(THREADS)}"
     script = documented.replace("--configfile experiments/remedies.yaml", options)
     assert script != documented and "--signal=B:INT@300" in script
