@@ -160,8 +160,8 @@ class Experiment:
 
         inputs = [
             self.model / RECEIPT,
-            *self._split_files(adapter.data, adapter.known, SPLITS[:2]),
-            *(Path(self.config.active_tasks[task].prompt) for task in adapter.known),
+            *self._split_files(adapter.data, adapter.learnt_tasks, SPLITS[:2]),
+            *(Path(self.config.active_tasks[task].prompt) for task in adapter.learnt_tasks),
             *adapter.remedies.files,
             *(self.results / parent / "recipe.json" for parent in adapter.parents),
         ]
@@ -186,7 +186,7 @@ class Experiment:
             cache.keep(folder, cache.adapter_place(*place) / "adapter")
 
         inputs = [self.results / adapter.lineage / "recipe.json", self.model / RECEIPT, *parents]
-        inputs += self._split_files(adapter.data, adapter.known, SPLITS[:2])
+        inputs += self._split_files(adapter.data, adapter.learnt_tasks, SPLITS[:2])
         return Output([folder / name for name in ADAPTER_FILES.values()], inputs, current, keep)
 
     @cached_property
