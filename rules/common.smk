@@ -9,7 +9,7 @@ from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(workflow.basedir))
 
-from stagewise.config.experiment import MIRROR_VARIABLE
+from stagewise.config.mirror import MIRROR_VARIABLE
 from stagewise.config.load_config import check
 from stagewise.config.tasks import SPLITS
 from stagewise.data import raw_files

@@ -8,11 +8,10 @@ from pydantic import Field, field_validator, model_validator
 from stagewise.config.base import Settings
 from stagewise.config.base_model import Model
 from stagewise.config.evaluation import Evaluation, Statistics
+from stagewise.config.mirror import MIRROR_VARIABLE
 from stagewise.config.step_settings import DataSettings, ScoringSettings
 from stagewise.config.tasks import Duplicates, IdsSplit, Limit, Name, Task
 from stagewise.config.training import Arm, Logging, Lora, Prompting, Stage, Training
-
-MIRROR_VARIABLE = "STAGEWISE_MIRROR"
 
 # Folders and files that stand beside a child's folder in the lineage tree.
 RESERVED = {"adapter", "predictions", "recipe.json", "base"}

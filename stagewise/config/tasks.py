@@ -1,6 +1,7 @@
 """Tasks: where their items come from, how they are read, labelled, prompted and split."""
 
-from typing import Annotated, Literal
+import difflib
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,7 +13,10 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 SplitName = Literal["train", "validation", "test"]
 
-SPLITS: tuple[str, ...] = ("train", "validation", "test")
+SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+
+FormatName = Literal["json", "jsonl", "csv", "parquet"]
+"""Formats that `data.readers` registers."""
 
 
 class File(Settings):
@@ -39,12 +43,24 @@ class File(Settings):
 class Reader(Settings):
     """How a raw file becomes records."""
 
-    format: Literal["json", "jsonl", "csv", "parquet"] = Field("json", description="File format.")
+    format: FormatName | Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] = Field(
+        "json", description="File format, or `package.module:function` for one of your own."
+    )
     keyed: bool = Field(
         False, description="JSON only: the file is one object of id → record; the id becomes the column `key`."
     )
     encoding: str = Field("utf-8", description="Text encoding; a byte-order mark is accepted.")
     delimiter: str = Field(",", min_length=1, max_length=1, description="CSV field separator.")
+
+    @field_validator("format", mode="before")
+    @classmethod
+    def format_exists(cls, value):
+        names = get_args(FormatName)
+        if isinstance(value, str) and ":" not in value and value not in names:
+            near = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'?" if near else "see docs/configuration.md"
+            raise ValueError(f"'{value}' is not a format ({', '.join(names)}, or 'package.module:function'); {hint}")
+        return value
 
 
 class Source(Settings):

@@ -11,6 +11,7 @@ from stagewise.config.experiment import Config
 from stagewise.config.step_settings import DataSettings
 from stagewise.config.tasks import IdsSplit
 from stagewise.data.raw_files import raw_path
+from stagewise.data.readers import foreign_code
 from stagewise.provenance.files import sha256_file
 from stagewise.provenance.fingerprints import fingerprint
 
@@ -34,7 +35,8 @@ def split_inputs(settings: DataSettings, raw_dir, fetched: bool = True) -> list[
 def of_splits(settings: DataSettings, raw_dir, checksum=sha256_file) -> str:
     """Fingerprint of what one folder of splits is made from."""
     files = {path.as_posix(): checksum(path) for path in split_inputs(settings, raw_dir, fetched=False)}
-    return fingerprint({"settings": dump(settings), "files": files})
+    code = foreign_code(settings.tasks)
+    return fingerprint({"settings": dump(settings), "files": files} | ({"readers": code} if code else {}))
 
 
 def metrics_inputs(config: Config, results, folders, lineages) -> list[Path]:
