@@ -16,7 +16,7 @@ SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 
 FormatName = Literal["json", "jsonl", "csv", "parquet"]
-"""Formats that `data.readers` registers."""
+"""Formats that `data.formats` registers."""
 
 
 class File(Settings):

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from stagewise.config.tasks import FormatName, Reader
-from stagewise.data import readers
+from stagewise.data.formats import FORMATS, register
 from stagewise.data.readers import read_records
 from tests.helpers.raw_files import rows, run, task, write_csv
 
@@ -120,7 +120,7 @@ def test_nothing_is_left_in_a_cache(tmp_path, monkeypatch):
 
 
 def test_every_format_of_the_settings_has_a_reader_and_the_other_way_round():
-    assert set(get_args(FormatName)) == set(readers.FORMATS)
+    assert set(get_args(FormatName)) == set(FORMATS)
 
 
 # A format that the package does not know: one item a line, fields between bars.
@@ -191,9 +191,9 @@ def test_a_format_that_cannot_be_had_is_refused_in_one_sentence(tmp_path, capsys
 
 def test_a_registered_format_is_used_by_its_name(tmp_path, monkeypatch):
     """What a format inside the package takes: a registered function, and its name in `FormatName`."""
-    monkeypatch.setattr(readers, "FORMATS", dict(readers.FORMATS))
+    monkeypatch.setitem(FORMATS, "json", None)  # put back afterwards
 
-    @readers.register("json")
+    @register("json")
     def read_backwards(path, reader, columns):
         return [{column: path.name[::-1] for column in columns}]
 
