@@ -27,8 +27,8 @@ class Model(Settings):
     def one_origin(self):
         if sum(origin is not None for origin in (self.package, self.hub, self.path)) != 1:
             raise ValueError("give exactly one of 'package', 'hub' and 'path'")
-        needs = {"package": ("sha256", "member", "member_sha256"), "hub": ("revision",), "path": ()}
-        for origin, keys in needs.items():
+        required = {"package": ("sha256", "member", "member_sha256"), "hub": ("revision",), "path": ()}
+        for origin, keys in required.items():
             for key in keys:
                 if getattr(self, origin) and not getattr(self, key):
                     raise ValueError(f"a model with '{origin}' needs '{key}'")
@@ -38,5 +38,5 @@ class Model(Settings):
 
     @property
     def origin(self) -> dict:
-        """What says which model it is; its receipt and every recipe hold it."""
+        """Settings that identify the model, for its receipt and for recipes."""
         return self.model_dump(exclude_none=True, exclude={"licence", "redistribute"})

@@ -1,4 +1,4 @@
-"""Scoring, statistics and what stands beside the figures."""
+"""Settings of scoring and of statistics."""
 
 from typing import Literal
 

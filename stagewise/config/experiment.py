@@ -1,4 +1,4 @@
-"""The typed configuration of an experiment: the source of its JSON schema and of its documentation."""
+"""Typed configuration of an experiment, from which its JSON schema and its reference page are generated."""
 
 from functools import cached_property
 from typing import Annotated
@@ -13,7 +13,7 @@ from stagewise.config.step_settings import DataSettings, ScoringSettings
 from stagewise.config.tasks import Duplicates, IdsSplit, Limit, Name, Task
 from stagewise.config.training import Arm, Logging, Lora, Prompting, Stage, Training
 
-# Folders and files that stand beside a child's folder in the lineage tree.
+# Names of folders and files beside a child's folder in the lineage tree.
 RESERVED = {"adapter", "predictions", "recipe.json", "base"}
 
 RESERVED_STARTS = ("seed-", "fold-", "merged-")
@@ -95,22 +95,23 @@ class Config(Settings):
         if self.folds is not None:
             if len(set(self.folds)) < len(self.folds):
                 raise ValueError("folds: a fold is given twice")
-            if not any(_folded(task) for task in self.active_tasks.values()):
+            if not any(_has_fold(task) for task in self.active_tasks.values()):
                 raise ValueError(
                     "folds: no task of the arms has a split with a fold; take folds out or choose such a split"
                 )
         return self
 
-    # Both are asked for once per adapter and more, and go through every arm: kept, planning stays linear.
+    # Planning reads both for every adapter, and each goes through every arm: cached, so that planning stays linear.
     @cached_property
     def active_arms(self) -> dict[str, Arm]:
+        """Arms that are not null, by name."""
         return {name: arm for name, arm in self.arms.items() if arm is not None}
 
     @cached_property
     def active_tasks(self) -> dict[str, Task]:
-        """Tasks that some arm trains on, in declaration order."""
-        used = {task for arm in self.active_arms.values() for stage in arm.stages for task in stage.tasks}
-        return {name: task for name, task in self.tasks.items() if name in used}
+        """Tasks that an arm trains on, in declaration order."""
+        trained = {task for arm in self.active_arms.values() for stage in arm.stages for task in stage.tasks}
+        return {name: task for name, task in self.tasks.items() if name in trained}
 
     @property
     def reference(self) -> str:
@@ -119,18 +120,18 @@ class Config(Settings):
 
     @property
     def runs(self) -> list[tuple[int | None, int]]:
-        """(fold, seed) of every run of the arms; fold is None without folds."""
+        """(fold, seed) of each run of the arms; fold is None without folds."""
         return [(fold, seed) for fold in self.folds or [None] for seed in self.seeds]
 
     def _narrowed_tasks(self, fold: int | None = None) -> dict[str, Task]:
-        """Tasks with nothing but their chosen source and split, so that editing another one reruns nothing."""
+        """Reduce tasks to their chosen source and split, so that editing another one reruns nothing."""
         return {
             name: task.model_copy(
                 update={
                     "sources": {task.source: task.sources[task.source]},
                     "splits": {
                         task.split: task.splits[task.split].model_copy(update={"fold": fold})
-                        if fold is not None and _folded(task)
+                        if fold is not None and _has_fold(task)
                         else task.splits[task.split]
                     },
                 }
@@ -140,13 +141,15 @@ class Config(Settings):
 
     @property
     def base_model(self) -> Model:
+        """Settings of the base model."""
         return self.models[self.model]
 
     def data_settings(self, fold: int | None = None) -> "DataSettings":
-        """What determines the splits of one fold."""
+        """Select the settings that determine the splits of one fold."""
         return DataSettings(tasks=self._narrowed_tasks(fold), limit=self.limit, duplicates=self.duplicates)
 
     def scoring_settings(self) -> "ScoringSettings":
+        """Select the settings that determine an adapter's predictions."""
         return ScoringSettings(
             tasks=self._narrowed_tasks(),
             prompting=self.prompting,
@@ -157,13 +160,14 @@ class Config(Settings):
         )
 
     def stage_training(self, stage: Stage, first: bool) -> Training:
-        """The stage's training settings with the experiment's filled in."""
+        """Complete a stage's training settings with the experiment's; `first` if it starts from the base model."""
         values = self.training.model_dump() | stage.training.model_dump(exclude_none=True)
         if first:
             values["optimizer_state"] = "fresh"
         return Training(**values)
 
 
-def _folded(task: Task) -> bool:
+def _has_fold(task: Task) -> bool:
+    """Check whether a task's split chooses one of several folds."""
     rule = task.splits[task.split]
     return isinstance(rule, IdsSplit) and rule.fold is not None

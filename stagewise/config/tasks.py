@@ -1,4 +1,4 @@
-"""Tasks: where their items come from, how they are read, labelled, prompted and split."""
+"""Settings of tasks: sources, readers, labels, prompts and splits."""
 
 import difflib
 from typing import Annotated, Literal, get_args
@@ -175,22 +175,24 @@ class Task(Settings):
         for key, options in (("source", self.sources), ("split", self.splits)):
             if (chosen := getattr(self, key)) not in options:
                 raise ValueError(f"{key} '{chosen}' is not one of its {key}s ({', '.join(options)})")
-        for what in ("value", "word"):
-            seen = [getattr(label, what).casefold() if what == "word" else label.value for label in self.labels]
-            if twice := next((s for s in seen if seen.count(s) > 1), None):
-                raise ValueError(f"the label {what} '{twice}' is given twice")
+        for key, texts in (
+            ("value", [label.value for label in self.labels]),
+            ("word", [label.word.casefold() for label in self.labels]),
+        ):
+            if repeated := next((text for text in texts if texts.count(text) > 1), None):
+                raise ValueError(f"the label {key} '{repeated}' is given twice")
         for key, names in (("shorten", [self.shorten] if self.shorten else []), ("identity", self.identity or [])):
             for name in names:
                 if name not in self.fields:
                     raise ValueError(f"{key} names '{name}', which is not one of the fields ({', '.join(self.fields)})")
         roles = self.sources[self.source].files
         rule = self.splits[self.split]
-        wanted = {
+        required = {
             "ids": lambda: [],
             "random": lambda: [rule.file],
             "files": lambda: [rule.train, rule.test, *([rule.validation] if rule.validation else [])],
         }[rule.rule]()
-        for role in wanted:
+        for role in required:
             if role not in roles:
                 raise ValueError(
                     f"split '{self.split}' needs a file '{role}', but source '{self.source}' has {', '.join(roles)}"

