@@ -21,7 +21,7 @@ class Model(Settings):
     )
     path: str | None = Field(None, description="Local directory with safetensors weights and a tokenizer.")
     licence: str = Field("unknown", description="Licence of the weights.")
-    redistribute: bool = Field(False, description="Whether `dvc push` may copy the weights to a remote.")
+    redistribute: bool = Field(False, description="True if `dvc push` may copy the weights to a remote.")
 
     @model_validator(mode="after")
     def one_origin(self):
