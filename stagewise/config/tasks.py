@@ -72,8 +72,8 @@ class Source(Settings):
     redistribute: bool = Field(False, description="True if the licence lets the text be passed on.")
     agreement: dict[str, Literal["label", "share"]] = Field(
         {},
-        description="Columns of annotators' agreement with the gold label: another annotator's `label`, or the `share` of "
-        "annotators who gave the gold label (0 to 1; 0 means unknown, as an empty cell does).",
+        description="Columns of annotators' agreement with the gold label: another annotator's `label`, or the "
+        "`share` of annotators who gave the gold label (0 to 1; 0 means unknown, as an empty cell does).",
     )
 
 

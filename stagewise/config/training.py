@@ -98,8 +98,8 @@ class Training(Settings):
     )
     optimizer_state: Literal["fresh", "parent"] = Field(
         "fresh",
-        description="A later stage starts with a fresh optimizer, schedule and step count, or resumes its parent's (as the "
-        "paper did).",
+        description="A later stage starts with a fresh optimizer, schedule and step count, or resumes its parent's "
+        "(as the paper did).",
     )
 
 
@@ -151,8 +151,8 @@ class Arm(Settings):
 
     adapters: Literal["one", "per_task"] = Field(
         "one",
-        description="`one`: each stage trains its predecessor's adapter further. `per_task`: each stage starts from the "
-        "base model, and its adapter answers its own tasks only.",
+        description="`one`: each stage trains its predecessor's adapter further. `per_task`: each stage starts from "
+        "the base model, and its adapter answers its own tasks only.",
     )
     stages: list[Stage] = Field(min_length=1, description="Stages in order.")
 
