@@ -14,12 +14,13 @@ class Evaluation(Settings):
     splits: list[SplitName] = Field(["test"], min_length=1, description="Splits that every adapter is scored on.")
     method: Literal["likelihood", "generation"] = Field(
         "likelihood",
-        description="Label by log-likelihood within the task's label set, or by greedy generation (as the paper did).",
+        description="Label by log-likelihood within the task's label set, or by greedy generation (as in the "
+        "published experiment).",
     )
     parse: Literal["strict", "published"] = Field(
         "strict",
         description="Reading of generated text. `strict`: a label word and nothing else, or invalid. `published`: the "
-        "first word that begins a label, so that 'No Stress' counts as 'no' (as the paper did).",
+        "first word that begins a label, so that 'No Stress' counts as 'no' (as in the published experiment).",
     )
     max_new_tokens: int = Field(8, ge=1, description="Tokens generated per item.")
     tokens_per_batch: int = Field(4096, ge=64, description="Padded tokens per scoring batch.")
@@ -35,6 +36,6 @@ class Statistics(Settings):
     reference: str | None = Field(None, description="Arm that the others are compared with; by default the first.")
     forgetting: Literal["paired", "published"] = Field(
         "paired",
-        description="`paired`: the same items before and after. `published` adds the paper's comparison (test before, "
-        "validation after), marked as not comparable.",
+        description="`paired`: the same items before and after. `published` adds the published experiment's "
+        "comparison (test before, validation after), marked as not comparable.",
     )

@@ -55,7 +55,7 @@ class Config(Settings):
     evaluation: Evaluation = Field(Evaluation(), description="Scoring of the adapters.")
     statistics: Statistics = Field(Statistics(), description="Confidence intervals and tests.")
     published: str | None = Field(
-        None, description="JSON file of the paper's figures, for comparison in the report; null shows none."
+        None, description="JSON file of the published experiment's figures, for comparison; null shows none."
     )
 
     @field_validator("seeds")

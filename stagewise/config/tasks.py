@@ -96,7 +96,9 @@ class Column(Settings):
 
     column: str = Field(description="Column of the raw file.")
     sections: Literal["all", "first"] = Field(
-        "all", description="For a column that holds a list of sections: all of them, or the first (as the paper did)."
+        "all",
+        description="For a column that holds a list of sections: all of them, or the first (as in the published "
+        "experiment).",
     )
 
 

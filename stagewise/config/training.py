@@ -33,7 +33,9 @@ class Prompting(Settings):
     """Form of a filled prompt as the model's input."""
 
     format: Literal["chat", "plain"] = Field(
-        "chat", description="`chat`: the model's chat template. `plain`: prompt, a space, answer (as the paper did)."
+        "chat",
+        description="`chat`: the model's chat template. `plain`: prompt, a space, answer (as in the published "
+        "experiment).",
     )
     system: str | None = Field(None, description="System message of the chat; null leaves it to the chat template.")
     template: dict[str, str | int | float | bool] = Field(
@@ -84,7 +86,8 @@ class Training(Settings):
     max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping norm.")
     max_length: int = Field(1024, ge=16, description="Tokens of prompt and answer together.")
     loss_on: Literal["answer", "text"] = Field(
-        "answer", description="Tokens that the loss counts: the answer, or prompt and answer (as the paper did)."
+        "answer",
+        description="Tokens that the loss counts: the answer, or prompt and answer (as in the published experiment).",
     )
     group_by_length: bool = Field(True, description="Batch items of similar length, which reduces padding.")
     gradient_checkpointing: bool = Field(False, description="Recompute activations to save memory.")
@@ -99,7 +102,7 @@ class Training(Settings):
     optimizer_state: Literal["fresh", "parent"] = Field(
         "fresh",
         description="A later stage starts with a fresh optimizer, schedule and step count, or resumes its parent's "
-        "(as the paper did).",
+        "(as in the published experiment).",
     )
 
 

@@ -1,4 +1,4 @@
-"""Answer by free generation, and find a label in the generated text (as the paper did)."""
+"""Answer by free generation, and find a label in the generated text (as in the published experiment)."""
 
 import re
 import string
@@ -84,7 +84,7 @@ def parse_strict(text: str, label_words: list[str]) -> str | None:
 
 
 def parse_published(text: str, label_words: list[str], letters: dict[str, str]) -> str | None:
-    """Read a label as the paper's code would have, or None.
+    """Read a label as the published experiment's code would have, or None.
 
     The first word of the text that begins a label decides, whatever follows: on a yes / no / maybe task, "No Stress"
     is read as "no". Of labels that begin alike, the one that continues as the text does is read. An option's letter
