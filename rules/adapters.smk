@@ -13,7 +13,7 @@ rule write_recipe:
     input:
         model=f"{MODEL}/receipt.json",
         data=learning_files,
-        prompts=lambda wc: [CONFIG.active_tasks[task].prompt for task in adapter(wc).known],
+        prompts=lambda wc: [CONFIG.active_tasks[task].prompt for task in adapter(wc).learnt_tasks],
         code=lambda wc: adapter(wc).remedies.files,
         parents=lambda wc: parents(wc, "recipe.json"),
     output:

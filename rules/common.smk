@@ -95,7 +95,9 @@ def data_of(wildcards) -> str:
 
 def learning_files(wildcards) -> list[str]:
     """Training and validation items of every task of a lineage."""
-    return [f"{data_of(wildcards)}/{task}/{split}.jsonl" for task in adapter(wildcards).known for split in SPLITS[:2]]
+    return [
+        f"{data_of(wildcards)}/{task}/{split}.jsonl" for task in adapter(wildcards).learnt_tasks for split in SPLITS[:2]
+    ]
 
 
 def parents(wildcards, file) -> list[str]:
