@@ -1,4 +1,4 @@
-"""What an image promises: the lock's packages in the lock's versions, nothing else, and 4-bit layers that work.
+"""Check an image: the packages of the lock in its versions, no others, and 4-bit layers that work.
 
 python -I check.py lock.txt       (an image's %test: apptainer test [--nv] image.sif)
 """
@@ -8,7 +8,7 @@ import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
-TOOLS = {"pip", "setuptools"}  # the virtual environment's own
+TOOLS = {"pip", "setuptools"}  # of the virtual environment itself
 
 
 def canonical(name: str) -> str:
@@ -16,25 +16,27 @@ def canonical(name: str) -> str:
 
 
 def check_versions(lock: Path) -> int:
-    """Compare what is installed with the lock; return how many packages that is."""
+    """Compare the installed packages with the lock; return their number."""
     pins = re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;\\]+)", lock.read_text(encoding="utf-8"), re.MULTILINE)
     locked = {canonical(name): version for name, version in pins}
     assert locked, f"{lock}: no package is pinned in it"
-    found = {canonical(d.metadata["Name"]): d.version.partition("+")[0] for d in distributions()}
-    wrong = [f"{name} {found.get(name)} instead of {pin}" for name, pin in locked.items() if found.get(name) != pin]
-    wrong += [f"{name} is not locked" for name in sorted(found.keys() - locked.keys() - TOOLS)]
-    assert not wrong, f"the image is not what {lock} says: {'; '.join(wrong)}"
+    installed = {canonical(d.metadata["Name"]): d.version.partition("+")[0] for d in distributions()}
+    problems = [
+        f"{name} {installed.get(name)} instead of {pin}" for name, pin in locked.items() if installed.get(name) != pin
+    ]
+    problems += [f"{name} is not locked" for name in sorted(installed.keys() - locked.keys() - TOOLS)]
+    assert not problems, f"the image does not fit {lock}: {'; '.join(problems)}"
     return len(locked)
 
 
 def check_path() -> None:
-    """Nothing is imported from outside the image's Python."""
-    strange = [p for p in sys.path if not p.startswith((sys.prefix, sys.base_prefix))]
-    assert not strange, f"Python looks for modules in {', '.join(strange)}"
+    """Check that Python imports nothing from outside the image."""
+    outside = [p for p in sys.path if not p.startswith((sys.prefix, sys.base_prefix))]
+    assert not outside, f"Python looks for modules in {', '.join(outside)}"
 
 
 def check_four_bit(device: str) -> float:
-    """Run an NF4 layer; return how far it is from the layer that it was made of, relative to that one's output."""
+    """Run an NF4 layer; return its relative difference from the exact layer."""
     import bitsandbytes as bnb
     import torch
 
@@ -51,18 +53,19 @@ def check_four_bit(device: str) -> float:
         y, expected = layer(x.to(device)).cpu(), exact(x)
     difference = ((y - expected).norm() / expected.norm()).item()
     assert torch.allclose(y, x @ stored.T, rtol=1e-2, atol=1e-2), f"{device}: the layer does not use its own weights"
-    assert 0.001 < difference < 0.3, f"{device}: {difference:.3f} off is not what rounding to 4 bit does"
+    assert 0.001 < difference < 0.3, f"{device}: {difference:.3f} off is no error of rounding to 4 bit"
     return difference
 
 
 def main(lock: str) -> None:
+    """Check packages, import path and layers."""
     check_path()
     print(f"{check_versions(Path(lock))} packages as locked, and no other")
 
     import torch
 
     for device in ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]:
-        print(f"{device}: an NF4 layer is {check_four_bit(device):.1%} off, as rounding to 4 bit is")
+        print(f"{device}: an NF4 layer is {check_four_bit(device):.1%} off, by rounding to 4 bit")
     if not torch.cuda.is_available():
         print("no GPU seen: on a machine that has one, apptainer test --nv checks it too")
 

@@ -1,4 +1,4 @@
-"""Make an image's bytes depend on its content alone: its random identification and its dates become fixed ones.
+"""Make an image's bytes depend on its content only: replace its random identifier and its dates by fixed ones.
 
     SOURCE_DATE_EPOCH=… python same_bytes.py image.sif
 
@@ -10,11 +10,12 @@ import os
 import struct
 import sys
 
-MAGIC, ID, DATES, TABLE = 32, 48, 64, 88  # where in the global header; TABLE: number of descriptors and their offset
-DESCRIPTOR, DESCRIPTOR_DATES = 585, 41  # a descriptor's size, and where its two dates are
+MAGIC, ID, DATES, TABLE = 32, 48, 64, 88  # offsets in the global header; TABLE: number of descriptors, their offset
+DESCRIPTOR, DESCRIPTOR_DATES = 585, 41  # a descriptor's size, and the offset of its two dates
 
 
 def main(path: str) -> None:
+    """Rewrite identifier and dates of the image in place."""
     dates = struct.pack("<2q", *[int(os.environ["SOURCE_DATE_EPOCH"])] * 2)
     with open(path, "r+b") as image:
         header = image.read(128)

@@ -13,8 +13,8 @@ from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(workflow.basedir))
 
-from stagewise.config.experiment import MIRROR_VARIABLE
 from stagewise.config.load_config import check
+from stagewise.config.mirror import MIRROR_VARIABLE
 from stagewise.config.tasks import SPLITS
 from stagewise.data.raw_files import RAW, raw_path
 from stagewise.errors import InputError
@@ -88,13 +88,13 @@ def data_of(wildcards) -> str:
 def learning_splits(wildcards) -> list[str]:
     """Training and validation items of every task of a lineage."""
     return [
-        f"{data_of(wildcards)}/{task}/{split}.jsonl" for task in adapter_of(wildcards).known for split in SPLITS[:2]
+        f"{data_of(wildcards)}/{task}/{split}.jsonl" for task in adapter_of(wildcards).learnt_tasks for split in SPLITS[:2]
     ]
 
 
 def learning_prompts(wildcards) -> list[str]:
     """Prompts of every task of a lineage."""
-    return [CONFIG.active_tasks[task].prompt for task in adapter_of(wildcards).known]
+    return [CONFIG.active_tasks[task].prompt for task in adapter_of(wildcards).learnt_tasks]
 
 
 def parent_files(file):

@@ -1,4 +1,4 @@
-"""What the steps' command lines share."""
+"""Options that the command lines of several steps share."""
 
 import json
 
@@ -9,15 +9,16 @@ from stagewise.provenance.files import read_json
 
 
 def add_image(parser) -> None:
-    """Add ``--image``: the checksum of the container image that the step runs in becomes part of its output."""
+    """Add ``--image``, the checksum of the container image that the step runs in, for its output's receipt."""
     parser.add_argument("--image", metavar="SHA256", help="checksum of the container image that this runs in")
 
 
 def add_settings(parser, model, narrow, required: bool = True) -> None:
-    """Add ``--settings``: JSON text, or one or more configuration files, read as `model`.
+    """Add ``--settings``: JSON text, or one or more configuration files, to be read as `model`.
 
-    The workflow passes a step just the settings it needs, in a JSON file, so that a change elsewhere reruns nothing.
-    By hand, name the configuration files; `narrow` picks the step's part out of the whole configuration.
+    The workflow passes a step only the settings that it needs, in a JSON file: a change elsewhere reruns nothing.
+    A user names configuration files; `narrow` then selects the step's settings from the whole configuration.
+    ``args.parse_settings(args.settings)`` reads either.
     """
 
     def parse(values: list[str]):

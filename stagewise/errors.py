@@ -1,21 +1,21 @@
-"""One kind of error for everything a user can put right."""
+"""Errors that a user can correct."""
 
 import os
 import sys
 
 
 class InputError(Exception):
-    """Bad input: one sentence that names the file, the row or key, and the way out."""
+    """Bad input. Its message is one sentence that names the file, the row or key, and the way out."""
 
 
 def exit_on_input_error(main):
-    """Decorate a step's ``main(argv) -> int``: an `InputError` becomes one line and exit code 2."""
+    """Decorate a step's ``main(argv) -> int`` to print an `InputError` as one line and return exit code 2."""
 
     def wrapped(argv=None) -> int:
         try:
             return main(argv)
         except InputError as error:
-            if os.environ.get("RANK", "0") == "0":  # processes that train together fail together
+            if os.environ.get("RANK", "0") == "0":  # one line if several processes train together
                 print(f"error: {error}", file=sys.stderr)
             return 2
 

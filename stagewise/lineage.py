@@ -1,12 +1,12 @@
-"""The lineage tree: which adapters an experiment has, where each lives, and which one answers for an arm.
+"""The lineage tree: every adapter of an experiment, its folder, and the adapter that answers a task in an arm.
 
-The directory tree is the lineage. ``base`` is the untuned model, ``base/seed-0/pubmedqa`` the adapter
-that learnt PubMedQA with seed 0, ``base/seed-0/pubmedqa/dreaddit`` its child, ``…/dreaddit/merged-blend-0.5`` one
-that was made of the two without training. Arms that share a stage therefore share its adapter. With folds there is
-a folder more: ``base/fold-3/seed-0/…``.
+The directory tree is the lineage. ``base`` is the untuned model, ``base/seed-0/pubmedqa`` the adapter that learnt
+PubMedQA with seed 0, ``base/seed-0/pubmedqa/dreaddit`` its child, and ``…/dreaddit/merged-blend-0.5`` an adapter
+computed from those two without training. Arms that share a stage therefore share its adapter. Folds add a level:
+``base/fold-3/seed-0/…``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from stagewise.config.experiment import Config
@@ -17,7 +17,7 @@ from stagewise.remedies.registry import Remedies
 BASE = "base"
 
 MERGED = "merged-"
-"""Starts the folder of an adapter that is made of others without training."""
+"""Prefix of the folder of an adapter that is computed from others without training."""
 
 
 @dataclass
@@ -26,43 +26,45 @@ class Adapter:
 
     lineage: str
     parent: str | None
-    """Lineage of the adapter whose folder this one is in; None where that is the base model."""
+    """Lineage of the adapter that this one is trained on; None if that is the base model."""
     tasks: list[str]
-    """What its stage learns."""
+    """Tasks that its stage learns."""
     earlier: list[str]
-    """What its ancestors learnt, oldest first, `tasks` left out."""
+    """Tasks that its ancestors learnt, oldest first, without `tasks`."""
     seed: int
     fold: int | None
     stage: int
     """Stage number, from 1."""
     training: Training | None
-    """None where it is made of others."""
+    """None if it is computed from other adapters."""
     remedies: Remedies
     sources: list[str] = field(default_factory=list)
-    """Lineages of the adapters it is made of without training, the newest last."""
+    """Lineages of the adapters that it is computed from without training, the newest last."""
     arms: list[str] = field(default_factory=list)
     """Arms that pass through this adapter."""
 
     @property
     def task(self) -> str:
-        """The tasks' names in one."""
+        """Names of its stage's tasks as one text."""
         return " + ".join(self.tasks)
 
     @property
     def parents(self) -> list[str]:
-        """Every adapter that it is made from."""
+        """Lineages of all adapters that it depends on."""
         return self.sources or ([self.parent] if self.parent else [])
 
     @property
-    def known(self) -> list[str]:
-        """Every task of its lineage, oldest first."""
+    def learnt_tasks(self) -> list[str]:
+        """All tasks that it has learnt, those of its ancestors included, oldest first."""
         return [*self.earlier, *self.tasks]
 
     @property
     def data(self) -> str:
+        """Folder of its splits below the results folder."""
         return data_folder(self.fold)
 
-    def _settings(self):
+    def _settings(self) -> tuple:
+        """Settings in which two arms that share the adapter must agree."""
         return self.tasks, self.training, self.remedies, self.sources
 
 
@@ -73,168 +75,190 @@ class Step:
     stage: int
     """0 is the untuned base model."""
     tasks: list[str]
-    """What the stage learnt."""
+    """Tasks that the stage learnt."""
     lineage: str
-    """The adapter it left."""
-    answers: dict[str, str]
-    """Lineage that answers each task of the experiment: one for all of them, or each task's own."""
+    """Lineage of the adapter that the stage left."""
+    answered_by: dict[str, str]
+    """Lineage that answers a task, by task: the same for all of them, or each task's own adapter."""
 
 
 def data_folder(fold: int | None) -> str:
-    """Folder of the splits below the results folder."""
+    """Folder of a fold's splits below the results folder."""
     return "data" if fold is None else f"data/fold-{fold}"
 
 
 def data_folders(config: Config) -> list[str]:
-    """Every folder of splits, the first run's first."""
+    """Folders of all splits, the first run's first."""
     return list(dict.fromkeys(data_folder(fold) for fold, _ in config.runs))
 
 
 def run_folder(fold: int | None, seed: int) -> str:
-    """What every lineage of one run begins with."""
+    """Folder that all lineages of one run (a fold and a seed) are in."""
     return f"{BASE}/seed-{seed}" if fold is None else f"{BASE}/fold-{fold}/seed-{seed}"
 
 
 def lineage_tree(config: Config) -> dict[str, Adapter]:
-    """Every adapter of the experiment by lineage, parents before children.
+    """List every adapter of the experiment by lineage, parents before children.
 
     Raises
     ------
     InputError
-        Where two arms give one lineage different settings.
+        If two arms give one lineage different settings, or a stage needs a parent that it does not have.
     """
     tree: dict[str, Adapter] = {}
     for fold, seed in config.runs:
-        for name, arm in config.active_arms.items():
-            _grow(tree, config, name, arm, seed, fold)
+        for arm_name in config.active_arms:
+            _add_arm(tree, config, arm_name, seed, fold)
     return tree
 
 
-def _grow(tree: dict[str, Adapter], config: Config, name: str, arm: Arm, seed: int, fold: int | None) -> list[Step]:
-    """Add an arm's adapters to `tree`; returns its steps."""
-    start = run_folder(fold, seed)
-    parent, found = None, []
+def steps_of_arm(config: Config, arm: str, seed: int, fold: int | None = None) -> list[Step]:
+    """List an arm's steps in one run: the base model first, then the arm after each stage."""
+    return _add_arm({}, config, arm, seed, fold)
+
+
+def _add_arm(tree: dict[str, Adapter], config: Config, arm_name: str, seed: int, fold: int | None) -> list[Step]:
+    """Add an arm's adapters to `tree` and return its steps."""
+    arm = config.active_arms[arm_name]
+    parent: str | None = None
+    trained: list[str] = []
     steps = [Step(0, [], BASE, dict.fromkeys(config.active_tasks, BASE))]
-    for number, stage in enumerate(arm.stages):
-        where = f"arms.{name}.stages[{number}]"
+    for index, stage in enumerate(arm.stages):
+        key = f"arms.{arm_name}.stages[{index}]"
         if arm.adapters == "per_task":
             parent = None
-        _check_parent(tree, config, where, stage, parent)
-        own = tree[parent] if parent else None
-        earlier = [task for task in (own.known if own else []) if task not in stage.tasks]
-        training = config.stage_training(stage, first=parent is None)
-        node = Adapter(
-            f"{parent or start}/{stage.folder}",
-            parent,
-            stage.tasks,
-            earlier,
-            seed,
-            fold,
-            number + 1 if arm.adapters == "one" else 1,
-            training,
-            Remedies.of(stage.remedies.in_training),
-        )
-        _add(tree, node, name, where)
-        found.append(node.lineage)
-        parent = node.lineage
-        if merge := stage.remedies.afterwards:
-            kind, remedy = merge
-            sources = found[:] if arm.adapters == "per_task" else [p for p in (node.parent, node.lineage) if p]
-            if len(sources) < 2:
-                raise InputError(f"config: {where}.remedies.{kind} needs an earlier stage to merge with")
-            done = list(dict.fromkeys(task for source in sources for task in tree[source].known))
-            merged = Adapter(
-                f"{node.lineage}/{MERGED}{remedy.label}",
-                node.lineage,
-                stage.tasks,
-                [task for task in done if task not in stage.tasks],
-                seed,
-                fold,
-                node.stage,
-                None,
-                Remedies.of({kind: remedy}),
-                sources,
-            )
-            _add(tree, merged, name, where)
-            parent = merged.lineage
-        answers = dict(steps[-1].answers)
-        if arm.adapters == "one":
-            answers = dict.fromkeys(config.active_tasks, parent)
-        else:
-            answers |= dict.fromkeys(tree[parent].known if stage.remedies.afterwards else stage.tasks, parent)
-        steps.append(Step(number + 1, stage.tasks, parent, answers))
+        _check_parent(tree, config, key, stage, parent)
+        number = index + 1 if arm.adapters == "one" else 1
+        adapter = _trained_adapter(tree, config, stage, number, parent, (fold, seed))
+        _add(tree, adapter, arm_name, key)
+        trained.append(adapter.lineage)
+        if stage.remedies.afterwards:
+            pair = [lineage for lineage in (parent, adapter.lineage) if lineage]
+            adapter = _merged_adapter(tree, stage, adapter, trained[:] if arm.adapters == "per_task" else pair, key)
+            _add(tree, adapter, arm_name, key)
+        parent = adapter.lineage
+        answered_by = steps[-1].answered_by | dict.fromkeys(_answered_tasks(config, arm, stage, adapter), parent)
+        steps.append(Step(index + 1, stage.tasks, parent, answered_by))
     return steps
 
 
-def _check_parent(tree, config: Config, where: str, stage: Stage, parent: str | None) -> None:
+def _trained_adapter(
+    tree: dict[str, Adapter],
+    config: Config,
+    stage: Stage,
+    number: int,
+    parent: str | None,
+    run: tuple[int | None, int],
+) -> Adapter:
+    """Describe the adapter that training stage `number` leaves in one run (fold, seed)."""
+    fold, seed = run
+    learnt = tree[parent].learnt_tasks if parent else []
+    return Adapter(
+        lineage=f"{parent or run_folder(fold, seed)}/{stage.folder}",
+        parent=parent,
+        tasks=stage.tasks,
+        earlier=[task for task in learnt if task not in stage.tasks],
+        seed=seed,
+        fold=fold,
+        stage=number,
+        training=config.stage_training(stage, first=parent is None),
+        remedies=Remedies.of(stage.remedies.in_training),
+    )
+
+
+def _merged_adapter(tree: dict[str, Adapter], stage: Stage, adapter: Adapter, sources: list[str], key: str) -> Adapter:
+    """Describe the adapter that a remedy computes from `sources` once the stage has trained `adapter`."""
+    kind, remedy = stage.remedies.afterwards
+    if len(sources) < 2:
+        raise InputError(f"config: {key}.remedies.{kind} needs an earlier stage to merge with")
+    learnt = dict.fromkeys(task for source in sources for task in tree[source].learnt_tasks)
+    return Adapter(
+        lineage=f"{adapter.lineage}/{MERGED}{remedy.label}",
+        parent=adapter.lineage,
+        tasks=stage.tasks,
+        earlier=[task for task in learnt if task not in stage.tasks],
+        seed=adapter.seed,
+        fold=adapter.fold,
+        stage=adapter.stage,
+        training=None,
+        remedies=Remedies.of({kind: remedy}),
+        sources=sources,
+    )
+
+
+def _answered_tasks(config: Config, arm: Arm, stage: Stage, adapter: Adapter) -> Iterable[str]:
+    """List the tasks that a stage's adapter answers from now on."""
+    if arm.adapters == "one":
+        return config.active_tasks
+    return adapter.learnt_tasks if stage.remedies.afterwards else stage.tasks
+
+
+def _check_parent(tree: dict[str, Adapter], config: Config, key: str, stage: Stage, parent: str | None) -> None:
+    """Refuse a stage whose remedies or optimizer need a parent that it does not have."""
     for kind, remedy in stage.remedies.in_training.items():
         if remedy.needs_parent and parent is None:
             raise InputError(
-                f"config: {where}.remedies.{kind} needs an earlier stage, and this one starts from the base model"
+                f"config: {key}.remedies.{kind} needs an earlier stage, and this one starts from the base model"
             )
     if parent is None or config.stage_training(stage, first=False).optimizer_state != "parent":
         return
-    before = tree[parent].training
-    if before is None or before.best_metric != "last":
+    parent_training = tree[parent].training
+    if parent_training is None or parent_training.best_metric != "last":
         raise InputError(
-            f"config: {where} resumes its parent's last checkpoint (optimizer_state 'parent'), so the parent needs "
+            f"config: {key} resumes its parent's last checkpoint (optimizer_state 'parent'), so the parent needs "
             "best_metric 'last' and a training of its own"
         )
 
 
-def _add(tree: dict[str, Adapter], node: Adapter, arm: str, where: str) -> None:
-    known = tree.setdefault(node.lineage, node)
-    if known._settings() != node._settings():
+def _add(tree: dict[str, Adapter], adapter: Adapter, arm_name: str, key: str) -> None:
+    """Add an adapter to the tree, or an arm to the adapter that is there already."""
+    shared = tree.setdefault(adapter.lineage, adapter)
+    if shared._settings() != adapter._settings():
         raise InputError(
-            f"config: {where} and arm '{known.arms[0]}' share the folder '{node.lineage}' but differ in their "
+            f"config: {key} and arm '{shared.arms[0]}' share the folder '{adapter.lineage}' but differ in their "
             "settings; give one of the stages a 'name'"
         )
-    if arm in known.arms:
-        raise InputError(f"config: {where} repeats the folder '{node.lineage}'; give it a 'name'")
-    known.arms.append(arm)
-
-
-def steps_of_arm(config: Config, arm: str, seed: int, fold: int | None = None) -> list[Step]:
-    """An arm after every stage in one run, the base model first."""
-    return _grow({}, config, arm, config.active_arms[arm], seed, fold)
+    if arm_name in shared.arms:
+        raise InputError(f"config: {key} repeats the folder '{adapter.lineage}'; give it a 'name'")
+    shared.arms.append(arm_name)
 
 
 @dataclass(frozen=True)
 class EarlierTask:
-    """An earlier task of an arm in one run, after a later stage that did not learn it."""
+    """A task that an arm learnt in one run, after a later stage that did not learn it."""
 
     arm: str
     fold: int | None
     seed: int
     task: str
     learnt: Step
-    """The stage that learnt it last."""
+    """Step of the stage that learnt it last."""
     later: Step
     last: bool
-    """The later stage is the arm's last one."""
+    """True if the later stage is the arm's last one."""
 
     @property
     def before(self) -> str:
-        """Lineage that answers the task once it is learnt."""
-        return self.learnt.answers[self.task]
+        """Lineage that answers the task right after the stage that learnt it."""
+        return self.learnt.answered_by[self.task]
 
     @property
     def after(self) -> str:
-        """Lineage that answers it after the later stage."""
-        return self.later.answers[self.task]
+        """Lineage that answers the task after the later stage."""
+        return self.later.answered_by[self.task]
 
 
 def walk_earlier_tasks(config: Config) -> Iterator[EarlierTask]:
-    """Each earlier task of each arm and run after every later stage.
+    """Yield each earlier task of each arm and run after every later stage.
 
-    A stage that learns the task anew is no place to look for forgetting it, so it only starts a new count.
+    A stage that learns the task again cannot show forgetting; later stages are then compared with that one.
     """
     for arm in config.active_arms:
         for fold, seed in config.runs:
             learnt: dict[str, Step] = {}
             _, *steps = steps_of_arm(config, arm, seed, fold)
             for step in steps:
-                for task, before in learnt.items():
+                for task, learnt_at in learnt.items():
                     if task not in step.tasks:
-                        yield EarlierTask(arm, fold, seed, task, before, step, step is steps[-1])
+                        yield EarlierTask(arm, fold, seed, task, learnt_at, step, last=step is steps[-1])
                 learnt |= dict.fromkeys(step.tasks, step)

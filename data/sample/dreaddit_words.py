@@ -5,10 +5,10 @@ All wording was written for this project; every writer, event and place is inven
 "she ... now"; {i}, {my} and {me} follow the speaker; {thing} is what the post is about.
 """
 
-# The tables read better as they are.
+# The tables are easier to read unformatted.
 # fmt: off
 
-# What the post is about, subreddits where it could stand, neutral facts that fit a strained and a calm post alike.
+# Subject of a post, subreddits in which it could be, and neutral facts that fit strained and calm posts.
 THEMES = [
     ("the rent", "almosthomeless assistance stress relationships", [
         "Our rent goes up by {money} in {month}.",
@@ -157,7 +157,7 @@ OTHERS = [("My sister", "she", "her", "her"), ("My roommate", "he", "his", "him"
                                                                                            "her"), ("My partner", "he",
                                                                                                     "his", "him")]
 
-# Strain that the words name.
+# Strain that is named.
 STRAIN = [
     "[lie|lay|lies] awake until three thinking about {thing}",
     "[can't|couldn't|can't] stop going over {thing} in {my} head",
@@ -198,7 +198,7 @@ STRAIN = [
     "[am|was|is] at the end of {my} rope with {thing}",
     "[feel|felt|feels] alone with {thing} and [do|did|does] not know where to turn",
 ]
-# Strain that has to be read between the lines; many of these borrow calm words, negated or not.
+# Strain between the lines; many of these use calm words, negated or not.
 STRAIN_QUIET = [
     "[write|wrote|writes] the same message four times and [delete|deleted|deletes] it each time",
     "[sit|sat|sits] in the car for half an hour before going in",
@@ -235,7 +235,7 @@ STRAIN_QUIET = [
     "[hold|held|holds] {my} breath whenever the bank app [loads|loaded|loads]",
     "[need|needed|needs] the whole of Sunday to recover from one friendly visit",
 ]
-# Calm that the words name.
+# Calm that is named.
 CALM = [
     "[sleep|slept|sleeps] through the night",
     "[feel|felt|feels] at ease with {thing}",
@@ -265,7 +265,7 @@ CALM = [
     "[feel|felt|feels] well looked after",
     "[have|had|has] found {my} feet again",
 ]
-# Calm that has to be read between the lines; many of these borrow stressful words.
+# Calm between the lines; many of these use stressful words.
 CALM_QUIET = [
     "[do|did|does] not lose any sleep over {thing}",
     "[do|did|does] not panic about {thing} the way people [expect|expected|expect]",

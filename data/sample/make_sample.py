@@ -25,35 +25,38 @@ PUBMEDQA_BORDERLINE = 14  # items whose wording allows two labels
 DREADDIT_COUNTS = {"train": {1: 146, 0: 134}, "test": {1: 62, 0: 58}}  # 52 % stress
 DREADDIT_LENGTH = (25, 40)
 DREADDIT_BORDERLINE = 5  # weight beside the plans' weights, which add up to 100
-# The real files have many more columns, and theirs differ in order too.
+# The real files have many more columns, whose order differs, too.
 TRAIN_COLUMNS = ["subreddit", "post_id", "sentence_range", "text", "id", "label", "confidence", "social_timestamp"]
 TEST_COLUMNS = ["id", "subreddit", "post_id", "sentence_range", "text", "label", "confidence", "social_timestamp"]
 
 
 # --- Shared ---------------------------------------------------------------------------------------
-def capital(text):
+def capitalize(text):
+    """Make the first letter a capital, and leave the others."""
     return text[:1].upper() + text[1:]
 
 
 def normalize(text):
-    """The form in which two texts count as the same."""
+    """Reduce a text to the form in which repeated texts are compared."""
     return " ".join(re.findall(r"\w+", text.casefold()))
 
 
 def fill(frame, slots):
-    """Fill a frame; slots may hold frames themselves, and {Noun} is {noun} with a capital."""
+    """Fill a frame with slots, which may hold frames; {Noun} is {noun} with a capital."""
     while match := re.search(r"\{(\w+)\}", frame):
         key = match[1]
-        value = slots[key] if key in slots else capital(slots[key[0].lower() + key[1:]])
+        value = slots[key] if key in slots else capitalize(slots[key[0].lower() + key[1:]])
         frame = f"{frame[: match.start()]}{value}{frame[match.end() :]}"
     return frame
 
 
 def fits(length, *texts):
+    """Check that texts have a number of words between two bounds."""
     return length[0] <= sum(len(text.split()) for text in texts) <= length[1]
 
 
 def draw(rng, weights):
+    """Draw a key by its weight."""
     return rng.choices(list(weights), list(weights.values()))[0]
 
 
@@ -63,16 +66,17 @@ PLURAL = {"is": "are", "was": "were", "does": "do", "it": "them", "they": "they"
 
 
 def agree(phrase):
-    """A noun phrase without its marks, and the words that agree with it."""
+    """Remove a noun phrase's marks; return it with the words that agree with it."""
     return phrase.lstrip("*~"), PLURAL if phrase.startswith("*") else SINGULAR
 
 
 def past(verb):
+    """Form the past tense."""
     return verb if verb == "cut" else verb + ("d" if verb.endswith("e") else "ed")
 
 
 def numbers(rng):
-    """Slots that any frame may use: sizes, durations, percentages, p values."""
+    """Draw slots for all frames: sizes, durations, percentages, p values."""
     cases, late = rng.randint(28, 46), rng.choice([9, 12, 15, 18, 24])
     return {
         "n": rng.choice([60, 80, 96, 120, 144, 150, 180, 200, 240, 260, 300, 360]),
@@ -104,7 +108,7 @@ def numbers(rng):
 
 
 def measure(rng, unit, low, high, rising, null):
-    """Values of an outcome with (a) and without (b) the exposure, as text."""
+    """Draw an outcome's values with (a) and without (b) the exposure, as text."""
     span, digits = high - low, 1 if high <= 20 else 0
     size = span * (rng.uniform(0, 0.04) if null else rng.uniform(0.22, 0.4))
     b = rng.uniform(low, high - 0.45 * span) if rising else rng.uniform(low + 0.45 * span, high)
@@ -121,7 +125,8 @@ def measure(rng, unit, low, high, rising, null):
     }
 
 
-def outcome_slots(rng, outcome, asked_up, found_up, null):
+def outcome_slots(rng, outcome, asked_up, observed_up, null):
+    """Draw slots for an outcome, by the direction that is asked about and the one that is observed."""
     phrase, kind, better, unit, low, high = outcome
     noun, forms = agree(phrase)
     article = "a " if phrase.startswith("~") else ""
@@ -129,7 +134,7 @@ def outcome_slots(rng, outcome, asked_up, found_up, null):
     if better == "+" and kind == "level":
         up += ("improve",)
     verb = rng.choice(up if asked_up else down)
-    return measure(rng, unit, low, high, found_up, null) | {
+    return measure(rng, unit, low, high, observed_up, null) | {
         "noun": noun,
         "is": forms["is"],
         "was": forms["was"],
@@ -137,33 +142,33 @@ def outcome_slots(rng, outcome, asked_up, found_up, null):
         "they": forms["they"],
         "verb": verb,
         "verbed": past(verb),
-        "done": past(rng.choice(up if found_up else down)),
-        "went": "rose" if found_up else "fell",
-        "pred": after[found_up],
-        "opposite": after[not found_up],
+        "done": past(rng.choice(up if observed_up else down)),
+        "went": "rose" if observed_up else "fell",
+        "pred": after[observed_up],
+        "opposite": after[not observed_up],
         "asked": after[asked_up],
         "worse": after[better == "-"],
-        "attr": article + before[found_up],
-        "clear_attr": f"{article}significantly {before[found_up]}",
+        "attr": article + before[observed_up],
+        "clear_attr": f"{article}significantly {before[observed_up]}",
         "asked_attr": article + before[asked_up],
     }
 
 
 def outcome_item(rng, kind, label, border):
-    """Frames and slots of a question about an outcome: effect, link, match or last."""
+    """Draw frames and slots of a question about an outcome: effect, link, match or last."""
     topic = rng.choice([topic for topic in pw.TOPICS if kind in topic.get("kinds", pw.OUTCOME_KINDS)])
     outcome = rng.choice(topic["outcomes"])
     exposure = rng.choice(topic["factors"]) if kind == "link" else "+" + rng.choice(topic["x"])
-    # What is found mostly follows the plausible direction. A question may ask for the opposite, and the answer is no.
-    found_up = (outcome[2] == "+") == (exposure[0] == "+")
+    # Most observations follow the plausible direction. A question may ask for the opposite; then the answer is no.
+    observed_up = (outcome[2] == "+") == (exposure[0] == "+")
     directional = kind in ("effect", "link")
     if directional and rng.random() < pw.UNEXPECTED_SHARE:
-        found_up = not found_up
+        observed_up = not observed_up
     opposite = directional and label == "no" and not border and rng.random() < pw.OPPOSITE_SHARE
-    # Where one treatment is held against another, a missing difference means yes.
+    # If two treatments are compared, a missing difference means yes.
     null = not border and (label != "no" if kind == "match" else label == "no" and not opposite)
     x, forms = agree(exposure[1:])
-    slots = numbers(rng) | outcome_slots(rng, outcome, found_up != opposite, found_up, null)
+    slots = numbers(rng) | outcome_slots(rng, outcome, observed_up != opposite, observed_up, null)
     slots |= {"x": x, "does": forms["does"], "is_x": forms["is"], "people": rng.choice(topic["people"])}
     slots["y"] = rng.choice([y for y in topic["x"] if y != exposure[1:]]).lstrip("*")
     verdicts = pw.MIXED_VERDICTS if label == "maybe" else pw.NULL_VERDICTS if null else pw.FOUND_VERDICTS
@@ -178,7 +183,7 @@ def outcome_item(rng, kind, label, border):
 
 
 def fact_item(rng, kind, label):
-    """Frames and slots of a question with its own facts: test, need, safe or know."""
+    """Draw frames and slots of a question with its own facts: test, need, safe or know."""
     names, mesh, sets = pw.FACTS[kind]
     slots = numbers(rng) | {"tail": rng.choice(pw.FACT_TAILS)}
     slots |= {name: rng.choice(options) for name, options in zip(names, rng.choice(sets), strict=True)}
@@ -189,12 +194,12 @@ def fact_item(rng, kind, label):
 
 
 def pubmedqa_item(rng, kind, label, border):
-    """One item, or None if the draw does not fit together or has the wrong length."""
+    """Draw an item; None if its parts do not fit together or it has the wrong length."""
     item = fact_item(rng, kind, label) if kind in pw.FACTS else outcome_item(rng, kind, label, border)
     if item is None:
         return None
     frames, slots, mesh = item
-    question, methods, result = (capital(fill(frame, slots)) for frame in frames)
+    question, methods, result = (capitalize(fill(frame, slots)) for frame in frames)
     if not fits(PUBMEDQA_LENGTH, question, methods, result):
         return None
     return {
@@ -209,6 +214,7 @@ def pubmedqa_item(rng, kind, label, border):
 
 
 def make_pubmedqa(rng):
+    """Make the PubMedQA-like items by id."""
     labels = [label for label, count in PUBMEDQA_COUNTS.items() for _ in range(count)]
     rng.shuffle(labels)
     borderline = set(rng.sample(range(len(labels)), PUBMEDQA_BORDERLINE))
@@ -231,7 +237,7 @@ ME = ("I", "my", "me")
 
 
 def form(phrase, index, speaker=ME):
-    """One form of a verb phrase (0 present, 1 past, 2 third person) with the speaker's pronouns."""
+    """Choose a form of a verb phrase (0 present, 1 past, 2 third person) and fill in the speaker's pronouns."""
     phrase = re.sub(r"\[([^]]*)\]", lambda match: match[1].split("|")[index], phrase)
     for key, word in zip(("{i}", "{my}", "{me}"), speaker, strict=True):
         phrase = phrase.replace(key, word)
@@ -239,7 +245,7 @@ def form(phrase, index, speaker=ME):
 
 
 def feeling_slots(rng, name, plain, quiet, other):
-    """A text's verb phrases: {strain}, {quiet_strain}, {any_strain}, {strain_past}, {strain_other}; likewise calm."""
+    """Draw a text's verb phrases: {strain}, {quiet_strain}, {any_strain}, {strain_past}, {strain_other}; calm, too."""
     pools = {name: plain, f"{name}2": plain, f"quiet_{name}": quiet}
     pools |= dict.fromkeys(
         [f"any_{name}", f"any_{name}2", f"{name}_past", f"{name}_past2", f"{name}_other"], plain + quiet
@@ -252,7 +258,7 @@ def feeling_slots(rng, name, plain, quiet, other):
 
 
 def dreaddit_text(rng, label, plan, thing, facts):
-    """One segment, or None if it has the wrong length."""
+    """Draw a segment; None if it has the wrong length."""
     other, *speaker = rng.choice(dw.OTHERS)
     slots = {name: rng.choice(values) for name, values in dw.SLOTS.items()}
     slots |= feeling_slots(rng, "strain", dw.STRAIN, dw.STRAIN_QUIET, speaker)
@@ -261,40 +267,41 @@ def dreaddit_text(rng, label, plan, thing, facts):
     slots |= {"other": other, "he": speaker[0], "him": speaker[2], "fact": rng.choice(facts), "thing": "@"}
     frame = rng.choice(dw.BORDER if plan == "border" else dw.PLANS[label][plan][1])
     text = fill(f"{frame} {rng.choice(dw.TAILS)}".strip(), slots)
-    # The thing is named once, unless the fact before has named it; then a pronoun follows.
+    # The first mention names the thing, unless the fact has named it already; later ones are pronouns.
     if thing.removeprefix("the ") not in text.partition("@")[0].casefold():
         text = text.replace("@", thing, 1)
     return text.replace("@", "it") if fits(DREADDIT_LENGTH, text) else None
 
 
 def make_posts(rng, counts, seen):
-    """The posts of one split: each gives one to three segments, which mostly share a label."""
-    left = dict(counts)
-    while sum(left.values()):
-        label, (thing, subreddits, facts) = draw(rng, left), rng.choice(dw.THEMES)
+    """Yield a split's posts, each with one to three segments, most of which share a label."""
+    remaining = dict(counts)
+    while sum(remaining.values()):
+        label, (thing, subreddits, facts) = draw(rng, remaining), rng.choice(dw.THEMES)
         post = {"subreddit": rng.choice(subreddits.split()), "social_timestamp": rng.randint(1483228800, 1546300799)}
         start, segments = rng.choice([0, 5, 10]), []
         for _ in range(draw(rng, {1: 82, 2: 14, 3: 4})):
             if segments and rng.random() < 0.25:
                 label = 1 - label
-            if not left[label]:
+            if not remaining[label]:
                 break
             weights = {plan: weight for plan, (weight, _) in dw.PLANS[label].items()} | {"border": DREADDIT_BORDERLINE}
             plan, text = draw(rng, weights), None
             while text is None or normalize(text) in seen:
                 text = dreaddit_text(rng, label, plan, thing, facts)
             seen.add(normalize(text))
-            left[label] -= 1
+            remaining[label] -= 1
             # Annotators agree less on the harder texts.
             confidence = rng.choice({"plain": [0.8, 1.0], "border": [4 / 7, 0.6]}.get(plan, [0.6, 0.8, 1.0]))
-            place = f"({start}, {start + 5})" if start else "[0, 5]"
-            segments.append(post | {"text": text, "label": label, "sentence_range": place, "confidence": confidence})
+            sentences = f"({start}, {start + 5})" if start else "[0, 5]"
+            segment = {"text": text, "label": label, "sentence_range": sentences, "confidence": confidence}
+            segments.append(post | segment)
             start += 5
         yield segments
 
 
 def make_dreaddit(rng):
-    """Rows by split. Ids and post ids run on from train to test, so no post stands in both."""
+    """Make the Dreaddit-like rows by split. Post ids continue from train to test, so that no post is in both."""
     seen, splits, post_number, row_number = set(), {}, 0, 0
     for split, counts in DREADDIT_COUNTS.items():
         splits[split] = []
@@ -310,6 +317,7 @@ def make_dreaddit(rng):
 
 # --- Files ----------------------------------------------------------------------------------------
 def csv_bytes(rows, columns):
+    """Write rows as CSV."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, lineterminator="\r\n")
     writer.writeheader()
@@ -318,9 +326,9 @@ def csv_bytes(rows, columns):
 
 
 def build():
-    """File name -> bytes."""
+    """Make the content of the three files, by name."""
     pubmedqa, dreaddit = make_pubmedqa(random.Random(SEED)), make_dreaddit(random.Random(SEED))
-    # The real train file writes whole numbers bare and nine digits, the test file writes floats.
+    # The real train file has whole numbers and nine digits, the real test file has floats.
     train = [row | {"confidence": f"{row['confidence']:.9g}"} for row in dreaddit["train"]]
     test = [row | {"social_timestamp": float(row["social_timestamp"])} for row in dreaddit["test"]]
     return {
@@ -331,6 +339,7 @@ def build():
 
 
 def main(argv=None) -> int:
+    """Write the three files."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the three files")
     args = parser.parse_args(argv)

@@ -5,7 +5,7 @@ A leading ``*`` marks a plural noun phrase, so that verbs agree with it; a leadi
 an outcome that takes an article after its comparative ("a longer hospital stay").
 """
 
-# The tables read better as they are.
+# The tables are easier to read unformatted.
 # fmt: off
 
 # kind -> verbs that lower it, verbs that raise it, comparatives after "was", comparatives before the noun
@@ -195,7 +195,7 @@ TOPICS = [
 ]
 
 CONTROL = ["usual care", "usual care", "a waiting list", "standard advice"]
-# {tail}: the same endings for every label; {verdict}: what the authors make of their figures.
+# {tail}: endings, the same for every label; {verdict}: the authors' reading of their figures.
 TAILS = ["", "", ", in all subgroups", ", at every clinic", ", although some dropped out"]
 FOUND_VERDICTS = [", a clear difference", ", a clear difference", ", a clear and marked effect", "{tail}"]
 NULL_VERDICTS = [", well within chance", ", well within chance", ", no more than chance", "{tail}"]
@@ -223,7 +223,7 @@ EFFECT_METHODS = [
     "We analysed {n} participants by the group to which they had been assigned.",
     "Because earlier reports did not agree, {n} participants were randomised to the intervention or {control}.",
 ]
-# {pred}, {attr}, {done} follow the direction that was found; {asked} is the direction the question asks about.
+# {pred}, {attr}, {done} follow the observed direction; {asked} is the direction of the question.
 EFFECT_FOUND = [
     "{Noun} {was} significantly {pred} in the intervention group than in the control group ({sig}){verdict}.",
     "{X} significantly {done} {noun} compared with {control} ({sig}){verdict}.",

@@ -1,1 +1,1 @@
-"""What an experiment is: typed settings."""
+"""Typed settings of an experiment, and reading them from YAML files."""

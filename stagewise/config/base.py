@@ -1,4 +1,4 @@
-"""What every part of the configuration has in common: unknown keys are refused."""
+"""Base class of all settings, and validation with errors in one sentence."""
 
 import difflib
 import re
@@ -10,35 +10,35 @@ from stagewise.errors import InputError
 
 
 class Settings(BaseModel):
-    """A frozen group of settings; an unknown key is an error, never ignored."""
+    """A frozen group of settings. An unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
-def validate(model: type[BaseModel], values: dict, where):
-    """Validate `values`, turning pydantic's report into one sentence.
+def validate(model: type[BaseModel], values: dict, source):
+    """Validate `values`, and reduce pydantic's report to one sentence.
 
     Parameters
     ----------
     model
         The settings class.
     values
-        Plain data, as a YAML or JSON reader gives it.
-    where
-        What to call the source in an error: a file name, or a function that finds it from the key's path.
+        Plain data, as a YAML or JSON reader returns it.
+    source
+        Name of the source for an error, or a function that returns it for a key's path.
 
     Raises
     ------
     InputError
-        For the first problem found, with its key and, for an unknown key, the nearest known one.
+        For the first problem, with its key and, for an unknown key, the nearest valid one.
     """
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        # An unknown key explains a missing one, so it is named first.
+        # An unknown key explains a missing one, so it comes first.
         problems = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-        source = where(problems[0]["loc"] or _named(problems[0]["msg"])) if callable(where) else where
-        raise InputError(f"{source}: {_sentence(problems[0], model, len(problems))}") from None
+        name = source(problems[0]["loc"] or _key_in_message(problems[0]["msg"])) if callable(source) else source
+        raise InputError(f"{name}: {_sentence(problems[0], model, len(problems))}") from None
 
 
 def _sentence(problem: ErrorDetails, model: type[BaseModel], count: int) -> str:
@@ -46,7 +46,7 @@ def _sentence(problem: ErrorDetails, model: type[BaseModel], count: int) -> str:
     key = _dotted(loc)
     more = f" ({count - 1} more after this one)" if count > 1 else ""
     if problem["type"] == "extra_forbidden":
-        names = _siblings(model, loc)
+        names = _valid_keys(model, loc)
         near = difflib.get_close_matches(str(loc[-1]), names, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(sorted(names))}"
         return f"'{key}' is not a setting; {hint}{more}"
@@ -59,8 +59,8 @@ def _sentence(problem: ErrorDetails, model: type[BaseModel], count: int) -> str:
     return f"'{key}': {message[0].lower() + message[1:]}{got}{more}"
 
 
-def _named(message: str) -> tuple:
-    """The key that a message about several settings begins with, as a path."""
+def _key_in_message(message: str) -> tuple:
+    """Path of the key that a message about several settings begins with."""
     key = message.removeprefix("Value error, ").split()[0].rstrip(":")
     return tuple(int(part) if part.isdigit() else part for part in re.split(r"[.\[\]]+", key) if part)
 
@@ -72,16 +72,16 @@ def _dotted(loc) -> str:
     return text.lstrip(".")
 
 
-def _siblings(model: type[BaseModel], loc) -> list[str]:
-    """Names allowed where an unknown key stood, found by walking the model along `loc`."""
+def _valid_keys(model: type[BaseModel], loc) -> list[str]:
+    """List the keys that are valid in place of the unknown key at `loc`."""
     candidates = [model]
     for part in loc[:-1]:
-        step = []
+        inner = []
         for candidate in candidates:
             field = candidate.model_fields.get(part) if isinstance(part, str) else None
-            # A union's tag or a mapping's key is no field: stay where we are.
-            step += _models_in(field.annotation) if field else [candidate]
-        candidates = step or candidates
+            # A union's tag or a mapping's key is not a field, so it leads nowhere else.
+            inner += _models_in(field.annotation) if field else [candidate]
+        candidates = inner or candidates
     return [name for candidate in candidates for name in candidate.model_fields]
 
 

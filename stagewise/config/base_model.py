@@ -21,14 +21,14 @@ class Model(Settings):
     )
     path: str | None = Field(None, description="Local directory with safetensors weights and a tokenizer.")
     licence: str = Field("unknown", description="Licence of the weights.")
-    redistribute: bool = Field(False, description="Whether `dvc push` may copy the weights to a remote.")
+    redistribute: bool = Field(False, description="True if `dvc push` may copy the weights to a remote.")
 
     @model_validator(mode="after")
     def one_origin(self):
         if sum(origin is not None for origin in (self.package, self.hub, self.path)) != 1:
             raise ValueError("give exactly one of 'package', 'hub' and 'path'")
-        needs = {"package": ("sha256", "member", "member_sha256"), "hub": ("revision",), "path": ()}
-        for origin, keys in needs.items():
+        required = {"package": ("sha256", "member", "member_sha256"), "hub": ("revision",), "path": ()}
+        for origin, keys in required.items():
             for key in keys:
                 if getattr(self, origin) and not getattr(self, key):
                     raise ValueError(f"a model with '{origin}' needs '{key}'")
@@ -38,5 +38,5 @@ class Model(Settings):
 
     @property
     def origin(self) -> dict:
-        """What says which model it is; its receipt and every recipe hold it."""
+        """Settings that identify the model, for its receipt and for recipes."""
         return self.model_dump(exclude_none=True, exclude={"licence", "redistribute"})

@@ -1,4 +1,4 @@
-"""Scoring, statistics and what stands beside the figures."""
+"""Settings of scoring and of statistics."""
 
 from typing import Literal
 
@@ -9,34 +9,33 @@ from stagewise.config.tasks import SplitName
 
 
 class Evaluation(Settings):
-    """How adapters and the base model are scored."""
+    """Scoring of adapters and of the base model."""
 
     splits: list[SplitName] = Field(["test"], min_length=1, description="Splits that every adapter is scored on.")
     method: Literal["likelihood", "generation"] = Field(
         "likelihood",
-        description="Label by log-likelihood within the task's label set, or (the published way) by greedy generation.",
+        description="Label by log-likelihood within the task's label set, or by greedy generation (as in the "
+        "published experiment).",
     )
     parse: Literal["strict", "published"] = Field(
         "strict",
-        description="How generated text is read: exactly one label word or invalid; or the published reading, which "
-        "takes the first word that starts like a label, so that 'No Stress' counts as 'no'.",
+        description="Reading of generated text. `strict`: a label word and nothing else, or invalid. `published`: the "
+        "first word that begins a label, so that 'No Stress' counts as 'no' (as in the published experiment).",
     )
     max_new_tokens: int = Field(8, ge=1, description="Tokens generated per item.")
     tokens_per_batch: int = Field(4096, ge=64, description="Padded tokens per scoring batch.")
 
 
 class Statistics(Settings):
-    """Intervals and tests."""
+    """Confidence intervals and tests."""
 
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of every interval.")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of all intervals.")
     bootstrap_samples: int = Field(2000, ge=100, description="Bootstrap resamples.")
     seed: int = Field(0, description="Seed of the resampling.")
     calibration_bins: int = Field(15, ge=2, description="Equal-width bins of the expected calibration error.")
-    reference: str | None = Field(
-        None, description="Arm that the others are compared with; the first that is declared if not given."
-    )
+    reference: str | None = Field(None, description="Arm that the others are compared with; by default the first.")
     forgetting: Literal["paired", "published"] = Field(
         "paired",
-        description="Forgetting on the same items before and after; `published` adds the published comparison "
-        "(test before, validation after), marked as not comparable.",
+        description="`paired`: the same items before and after. `published` adds the published experiment's "
+        "comparison (test before, validation after), marked as not comparable.",
     )

@@ -1,4 +1,4 @@
-"""The typed configuration of an experiment: the source of its JSON schema and of its documentation."""
+"""Typed configuration of an experiment, from which its JSON schema and its reference page are generated."""
 
 from functools import cached_property
 from typing import Annotated
@@ -8,55 +8,54 @@ from pydantic import Field, field_validator, model_validator
 from stagewise.config.base import Settings
 from stagewise.config.base_model import Model
 from stagewise.config.evaluation import Evaluation, Statistics
+from stagewise.config.mirror import MIRROR_VARIABLE
 from stagewise.config.step_settings import DataSettings, ScoringSettings
 from stagewise.config.tasks import Duplicates, IdsSplit, Limit, Name, Task
 from stagewise.config.training import Arm, Logging, Lora, Prompting, Stage, Training
 
-MIRROR_VARIABLE = "STAGEWISE_MIRROR"
-
-# Folders and files that stand beside a child's folder in the lineage tree.
+# Names of folders and files beside a child's folder in the lineage tree.
 RESERVED = {"adapter", "predictions", "recipe.json", "base"}
 
 RESERVED_STARTS = ("seed-", "fold-", "merged-")
 
 
 class Config(Settings):
-    """One experiment. The file holds facts of the experiment; threads, memory and GPUs belong in a profile."""
+    """Settings of an experiment. Threads, memory and GPUs belong in a profile."""
 
     experiment: Name = Field(description="Name shown in the report.")
-    results: str = Field("results", description="Folder that everything is written to.")
+    results: str = Field("results", description="Folder for all results.")
     mirror: str | None = Field(
         None,
-        description="Folder searched for raw files and model packages before any download, checked by the same "
-        f"SHA-256; the environment variable {MIRROR_VARIABLE} does the same.",
+        description="Folder that is searched for raw files and model packages before any download, checked by the same "
+        f"SHA-256. The environment variable {MIRROR_VARIABLE} has the same effect.",
     )
-    model: Name = Field(description="Which of `models` is the base model.")
+    model: Name = Field(description="Name of the base model, one of `models`.")
     models: dict[Name, Model | None] = Field(description="Base models by name.")
     quantization: Annotated[str, Field(pattern="^(none|nf4)$")] = Field(
         "none", description="`nf4`: frozen weights in 4 bit with double quantization (QLoRA, arXiv:2305.14314)."
     )
     dtype: Annotated[str, Field(pattern="^(auto|float32|bfloat16)$")] = Field(
-        "auto", description="Compute type; `auto` is bfloat16 where the hardware has it, else float32."
+        "auto", description="Compute type; `auto` is bfloat16 if the hardware has it, else float32."
     )
-    prompting: Prompting = Field(Prompting(), description="How prompts reach the model.")
-    tasks: dict[Name, Task | None] = Field(description="Tasks by name; null takes one out.")
-    limit: Limit = Field(Limit(), description="Cut every task down to try an experiment in minutes.")
-    duplicates: Duplicates = Field(Duplicates(), description="What happens to repeated texts.")
-    seeds: list[int] = Field([0], min_length=1, description="Training seeds; every arm runs once per seed.")
+    prompting: Prompting = Field(Prompting(), description="Form of the prompts.")
+    tasks: dict[Name, Task | None] = Field(description="Tasks by name; null removes one.")
+    limit: Limit = Field(Limit(), description="Maximal numbers of items, to try an experiment in minutes.")
+    duplicates: Duplicates = Field(Duplicates(), description="Treatment of repeated texts.")
+    seeds: list[int] = Field([0], min_length=1, description="Training seeds; each arm runs once per seed.")
     folds: list[Annotated[int, Field(ge=0)]] | None = Field(
         None,
         min_length=1,
-        description="Cross-validation folds; every arm runs once per fold and seed. A task whose split has a `fold` "
+        description="Cross-validation folds; each arm runs once per fold and seed. A task whose split has a `fold` "
         "takes each in its place, the others stay as they are; null leaves every task its own.",
     )
-    arms: dict[Name, Arm | None] = Field(description="Arms by name; null takes one out.")
-    lora: Lora = Field(Lora(), description="Adapter shape.")
-    training: Training = Field(Training(), description="Training settings that every stage starts from.")
-    logging: Logging = Field(Logging(), description="What training writes down.")
-    evaluation: Evaluation = Field(Evaluation(), description="How adapters are scored.")
-    statistics: Statistics = Field(Statistics(), description="Intervals and tests.")
+    arms: dict[Name, Arm | None] = Field(description="Arms by name; null removes one.")
+    lora: Lora = Field(Lora(), description="Shape of the adapters.")
+    training: Training = Field(Training(), description="Training settings of all stages, which a stage may override.")
+    logging: Logging = Field(Logging(), description="Logs of training.")
+    evaluation: Evaluation = Field(Evaluation(), description="Scoring of the adapters.")
+    statistics: Statistics = Field(Statistics(), description="Confidence intervals and tests.")
     published: str | None = Field(
-        None, description="JSON file of published figures to stand beside ours; null shows none."
+        None, description="JSON file of the published experiment's figures, for comparison; null shows none."
     )
 
     @field_validator("seeds")
@@ -74,7 +73,7 @@ class Config(Settings):
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @model_validator(mode="after")
-    def references(self):
+    def references_exist(self):
         for kind, chosen in (("models", self.models), ("tasks", self.tasks), ("arms", self.arms)):
             if not any(value is not None for value in chosen.values()):
                 raise ValueError(f"{kind} is empty; declare at least one")
@@ -82,56 +81,63 @@ class Config(Settings):
             raise ValueError(f"model '{self.model}' is not one of models ({', '.join(self.models)})")
         for arm_name, arm in self.active_arms.items():
             for number, stage in enumerate(arm.stages):
-                key = f"arms.{arm_name}.stages[{number}]"
-                for task in stage.tasks:
-                    if not self.tasks.get(task):
-                        raise ValueError(f"{key} names the task '{task}', which tasks does not declare")
-                if stage.folder in RESERVED or stage.folder.startswith(RESERVED_STARTS):
-                    raise ValueError(f"{key}.name '{stage.folder}' is a reserved word; choose another")
-                if stage.training.optimizer_state == "parent" and (number == 0 or arm.adapters == "per_task"):
-                    raise ValueError(f"{key}.training.optimizer_state: the stage has no parent to resume")
+                self._check_stage(f"arms.{arm_name}.stages[{number}]", stage, first=number == 0, arm=arm)
         if self.statistics.reference is not None and self.statistics.reference not in self.active_arms:
             arms = ", ".join(self.active_arms)
             raise ValueError(f"statistics.reference '{self.statistics.reference}' is not one of the arms ({arms})")
+        return self
+
+    def _check_stage(self, key: str, stage: Stage, first: bool, arm: Arm) -> None:
+        for task in stage.tasks:
+            if not self.tasks.get(task):
+                raise ValueError(f"{key} names the task '{task}', which tasks does not declare")
+        if stage.folder in RESERVED or stage.folder.startswith(RESERVED_STARTS):
+            raise ValueError(f"{key}.name '{stage.folder}' is a reserved word; choose another")
+        if stage.training.optimizer_state == "parent" and (first or arm.adapters == "per_task"):
+            raise ValueError(f"{key}.training.optimizer_state: the stage has no parent to resume")
+
+    @model_validator(mode="after")
+    def folds_are_used(self):
         if self.folds is not None:
             if len(set(self.folds)) < len(self.folds):
                 raise ValueError("folds: a fold is given twice")
-            if not any(_folded(task) for task in self.active_tasks.values()):
+            if not any(_has_fold(task) for task in self.active_tasks.values()):
                 raise ValueError(
                     "folds: no task of the arms has a split with a fold; take folds out or choose such a split"
                 )
         return self
 
-    # Both are asked for once per adapter and more, and go through every arm: kept, planning stays linear.
+    # Planning reads both for every adapter, and each goes through every arm: cached, so that planning stays linear.
     @cached_property
     def active_arms(self) -> dict[str, Arm]:
+        """Arms that are not null, by name."""
         return {name: arm for name, arm in self.arms.items() if arm is not None}
 
     @cached_property
     def active_tasks(self) -> dict[str, Task]:
-        """Tasks that some arm trains on, in declaration order."""
-        used = {task for arm in self.active_arms.values() for stage in arm.stages for task in stage.tasks}
-        return {name: task for name, task in self.tasks.items() if name in used}
+        """Tasks that an arm trains on, in declaration order."""
+        trained = {task for arm in self.active_arms.values() for stage in arm.stages for task in stage.tasks}
+        return {name: task for name, task in self.tasks.items() if name in trained}
 
     @property
     def reference(self) -> str:
-        """The arm that the others are compared with."""
+        """Name of the arm that the others are compared with."""
         return self.statistics.reference or next(iter(self.active_arms))
 
     @property
     def runs(self) -> list[tuple[int | None, int]]:
-        """(fold, seed) of every run of the arms; fold is None without folds."""
+        """(fold, seed) of each run of the arms; fold is None without folds."""
         return [(fold, seed) for fold in self.folds or [None] for seed in self.seeds]
 
     def _narrowed_tasks(self, fold: int | None = None) -> dict[str, Task]:
-        """Tasks with nothing but their chosen source and split, so that editing another one reruns nothing."""
+        """Reduce tasks to their chosen source and split, so that editing another one reruns nothing."""
         return {
             name: task.model_copy(
                 update={
                     "sources": {task.source: task.sources[task.source]},
                     "splits": {
                         task.split: task.splits[task.split].model_copy(update={"fold": fold})
-                        if fold is not None and _folded(task)
+                        if fold is not None and _has_fold(task)
                         else task.splits[task.split]
                     },
                 }
@@ -141,13 +147,15 @@ class Config(Settings):
 
     @property
     def base_model(self) -> Model:
+        """Settings of the base model."""
         return self.models[self.model]
 
     def data_settings(self, fold: int | None = None) -> "DataSettings":
-        """What determines the splits of one fold."""
+        """Select the settings that determine the splits of one fold."""
         return DataSettings(tasks=self._narrowed_tasks(fold), limit=self.limit, duplicates=self.duplicates)
 
     def scoring_settings(self) -> "ScoringSettings":
+        """Select the settings that determine an adapter's predictions."""
         return ScoringSettings(
             tasks=self._narrowed_tasks(),
             prompting=self.prompting,
@@ -158,13 +166,14 @@ class Config(Settings):
         )
 
     def stage_training(self, stage: Stage, first: bool) -> Training:
-        """The stage's training settings with the experiment's filled in."""
+        """Complete a stage's training settings with the experiment's; `first` if it starts from the base model."""
         values = self.training.model_dump() | stage.training.model_dump(exclude_none=True)
         if first:
             values["optimizer_state"] = "fresh"
         return Training(**values)
 
 
-def _folded(task: Task) -> bool:
+def _has_fold(task: Task) -> bool:
+    """Check whether a task's split chooses one of several folds."""
     rule = task.splits[task.split]
     return isinstance(rule, IdsSplit) and rule.fold is not None

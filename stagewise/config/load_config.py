@@ -8,7 +8,7 @@ from stagewise.config.yaml_files import merge, read_yaml
 
 
 def load(*paths: str | Path) -> Config:
-    """Read and validate a configuration file and its overlays, later ones winning."""
+    """Read and validate a configuration file and its overlays; the last file that has a key wins."""
     values: dict = {}
     for path in paths:
         values = merge(values, read_yaml(path))
@@ -16,24 +16,24 @@ def load(*paths: str | Path) -> Config:
 
 
 def check(values: dict, files) -> Config:
-    """Validate what Snakemake merged from its configuration files and ``--config``.
+    """Validate the values that Snakemake merged from its configuration files and ``--config``.
 
-    `files` are read once more, strictly: a key given twice would otherwise be lost silently.
+    `files` are read again, strictly, since a key that is given twice would otherwise be lost silently.
     """
-    read = {str(path): read_yaml(path) for path in files}
+    contents = {str(path): read_yaml(path) for path in files}
 
-    def where(loc) -> str:
-        """The last file that holds the key, or the command line."""
-        for path, content in reversed(read.items()):
-            if _holds(content, loc):
+    def source_of(loc) -> str:
+        """Name the last file that has the key, or the command line."""
+        for path, content in reversed(contents.items()):
+            if _has_key(content, loc):
                 return path
-        return "--config" if _holds(values, loc) else " + ".join(read)
+        return "--config" if _has_key(values, loc) else " + ".join(contents)
 
-    return validate(Config, _plain(values), where)
+    return validate(Config, _plain(values), source_of)
 
 
-def _holds(content, loc) -> bool:
-    """Whether the path `loc` stands in nested data; parts that name no key (a union's tag) are passed over."""
+def _has_key(content, loc) -> bool:
+    """Check that nested data has the key path `loc`; parts that are not keys (a union's tag) are skipped."""
     for part in loc:
         if isinstance(content, dict) and part in content:
             content = content[part]
@@ -45,7 +45,7 @@ def _holds(content, loc) -> bool:
 
 
 def _plain(value):
-    """Snakemake's ordered mappings as plain ones."""
+    """Convert Snakemake's ordered mappings to plain ones."""
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -1,4 +1,4 @@
-"""Generated from the typed models: JSON schemas and the table of every configuration key."""
+"""Generate JSON schemas and the reference page of all configuration keys from the typed models."""
 
 import json
 import types
@@ -28,8 +28,8 @@ def json_schema(model: type[BaseModel], mode: str) -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def configuration() -> str:
-    """Every configuration key with type, default and description, grouped by section, as Markdown."""
+def configuration_page() -> str:
+    """Write the Markdown page of all configuration keys: type, default and description, by section."""
     parts = [
         "# Configuration",
         "Written by `python -m scripts.write_schemas` from the typed configuration in `stagewise/config`; change it "
@@ -38,8 +38,8 @@ def configuration() -> str:
     ]
     for path, model in _sections("", Config):
         overrides = model is TrainingOverrides
-        about = "Any key of `training`; what is left out comes from there." if overrides else model.__doc__.strip()
-        parts.append(f"## {f'`{path}`' if path else 'Top level'}\n\n{about}")
+        intro = "Any key of `training`; what is left out comes from there." if overrides else model.__doc__.strip()
+        parts.append(f"## {f'`{path}`' if path else 'Top level'}\n\n{intro}")
         if overrides:
             continue
         rows = ["| key | type | default | description |", "|---|---|---|---|"]
@@ -49,40 +49,41 @@ def configuration() -> str:
 
 
 def _sections(path: str, model: type[BaseModel]):
-    # Variants of one setting are told apart by their rule.
+    """Yield the path and the class of a group of settings and of all groups inside it."""
+    # Variants of a setting differ in their rule.
     rule = model.model_fields.get("rule")
     yield f"{path}` with `rule: {typing.get_args(rule.annotation)[0]}" if rule else path, model
     if model is TrainingOverrides:
         return
     for name, field in model.model_fields.items():
-        for place, inner in _models(field.annotation):
-            yield from _sections(f"{path}.{name}{place}".lstrip("."), inner)
+        for suffix, inner in _models(field.annotation):
+            yield from _sections(f"{path}.{name}{suffix}".lstrip("."), inner)
 
 
 def _models(annotation):
-    """(path suffix, model) of every settings class inside an annotation."""
+    """Yield path suffix and class of every group of settings inside an annotation."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield "", annotation
         return
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is dict:
-        found, suffix = list(_models(arguments[1])), ".<name>"
+        inner, prefix = list(_models(arguments[1])), ".<name>"
     elif origin is list:
-        found, suffix = list(_models(arguments[0])), "[]"
+        inner, prefix = list(_models(arguments[0])), "[]"
     elif origin is typing.Literal:
         return
     else:
-        found, suffix = [pair for argument in arguments for pair in _models(argument)], ""
-    yield from ((suffix + place, model) for place, model in found)
+        inner, prefix = [pair for argument in arguments for pair in _models(argument)], ""
+    yield from ((prefix + suffix, model) for suffix, model in inner)
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    kind = _type(typing.Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation)
+    kind = _type_text(typing.Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation)
     cells = [f"`{name}`", kind, _default(field), field.description or ""]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _type(annotation) -> str:
+def _type_text(annotation) -> str:
     if annotation in _PLAIN:
         return _PLAIN[annotation]
     if annotation is types.NoneType:
@@ -91,19 +92,19 @@ def _type(annotation) -> str:
         return "section"
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
-        return _constrained(_type(arguments[0]), arguments[1:])
+        return _constrained(_type_text(arguments[0]), arguments[1:])
     if origin is typing.Literal:
         return " or ".join(f"`{value}`" for value in arguments)
     if origin is dict:
-        return f"by name: {_type(arguments[1])}"
+        return f"by name: {_type_text(arguments[1])}"
     if origin is list:
-        return f"list of {_type(arguments[0])}"
-    return " or ".join(dict.fromkeys(_type(argument) for argument in arguments))
+        return f"list of {_type_text(arguments[0])}"
+    return " or ".join(dict.fromkeys(_type_text(argument) for argument in arguments))
 
 
 def _constrained(kind: str, metadata) -> str:
     for entry in metadata:
-        # Constraints stand in the metadata one by one or together in a field.
+        # Constraints are in the metadata one by one, or together in a field.
         entries = entry.metadata if isinstance(entry, FieldInfo) else [entry]
         for constraint in entries:
             kind = _with(kind, constraint)

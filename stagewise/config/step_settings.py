@@ -1,4 +1,4 @@
-"""Settings of single steps: the part of the configuration that each step depends on."""
+"""Settings of single steps: the part of the configuration that each of them depends on."""
 
 from stagewise.config.base import Settings
 from stagewise.config.evaluation import Evaluation
@@ -8,7 +8,7 @@ from stagewise.remedies.registry import Remedies
 
 
 class DataSettings(Settings):
-    """What determines the splits."""
+    """Settings that determine the splits."""
 
     tasks: dict[Name, Task]
     limit: Limit = Limit()
@@ -16,7 +16,7 @@ class DataSettings(Settings):
 
 
 class ScoringSettings(Settings):
-    """What determines an adapter's predictions, the adapter and the items aside."""
+    """Settings that determine an adapter's predictions, given the adapter and the items."""
 
     tasks: dict[Name, Task]
     prompting: Prompting
@@ -27,7 +27,7 @@ class ScoringSettings(Settings):
 
 
 class TaskSettings(Settings):
-    """What a task's questions and answers are made of."""
+    """Settings that determine a task's prompts and answers."""
 
     prompt: str
     words: list[str]
@@ -36,12 +36,12 @@ class TaskSettings(Settings):
 
 
 class RecipeSettings(Settings):
-    """What the configuration says about one adapter; data, model and parents add their checksums."""
+    """Settings that determine one adapter; a recipe adds the checksums of data, model and parents."""
 
     lineage: str
     stage: int
     learns: list[Name]
-    """Names of what the stage learns; the other `tasks` are its ancestors'."""
+    """Names of the tasks that the stage learns; the other `tasks` are those of its ancestors."""
     seed: int
     tasks: dict[Name, TaskSettings]
     prompting: Prompting
@@ -50,5 +50,5 @@ class RecipeSettings(Settings):
     max_length: int
     lora: Lora
     training: Training | None
-    """None for an adapter that is merged from others."""
+    """None for an adapter that is computed from others."""
     remedies: Remedies = Remedies()

@@ -1,6 +1,7 @@
-"""Tasks: where their items come from, how they are read, labelled, prompted and split."""
+"""Settings of tasks: sources, readers, labels, prompts and splits."""
 
-from typing import Annotated, Literal
+import difflib
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,17 +13,20 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 SplitName = Literal["train", "validation", "test"]
 
-SPLITS: tuple[str, ...] = ("train", "validation", "test")
+SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+
+FormatName = Literal["json", "jsonl", "csv", "parquet"]
+"""Formats that `data.formats` registers."""
 
 
 class File(Settings):
-    """One raw file: a local path, or a URL with the checksum of the file that is used."""
+    """A raw file: a local path, or a URL with a checksum."""
 
     path: str | None = Field(None, description="Local file, relative to the working directory.")
-    url: str | None = Field(None, description="Where the file, or the archive holding it, is fetched.")
-    member: str | None = Field(None, description="The file's path inside the archive at `url`.")
+    url: str | None = Field(None, description="URL of the file, or of the archive that holds it.")
+    member: str | None = Field(None, description="Path of the file inside the archive at `url`.")
     sha256: Sha256 | None = Field(
-        None, description="SHA-256 of the file that is used (the member, for an archive). Required with `url`."
+        None, description="SHA-256 of the file (of the member, for an archive). Required with `url`."
     )
 
     @model_validator(mode="after")
@@ -37,35 +41,47 @@ class File(Settings):
 
 
 class Reader(Settings):
-    """How a raw file becomes records."""
+    """Format of raw files."""
 
-    format: Literal["json", "jsonl", "csv", "parquet"] = Field("json", description="File format.")
+    format: FormatName | Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] = Field(
+        "json", description="File format, or `package.module:function` for your own."
+    )
     keyed: bool = Field(
-        False, description="JSON only: the file is one object of id → record; the id becomes the column `key`."
+        False, description="JSON only: the file is an object of id → record; the id becomes the column `key`."
     )
     encoding: str = Field("utf-8", description="Text encoding; a byte-order mark is accepted.")
     delimiter: str = Field(",", min_length=1, max_length=1, description="CSV field separator.")
 
+    @field_validator("format", mode="before")
+    @classmethod
+    def format_exists(cls, value):
+        names = get_args(FormatName)
+        if isinstance(value, str) and ":" not in value and value not in names:
+            near = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'?" if near else "see docs/configuration.md"
+            raise ValueError(f"'{value}' is not a format ({', '.join(names)}, or 'package.module:function'); {hint}")
+        return value
+
 
 class Source(Settings):
-    """A named origin of a task's items."""
+    """A source of a task's items."""
 
-    files: dict[Name, File] = Field(description="Raw files by role; a split rule refers to roles.", min_length=1)
-    reader: Reader = Field(Reader(), description="How the files are read.")
+    files: dict[Name, File] = Field(description="Raw files by role, to which a split rule refers.", min_length=1)
+    reader: Reader = Field(Reader(), description="Format of the files.")
     licence: str | None = Field(None, description="Licence of the text, as far as known.")
-    redistribute: bool = Field(False, description="Whether the licence lets the text be passed on.")
+    redistribute: bool = Field(False, description="True if the licence lets the text be passed on.")
     agreement: dict[str, Literal["label", "share"]] = Field(
         {},
-        description="Columns that say how sure the gold label is: an annotator's own `label`, or the `share` of "
-        "annotators who agree (0 to 1; 0 says nothing, as an empty cell).",
+        description="Columns of annotators' agreement with the gold label: another annotator's `label`, or the "
+        "`share` of annotators who gave the gold label (0 to 1; 0 means unknown, as an empty cell does).",
     )
 
 
 class Label(Settings):
-    """One label: how the raw file writes it and the word the model answers with."""
+    """A label: its value in the raw file, and the word that the model answers."""
 
-    value: str = Field(description="The value in the label column.")
-    word: str = Field(min_length=1, description="The answer that stands for it.")
+    value: str = Field(description="Value in the label column.")
+    word: str = Field(min_length=1, description="Label word, which is the model's answer.")
 
     @field_validator("value", "word", mode="before", json_schema_input_type=str | int)
     @classmethod
@@ -76,11 +92,13 @@ class Label(Settings):
 
 
 class Column(Settings):
-    """A prompt variable taken from a column."""
+    """A prompt variable's column."""
 
     column: str = Field(description="Column of the raw file.")
     sections: Literal["all", "first"] = Field(
-        "all", description="For a column that holds a list of sections: all of them, or (the published way) the first."
+        "all",
+        description="For a column that holds a list of sections: all of them, or the first (as in the published "
+        "experiment).",
     )
 
 
@@ -89,11 +107,11 @@ class IdsSplit(Settings):
 
     rule: Literal["ids"] = Field(description="Split by item ids.")
     ids: str = Field(description="JSON file with `train`/`validation`/`test` lists, or `test` and `folds`.")
-    fold: int | None = Field(None, ge=0, description="Which of the file's folds is validation; the others train.")
+    fold: int | None = Field(None, ge=0, description="Number of the fold for validation; the others are for training.")
 
 
 class FilesSplit(Settings):
-    """Splits given by files; validation is a share of train unless it has a file."""
+    """Splits given by files; validation is a share of train unless it has its own file."""
 
     rule: Literal["files"] = Field(description="Split by files.")
     train: Name = Field("train", description="Role of the training file.")
@@ -104,7 +122,7 @@ class FilesSplit(Settings):
 
 
 class RandomSplit(Settings):
-    """Label-stratified random splits of one file, whole groups at a time where the task has groups."""
+    """Label-stratified random splits of one file, whole groups at a time if the task has groups."""
 
     rule: Literal["random"] = Field(description="Split at random.")
     file: Name = Field("items", description="Role of the file.")
@@ -131,21 +149,21 @@ class Task(Settings):
     """A labelled classification data set with its prompt and label words."""
 
     prompt: str = Field(description="Text file with one `{name}` per prompt variable.")
-    labels: list[Label] = Field(min_length=2, description="Raw values and answer words, in report order.")
+    labels: list[Label] = Field(min_length=2, description="Labels, in the order of the report.")
     id: str = Field(description="Column that identifies an item.")
     label: str = Field(description="Column with the gold label.")
     fields: dict[Name, Column] = Field(min_length=1, description="Prompt variables.")
     shorten: str | None = Field(
-        None, description="The variable that is cut at its end where a prompt is too long; without it that is an error."
+        None, description="Variable to cut at its end if a prompt is too long; if null, that is an error."
     )
     group: str | None = Field(None, description="Column whose equal values must stay in one split.")
     identity: list[str] | None = Field(
-        None, description="Variables that make two items the same text (all of them if not given)."
+        None, description="Variables whose text two items must share to be duplicates; null means all."
     )
-    source: Name = Field(description="Which of `sources` is used.")
-    sources: dict[Name, Source] = Field(min_length=1, description="Where the items can come from.")
-    split: Name = Field(description="Which of `splits` is used.")
-    splits: dict[Name, Split] = Field(min_length=1, description="How the items can be split.")
+    source: Name = Field(description="Name of the source, one of `sources`.")
+    sources: dict[Name, Source] = Field(min_length=1, description="Sources of the items by name.")
+    split: Name = Field(description="Name of the split, one of `splits`.")
+    splits: dict[Name, Split] = Field(min_length=1, description="Split rules by name.")
 
     @field_validator("fields", mode="before", json_schema_input_type=dict[Name, Column | str])
     @classmethod
@@ -159,22 +177,24 @@ class Task(Settings):
         for key, options in (("source", self.sources), ("split", self.splits)):
             if (chosen := getattr(self, key)) not in options:
                 raise ValueError(f"{key} '{chosen}' is not one of its {key}s ({', '.join(options)})")
-        for what in ("value", "word"):
-            seen = [getattr(label, what).casefold() if what == "word" else label.value for label in self.labels]
-            if twice := next((s for s in seen if seen.count(s) > 1), None):
-                raise ValueError(f"the label {what} '{twice}' is given twice")
+        for key, texts in (
+            ("value", [label.value for label in self.labels]),
+            ("word", [label.word.casefold() for label in self.labels]),
+        ):
+            if repeated := next((text for text in texts if texts.count(text) > 1), None):
+                raise ValueError(f"the label {key} '{repeated}' is given twice")
         for key, names in (("shorten", [self.shorten] if self.shorten else []), ("identity", self.identity or [])):
             for name in names:
                 if name not in self.fields:
                     raise ValueError(f"{key} names '{name}', which is not one of the fields ({', '.join(self.fields)})")
         roles = self.sources[self.source].files
         rule = self.splits[self.split]
-        wanted = {
+        required = {
             "ids": lambda: [],
             "random": lambda: [rule.file],
             "files": lambda: [rule.train, rule.test, *([rule.validation] if rule.validation else [])],
         }[rule.rule]()
-        for role in wanted:
+        for role in required:
             if role not in roles:
                 raise ValueError(
                     f"split '{self.split}' needs a file '{role}', but source '{self.source}' has {', '.join(roles)}"
@@ -183,12 +203,12 @@ class Task(Settings):
 
     @property
     def words(self) -> list[str]:
-        """Answer words in label order."""
+        """Label words, in label order."""
         return [label.word for label in self.labels]
 
 
 class Limit(Settings):
-    """At most so many items per split, label shares kept; null means all."""
+    """Maximal number of items per split, in proportion to the labels; null means all."""
 
     train: int | None = Field(None, ge=2, description="Training items per task.")
     validation: int | None = Field(None, ge=2, description="Validation items per task.")
@@ -196,14 +216,14 @@ class Limit(Settings):
 
 
 class Duplicates(Settings):
-    """What happens to texts that occur more than once (compared exactly and normalized)."""
+    """Treatment of texts that occur more than once (compared exactly and normalized)."""
 
     within_split: Literal["stop", "drop", "keep"] = Field(
-        "stop", description="Repeated in one split. `drop` keeps the first, or none where the labels disagree."
+        "stop", description="Repeated within a split. `drop` keeps the first, or none if the labels disagree."
     )
     across_splits: Literal["stop", "drop", "keep"] = Field(
-        "stop", description="Repeated across splits. `drop` keeps the test copy before validation before train."
+        "stop", description="Repeated across splits. `drop` keeps one copy: test before validation before train."
     )
     across_tasks: Literal["stop", "drop", "keep"] = Field(
-        "stop", description="Repeated across tasks. `drop` takes it out of train and validation, never out of test."
+        "stop", description="Repeated across tasks. `drop` removes it from train and validation, never from test."
     )

@@ -30,12 +30,14 @@ _CHAT_ARGUMENTS = {
 
 
 class Prompting(Settings):
-    """How a filled prompt becomes the model's input."""
+    """Form of a filled prompt as the model's input."""
 
     format: Literal["chat", "plain"] = Field(
-        "chat", description="`chat`: the model's chat template. `plain` (the published way): prompt, a space, answer."
+        "chat",
+        description="`chat`: the model's chat template. `plain`: prompt, a space, answer (as in the published "
+        "experiment).",
     )
-    system: str | None = Field(None, description="System message of the chat; null leaves it to the model's template.")
+    system: str | None = Field(None, description="System message of the chat; null leaves it to the chat template.")
     template: dict[str, str | int | float | bool] = Field(
         {},
         description="Variables that the model's chat template reads, such as `date_string` or `enable_thinking`. A "
@@ -64,13 +66,13 @@ class Lora(Settings):
     last_layers: int | None = Field(
         None,
         ge=1,
-        description="Adapt only the last so many decoder layers: the others need no backward pass, so training is "
-        "faster. Null adapts all.",
+        description="Adapt only the last N decoder layers: the others need no backward pass, so training is faster. "
+        "Null adapts all.",
     )
 
 
 class Training(Settings):
-    """How one stage is trained."""
+    """Training of a stage."""
 
     epochs: float = Field(3, gt=0, description="Passes over the training items.")
     batch_size: int = Field(8, ge=1, description="Items per forward pass.")
@@ -84,12 +86,13 @@ class Training(Settings):
     max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping norm.")
     max_length: int = Field(1024, ge=16, description="Tokens of prompt and answer together.")
     loss_on: Literal["answer", "text"] = Field(
-        "answer", description="Tokens the loss counts: the answer, or (the published way) prompt and answer."
+        "answer",
+        description="Tokens that the loss counts: the answer, or prompt and answer (as in the published experiment).",
     )
-    group_by_length: bool = Field(True, description="Batch items of similar length, so that little is padded.")
+    group_by_length: bool = Field(True, description="Batch items of similar length, which reduces padding.")
     gradient_checkpointing: bool = Field(False, description="Recompute activations to save memory.")
     eval_every: Annotated[int, Field(ge=1)] | Literal["epoch"] = Field(
-        "epoch", description="Evaluate and save a checkpoint every so many steps, or every epoch."
+        "epoch", description="Evaluate and save a checkpoint every N steps, or every epoch."
     )
     best_metric: Literal["loss", "accuracy", "macro_f1", "last"] = Field(
         "loss",
@@ -98,12 +101,12 @@ class Training(Settings):
     )
     optimizer_state: Literal["fresh", "parent"] = Field(
         "fresh",
-        description="A later stage starts with a fresh optimizer, schedule and step count, or "
-        "(the published way) resumes its parent's.",
+        description="A later stage starts with a fresh optimizer, schedule and step count, or resumes its parent's "
+        "(as in the published experiment).",
     )
 
 
-# A stage may override any training setting; whatever it leaves out comes from `training`.
+# A stage may override any training setting; the others come from `training`.
 TrainingOverrides = create_model(
     "TrainingOverrides",
     __base__=Settings,
@@ -115,16 +118,16 @@ TrainingOverrides = create_model(
 
 
 class Stage(Settings):
-    """One fine-tuning step of an arm."""
+    """A fine-tuning step of an arm."""
 
     task: Name | Annotated[list[Name], Field(min_length=1)] = Field(
-        description="The task this stage learns; a list is learnt at once (multitask)."
+        description="Task of this stage; a list is learnt at once (multitask)."
     )
     name: Name | None = Field(
-        None, description="Folder name in the lineage; made of the tasks and the remedies if not given."
+        None, description="Folder name in the lineage; by default composed of the tasks and the remedies."
     )
-    remedies: Remedies = Field(Remedies(), description="What this stage does against forgetting.")
-    training: Annotated[TrainingOverrides, Field(description="Training settings of this stage alone.")] = (
+    remedies: Remedies = Field(Remedies(), description="Remedies against forgetting.")
+    training: Annotated[TrainingOverrides, Field(description="Training settings of this stage only.")] = (
         TrainingOverrides()
     )
 
@@ -137,10 +140,12 @@ class Stage(Settings):
 
     @property
     def tasks(self) -> list[str]:
+        """Names of the tasks that the stage learns."""
         return [self.task] if isinstance(self.task, str) else self.task
 
     @property
     def folder(self) -> str:
+        """Name of the adapter's folder."""
         return self.name or "+".join([*self.tasks, *(remedy.label for remedy in self.remedies.in_training.values())])
 
 
@@ -149,16 +154,16 @@ class Arm(Settings):
 
     adapters: Literal["one", "per_task"] = Field(
         "one",
-        description="`one` adapter is trained on from stage to stage; or `per_task`: every stage starts from the base "
-        "model, and its adapter answers its own tasks alone.",
+        description="`one`: each stage trains its predecessor's adapter further. `per_task`: each stage starts from "
+        "the base model, and its adapter answers its own tasks only.",
     )
     stages: list[Stage] = Field(min_length=1, description="Stages in order.")
 
 
 class Logging(Settings):
-    """What training writes down while it runs; nothing here changes an adapter."""
+    """Logs of training; nothing here changes an adapter."""
 
-    steps: int = Field(5, ge=1, description="Log every so many optimizer steps.")
+    steps: int = Field(5, ge=1, description="Log every N optimizer steps.")
     report_to: list[Literal["tensorboard", "wandb", "mlflow", "trackio"]] = Field(
-        ["tensorboard"], description="Where logs go; anything but tensorboard must be installed by you."
+        ["tensorboard"], description="Destinations of the logs; install any other than tensorboard yourself."
     )

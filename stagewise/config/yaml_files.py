@@ -1,4 +1,4 @@
-"""Reading configuration files strictly, and merging them as Snakemake does."""
+"""Read configuration files strictly, and merge them as Snakemake does."""
 
 import yaml
 
@@ -6,7 +6,7 @@ from stagewise.errors import InputError
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """A YAML loader that refuses a key given twice, which YAML would silently let the last one win."""
+    """A YAML loader that refuses repeated keys; of those, YAML would silently use the last."""
 
 
 def _construct_mapping(loader, node, deep=False):
@@ -26,7 +26,7 @@ _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG,
 
 
 def read_yaml(path) -> dict:
-    """Read one YAML file strictly: a mapping with no key given twice."""
+    """Read a YAML file that must hold a mapping without repeated keys."""
     try:
         with open(path, encoding="utf-8") as handle:
             values = yaml.load(handle, _UniqueKeyLoader)
@@ -40,9 +40,9 @@ def read_yaml(path) -> dict:
 
 
 def merge(base: dict, overlay: dict) -> dict:
-    """Deep merge as Snakemake merges `--configfile`: mappings merge, everything else is replaced."""
+    """Merge deeply, as Snakemake merges `--configfile`: mappings are merged, everything else is replaced."""
     merged = dict(base)
     for key, value in overlay.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = merge(merged[key], value) if both else value
+        mappings = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if mappings else value
     return merged

@@ -1,4 +1,4 @@
-"""Where a task's raw files lie, and whether they are what the configuration says. Light: the workflow imports it."""
+"""Paths and checksums of a task's raw files. Imports nothing heavy: the workflow imports it for every plan."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ RAW = "data/raw"
 
 
 def raw_path(task_name: str, role: str, file: File, raw_dir=RAW) -> Path:
-    """Path of a raw file: a local one where it stands, a fetched one in a folder of its task and role.
+    """Path of a raw file: its own path if it is local, or ``{raw_dir}/{task}/{role}/{name}`` if it is fetched.
 
-    The role keeps apart files that share a name, such as `train/0000.parquet` and `test/0000.parquet`.
+    The role separates files that share a name, such as ``train/0000.parquet`` and ``test/0000.parquet``.
     """
     if file.path is not None:
         return Path(file.path)
@@ -21,7 +21,7 @@ def raw_path(task_name: str, role: str, file: File, raw_dir=RAW) -> Path:
 
 
 def roles_read(task: Task) -> list[str]:
-    """Roles of the files that the task's split rule reads, in the source's order."""
+    """List the roles of the files that the task's split rule reads, in the source's order."""
     files = task.sources[task.source].files
     rule = task.splits[task.split]
     if isinstance(rule, RandomSplit):
@@ -34,28 +34,28 @@ def roles_read(task: Task) -> list[str]:
 
 
 def check_raw(path: Path, file: File, key: str) -> str:
-    """SHA-256 of a raw file, compared with the configuration's where that has one.
+    """Compute a raw file's SHA-256 and compare it with the configuration's, if that has one.
 
     Parameters
     ----------
     path
-        Where the file lies.
+        Path of the file.
     file
         Its declaration.
     key
-        What the configuration calls it, for the error.
+        Configuration key of the declaration, for the error.
 
     Raises
     ------
     InputError
-        Where it is missing, no regular file, or another file than the checksum says.
+        If the file is missing, is not a regular file, or has another checksum.
     """
     if not path.is_file():
         problem = "is not a file" if path.exists() else "there is no such file"
         way = "fetch it with python -m scripts.fetch_data" if file.url else "correct the path"
         raise InputError(f"{path}: {problem} ({key}); {way}")
-    found = sha256_file(path)
-    if file.sha256 and found != file.sha256:
+    sha256 = sha256_file(path)
+    if file.sha256 and sha256 != file.sha256:
         way = "delete it and fetch it again" if file.url else "correct the file or its sha256"
-        raise InputError(f"{path}: expected sha256 {file.sha256} but found {found} ({key}); {way}")
-    return found
+        raise InputError(f"{path}: expected sha256 {file.sha256} but found {sha256} ({key}); {way}")
+    return sha256

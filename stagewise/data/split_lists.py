@@ -8,14 +8,14 @@ from stagewise.errors import InputError
 from stagewise.provenance.files import read_json
 
 NOTES = ("source", "note", "licence")
-"""Keys with text about the lists themselves."""
+"""Keys with text about the lists."""
 
 
 def read_ids(name: str, rule: IdsSplit) -> dict[str, list[str]]:
-    """Ids by split, as text.
+    """Read the ids of each split.
 
-    With folds, the chosen one is validation and the others are train, as in PubMedQA's official
-    ten-fold cross-validation.
+    With folds, the chosen one is validation and the others are train, as in PubMedQA's official ten-fold
+    cross-validation.
 
     Raises
     ------
@@ -25,50 +25,67 @@ def read_ids(name: str, rule: IdsSplit) -> dict[str, list[str]]:
     """
     if not Path(rule.ids).is_file():
         raise InputError(f"{rule.ids}: there is no such split file (tasks.{name}); correct the path")
-    values = read_json(rule.ids, f"the split file of tasks.{name}")
-    if not isinstance(values, dict):
+    content = read_json(rule.ids, f"the split file of tasks.{name}")
+    if not isinstance(content, dict):
         raise InputError(f"{rule.ids}: expected an object with train, validation and test, or test and folds")
-    folded = "folds" in values
-    needed = ("test", "folds") if folded else SPLITS
-    for key in values:
-        if key not in needed and key not in NOTES:
-            near = difflib.get_close_matches(key, needed, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"expected {', '.join(needed)}"
-            raise InputError(f"{rule.ids}: '{key}' does not belong here; {hint}")
-    for key in needed:
-        if key not in values:
-            raise InputError(f"{rule.ids}: '{key}' is missing; give train, validation and test, or test and folds")
-    if not folded:
-        if rule.fold is not None:
-            raise InputError(f"tasks.{name}: the split has fold {rule.fold}, but {rule.ids} has no folds; drop 'fold'")
-        splits = {split: _ids(rule.ids, split, values[split]) for split in SPLITS}
-    else:
-        folds = values["folds"]
-        if not isinstance(folds, list) or len(folds) < 2:
-            raise InputError(f"{rule.ids}: 'folds' must be a list of two or more lists of ids")
-        if rule.fold is None:
-            raise InputError(f"tasks.{name}: {rule.ids} has {len(folds)} folds; say with 'fold' which is validation")
-        if rule.fold >= len(folds):
-            raise InputError(
-                f"tasks.{name}: fold {rule.fold} is out of range, {rule.ids} has folds 0 to {len(folds) - 1}"
-            )
-        lists = [_ids(rule.ids, f"folds[{number}]", fold) for number, fold in enumerate(folds)]
-        train = [i for number, fold in enumerate(lists) if number != rule.fold for i in fold]
-        splits = {"train": train, "validation": lists[rule.fold], "test": _ids(rule.ids, "test", values["test"])}
-    seen: dict[str, str] = {}
-    for split, ids in splits.items():
-        for item_id in ids:
-            if item_id in seen:
-                both = f"in {seen[item_id]} and in {split}" if seen[item_id] != split else f"twice in {split}"
-                raise InputError(f"{rule.ids}: the id '{item_id}' is listed {both}; list it once")
-            seen[item_id] = split
+    has_folds = "folds" in content
+    _check_keys(rule.ids, content, ("test", "folds") if has_folds else SPLITS)
+    splits = _choose_fold(name, rule, content) if has_folds else _three_lists(name, rule, content)
+    _refuse_repeated_ids(rule.ids, splits)
     return splits
 
 
-def _ids(path: str, key: str, values) -> list[str]:
+def _check_keys(path: str, content: dict, required: tuple[str, ...]) -> None:
+    """Refuse an unknown or a missing key."""
+    for key in content:
+        if key not in required and key not in NOTES:
+            near = difflib.get_close_matches(key, required, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"expected {', '.join(required)}"
+            raise InputError(f"{path}: '{key}' does not belong here; {hint}")
+    for key in required:
+        if key not in content:
+            raise InputError(f"{path}: '{key}' is missing; give train, validation and test, or test and folds")
+
+
+def _three_lists(name: str, rule: IdsSplit, content: dict) -> dict[str, list[str]]:
+    if rule.fold is not None:
+        raise InputError(f"tasks.{name}: the split has fold {rule.fold}, but {rule.ids} has no folds; drop 'fold'")
+    return {split: _read_list(rule.ids, split, content[split]) for split in SPLITS}
+
+
+def _choose_fold(name: str, rule: IdsSplit, content: dict) -> dict[str, list[str]]:
+    folds = content["folds"]
+    if not isinstance(folds, list) or len(folds) < 2:
+        raise InputError(f"{rule.ids}: 'folds' must be a list of two or more lists of ids")
+    if rule.fold is None:
+        raise InputError(f"tasks.{name}: {rule.ids} has {len(folds)} folds; say with 'fold' which is validation")
+    if rule.fold >= len(folds):
+        raise InputError(f"tasks.{name}: fold {rule.fold} is out of range, {rule.ids} has folds 0 to {len(folds) - 1}")
+    lists = [_read_list(rule.ids, f"folds[{number}]", fold) for number, fold in enumerate(folds)]
+    train = [item_id for number, ids in enumerate(lists) if number != rule.fold for item_id in ids]
+    return {
+        "train": train,
+        "validation": lists[rule.fold],
+        "test": _read_list(rule.ids, "test", content["test"]),
+    }
+
+
+def _read_list(path: str, key: str, values) -> list[str]:
+    """Read one list of ids as texts."""
     if not isinstance(values, list) or not values:
         raise InputError(f"{path}: '{key}' must be a list of ids with at least one in it")
     for value in values:
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise InputError(f"{path}: '{key}' holds {value!r}, which is no id; write ids as texts or whole numbers")
     return [str(value) for value in values]
+
+
+def _refuse_repeated_ids(path: str, splits: dict[str, list[str]]) -> None:
+    split_of: dict[str, str] = {}
+    for split, ids in splits.items():
+        for item_id in ids:
+            if item_id in split_of:
+                other = split_of[item_id]
+                both = f"in {other} and in {split}" if other != split else f"twice in {split}"
+                raise InputError(f"{path}: the id '{item_id}' is listed {both}; list it once")
+            split_of[item_id] = split

@@ -1,6 +1,6 @@
-"""Split rules: which item trains, which validates, which tests. Same seed, same splits, whatever the row order.
+"""Split rules. The same seed gives the same splits, whatever the row order.
 
-Items are ranked by a hash of seed and id rather than by a random generator, whose stream would hang on row order
+Items are ranked by a hash of seed and id rather than by a random generator, whose stream would depend on row order
 and library version. `scikit-learn` has no splitter for grouped and stratified splits of unequal sizes.
 """
 
@@ -8,14 +8,15 @@ import hashlib
 from collections import Counter, defaultdict
 
 from stagewise.config.tasks import SPLITS, FilesSplit, IdsSplit, RandomSplit, Task
-from stagewise.data.items import Item, Pool, SetAside
+from stagewise.data.items import Item, SetAside
+from stagewise.data.raw_items import Pool
 from stagewise.data.split_lists import read_ids
 from stagewise.errors import InputError
 
 Splits = dict[str, list[Item]]
 
-# Where items go that a random split has no use for.
 REST = "rest"
+"""Pseudo-split of the items that a random split does not use."""
 
 
 def split_items(name: str, task: Task, pool: Pool) -> tuple[Splits, list[SetAside]]:
@@ -28,17 +29,17 @@ def split_items(name: str, task: Task, pool: Pool) -> tuple[Splits, list[SetAsid
     Raises
     ------
     InputError
-        For ids that do not fit the data, more items wanted than there are, or an empty split.
+        For ids that do not fit the data, a rule that asks for more items than there are, or an empty split.
     """
     rule = task.splits[task.split]
     if isinstance(rule, IdsSplit):
-        splits, left = _by_ids(name, rule, pool)
+        splits, unused = _split_by_ids(name, rule, pool)
     elif isinstance(rule, FilesSplit):
-        splits, left = _by_files(name, rule, pool.items), []
+        splits, unused = _split_by_files(rule, pool.items), []
     else:
-        splits, left = _at_random(name, task, rule, pool.items)
+        splits, unused = _split_at_random(name, task, rule, pool.items)
     check_splits(name, splits)
-    return splits, left
+    return splits, unused
 
 
 def check_splits(name: str, splits: Splits) -> None:
@@ -48,32 +49,32 @@ def check_splits(name: str, splits: Splits) -> None:
             raise InputError(f"tasks.{name}: the {split} split has no item left; correct the split or the data")
 
 
-def groups_across(splits: Splits) -> int:
-    """Number of groups that stand in more than one split."""
-    where = defaultdict(set)
+def count_groups_across(splits: Splits) -> int:
+    """Count the groups that are in more than one split."""
+    splits_of_group = defaultdict(set)
     for split, items in splits.items():
         for item in items:
             if item.group is not None:
-                where[item.group].add(split)
-    return sum(len(found) > 1 for found in where.values())
+                splits_of_group[item.group].add(split)
+    return sum(len(names) > 1 for names in splits_of_group.values())
 
 
-def limited(items: list[Item], limit: int | None) -> list[Item]:
-    """At most `limit` items with the label shares kept, in their old order.
+def limit_items(items: list[Item], limit: int | None) -> list[Item]:
+    """Choose at most `limit` items in proportion to their labels, in their old order.
 
-    Items are taken by the highest-averages rule of Sainte-Laguë, one of each label first. Unlike with largest
-    remainders, a bigger limit then always contains a smaller one.
+    Items are chosen by the highest-averages rule of Sainte-Laguë, one of each label first. Unlike with largest
+    remainders, the items of a smaller limit are then always among those of a larger one.
     """
     if limit is None or limit >= len(items):
         return items
     counts = Counter(item.label for item in items)
-    taken: Counter = Counter()
-    turns = []
+    seen: Counter = Counter()
+    candidates = []
     for item in sorted(items, key=lambda item: _rank(item.id)):
-        number = taken[item.label]
-        taken[item.label] += 1
-        turns.append((number > 0, (number + 0.5) / counts[item.label], item.label, item))
-    chosen = {id(turn[-1]) for turn in sorted(turns, key=lambda turn: turn[:3])[:limit]}
+        number = seen[item.label]
+        seen[item.label] += 1
+        candidates.append((number > 0, (number + 0.5) / counts[item.label], item.label, item))
+    chosen = {id(item) for *_, item in sorted(candidates, key=lambda candidate: candidate[:3])[:limit]}
     return [item for item in items if id(item) in chosen]
 
 
@@ -81,64 +82,63 @@ def _rank(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _by_ids(name: str, rule: IdsSplit, pool: Pool) -> tuple[Splits, list[SetAside]]:
-    broken = {row.id for row in pool.set_aside}
-    found = {item.id for item in pool.items} | broken
+def _split_by_ids(name: str, rule: IdsSplit, pool: Pool) -> tuple[Splits, list[SetAside]]:
+    ids_in_data = {item.id for item in pool.items} | {row.id for row in pool.set_aside}
     listed = read_ids(name, rule)
     for split, ids in listed.items():
-        if missing := [i for i in ids if i not in found]:
+        if missing := [item_id for item_id in ids if item_id not in ids_in_data]:
             raise InputError(
                 f"{rule.ids}: {len(missing)} of the {len(ids)} ids of {split} are not in the data of tasks.{name}, "
                 f"such as '{missing[0]}'; the list and the raw files must belong together"
             )
-    home = {i: split for split, ids in listed.items() for i in ids}
-    splits: Splits = {split: [item for item in pool.items if home.get(item.id) == split] for split in SPLITS}
-    left = [SetAside.item(item, "not in the split file") for item in pool.items if item.id not in home]
-    return splits, left
+    split_of = {item_id: split for split, ids in listed.items() for item_id in ids}
+    splits: Splits = {split: [item for item in pool.items if split_of.get(item.id) == split] for split in SPLITS}
+    unused = [SetAside.of(item, "not in the split file") for item in pool.items if item.id not in split_of]
+    return splits, unused
 
 
-def _by_files(name: str, rule: FilesSplit, items: list[Item]) -> Splits:
+def _split_by_files(rule: FilesSplit, items: list[Item]) -> Splits:
     roles = {"train": rule.train, "validation": rule.validation, "test": rule.test}
     splits = {split: [item for item in items if item.role == role] for split, role in roles.items()}
     if rule.validation is None:
-        pool = splits["train"]
-        size = max(1, round(rule.validation_share * len(pool)))
-        drawn = draw(pool, {"validation": size, "train": len(pool) - size}, rule.seed)
+        candidates = splits["train"]
+        size = max(1, round(rule.validation_share * len(candidates)))
+        drawn = draw_splits(candidates, {"validation": size, "train": len(candidates) - size}, rule.seed)
         splits |= {split: drawn[split] for split in ("train", "validation")}
     return splits
 
 
-def _at_random(name: str, task: Task, rule: RandomSplit, items: list[Item]) -> tuple[Splits, list[SetAside]]:
-    wanted = {split: getattr(rule, split) for split in SPLITS}
-    if all(size < 1 for size in wanted.values()):
-        wanted[REST] = max(0.0, 1 - sum(wanted.values()))
-        sizes = _apportion(len(items), wanted)
+def _split_at_random(name: str, task: Task, rule: RandomSplit, items: list[Item]) -> tuple[Splits, list[SetAside]]:
+    requested = {split: getattr(rule, split) for split in SPLITS}
+    if all(size < 1 for size in requested.values()):
+        requested[REST] = max(0.0, 1 - sum(requested.values()))
+        sizes = _apportion(len(items), requested)
     else:
-        sizes = {split: int(size) for split, size in wanted.items()}
+        sizes = {split: int(size) for split, size in requested.items()}
         if (total := sum(sizes.values())) > len(items):
             raise InputError(
                 f"tasks.{name}.splits.{task.split}: {total} items are wanted but there are only {len(items)}; "
                 "lower train, validation or test"
             )
         sizes[REST] = len(items) - total
-    drawn = draw(items, sizes, rule.seed)
-    left = [SetAside.item(item, "not drawn") for item in drawn.pop(REST)]
-    return drawn, left
+    drawn = draw_splits(items, sizes, rule.seed)
+    unused = [SetAside.of(item, "not drawn") for item in drawn.pop(REST)]
+    return drawn, unused
 
 
-def draw(items: list[Item], sizes: dict[str, int], seed: int) -> Splits:
-    """Share items out at random, label-stratified, whole groups at a time.
+def draw_splits(items: list[Item], sizes: dict[str, int], seed: int) -> Splits:
+    """Draw label-stratified random splits, whole groups at a time.
 
-    Every split first gets its quota of every label, by largest remainders, so that the sizes are met exactly
-    where nothing is grouped. Groups, the largest first, then go where the labels they bring are most wanting
-    in proportion to the quota; single items fill the gaps.
+    Every split has a quota of every label, computed by largest remainders, so that the sizes are exact if there
+    are no groups. Groups, the largest first, go to the split that lacks most of their labels in proportion to its
+    quota; single items fill the gaps.
 
     Parameters
     ----------
     items
-        What is shared out.
+        Items to distribute.
     sizes
-        Items per split, adding up to all of them. With groups the sizes are met as nearly as those allow.
+        Items per split; they add up to `len(items)`. With groups the sizes are met as nearly as those allow.
     seed
         Seed of the draw.
 
@@ -146,41 +146,47 @@ def draw(items: list[Item], sizes: dict[str, int], seed: int) -> Splits:
     -------
     Items by split, each in the order of `items`.
     """
-    left = Counter(item.label for item in items)
-    quotas = {}
-    # The smallest split first: it has the least room for rounding.
-    for split in sorted(sizes, key=lambda split: sizes[split]):
-        quotas[split] = Counter(_apportion(sizes[split], left))
-        left -= quotas[split]
+    quotas = _label_quotas(items, sizes)
     groups = defaultdict(list)
     for item in items:
-        # An item without a group is one of its own, whatever other groups are called.
+        # An item without a group forms its own, whatever other groups are called.
         groups[(True, item.group) if item.group is not None else (False, item.role, item.id)].append(item)
     order = sorted(groups, key=lambda key: (-len(groups[key]), _rank(f"{seed}:{key}")))
     given = {split: Counter() for split in sizes}
-    home = {}
+    split_of = {}
     for key in order:
-        brings = Counter(item.label for item in groups[key])
-        best = max(
+        labels = Counter(item.label for item in groups[key])
+        neediest = max(
             (split for split in sizes if sizes[split]),
-            key=lambda split: sum(_wanting(quotas[split][w], given[split][w], n) for w, n in brings.items()),
+            key=lambda split: sum(_need(quotas[split][w], given[split][w], n) for w, n in labels.items()),
         )
-        given[best].update(brings)
-        home |= {id(item): best for item in groups[key]}
-    return {split: [item for item in items if home[id(item)] == split] for split in sizes}
+        given[neediest].update(labels)
+        split_of |= {id(item): neediest for item in groups[key]}
+    return {split: [item for item in items if split_of[id(item)] == split] for split in sizes}
 
 
-def _wanting(quota: int, given: int, more: int) -> float:
-    """How welcome `more` items of a label are: what share of the quota would be open after them."""
-    return more * (quota - given - more) / quota if quota else -more * (given + more + 1.0)
+def _label_quotas(items: list[Item], sizes: dict[str, int]) -> dict[str, Counter]:
+    """Apportion each label's items to the splits."""
+    remaining = Counter(item.label for item in items)
+    quotas = {}
+    # The smallest split first: it has the least room for rounding.
+    for split in sorted(sizes, key=lambda split: sizes[split]):
+        quotas[split] = Counter(_apportion(sizes[split], remaining))
+        remaining -= quotas[split]
+    return quotas
+
+
+def _need(quota: int, given: int, count: int) -> float:
+    """Weigh a split's need for `count` items of a label by the share of its quota that stays open after them."""
+    return count * (quota - given - count) / quota if quota else -count * (given + count + 1.0)
 
 
 def _apportion(seats: int, weights: dict[str, float] | Counter) -> dict[str, int]:
-    """Whole numbers in proportion to `weights` that add up to `seats`, by largest remainders."""
+    """Distribute `seats` in proportion to `weights`, as whole numbers, by largest remainders."""
     total = sum(weights.values())
     exact = {key: seats * weight / total if total else 0.0 for key, weight in weights.items()}
-    whole = {key: int(value) for key, value in exact.items()}
-    by_remainder = sorted(weights, key=lambda key: (whole[key] - exact[key], key))
-    for key in by_remainder[: seats - sum(whole.values())]:
-        whole[key] += 1
-    return whole
+    shares = {key: int(value) for key, value in exact.items()}
+    by_remainder = sorted(weights, key=lambda key: (shares[key] - exact[key], key))
+    for key in by_remainder[: seats - sum(shares.values())]:
+        shares[key] += 1
+    return shares

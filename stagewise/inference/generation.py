@@ -1,4 +1,4 @@
-"""The published way of answering: the model writes freely, and a reader looks for a label in what it wrote."""
+"""Answer by free generation, and find a label in the generated text (as in the published experiment)."""
 
 import re
 import string
@@ -9,22 +9,22 @@ from stagewise.inference.likelihood import batches, pad_left
 def generate(
     model, tokenizer, prompts: list[list[int]], max_new_tokens: int, tokens_per_batch: int = 4096, progress=None
 ) -> list[str]:
-    """What the model writes after each prompt, greedily, special tokens left out.
+    """Generate text after each prompt, greedily, without special tokens.
 
     Parameters
     ----------
     model
-        A causal language model of transformers, with or without an adapter. Its mode is the same afterwards.
+        Causal language model of transformers, with or without an adapter. Its mode is restored afterwards.
     tokenizer
-        Gives the padding and end tokens and turns tokens into text.
+        Tokenizer, for its padding and end tokens and for decoding.
     prompts
         Token ids of each prompt.
     max_new_tokens
-        Tokens written at most; an end token ends a text before.
+        Maximal number of generated tokens; an end token ends a text earlier.
     tokens_per_batch
-        Padded tokens per batch, new ones included.
+        Padded tokens per batch, generated ones included.
     progress
-        What to call the progress bar; None shows none.
+        Title of the progress bar; None shows none.
     """
     import torch
     from tqdm import tqdm
@@ -34,7 +34,7 @@ def generate(
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     ends = base.generation_config.eos_token_id
     ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends] if ends is not None else [])}
-    # Not laid over the model's own settings: those may sample or penalize repetition, and greedy means neither.
+    # Replaces the model's own settings, which may sample or penalize repetition.
     greedy = GenerationConfig(
         max_new_tokens=max_new_tokens,
         do_sample=False,
@@ -42,68 +42,72 @@ def generate(
         pad_token_id=tokenizer.pad_token_id,
     )
     texts = [""] * len(prompts)
-    own, was_training = base.generation_config, model.training
+    models_config, was_training = base.generation_config, model.training
     model.eval()
     base.generation_config = greedy
     try:
         with torch.no_grad(), tqdm(total=len(prompts), desc=progress, unit="item", disable=progress is None) as bar:
             for group in batches([len(prompt) for prompt in prompts], tokens_per_batch, max_new_tokens):
                 ids, mask, _ = pad_left([prompts[i] for i in group], tokenizer.pad_token_id, device)
-                written = base.generate(input_ids=ids, attention_mask=mask)[:, ids.shape[1] :]
-                for i, text in zip(group, tokenizer.batch_decode(written, skip_special_tokens=True), strict=True):
+                generated = base.generate(input_ids=ids, attention_mask=mask)[:, ids.shape[1] :]
+                for i, text in zip(group, tokenizer.batch_decode(generated, skip_special_tokens=True), strict=True):
                     texts[i] = text
                 bar.update(len(group))
     finally:
-        base.generation_config = own
+        base.generation_config = models_config
         model.train(was_training)
     return texts
 
 
-def options(prompt: str, words: list[str]) -> dict[str, str]:
-    """What the letters stand for that a prompt offers its answers under (``A. Yes``), as casefolded letter → word.
+def option_letters(prompt: str, label_words: list[str]) -> dict[str, str]:
+    """Map the option letters in a prompt (``A. Yes``), casefolded, to label words.
 
-    A prompt without such a list gives the letters to the labels in their order.
+    If the prompt has no such list, the labels get the letters in order.
     """
-    by_name = {word.casefold(): word for word in words}
-    listed = re.findall(r"^\s*\(?([A-Za-z])[.):]\s*(.+?)\s*$", prompt, flags=re.MULTILINE)
-    found = {letter.casefold(): by_name[text.casefold()] for letter, text in listed if text.casefold() in by_name}
-    return found or dict(zip(string.ascii_lowercase, words, strict=False))
+    by_casefolded = {word.casefold(): word for word in label_words}
+    options = re.findall(r"^\s*\(?([A-Za-z])[.):]\s*(.+?)\s*$", prompt, flags=re.MULTILINE)
+    listed = {
+        letter.casefold(): by_casefolded[text.casefold()]
+        for letter, text in options
+        if text.casefold() in by_casefolded
+    }
+    return listed or dict(zip(string.ascii_lowercase, label_words, strict=False))
 
 
-def parse_strict(text: str, words: list[str]) -> str | None:
-    """The label that the first line consists of, but for case and one punctuation mark at its end; else None."""
+def parse_strict(text: str, label_words: list[str]) -> str | None:
+    """Read a label if the first line is a label word, whatever its case, with at most one punctuation mark after it."""
     lines = text.strip().splitlines()
     line = lines[0].strip() if lines else ""
     if line and line[-1] in string.punctuation:
         line = line[:-1].rstrip()
-    return next((word for word in words if word.casefold() == line.casefold()), None)
+    return next((word for word in label_words if word.casefold() == line.casefold()), None)
 
 
-def parse_published(text: str, words: list[str], letters: dict[str, str]) -> str | None:
-    """The label that the published experiment would have read, or None.
+def parse_published(text: str, label_words: list[str], letters: dict[str, str]) -> str | None:
+    """Read a label as the published experiment's code would have, or None.
 
-    It takes the first word of the text that begins a label, whatever follows: on a yes / no / maybe task,
-    "No Stress" is read as "no". Of labels that begin alike the one that goes on as the text does is taken.
-    Only where no word begins a label does an option's letter count.
+    The first word of the text that begins a label decides, whatever follows: on a yes / no / maybe task, "No Stress"
+    is read as "no". Of labels that begin alike, the one that continues as the text does is read. An option's letter
+    counts only if no word begins a label.
 
     Parameters
     ----------
     text
-        What the model wrote.
-    words
+        Generated text.
+    label_words
         Label words, in order.
     letters
-        Option letters, see `options`.
+        Label words by option letter, see `option_letters`.
     """
-    found = _tokens(text)
-    labels = {word: _tokens(word) for word in words}
-    for start, token in enumerate(found):
-        alike = [word for word, parts in labels.items() if parts and parts[0] == token]
-        if alike:
-            full = [word for word in alike if found[start : start + len(labels[word])] == labels[word]]
-            return max(full, key=lambda word: len(labels[word])) if full else alike[0]
-    return next((letters[token] for token in found if token in letters), None)
+    tokens = _words(text)
+    labels = {label: _words(label) for label in label_words}
+    for start, token in enumerate(tokens):
+        candidates = [label for label, words in labels.items() if words and words[0] == token]
+        if candidates:
+            complete = [label for label in candidates if tokens[start : start + len(labels[label])] == labels[label]]
+            return max(complete, key=lambda label: len(labels[label])) if complete else candidates[0]
+    return next((letters[token] for token in tokens if token in letters), None)
 
 
-def _tokens(text: str) -> list[str]:
+def _words(text: str) -> list[str]:
     return re.findall(r"[^\W_]+", text.casefold())

@@ -1,7 +1,7 @@
-"""Labels by log-likelihood: how probable the model finds each label's answer after a prompt.
+"""Score labels by log-likelihood: the probability of each label's answer after a prompt.
 
-Prompts are batched by length with padding on the left, so that the position that predicts the answer is the last
-one of every row and nothing else needs the output head.
+Prompts are batched by length and padded on the left, so that the last position of every row predicts the answer and
+no other position needs the output head.
 """
 
 from contextlib import contextmanager
@@ -10,21 +10,21 @@ import numpy as np
 
 
 def batches(lengths, tokens_per_batch: int, extra: int = 0) -> list[list[int]]:
-    """Group items of similar length, longest first.
+    """Group items of similar length, the longest first.
 
     Parameters
     ----------
     lengths
-        Tokens of each item.
+        Number of tokens of each item.
     tokens_per_batch
-        At most so many tokens per batch, padding counted; an item that is longer comes alone.
+        Maximal number of tokens per batch, padding included; a longer item is a batch of its own.
     extra
-        Tokens that every item gets in addition, such as those to be generated.
+        Number of tokens added to every item, such as those to be generated.
 
     Returns
     -------
-    Indices of each batch's items. The longest come first: a batch that does not fit into memory fails at once,
-    and the time left is rather over- than underestimated.
+    Indices of each batch's items. With the longest first, a batch that does not fit into memory fails at once, and
+    the remaining time is over- rather than underestimated.
     """
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     groups: list[list[int]] = []
@@ -37,9 +37,9 @@ def batches(lengths, tokens_per_batch: int, extra: int = 0) -> list[list[int]]:
 
 
 def pad_left(rows: list[list[int]], pad: int, device):
-    """Token ids, attention mask and position ids of a batch, each a (rows, longest) integer tensor.
+    """Pad a batch on the left to token ids, attention mask and position ids, each of shape (rows, longest).
 
-    Positions count from 0 at each row's first real token, as they would without padding.
+    Positions count from 0 at each row's first token, as they would without padding.
     """
     import torch
 
@@ -49,8 +49,8 @@ def pad_left(rows: list[list[int]], pad: int, device):
     return ids, mask, (mask.cumsum(1) - 1).clamp(min=0)
 
 
-def one_pass(answers: list[list[int]]) -> bool:
-    """Whether the labels differ in their first token, so that one forward pass per item decides between them."""
+def first_tokens_differ(answers: list[list[int]]) -> bool:
+    """Check that the labels differ in their first token, so that one forward pass per item decides between them."""
     return len({answer[0] for answer in answers}) == len(answers)
 
 
@@ -63,42 +63,42 @@ def score(
     progress=None,
     share: tuple[int, int] = (0, 1),
 ) -> np.ndarray:
-    """Natural log-probability of each label's answer after each prompt.
+    """Compute the natural log-probability of each label's answer after each prompt.
 
-    Where the labels' first tokens differ, it is the first token's: the rest of an answer adds nothing to the choice.
+    If the labels differ in their first token, it is that token's: the rest of an answer adds nothing to the choice.
     Otherwise it is that of the whole answer, its end token included, so that a label that begins another
     (``no`` and ``no stress``) is compared fairly.
 
     Parameters
     ----------
     model
-        A causal language model of transformers, with or without an adapter. Its mode (training or evaluation) is
-        the same afterwards.
+        Causal language model of transformers, with or without an adapter. Its mode (training or evaluation) is
+        restored afterwards.
     tokenizer
-        Gives the padding token.
+        Tokenizer, for its padding token.
     prompts
         Token ids of n prompts, none empty.
     answers
         Token ids of the labels' answers, each with its end token.
     tokens_per_batch
-        Padded tokens per forward pass. It changes speed and memory; log-probabilities change by rounding alone,
+        Padded tokens per forward pass. It changes speed and memory; log-probabilities change by rounding only,
         below 1e-4 in float32.
     progress
-        What to call the progress bar; None shows none.
+        Title of the progress bar; None shows none.
     share
-        (index, number) of processes that share the batches: the rows of the others' stay 0, so that a sum over the
-        processes is what one process would return.
+        (index, number) of this process among those that share the batches. Rows of the other processes' batches
+        stay 0, so that the sum over the processes equals the result of a single one.
 
     Returns
     -------
-    Array (n prompts, n labels) of float64.
+    Array of float64, (n prompts, n labels).
     """
     import torch
     from tqdm import tqdm
 
     device = next(model.parameters()).device
     result = np.zeros((len(prompts), len(answers)))
-    direct = one_pass(answers)
+    score_batch = _first_token if first_tokens_differ(answers) else _whole_answer
     was_training = model.training
     model.eval()
     try:
@@ -110,8 +110,7 @@ def score(
             index, processes = share
             for group in batches([len(prompt) for prompt in prompts], tokens_per_batch)[index::processes]:
                 batch = pad_left([prompts[i] for i in group], tokenizer.pad_token_id, device)
-                scores = _first_token(model, batch, answers) if direct else _whole_answer(model, batch, answers)
-                result[group] = scores.double().cpu().numpy()
+                result[group] = score_batch(model, batch, answers).double().cpu().numpy()
                 bar.update(len(group))
     finally:
         model.train(was_training)
@@ -119,14 +118,14 @@ def score(
 
 
 def _first_token(model, batch, answers):
-    """(rows, labels) log-probabilities of each label's first token."""
+    """Log-probabilities of each label's first token, (rows, labels)."""
     ids, mask, positions = batch
     logits = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=1).logits
     return logits[:, -1].float().log_softmax(-1)[:, [answer[0] for answer in answers]]
 
 
 def _whole_answer(model, batch, answers):
-    """(rows, labels) log-probabilities of whole answers: the prompts once, then each answer on their cache."""
+    """Log-probabilities of whole answers, (rows, labels): the prompts once, then each answer on their cache."""
     import copy
 
     import torch
@@ -145,7 +144,7 @@ def _whole_answer(model, batch, answers):
                 input_ids=fed,
                 attention_mask=torch.cat([mask, torch.ones_like(fed)], 1),
                 position_ids=positions[:, -1:] + steps,
-                # A forward pass appends to the cache, and every answer needs it as the prompts left it.
+                # A forward pass appends to the cache, and every answer needs the cache of the prompts only.
                 past_key_values=copy.deepcopy(out.past_key_values),
                 use_cache=True,
             ).logits
@@ -158,8 +157,8 @@ def _whole_answer(model, batch, answers):
 def _float32_head(model, rows: int = 16384):
     """Compute the output head of a bfloat16 model in float32, `rows` of its vocabulary at a time.
 
-    bfloat16 keeps 8 bits: two labels' logits around 20 are 0.125 apart or equal, and ties would go to whichever
-    label is named first.
+    bfloat16 keeps 8 bits: two labels' logits around 20 are 0.125 apart or equal, and a tie would go to the label
+    that is declared first.
     """
     import torch
 

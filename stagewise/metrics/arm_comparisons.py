@@ -77,7 +77,7 @@ def _right(arms: Arms, arm: str, task: str, split: str, rule: str) -> np.ndarray
     """Whether each run's last stage answers each item right, shape (runs, items), 0 or 1."""
     found = []
     for steps in arms.steps[arm]:
-        lineage = steps[-1].answers[task]
+        lineage = steps[-1].answered_by[task]
         answer = arms.decider.decide(lineage, task, split)[rule].answer
         found.append((answer == arms.run.answers[lineage, task, split].gold).astype(int))
     return np.array(found)

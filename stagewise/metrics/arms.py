@@ -58,7 +58,7 @@ class Arms:
         key = arm, split, rule, measure
         if key not in self._known:
             cells = [
-                [[self.score(step.answers[task], task, split, rule) for task in self.tasks] for step in steps]
+                [[self.score(step.answered_by[task], task, split, rule) for task in self.tasks] for step in steps]
                 for steps in self.steps[arm]
             ]
             values = np.array([[[cell.value[measure] for cell in row] for row in run] for run in cells])

@@ -42,7 +42,7 @@ def check_adapters(
             recipe.model.fingerprint,
             model,
         )
-        for task in adapter.known:
+        for task in adapter.learnt_tasks:
             data = {split: checksum(summaries[adapter.data], task, split) for split in ("train", "validation")}
             found = recipe.tasks[task].data if task in recipe.tasks else None
             _same(place, f"the adapter was planned for other training data of {task}", found, data)

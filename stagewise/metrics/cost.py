@@ -29,7 +29,7 @@ def _of_arm(run: Run, arm: str, trainings: dict[str, TrainingRecord]) -> dict:
 
 def _of_run(run: Run, steps: list[Step], trainings: dict[str, TrainingRecord]) -> dict:
     made = lineages(run, [step.lineage for step in steps])
-    kept = {lineage for lineage in steps[-1].answers.values() if lineage in run.adapters}
+    kept = {lineage for lineage in steps[-1].answered_by.values() if lineage in run.adapters}
     sizes = [run.bytes[lineage] for lineage in kept]
     trained = [lineage for lineage in made if run.adapters[lineage].training is not None]
     return {

@@ -152,7 +152,7 @@ def matrix(run: Run, scores: dict[tuple[str, str, str], Score]) -> list[MatrixCe
             learnt: set[str] = set()
             for step in steps_of_arm(run.config, arm, seed, fold):
                 learnt |= set(step.tasks)
-                for (task, lineage), split in product(step.answers.items(), run.config.evaluation.splits):
+                for (task, lineage), split in product(step.answered_by.items(), run.config.evaluation.splits):
                     score = scores[lineage, task, split]
                     cells.append(
                         MatrixCell(

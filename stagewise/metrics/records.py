@@ -63,7 +63,7 @@ def arms(run: Run) -> list[ArmStage]:
             stage=step.stage,
             tasks=step.tasks,
             lineage=step.lineage,
-            answers=step.answers,
+            answers=step.answered_by,
         )
         for arm in run.config.active_arms
         for fold, seed in run.config.runs

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from stagewise.models.download import wanted
+from stagewise.models.model_folder import is_model_file
 from stagewise.provenance.files import sha256_file, write_json
 from stagewise.provenance.fingerprints import fingerprint
 from stagewise.provenance.receipts import RECEIPT, read_receipt
@@ -53,14 +53,8 @@ def model_files(model_dir) -> Path:
 def model_folder_checksums(directory, checksum: Callable[..., str] = sha256_file) -> dict[str, str]:
     """SHA-256 of every model file in a directory, by name: of those that a receipt of it would vouch for."""
     directory = Path(directory)
-    names = sorted(p.name for p in directory.iterdir() if wanted(p.name) and p.name != RECEIPT and p.is_file())
+    names = sorted(p.name for p in directory.iterdir() if is_model_file(p.name) and p.name != RECEIPT and p.is_file())
     return {name: checksum(directory / name) for name in names}
-
-
-def current_fingerprint(model_dir, receipt: dict, checksum: Callable[..., str] = sha256_file) -> str:
-    """Fingerprint of the model's files as they are now; the receipt's if they are not on this machine."""
-    directory = Path(model_dir) / receipt["path"]
-    return fingerprint(model_folder_checksums(directory, checksum)) if directory.is_dir() else receipt["fingerprint"]
 
 
 def changed_model_files(model_dir, receipt: dict, checksum: Callable[..., str] = sha256_file) -> list[str]:

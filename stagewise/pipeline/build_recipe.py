@@ -15,7 +15,7 @@ from stagewise.training import behaviour_versions
 
 def recipe_settings(config: Config, adapter: Adapter) -> RecipeSettings:
     """Select the part of the configuration that determines one adapter; `config.dtype` is resolved already."""
-    tasks = {name: config.active_tasks[name] for name in adapter.known}
+    tasks = {name: config.active_tasks[name] for name in adapter.learnt_tasks}
     return RecipeSettings(
         lineage=adapter.lineage,
         stage=adapter.stage,

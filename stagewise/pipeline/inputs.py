@@ -13,6 +13,7 @@ from stagewise.config.identity import EVERYWHERE, SPLITS, facts
 from stagewise.config.step_settings import DataSettings
 from stagewise.config.tasks import IdsSplit
 from stagewise.data.raw_files import raw_path
+from stagewise.data.readers import foreign_code
 from stagewise.lineage import BASE
 from stagewise.provenance.code import code_packages
 from stagewise.provenance.differences import Difference, differences
@@ -42,7 +43,7 @@ def splits_inputs(
     return {
         "settings": facts(settings, EVERYWHERE | SPLITS),
         "files": {path.as_posix(): checksum(path) for path in splits_files(settings, raw_dir, fetched=False)},
-        "code": code("scripts.make_splits"),
+        "code": code("scripts.make_splits") | foreign_code(settings.tasks),
     }
 
 

@@ -75,7 +75,7 @@ class Predictor:
         texts = generation.generate(
             self.model, self.tokenizer, prompts, evaluation.max_new_tokens, evaluation.tokens_per_batch, progress
         )
-        letters = generation.options(encoder.template.text, words)
+        letters = generation.option_letters(encoder.template.text, words)
         rows = []
         for text in texts:
             if evaluation.parse == "strict":

@@ -1,4 +1,4 @@
-"""Profiles: every line has its reason above it, and what they name exists."""
+"""Profiles: settings have their reasons, and everything that they name exists."""
 
 import re
 from pathlib import Path
@@ -22,21 +22,50 @@ def read(path: Path) -> dict:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
+def unexplained(text: str) -> list[str]:
+    """Settings without a comment above them: directly, or above a setting before them in the same mapping.
+
+    A blank line ends what a comment explains. The lines of a mapping's key and of a folded text need none.
+    """
+    settings, commented = [], set()  # `commented`: indentations with a comment
+    folded = None
+    for line in text.splitlines():
+        indent = len(line) - len(line.lstrip())
+        if folded is not None and indent > folded:
+            continue
+        folded = indent if line.endswith(": >-") else None
+        commented = {other for other in commented if other <= indent} if line.strip() else set()
+        if line.lstrip().startswith("#"):
+            commented.add(indent)
+        elif line.strip() and not line.endswith(":") and indent not in commented:
+            settings.append(line.strip())
+    return settings
+
+
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.parent.name)
-def test_every_line_has_its_reason_above_it(path):
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for before, line in zip(["", *lines], lines, strict=False):
-        # A mapping's own line needs none, as its entries have theirs; nor do a folded text's lines below its first.
-        folded = line.startswith("  ") and re.match(r"\S*: >-|  [-$]", before)
-        if line.strip() and not line.lstrip().startswith("#") and not line.endswith(":") and not folded:
-            assert before.lstrip().startswith("#"), f"{path}: no reason above '{line}'"
+def test_every_group_of_settings_has_its_reason_above_it(path):
+    assert unexplained(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        ("# Why.\na: 1\nb: 2\n", []),
+        ("# Why.\na: 1\n\nb: 2\n", ["b: 2"]),
+        ("# Why.\nm:\n  a: 1\n", ["a: 1"]),
+        ("m:\n  # Why.\n  a: 1\n  b: 2\nn:\n  c: 3\n", ["c: 3"]),
+        ("# Why.\na: >-\n  one\n  two\nb: 1\n", []),
+    ],
+)
+def test_a_setting_without_a_reason_is_noticed(text, settings):
+    assert unexplained(text) == settings
 
 
 def test_what_becomes_a_job_says_its_resources_and_all_else_is_local():
-    profile, known = read(SLURM), rules()
-    local = {name for name, text in known.items() if "localrule: True" in text}
+    profile, texts = read(SLURM), rules()
+    local = {name for name, text in texts.items() if "localrule: True" in text}
     assert {"fetch_data", "fetch_model", "make_splits", "write_recipe", "metrics", "report"} <= local
-    assert set(profile["set-resources"]) == set(known) - local
+    assert set(profile["set-resources"]) == set(texts) - local
     assert set(profile["set-threads"]) < set(profile["set-resources"])
     for name, resources in profile["set-resources"].items():
         assert {"mem_mb", "runtime"} <= set(resources), name

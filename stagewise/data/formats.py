@@ -1,0 +1,209 @@
+"""Formats of raw files: JSON, JSONL, CSV and Parquet. Values stay as they are written.
+
+A format is a function ``(path, reader, columns) -> records``, registered under its name in ``reader.format``.
+
+CSV and Parquet are read by `datasets`. JSON is not: that reader turns texts that look like dates into timestamps
+and, in a column of mixed types, texts that look like numbers into numbers; ids would be changed.
+"""
+
+import csv
+import difflib
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from stagewise.config.tasks import Reader
+from stagewise.errors import InputError
+
+Format = Callable[[Path, Reader, list[str]], list[dict]]
+"""Function that reads a file's records; each has at least the given columns, None for a missing value."""
+
+FORMATS: dict[str, Format] = {}
+"""Formats of this package by name, see `register`."""
+
+KEY = "key"
+"""Column for the ids of a keyed JSON file."""
+
+
+def register(name: str) -> Callable[[Format], Format]:
+    """Register a function as the reader of format `name`, which config.tasks.Reader must list."""
+
+    def add(read: Format) -> Format:
+        FORMATS[name] = read
+        return read
+
+    return add
+
+
+@register("json")
+def read_json(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
+    try:
+        values = json.loads(_read_text(path, reader), object_pairs_hook=_Object)
+    except json.JSONDecodeError as error:
+        hint = "; one object a line is format jsonl" if error.msg == "Extra data" else ""
+        raise InputError(f"{path}: line {error.lineno} is not valid JSON ({error.msg}){hint}") from None
+    except RecursionError:
+        raise InputError(f"{path}: not valid JSON (nested too deeply)") from None
+    if not isinstance(values, dict if reader.keyed else list):
+        expected = "one object of id → record (reader.keyed)" if reader.keyed else "a list of objects"
+        setting = "reader.keyed: false" if isinstance(values, list) else "reader.keyed: true"
+        hint = f"; set {setting}" if isinstance(values, dict | list) else ""
+        raise InputError(f"{path}: expected {expected} but found {_kind(values)}{hint}")
+    if not reader.keyed:
+        return select_columns(path, values, columns)
+    records = []
+    for row, (key, record) in enumerate(values.pairs, 1):
+        if not isinstance(record, dict):
+            hint = "; it looks like a single record: put it in a list and set reader.keyed: false" if row == 1 else ""
+            raise InputError(f"{path}: row {row} ('{key}') is not an object but {_kind(record)}{hint}")
+        records.append({**record, KEY: key})
+    return select_columns(path, records, columns)
+
+
+@register("jsonl")
+def read_jsonl(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
+    values = []
+    # Universal newlines only: str.splitlines would also split at other separators, which a text may hold.
+    for number, line in enumerate(io.StringIO(_read_text(path, reader), newline=None), 1):
+        if not line.strip():
+            continue
+        try:
+            values.append(json.loads(line))
+        except (json.JSONDecodeError, RecursionError) as error:
+            hint = "; a list of objects is format json" if number == 1 and line.lstrip().startswith("[") else ""
+            raise InputError(f"{path}: line {number} is not valid JSON ({error}){hint}") from None
+    return select_columns(path, values, columns)
+
+
+@register("csv")
+def read_csv(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
+    count = _count_csv_rows(path, reader, columns)
+    from datasets import Dataset, Features, Value
+
+    records = _through_datasets(
+        path,
+        Dataset.from_csv,
+        encoding=reader.encoding,
+        sep=reader.delimiter,
+        # Every value stays text: no number, date or missing value is guessed.
+        features=Features({column: Value("string") for column in columns}),
+        na_filter=False,
+        index_col=False,
+    )
+    if len(records) != count:
+        raise InputError(f"{path}: {count} rows by one count, {len(records)} by another; look for stray quotes")
+    return records
+
+
+def _count_csv_rows(path: Path, reader: Reader, columns: list[str]) -> int:
+    """Count the rows, and refuse a row of another length, which pandas would pad or cut silently."""
+    limit = csv.field_size_limit(sys.maxsize)
+    try:
+        lines = csv.reader(io.StringIO(_read_text(path, reader), newline=""), delimiter=reader.delimiter)
+        header = next((row for row in lines if row), [])
+        _check_columns(path, columns, header)
+        count = 0
+        for row in lines:
+            if not row:
+                continue
+            count += 1
+            if len(row) != len(header):
+                raise InputError(
+                    f"{path}: row {count} (line {lines.line_num}) has {len(row)} fields but the header has "
+                    f"{len(header)}; look for a stray quote or reader.delimiter"
+                )
+    except csv.Error as error:
+        raise InputError(f"{path}: not readable as CSV near line {lines.line_num} ({error})") from None
+    finally:
+        csv.field_size_limit(limit)
+    if not count:
+        raise InputError(f"{path}: there is a header but no row")
+    return count
+
+
+@register("parquet")
+def read_parquet(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
+    import pyarrow
+    from datasets import Dataset
+    from pyarrow import parquet
+
+    try:
+        _check_columns(path, columns, parquet.read_schema(path).names)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{path}: not a Parquet file ({' '.join(str(error).split())})") from None
+    return _through_datasets(path, Dataset.from_parquet, columns=columns)
+
+
+def _through_datasets(path: Path, load, **options) -> list[dict]:
+    """Load one file with a `datasets` loader, without leaving a cache."""
+    import datasets
+
+    bars = datasets.is_progress_bar_enabled()
+    level = datasets.utils.logging.get_verbosity()
+    datasets.disable_progress_bars()
+    datasets.utils.logging.set_verbosity(datasets.utils.logging.CRITICAL)  # it logs errors that it also raises
+    try:
+        with tempfile.TemporaryDirectory(prefix="stagewise-") as cache:
+            return load(str(path), cache_dir=cache, keep_in_memory=True, **options).to_list()
+    except Exception as error:
+        cause = error.__cause__ or error
+        message = " ".join(str(cause).split()).removeprefix("Error tokenizing data. C error: ")
+        raise InputError(f"{path}: it cannot be read ({message or type(cause).__name__})") from None
+    finally:
+        datasets.utils.logging.set_verbosity(level)
+        if bars:
+            datasets.enable_progress_bars()
+
+
+def select_columns(path: Path, records: list, columns: list[str]) -> list[dict]:
+    """Check that records are mappings, and select columns; None for a value that a record lacks."""
+    present: dict[str, None] = {}
+    for row, record in enumerate(records, 1):
+        if not isinstance(record, dict):
+            raise InputError(f"{path}: row {row} is not an object but {_kind(record)}")
+        present.update(dict.fromkeys(record))
+    if records:
+        _check_columns(path, columns, list(present))
+    return [{column: record.get(column) for column in columns} for record in records]
+
+
+def _check_columns(path: Path, columns: list[str], present: list[str]) -> None:
+    for column in columns:
+        if column not in present:
+            near = difflib.get_close_matches(column, present, n=1, cutoff=0.5)
+            examples = ", ".join(present[:8]) + (", …" if len(present) > 8 else "")
+            hint = f"did you mean '{near[0]}'?" if near else f"it has {examples}"
+            raise InputError(f"{path}: there is no column '{column}'; {hint}")
+        if present.count(column) > 1:
+            raise InputError(f"{path}: the column '{column}' is there {present.count(column)} times; rename one")
+
+
+def _kind(value) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return next((name for kind, name in names.items() if isinstance(value, kind)), "a number")
+
+
+def _read_text(path: Path, reader: Reader) -> str:
+    """Decode the file, line endings as they are, without a byte-order mark."""
+    raw = path.read_bytes()
+    try:
+        return raw.decode(reader.encoding).removeprefix("\ufeff")
+    except LookupError:
+        raise InputError(f"{path}: reader.encoding '{reader.encoding}' is not a known text encoding") from None
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"{path}: line {line} is not {reader.encoding} text (byte {error.start}); set reader.encoding, "
+            "for instance to cp1252 or utf-16"
+        ) from None
+
+
+class _Object(dict):
+    """A JSON object that keeps repeated keys, as `pairs`."""
+
+    def __init__(self, pairs):
+        super().__init__(pairs)
+        self.pairs = pairs
