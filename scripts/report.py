@@ -71,7 +71,8 @@ def _facts(arguments, metrics, pages: list[Path]) -> dict:
     lineages = [adapter.lineage for adapter in metrics.adapters]
     inputs = origins.report_inputs(arguments.metrics, arguments.results, folders, lineages)
     return {
-        "made_from": origins.of_report(inputs),
+        # A training log may be missing; the page says so.
+        "made_from": origins.of_report([path for path in inputs if Path(path).is_file()]),
         "image": arguments.image,
         "pages": {path.name: sha256_file(path) for path in pages},
     }
