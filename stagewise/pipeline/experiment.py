@@ -67,7 +67,7 @@ class Experiment:
 
     def checksum_if_there(self, path) -> str | None:
         """SHA-256 of an input; None if it is not made yet, or lost."""
-        return self.checksum(path) if Path(path).is_file() else None
+        return inputs.checksum_if_there(path, self.checksum)
 
     def summary(self, folder: str) -> dict:
         """Read the summary of a folder of splits, once."""

@@ -25,6 +25,11 @@ Code = Callable[[str], dict[str, str]]
 """Hashes of a step's code by package, as `code_packages` gives them."""
 
 
+def checksum_if_there(path, checksum: Checksum = sha256_file) -> str | None:
+    """SHA-256 of a file; None if it is not made yet, or lost."""
+    return checksum(path) if Path(path).is_file() else None
+
+
 def splits_files(settings: DataSettings, raw_dir, fetched: bool = True) -> list[Path]:
     """List the files that the splits are made of; without the fetched ones, whose checksums the settings hold."""
     files = []

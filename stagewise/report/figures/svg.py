@@ -1,4 +1,4 @@
-"""matplotlib figures as inline SVG that takes its colours and its font from the page."""
+"""matplotlib drawings as inline SVG that takes its colours and its font from the page."""
 
 import io
 import re
@@ -11,7 +11,7 @@ INK, MUTED, RULE, PAPER = "#fe0001", "#fe0002", "#fe0003", "#fe0004"
 
 SERIES = tuple(f"#fe001{n}" for n in range(6))
 
-_VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", PAPER: "paper"} | {c: f"c{n}" for n, c in enumerate(SERIES)}
+VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", PAPER: "paper"} | {c: f"c{n}" for n, c in enumerate(SERIES)}
 
 # Shapes and dashes beside the colours, so that colour is never the only carrier. Paths are drawn in a 12 × 12 box.
 MARKERS = (
@@ -25,7 +25,7 @@ MARKERS = (
 
 _RC = {
     "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and selected
-    "svg.hashsalt": "forgetting",  # else ids are random
+    "svg.hashsalt": "stagewise",  # else ids are random
     "svg.id": None,
     "text.parse_math": False,
     "path.simplify": False,
@@ -49,13 +49,12 @@ _RC = {
 
 @dataclass(frozen=True)
 class Picture:
-    """An inline SVG and what it shows in words."""
+    """An inline SVG with a short caption, and its size in CSS pixels."""
 
     svg: Markup
     caption: str
-    title: str
-    description: str
     width: float
+    height: float
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class Key:
 
 def variable(color: str) -> str:
     """The CSS variable that replaces a drawing colour."""
-    return _VARIABLES[color]
+    return VARIABLES[color]
 
 
 def picture(name: str, texts: tuple[str, str, str], width: float, height: float, draw, margins) -> Picture:
@@ -107,7 +106,7 @@ def picture(name: str, texts: tuple[str, str, str], width: float, height: float,
         draw(figure.add_axes(box))
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return Picture(_inline(buffer.getvalue(), name, *texts[1:], width, height), *texts, width)
+    return Picture(_inline(buffer.getvalue(), name, *texts[1:], width, height), texts[0], width, height)
 
 
 def _inline(text: str, name: str, title: str, description: str, width: float, height: float) -> Markup:
@@ -120,7 +119,7 @@ def _inline(text: str, name: str, title: str, description: str, width: float, he
     text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
     text = re.sub(r'\b(?:xlink:)?href="#([^"]+)"', rf'href="#{name}-\1"', text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
-    for color, css in _VARIABLES.items():
+    for color, css in VARIABLES.items():
         text = text.replace(color, f"var(--{css})")
     head = (
         f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img" '
