@@ -20,10 +20,10 @@ from stagewise.data.raw_files import RAW, raw_path
 from stagewise.errors import InputError
 from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_tree
 from stagewise.models.compute_type import experiment_compute_type
-from stagewise.pipeline import inputs
 from stagewise.pipeline.build_recipe import recipe_settings
 from stagewise.pipeline.failures import failed_steps
 from stagewise.pipeline.settings_files import write_settings
+from stagewise.pipeline.splits_inputs import splits_files
 from stagewise.provenance import container_image
 
 COMPUTE_TYPE = "STAGEWISE_COMPUTE_TYPE"

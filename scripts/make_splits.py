@@ -14,7 +14,7 @@ from stagewise.config.step_settings import DataSettings
 from stagewise.data.prepare import log_lines, make_splits, write_splits
 from stagewise.data.raw_files import RAW
 from stagewise.errors import exit_on_input_error
-from stagewise.pipeline import inputs
+from stagewise.pipeline.splits_inputs import splits_inputs
 
 
 @exit_on_input_error
@@ -30,7 +30,7 @@ def main(argv=None) -> int:
     args = parser.parse_args(argv)
     settings = args.parse_settings(args.settings)
     files, summary = make_splits(settings, args.raw)
-    summary |= {"inputs": inputs.splits_inputs(settings, args.raw), "image": args.image}
+    summary |= {"inputs": splits_inputs(settings, args.raw), "image": args.image}
     write_splits(args.output, files, summary)
     print(*log_lines(summary), sep="\n", file=sys.stderr)
     return 0

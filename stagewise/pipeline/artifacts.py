@@ -15,6 +15,7 @@ from stagewise.models.adapters import ADAPTER_WEIGHTS, adapter_inputs
 from stagewise.pipeline import inputs
 from stagewise.pipeline.artifact import DECLARATIONS, Artifact, DvcOut, declares
 from stagewise.pipeline.experiment import Experiment
+from stagewise.pipeline.splits_inputs import splits_files, splits_inputs
 from stagewise.provenance import cache
 from stagewise.provenance.files import read_json
 from stagewise.provenance.receipts import RECEIPT
@@ -85,7 +86,7 @@ def splits(experiment: Experiment) -> Iterator[Artifact]:
         aside = [path / task / "set_aside.csv" for task in settings.tasks]
         summary = path / "summary.json"
         code, checksum = experiment.code.packages, experiment.checksum_if_there
-        expected = partial(inputs.splits_inputs, settings, experiment.raw, code, checksum)
+        expected = partial(splits_inputs, settings, experiment.raw, code, checksum)
         # Texts are not passed on if their licence does not allow it, so they may be elsewhere.
         texts = (*items, *aside)
         tracked = [
@@ -96,7 +97,7 @@ def splits(experiment: Experiment) -> Iterator[Artifact]:
             phase="splits",
             label=folder,
             outputs=(*texts, summary),
-            inputs=tuple(inputs.splits_files(settings, experiment.raw)),
+            inputs=tuple(splits_files(settings, experiment.raw)),
             reasons=partial(experiment.record_reasons, summary, expected, texts),
             record=summary,
             expected=expected,

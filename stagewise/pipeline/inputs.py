@@ -9,11 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from stagewise.config.experiment import Config
-from stagewise.config.identity import EVERYWHERE, SPLITS, facts
-from stagewise.config.step_settings import DataSettings
-from stagewise.config.tasks import IdsSplit
-from stagewise.data.raw_files import raw_path
-from stagewise.data.readers import foreign_code
+from stagewise.config.identity import facts
 from stagewise.lineage import BASE
 from stagewise.provenance.code import code_packages
 from stagewise.provenance.differences import Difference, differences
@@ -28,28 +24,6 @@ Code = Callable[[str], dict[str, str]]
 def checksum_if_there(path, checksum: Checksum = sha256_file) -> str | None:
     """SHA-256 of a file; None if it is not made yet, or lost."""
     return checksum(path) if Path(path).is_file() else None
-
-
-def splits_files(settings: DataSettings, raw_dir, fetched: bool = True) -> list[Path]:
-    """List the files that the splits are made of; without the fetched ones, whose checksums the settings hold."""
-    files = []
-    for name, task in settings.tasks.items():
-        roles = task.sources[task.source].files.items()
-        files += [raw_path(name, role, file, raw_dir) for role, file in roles if fetched or not file.url]
-        rule = task.splits[task.split]
-        files += [Path(rule.ids)] if isinstance(rule, IdsSplit) else []
-    return list(dict.fromkeys(files))
-
-
-def splits_inputs(
-    settings: DataSettings, raw_dir, code: Code = code_packages, checksum: Checksum = sha256_file
-) -> dict:
-    """Record what one folder of splits is made from."""
-    return {
-        "settings": facts(settings, EVERYWHERE | SPLITS),
-        "files": {path.as_posix(): checksum(path) for path in splits_files(settings, raw_dir, fetched=False)},
-        "code": code("scripts.make_splits") | foreign_code(settings.tasks),
-    }
 
 
 def metrics_files(config: Config, results, folders: Iterable[str], lineages: Iterable[str]) -> list[Path]:

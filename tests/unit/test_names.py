@@ -22,8 +22,14 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 PAGES = [name for name in TRACKED if name.endswith(".md") and "example-reports/" not in name.removesuffix("README.md")]
 # Files that a user writes or builds: named as examples, not kept.
 PLACEHOLDER = re.compile(r"/(NAME|FOLDER)\b")
-EXAMPLES = {"prompts/triage.txt", "experiments/mine.yaml", "prompts/colours.txt", "experiments/x.yaml"}
-EXAMPLES |= {"scripts/ensemble.py"}
+EXAMPLES = {
+    "rules/note.smk",
+    "prompts/triage.txt",
+    "experiments/mine.yaml",
+    "prompts/colours.txt",
+    "experiments/x.yaml",
+}
+EXAMPLES |= {"scripts/ensemble.py", "rules/note.smk"}
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -1,0 +1,34 @@
+"""Inputs record of the splits, apart from the others: whoever imports it imports the readers."""
+
+from pathlib import Path
+
+from stagewise.config.identity import EVERYWHERE, SPLITS, facts
+from stagewise.config.step_settings import DataSettings
+from stagewise.config.tasks import IdsSplit
+from stagewise.data.raw_files import raw_path
+from stagewise.data.readers import foreign_code
+from stagewise.pipeline.inputs import Checksum, Code
+from stagewise.provenance.code import code_packages
+from stagewise.provenance.files import sha256_file
+
+
+def splits_files(settings: DataSettings, raw_dir, fetched: bool = True) -> list[Path]:
+    """List the files that the splits are made of; without the fetched ones, whose checksums the settings hold."""
+    files = []
+    for name, task in settings.tasks.items():
+        roles = task.sources[task.source].files.items()
+        files += [raw_path(name, role, file, raw_dir) for role, file in roles if fetched or not file.url]
+        rule = task.splits[task.split]
+        files += [Path(rule.ids)] if isinstance(rule, IdsSplit) else []
+    return list(dict.fromkeys(files))
+
+
+def splits_inputs(
+    settings: DataSettings, raw_dir, code: Code = code_packages, checksum: Checksum = sha256_file
+) -> dict:
+    """Record what one folder of splits is made from."""
+    return {
+        "settings": facts(settings, EVERYWHERE | SPLITS),
+        "files": {path.as_posix(): checksum(path) for path in splits_files(settings, raw_dir, fetched=False)},
+        "code": code("scripts.make_splits") | foreign_code(settings.tasks),
+    }
