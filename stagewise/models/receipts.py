@@ -57,12 +57,6 @@ def model_folder_checksums(directory, checksum: Callable[..., str] = sha256_file
     return {name: checksum(directory / name) for name in names}
 
 
-def current_fingerprint(model_dir, receipt: dict, checksum: Callable[..., str] = sha256_file) -> str:
-    """Fingerprint of the model's files as they are now; the receipt's if they are not on this machine."""
-    directory = Path(model_dir) / receipt["path"]
-    return fingerprint(model_folder_checksums(directory, checksum)) if directory.is_dir() else receipt["fingerprint"]
-
-
 def changed_model_files(model_dir, receipt: dict, checksum: Callable[..., str] = sha256_file) -> list[str]:
     """Say which model files were changed, added or removed since the receipt was written, one line each.
 
