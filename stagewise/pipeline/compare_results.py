@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from stagewise.config import identity
 from stagewise.errors import InputError
 from stagewise.pipeline.finished_results import METRICS, RESULTS_FOLDER, Result
 from stagewise.provenance.differences import differences
@@ -26,16 +27,31 @@ _NAME = "a name"
 _PLACE = "where files lie; their content is compared"
 _ORDER = "the same sums in another order, equal up to rounding"
 
+# Settings of a whole experiment, by path; the other entries of the lists in `identity` hold for one step alone.
+_SETTINGS = identity.EVERYWHERE | {
+    "experiment": _NAME,
+    "results": _PLACE,
+    "published": _PLACE,
+    "logging": "how progress is shown",
+    "tasks.*.prompt": identity.PREDICTIONS["tasks.*.prompt"],
+    "tasks.*.sources.*.files.*.path": _PLACE,
+    "tasks.*.sources.*.files.*.url": identity.SPLITS["tasks.*.sources.*.files.*.url"],
+    "evaluation.tokens_per_batch": identity.PREDICTIONS["evaluation.tokens_per_batch"],
+}
+
+
+def _pattern(path: str) -> str:
+    """Pattern of the keys of a setting and of those below it."""
+    return r"settings\." + re.escape(path).replace(r"\*", r"[^.]+") + r"([.\[].*)?"
+
+
 # The first rule that fits counts.
 _RULES: list[Rule] = [
     ("*", r"checksum|made_from|fingerprint", "consequence", ""),
     ("*", r"(.*\.)?(seconds\w*|tokens_per_second|peak_memory_bytes)(\..*)?", "none", _CLOCK),
     ("*", r"(.*\.)?packages\..*|image|(.*\.)?dtype", "cause", ""),
     ("*", r"(.*\.)?device", "none", "the same computation, equal up to rounding"),
-    ("*", r"settings\.(mirror|results|published|tasks\.[^.]+\.prompt|.*\.files\.[^.]+\.(path|url))", "none", _PLACE),
-    ("*", r"settings\.experiment", "none", _NAME),
-    ("*", r"settings\.logging\..*", "none", "how progress is shown"),
-    ("*", r"settings\.evaluation\.tokens_per_batch", "none", _ORDER),
+    *(("*", _pattern(path), "none", reason) for path, reason in _SETTINGS.items()),
     ("recipe", r"lineage|stage|parents\[\d+\]\.lineage", "none", _NAME),
     ("recipe", r"model\.name|model\.origin(\..*)?", "none", "a name; the model's files are compared"),
     ("recipe", r"tasks\.[^.]+\.prompt\.file", "none", "a name; the prompt's text is compared"),
@@ -63,7 +79,7 @@ _RULES_IN_RESULTS: list[Rule] = [
     ("recipe", r"parents\[\d+\]\.fingerprint|tasks\.[^.]+\.data\..*", "consequence", ""),
     ("adapter", r"(inputs\.)?parents.*", "consequence", ""),
     ("predictions", r"(inputs\.)?(adapter(_weights)?|data)([.\[].*)?|inputs\.files\..*", "consequence", ""),
-    ("metrics", r"inputs\.files\..*|(adapters|training|scoring|splits)\[.*", "consequence", ""),
+    ("metrics", r"inputs\.files\.(base|data)/.*|(adapters|training|scoring|splits)\[.*", "consequence", ""),
 ]
 
 
@@ -116,9 +132,9 @@ def compare_results(first: Result, second: Result) -> list[ResultDifference]:
     return causes + _one_a_group(outcomes) + _one_a_group(harmless)
 
 
-def could_matter(found: list[ResultDifference]) -> bool:
+def could_matter(listed: list[ResultDifference]) -> bool:
     """Tell if any difference could change a result."""
-    return any(difference.effect == "cause" for difference in found)
+    return any(difference.effect == "cause" for difference in listed)
 
 
 def _all_differences(first: Result, second: Result) -> Iterator[ResultDifference]:
@@ -192,9 +208,9 @@ def _group(record: str, effect: Effect, reason: str, key: str) -> str:
     return record if record == "metrics" else key if key.startswith("files.") else re.split(r"[.\[]", key)[0]
 
 
-def _one_a_group(found: list[ResultDifference]) -> list[ResultDifference]:
+def _one_a_group(listed: list[ResultDifference]) -> list[ResultDifference]:
     groups: dict[str, list[ResultDifference]] = {}
-    for difference in found:
+    for difference in listed:
         groups.setdefault(difference.group, []).append(difference)
     return [replace(members[0], others=len(members) - 1) for members in groups.values()]
 

@@ -129,7 +129,7 @@ def test_what_a_result_is_made_from_could_matter(original, results, capsys, file
          "could matter: behaviour of predictions 1 -> 2 (base)"),
         ({"model": "1" * 64}, {"model": "2" * 64}, "could matter: base model changed (base)"),
         ({"settings": {"evaluation": {"tokens_per_batch": 1}}}, {"settings": {"evaluation": {"tokens_per_batch": 2}}},
-         "changes nothing: evaluation.tokens_per_batch 1 -> 2 (base): the same sums"),
+         "changes nothing: evaluation.tokens_per_batch 1 -> 2 (base): items per forward pass"),
         ({"settings": {"logging": {"steps": 1}}}, {"settings": {"logging": {"steps": 2}}},
          "changes nothing: logging.steps 1 -> 2 (base): how progress is shown"),
         ({"settings": {"experiment": "a"}}, {"settings": {"experiment": "b"}},
