@@ -58,7 +58,7 @@ class Reader(Settings):
         names = get_args(FormatName)
         if isinstance(value, str) and ":" not in value and value not in names:
             near = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else "see docs/configuration.md"
+            hint = f"did you mean '{near[0]}'?" if near else "see docs/reference/configuration.md"
             raise ValueError(f"'{value}' is not a format ({', '.join(names)}, or 'package.module:function'); {hint}")
         return value
 

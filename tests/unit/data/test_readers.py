@@ -180,7 +180,7 @@ def test_splits_read_by_other_code_are_other_splits(tmp_path, capsys, bars):
         ("bar_files:constant", "bar_files.py: holds no function 'constant'"),
         ("no_such_module:read", "is its folder on PYTHONPATH?"),
         ("cvs", "'cvs' is not a format (json, jsonl, csv, parquet, or 'package.module:function'); did you mean 'csv'?"),
-        ("xml", "see docs/configuration.md"),
+        ("xml", "see docs/reference/configuration.md"),
         ("a:b:c", "reader.format"),
     ],
 )
