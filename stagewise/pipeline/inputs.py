@@ -12,8 +12,8 @@ from stagewise.config.experiment import Config
 from stagewise.config.identity import EVERYWHERE, SPLITS, facts
 from stagewise.config.step_settings import DataSettings
 from stagewise.config.tasks import IdsSplit
+from stagewise.data.foreign_code import foreign_code
 from stagewise.data.raw_files import raw_path
-from stagewise.data.readers import foreign_code
 from stagewise.lineage import BASE
 from stagewise.provenance.code import code_packages
 from stagewise.provenance.differences import Difference, differences
