@@ -88,7 +88,9 @@ def data_of(wildcards) -> str:
 def learning_splits(wildcards) -> list[str]:
     """Training and validation items of every task of a lineage."""
     return [
-        f"{data_of(wildcards)}/{task}/{split}.jsonl" for task in adapter_of(wildcards).learnt_tasks for split in SPLITS[:2]
+        f"{data_of(wildcards)}/{task}/{split}.jsonl"
+        for task in adapter_of(wildcards).learnt_tasks
+        for split in SPLITS[:2]
     ]
 
 

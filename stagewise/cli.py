@@ -16,8 +16,8 @@ def add_image(parser) -> None:
 def add_settings(parser, model, narrow, required: bool = True) -> None:
     """Add ``--settings``: JSON text, or one or more configuration files, to be read as `model`.
 
-    The workflow passes a step only the settings that it needs, in a JSON file: a change elsewhere reruns nothing.
-    A user names configuration files; `narrow` then selects the step's settings from the whole configuration.
+    The workflow passes a step only the settings that it needs, in a JSON file, so that a change elsewhere reruns
+    nothing. A user names configuration files; `narrow` then selects the step's settings from the whole configuration.
     ``args.parse_settings(args.settings)`` reads either.
     """
 

@@ -7,10 +7,9 @@ import codecs
 import importlib
 from pathlib import Path
 
-from stagewise.config.tasks import Reader, Task
+from stagewise.config.tasks import Reader
 from stagewise.data.formats import FORMATS, Format, select_columns
 from stagewise.errors import InputError
-from stagewise.provenance.files import sha256_file
 
 # First bytes of files that a failed download or a wrong path gives instead of data.
 SIGNATURES = {
@@ -81,12 +80,6 @@ def find_format(name: str) -> Format:
             f"{module.__file__ or module_name}: holds no function '{function_name}' for the reader.format '{name}'"
         )
     return function
-
-
-def foreign_code(tasks: dict[str, Task]) -> dict[str, str]:
-    """Compute the SHA-256 of the module file of each format from outside the package, by the format's name."""
-    names = {task.sources[task.source].reader.format for task in tasks.values()} - FORMATS.keys()
-    return {name: sha256_file(importlib.import_module(name.partition(":")[0]).__file__) for name in sorted(names)}
 
 
 def _check_head(path: Path, reader: Reader, head: bytes) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 from stagewise.config.identity import EVERYWHERE, SPLITS, facts
 from stagewise.config.step_settings import DataSettings
 from stagewise.config.tasks import IdsSplit
+from stagewise.data.foreign_code import foreign_code
 from stagewise.data.raw_files import raw_path
-from stagewise.data.readers import foreign_code
 from stagewise.pipeline.inputs import Checksum, Code
 from stagewise.provenance.code import code_packages
 from stagewise.provenance.files import sha256_file

@@ -12,6 +12,7 @@ from stagewise.data.items import read_split
 from stagewise.inference.prompts import Encoder, Template
 from stagewise.lineage import BASE
 from stagewise.recipe import Recipe
+from tests.helpers.tiny_data import make_items, write_split
 from tests.helpers.toy_task import write_toy_recipe
 
 # The same texts; what is yes in one task is no in the other, and only the prompt says which task it is.
@@ -25,18 +26,15 @@ def write_data(folder: Path, counts=None) -> Path:
     """Splits of both tasks; `counts` gives training items by label of the first task."""
     counts = counts or {"yes": 12, "no": 12, "maybe": 8}
     for task, answers in TASKS.items():
-        (folder / task).mkdir(parents=True)
         for split, share in {"train": 1, "validation": 0.5, "test": 0.5}.items():
             items = []
-            for label, word in answers.items():
-                text = TEXTS.get(label, THIRD)
-                number = round(share * (counts[label] if task == "first" else 16))
-                items += [
-                    {"id": f"{split}-{label}-{i}", "label": word, "fields": {"text": f"{i} {text}"}}
-                    for i in range(number)
-                ]
-            lines = "".join(json.dumps(item) + "\n" for item in items)
-            (folder / task / f"{split}.jsonl").write_text(lines, encoding="utf-8")
+            for meaning, label in answers.items():
+                count = round(share * (counts[meaning] if task == "first" else 16))
+                text = TEXTS.get(meaning, THIRD)
+                items += make_items(
+                    [label] * count, lambda i, _, text=text: {"text": f"{i} {text}"}, f"{split}-{meaning}-{{}}"
+                )
+            write_split(folder, task, split, items)
         (folder / f"{task}.txt").write_text(PROMPTS[task] + "\n", encoding="utf-8")
     return folder
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from scripts import predict
-from stagewise.provenance.files import sha256_file, write_json
+from tests.helpers import tiny_data
 
 TASKS = {
     "trial": {
@@ -27,25 +27,16 @@ TASKS = {
 
 def write_splits(folder: Path, splits=("validation", "test"), items: int = 7) -> Path:
     """Items of very different lengths, with the summary that the data step writes."""
-    summary: dict = {"tasks": {}}
-    for task, spec in TASKS.items():
-        (folder / task).mkdir(parents=True)
-        summary["tasks"][task] = {"splits": {}}
-        for split in splits:
-            path = folder / task / f"{split}.jsonl"
-            rows = [
-                {
-                    "id": f"0{i}",
-                    "label": spec["words"][i % len(spec["words"])],
-                    "fields": spec["fields"]
-                    | {spec["shorten"]: f"{split} {i}: " + spec["fields"][spec["shorten"]] * (1 + (i * 3) % 5)},
-                }
-                for i in range(items)
-            ]
-            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-            summary["tasks"][task]["splits"][split] = {"items": items, "sha256": sha256_file(path)}
-    write_json(folder / "summary.json", summary)
-    return folder
+
+    def make(spec: dict, split: str) -> list[dict]:
+        labels = [spec["words"][i % len(spec["words"])] for i in range(items)]
+        varied, text = spec["shorten"], spec["fields"][spec["shorten"]]
+        return tiny_data.make_items(
+            labels, lambda i, _: spec["fields"] | {varied: f"{split} {i}: " + text * (1 + (i * 3) % 5)}, "0{}"
+        )
+
+    tasks = {task: {split: make(spec, split) for split in splits} for task, spec in TASKS.items()}
+    return tiny_data.write_splits(folder, tasks)
 
 
 class Bench:
@@ -60,18 +51,14 @@ class Bench:
 
     def settings(self, max_length=256, dtype="float32", quantization="none", **evaluation) -> dict:
         tasks = {
-            task: {
-                "prompt": str(self.folder / f"{task}.txt"),
-                "labels": [{"value": str(n), "word": word} for n, word in enumerate(spec["words"])],
-                "id": "id",
-                "label": "label",
-                "fields": {name: name for name in spec["fields"]},
-                "shorten": spec["shorten"],
-                "source": "made",
-                "sources": {"made": {"files": {"items": {"path": "none.json"}}}},
-                "split": "made",
-                "splits": {"made": {"rule": "random", "train": 0.5, "validation": 0.2, "test": 0.3}},
-            }
+            task: tiny_data.task_settings(
+                {"items": "none.json"},
+                {str(n): word for n, word in enumerate(spec["words"])},
+                reader={"format": "json"},
+                prompt=str(self.folder / f"{task}.txt"),
+                fields={name: name for name in spec["fields"]},
+                shorten=spec["shorten"],
+            )
             for task, spec in TASKS.items()
         }
         return {

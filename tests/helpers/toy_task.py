@@ -1,12 +1,12 @@
 """Small purpose-made inputs for tests of training and scoring."""
 
-import json
 from pathlib import Path
 
 from stagewise.config.step_settings import RecipeSettings
 from stagewise.pipeline.build_recipe import build_recipe
 from stagewise.provenance.receipts import read_receipt
 from stagewise.recipe import Recipe, describe_base_model
+from tests.helpers.tiny_data import make_items, write_split
 
 WORDS = ["stress", "no stress"]
 _TEXTS = {
@@ -17,14 +17,10 @@ _TEXTS = {
 
 def write_toy_split(folder: Path, task: str = "toy", train: int = 16, validation: int = 6) -> Path:
     """Write ``folder/task/{train,validation,test}.jsonl`` of two alternating texts; return `folder`."""
-    (folder / task).mkdir(parents=True, exist_ok=True)
     for split, count in {"train": train, "validation": validation, "test": validation}.items():
-        items = [
-            {"id": f"{split}-{i}", "label": WORDS[i % 2], "fields": {"text": f"{i} {_TEXTS[WORDS[i % 2]]}"}}
-            for i in range(count)
-        ]
-        lines = "".join(json.dumps(item) + "\n" for item in items)
-        (folder / task / f"{split}.jsonl").write_text(lines, encoding="utf-8")
+        labels = [WORDS[i % 2] for i in range(count)]
+        items = make_items(labels, lambda i, label: {"text": f"{i} {_TEXTS[label]}"}, split + "-{}")
+        write_split(folder, task, split, items)
     return folder
 
 

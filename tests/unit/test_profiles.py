@@ -12,12 +12,11 @@ SLURM = ROOT / "profiles" / "slurm" / "config.v9+.yaml"
 
 
 def rules() -> dict[str, str]:
-    """The text of every rule of the workflow, by name; those without a fixed one ask for files and run nothing."""
-    text = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("rules/*.smk")))
-    parts = re.split(
-        r"^rule (\w+):\n", re.sub(r"^    rule:\n(?: {8}.*\n)+", "", text, flags=re.MULTILINE), flags=re.MULTILINE
-    )
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
+    """The text of every rule of the workflow, by name: from its line to the next one that is not indented."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("rules/*.smk"))]
+    pattern = re.compile(r"^rule (\w+):\n((?:[ \t].*\n|\n)+)", re.MULTILINE)
+    matches = [match for text in texts for match in pattern.finditer(text)]
+    return {match[1]: match[2] for match in matches}
 
 
 def read(path: Path) -> dict:

@@ -1,37 +1,38 @@
 """The whole workflow on a tiny random model and a task of a few items: seconds, not minutes."""
 
-import json
 import random
 
 import pytest
 
+from tests.helpers import tiny_data
 from tests.helpers.project_copy import Workspace
 
 NOUNS = "tea bread rain music paper glass river market garden letter window street".split()
 
 
 def write_colours(path, labels, count=48, seed=0):
-    """A JSON Lines file in a format of its own: nothing in the project knows this task."""
+    """Write a JSON Lines file with columns of its own: nothing in the project knows this task."""
     draw = random.Random(seed)
-    with open(path, "w", encoding="utf-8") as handle:
-        for i in range(count):
-            label = labels[i % len(labels)]
-            text = f"{label} {' '.join(draw.sample(NOUNS, 4))} {i}"
-            handle.write(json.dumps({"number": i, "note": text, "class": label.upper()}) + "\n")
+    labels = [labels[i % len(labels)] for i in range(count)]
+    rows = [
+        {"number": i, "note": f"{label} {' '.join(draw.sample(NOUNS, 4))} {i}", "class": label.upper()}
+        for i, label in enumerate(labels)
+    ]
+    tiny_data.write_jsonl(path, rows)
 
 
 def colour_task(path, labels):
-    return {
-        "prompt": "prompts/colours.txt",
-        "id": "number",
-        "label": "class",
-        "labels": [{"value": label.upper(), "word": label} for label in labels],
-        "fields": {"note": "note"},
-        "source": "made",
-        "sources": {"made": {"reader": {"format": "jsonl"}, "files": {"items": {"path": path}}}},
-        "split": "thirds",
-        "splits": {"thirds": {"rule": "random", "train": 0.5, "validation": 0.2, "test": 0.3}},
-    }
+    """Settings of a task whose raw file `write_colours` wrote."""
+    return tiny_data.task_settings(
+        {"items": path},
+        {label.upper(): label for label in labels},
+        split={"rule": "random", "train": 0.5, "validation": 0.2, "test": 0.3},
+        reader={"format": "jsonl"},
+        prompt="prompts/colours.txt",
+        id="number",
+        label="class",
+        fields={"note": "note"},
+    )
 
 
 def jobs(dry_run: str) -> dict[str, int]:

@@ -3,7 +3,8 @@
 import pytest
 
 from stagewise.data.duplicates import normalize
-from tests.helpers.raw_files import rows, run, task, write_csv
+from tests.helpers.data_step import make_task, run_data_step
+from tests.helpers.tiny_data import make_rows, write_csv
 
 ALL = ("train", "validation", "test")
 
@@ -31,12 +32,14 @@ def splits_of(folder, capsys, repeats: dict[str, list[tuple[int, dict]]], **sett
     """Three files of ten distinct rows each, some changed, as train, validation and test."""
     files = {}
     for split in ALL:
-        records = rows(10, id=lambda n, s=split: f"{s}{n}", text=lambda n, s=split: f"{s} says {n}")
+        records = make_rows(10, id=lambda n, s=split: f"{s}{n}", text=lambda n, s=split: f"{s} says {n}")
         for number, change in repeats.get(split, []):
             records[number] |= change
         files[split] = write_csv(folder / f"{split}.csv", records)
     more = settings.pop("more", {})
-    return run(folder, capsys, task(files, {"rule": "files", "validation": "validation"}, **more), **settings)
+    return run_data_step(
+        folder, capsys, make_task(files, {"rule": "files", "validation": "validation"}, **more), **settings
+    )
 
 
 def test_within_a_split(tmp_path, capsys):
@@ -125,8 +128,8 @@ def test_identity_says_which_variables_count(tmp_path, capsys):
 
 
 def test_across_tasks(tmp_path, capsys):
-    one = rows(20, id=lambda n: f"a{n}", text=lambda n: f"a says {n}")
-    two = rows(20, id=lambda n: f"b{n}", topic="b", text=lambda n: f"says {n}")
+    one = make_rows(20, id=lambda n: f"a{n}", text=lambda n: f"a says {n}")
+    two = make_rows(20, id=lambda n: f"b{n}", topic="b", text=lambda n: f"says {n}")
     # Variables differ by task; all of an item's text in a row is compared.
     two[3] |= {"topic": "A", "text": "says 0"}
     two[4] |= {"topic": "a", "text": "says 1"}
@@ -144,8 +147,8 @@ def test_across_tasks(tmp_path, capsys):
             raw = write_csv(tmp_path / f"{name}.csv", records)
             fields = {"topic": "topic", "text": "text"} if name == "b" else {"text": "text"}
             rule = {"rule": "ids", "ids": str(tmp_path / f"{name}.json")}
-            tasks[name] = task({"items": raw}, rule, fields=fields)
-        return run(tmp_path, capsys, tasks, **settings)
+            tasks[name] = make_task({"items": raw}, rule, fields=fields)
+        return run_data_step(tmp_path, capsys, tasks, **settings)
 
     stopped = both()
     assert stopped.code == 2

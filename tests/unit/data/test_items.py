@@ -6,9 +6,11 @@ import json
 
 import pytest
 
-from tests.helpers.raw_files import rows, run, task, write_csv
+from tests.helpers.data_step import DataStep, make_task, run_data_step
+from tests.helpers.refusals import check_refusal
+from tests.helpers.tiny_data import make_rows, write_csv
 
-GOOD = rows(20)
+GOOD = make_rows(20)
 CSV = "id,text,label\n" + "".join(f"{r['id']},{r['text']},{r['label']}\n" for r in GOOD)
 JSON = json.dumps(GOOD)
 JSONL = "\n".join(map(json.dumps, GOOD))
@@ -76,13 +78,8 @@ FILES = {
 }
 
 
-def refused(done, *sentences):
-    lines = [line for line in done.error.splitlines() if not line.endswith(": reading")]
-    assert done.code == 2, done.error
-    assert len(lines) == 1
-    assert lines[0].startswith("error: ")
-    for sentence in sentences:
-        assert sentence in lines[0]
+def check_refused(done: DataStep, *sentences) -> None:
+    check_refusal(done.code, done.error, *sentences)
     assert not done.folder.exists()
 
 
@@ -91,8 +88,8 @@ def test_raw_file(tmp_path, capsys, case):
     content, reader, sentence = FILES[case]
     path = tmp_path / "raw"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    done = run(tmp_path, capsys, task({"items": path}, reader=reader))
-    refused(done, sentence, str(path) if sentence.startswith("raw") else "")
+    done = run_data_step(tmp_path, capsys, make_task({"items": path}, reader=reader))
+    check_refused(done, sentence, str(path) if sentence.startswith("raw") else "")
 
 
 # name: (the split's settings, the split file, what the sentence says)
@@ -137,22 +134,35 @@ def test_split(tmp_path, capsys, case):
     if ids is not None:
         (tmp_path / "ids.json").write_text(ids if isinstance(ids, str) else json.dumps(ids))
         split = split | {"ids": str(tmp_path / "ids.json")}
-    refused(run(tmp_path, capsys, task({"items": path}, split)), sentence)
+    check_refused(run_data_step(tmp_path, capsys, make_task({"items": path}, split)), sentence)
 
 
 def test_missing_and_changed_files(tmp_path, capsys):
-    refused(run(tmp_path, capsys, task({"items": tmp_path / "gone.csv"})), "gone.csv: there is no such file")
-    refused(run(tmp_path, capsys, task({"items": tmp_path})), "is not a file (tasks.t.sources.made.files.items)")
+    check_refused(
+        run_data_step(tmp_path, capsys, make_task({"items": tmp_path / "gone.csv"})), "gone.csv: there is no such file"
+    )
+    check_refused(
+        run_data_step(tmp_path, capsys, make_task({"items": tmp_path})),
+        "is not a file (tasks.t.sources.made.files.items)",
+    )
     path = write_csv(tmp_path / "raw.csv", GOOD)
     other = hashlib.sha256(b"").hexdigest()
-    refused(run(tmp_path, capsys, task({"items": {"path": str(path), "sha256": other}})), f"expected sha256 {other}")
+    check_refused(
+        run_data_step(tmp_path, capsys, make_task({"items": {"path": str(path), "sha256": other}})),
+        f"expected sha256 {other}",
+    )
 
 
 def test_every_row_set_aside(tmp_path, capsys):
-    path = write_csv(tmp_path / "raw.csv", rows(20, text="#NAME?"))
-    refused(run(tmp_path, capsys, task({"items": path})), "no usable row has the label value '0' ('no')")
+    path = write_csv(tmp_path / "raw.csv", make_rows(20, text="#NAME?"))
+    check_refused(
+        run_data_step(tmp_path, capsys, make_task({"items": path})), "no usable row has the label value '0' ('no')"
+    )
 
 
 def test_settings_are_checked_too(tmp_path, capsys):
     path = write_csv(tmp_path / "raw.csv", GOOD)
-    refused(run(tmp_path, capsys, task({"items": path}, lable="x")), "'tasks.t.lable' is not a setting; did you mean")
+    check_refused(
+        run_data_step(tmp_path, capsys, make_task({"items": path}, lable="x")),
+        "'tasks.t.lable' is not a setting; did you mean",
+    )

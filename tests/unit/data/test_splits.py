@@ -7,7 +7,8 @@ import pytest
 
 from stagewise.data.items import Item
 from stagewise.data.splits import draw_splits, limit_items
-from tests.helpers.raw_files import rows, run, task, write_csv
+from tests.helpers.data_step import make_task, run_data_step
+from tests.helpers.tiny_data import make_rows, write_csv
 
 ALL = ("train", "validation", "test")
 
@@ -101,9 +102,9 @@ def test_limits_are_nested_stratified_and_blind_to_row_order(mixed):
 
 
 def test_limit_in_a_run(tmp_path, capsys):
-    raw = task({"items": write_csv(tmp_path / "raw.csv", rows(100, ones=0.1))})
-    whole = {split: run(tmp_path, capsys, raw).ids(split) for split in ALL}
-    done = run(tmp_path, capsys, raw, limit={"train": 10, "test": 3})
+    raw = make_task({"items": write_csv(tmp_path / "raw.csv", make_rows(100, ones=0.1))})
+    whole = {split: run_data_step(tmp_path, capsys, raw).ids(split) for split in ALL}
+    done = run_data_step(tmp_path, capsys, raw, limit={"train": 10, "test": 3})
     assert [len(done.ids(split)) for split in ALL] == [10, 20, 3]
     assert all(set(done.ids(split)) <= set(whole[split]) for split in ALL)
     facts = done.summary["tasks"]["t"]["splits"]
@@ -124,7 +125,7 @@ def test_limit_in_a_run(tmp_path, capsys):
 )
 def test_random_rule(tmp_path, capsys, sizes, counts):
     split = {"rule": "random", **dict(zip(ALL, sizes, strict=True))}
-    done = run(tmp_path, capsys, task({"items": write_csv(tmp_path / "raw.csv", rows(20))}, split))
+    done = run_data_step(tmp_path, capsys, make_task({"items": write_csv(tmp_path / "raw.csv", make_rows(20))}, split))
     assert tuple(len(done.ids(name)) for name in ALL) == counts
     left = done.set_aside()
     assert len(left) == 20 - sum(counts)
@@ -133,21 +134,24 @@ def test_random_rule(tmp_path, capsys, sizes, counts):
 
 
 def test_random_rule_depends_on_its_seed(tmp_path, capsys):
-    raw = write_csv(tmp_path / "raw.csv", rows(40))
+    raw = write_csv(tmp_path / "raw.csv", make_rows(40))
     split = {"rule": "random", "train": 20, "validation": 10, "test": 10}
-    tests = [run(tmp_path, capsys, task({"items": raw}, split | {"seed": seed})).ids("test") for seed in (0, 0, 1)]
+    tests = [
+        run_data_step(tmp_path, capsys, make_task({"items": raw}, split | {"seed": seed})).ids("test")
+        for seed in (0, 0, 1)
+    ]
     assert tests[0] == tests[1] != tests[2]
 
 
 @pytest.mark.parametrize("group", [None, "post"])
 def test_files_rule_draws_validation_from_train(tmp_path, capsys, group):
     files = {
-        "train": write_csv(tmp_path / "a.csv", rows(100, ones=0.3, post=lambda n: f"p{n // 2}")),
+        "train": write_csv(tmp_path / "a.csv", make_rows(100, ones=0.3, post=lambda n: f"p{n // 2}")),
         # Ids start anew, and a post goes on in the other file: the data's own split, so counted and kept.
-        "test": write_csv(tmp_path / "b.csv", rows(30, text=lambda n: f"other {n}", post=lambda n: f"p{n * 7}")),
+        "test": write_csv(tmp_path / "b.csv", make_rows(30, text=lambda n: f"other {n}", post=lambda n: f"p{n * 7}")),
     }
     split = {"rule": "files", "validation_share": 0.15}
-    done = run(tmp_path, capsys, task(files, split, group=group))
+    done = run_data_step(tmp_path, capsys, make_task(files, split, group=group))
     assert [len(done.ids(name)) for name in ALL] == [pytest.approx(85, abs=1), pytest.approx(15, abs=1), 30]
     facts = done.summary["tasks"]["t"]
     assert facts["splits"]["validation"]["labels"]["yes"] == pytest.approx(4.5, abs=1.5)
@@ -160,11 +164,13 @@ def test_files_rule_draws_validation_from_train(tmp_path, capsys, group):
 def test_files_rule_with_a_validation_file(tmp_path, capsys):
     files = {
         role: write_csv(
-            tmp_path / f"{role}.csv", rows(10, id=lambda n, r=role: f"{r}{n}", text=lambda n, r=role: r + str(n))
+            tmp_path / f"{role}.csv", make_rows(10, id=lambda n, r=role: f"{r}{n}", text=lambda n, r=role: r + str(n))
         )
         for role in ("a", "b", "c", "unused")
     }
-    done = run(tmp_path, capsys, task(files, {"rule": "files", "train": "a", "validation": "b", "test": "c"}))
+    done = run_data_step(
+        tmp_path, capsys, make_task(files, {"rule": "files", "train": "a", "validation": "b", "test": "c"})
+    )
     assert [done.ids(name)[0] for name in ALL] == ["a0", "b0", "c0"]
     assert [len(done.ids(name)) for name in ALL] == [10, 10, 10]
     assert list(done.summary["tasks"]["t"]["files"]) == ["a", "b", "c"]
@@ -172,13 +178,13 @@ def test_files_rule_with_a_validation_file(tmp_path, capsys):
 
 def test_ids_rule_with_lists(tmp_path, capsys):
     """Ids may be numbers, come from several files, name a broken row, or leave rows out."""
-    records = rows(20, id=lambda n: n)
+    records = make_rows(20, id=lambda n: n)
     records[3]["text"] = "#NAME?"
     files = {"a": write_csv(tmp_path / "a.csv", records[:10]), "b": write_csv(tmp_path / "b.csv", records[10:])}
     (tmp_path / "ids.json").write_text(
         json.dumps({"source": "made", "train": [*range(2, 14)], "validation": ["14", "15"], "test": [16, 17, 0]})
     )
-    done = run(tmp_path, capsys, task(files, {"rule": "ids", "ids": str(tmp_path / "ids.json")}))
+    done = run_data_step(tmp_path, capsys, make_task(files, {"rule": "ids", "ids": str(tmp_path / "ids.json")}))
     assert done.ids("train") == [str(n) for n in range(2, 14) if n != 3]
     assert (done.ids("validation"), done.ids("test")) == (["14", "15"], ["0", "16", "17"])
     assert done.set_aside() == [
@@ -193,8 +199,10 @@ def test_ids_rule_with_lists(tmp_path, capsys):
 def test_ids_rule_with_folds(tmp_path, capsys, fold):
     folds = [[f"i{n}" for n in range(start, start + 5)] for start in (0, 5, 10)]
     (tmp_path / "ids.json").write_text(json.dumps({"test": [f"i{n}" for n in range(15, 20)], "folds": folds}))
-    raw = write_csv(tmp_path / "raw.csv", rows(20))
-    done = run(tmp_path, capsys, task({"items": raw}, {"rule": "ids", "ids": str(tmp_path / "ids.json"), "fold": fold}))
+    raw = write_csv(tmp_path / "raw.csv", make_rows(20))
+    done = run_data_step(
+        tmp_path, capsys, make_task({"items": raw}, {"rule": "ids", "ids": str(tmp_path / "ids.json"), "fold": fold})
+    )
     assert done.ids("validation") == folds[fold]
     assert done.ids("train") == [i for k, ids in enumerate(folds) if k != fold for i in ids]
     assert done.ids("test") == [f"i{n}" for n in range(15, 20)]

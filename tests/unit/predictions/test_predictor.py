@@ -16,6 +16,7 @@ from stagewise.models.receipts import model_receipt, write_model_receipt
 from stagewise.provenance.files import sha256_file
 from tests.helpers import tiny_llama
 from tests.helpers.prediction_step import TASKS, Bench, write_splits
+from tests.helpers.refusals import check_refusal
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -225,12 +226,8 @@ def test_4bit(bench, adapter):
 def refused(bench, capsys, *words, **run) -> None:
     """The step exits with 2 and one line that holds every one of `words`, and writes nothing."""
     before = {p: p.read_bytes() for p in bench.output.rglob("*")} if bench.output.is_dir() else None
-    assert bench.run(**run) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert len(error.splitlines()) == 1
-    for word in words:
-        assert word in error
+    code = bench.run(**run)
+    check_refusal(code, capsys.readouterr().err, *words)
     after = {p: p.read_bytes() for p in bench.output.rglob("*")} if bench.output.is_dir() else None
     assert before == after
 
