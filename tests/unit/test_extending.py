@@ -3,6 +3,7 @@
 import re
 import sys
 import textwrap
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -35,6 +36,20 @@ def test_the_remedy_of_the_page_repeats_earlier_items(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     remedy = find_remedy("lab_remedies:Repeat").cls(times=2)
     assert remedy.rows([1], {"first": [2, 3]}, 0) == [1, 2, 3, 2, 3]
+
+
+def test_the_hook_of_the_page_adds_a_penalty(tmp_path, monkeypatch):
+    import torch
+
+    from stagewise.remedies.registry import find_remedy
+
+    (code,) = blocks("extending.md", "A remedy")
+    (tmp_path / "small_remedies.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    model = torch.nn.ModuleDict({"lora_A": torch.nn.Linear(2, 1, bias=False), "frozen": torch.nn.Linear(2, 1)})
+    torch.nn.init.constant_(model["lora_A"].weight, 3.0)
+    hook = find_remedy("small_remedies:Small").cls(strength=0.1).hook(SimpleNamespace(model=model))
+    assert hook.loss(SimpleNamespace(batch_fraction=0.5)).item() == pytest.approx(0.1 * 0.5 * (9 + 9))
 
 
 def test_the_picture_of_the_page_is_in_the_report(tmp_path, monkeypatch):
