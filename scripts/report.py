@@ -1,5 +1,5 @@
-"""Write the report of an experiment from report_metrics.json: an HTML page, a Markdown file, the numbers of every
-picture as CSV, and a local page with the texts of the items that flipped."""
+"""Write the report of an experiment from report_metrics.json: an HTML page, a Markdown file, every figure as CSV and as
+SVG, and a local page with the texts of the items that flipped."""
 
 import argparse
 import os
@@ -23,7 +23,7 @@ def main(argv=None) -> int:
     )
     parser.add_argument("--html", type=Path, required=True, metavar="FILE", help="page to write")
     parser.add_argument("--markdown", type=Path, required=True, metavar="FILE", help="Markdown file to write")
-    parser.add_argument("--figures", type=Path, metavar="DIR", help="folder to write, one CSV file per picture")
+    parser.add_argument("--figures", type=Path, metavar="DIR", help="folder to write, a CSV and an SVG file per figure")
     parser.add_argument(
         "--items",
         type=Path,
@@ -40,23 +40,24 @@ def main(argv=None) -> int:
     from stagewise.provenance.files import atomic
     from stagewise.report import html, items_page, markdown
     from stagewise.report.curves import read_logs
-    from stagewise.report.figures import registry
+    from stagewise.report.figures.registry import draw_figures, write_figures
     from stagewise.report.lookup import View
 
     view = View(metrics, read_logs(arguments.results, [adapter.lineage for adapter in metrics.adapters]))
-    figures = registry.figures(view)
+    figures = draw_figures(view)
     # All are rendered before any is written, so that a failure leaves no files that do not belong together.
-    texts = {
-        arguments.html: html.render(view, figures, arguments.items and _relative(arguments.items, arguments.html)),
-        arguments.markdown: markdown.render(view),
-    }
+    items = arguments.items and _relative(arguments.items, arguments.html)
+    texts = {arguments.html: html.render(view, figures, items)}
+    # Without their folder, Markdown has no file to show.
+    folder = arguments.figures and _relative(arguments.figures, arguments.markdown)
+    texts[arguments.markdown] = markdown.render(view, figures, folder) if folder else markdown.render(view)
     if arguments.items:
         texts[arguments.items] = items_page.render(view, arguments.results, _relative(arguments.html, arguments.items))
     for path, text in texts.items():
         with atomic(path) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="\n")
     if arguments.figures:
-        registry.write_data(figures, arguments.figures, _facts(arguments, metrics, [*texts]))
+        write_figures(figures, arguments.figures, _facts(arguments, metrics, [*texts]))
     return 0
 
 

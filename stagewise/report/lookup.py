@@ -8,6 +8,7 @@ from stagewise.metrics.schema import (
     TFIDF_BALANCED,
     AdapterRecord,
     ArmStage,
+    ArmTask,
     DecisionOverRuns,
     DiscriminationOverRuns,
     ReportMetrics,
@@ -209,6 +210,12 @@ class View:
             )
             for name, settings in adapter.remedies.items()
         )
+
+
+def final(view: View, arm: str, task: str, measure: str, rule: str = "argmax") -> ArmTask | None:
+    """An arm's record of one task on the main split."""
+    keys = arm, task, measure, rule, view.main_split
+    return next((r for r in view.metrics.arm_tasks if (r.arm, r.task, r.measure, r.rule, r.split) == keys), None)
 
 
 def _tasks(stage: dict) -> list[str]:

@@ -1,76 +1,113 @@
-"""The report as Markdown, in the shape of a model training report; it renders on GitHub."""
+"""The report as Markdown, which renders on GitHub: the page's sections under chapters, pictures as SVG files."""
 
 import re
+from urllib.parse import quote
 
-from stagewise.report.html import environment
+from stagewise.lineage import BASE
+from stagewise.report import blocks
+from stagewise.report.blocks import Block, Section, place_figures
+from stagewise.report.figures.figure import DrawnFigure
 from stagewise.report.lookup import View
-from stagewise.report.tables import arm_details, arms, changes, number_format, provenance, published, scores, setup
+from stagewise.report.sections import build_sections
+from stagewise.report.tables import number_format
 from stagewise.report.tables.table import Cell, Table
-from stagewise.report.text import observations, sentences, verdicts
+from stagewise.report.text import sentences
 
 
-def render(view: View) -> str:
-    """The Markdown text. The same figures give the same bytes."""
-    env = environment(autoescape=False)
-    env.filters |= {"md": escape, "table": table}
-    text = env.get_template("report.md.j2").render(content(view))
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+def render(view: View, figures: dict[str, DrawnFigure] | None = None, folder: str = "figures") -> str:
+    """Write the Markdown text. The same figures give the same bytes.
+
+    Parameters
+    ----------
+    view
+        The experiment to show.
+    figures
+        Figures as `draw_figures` gives them, whose files stand in `folder`; none by default.
+    folder
+        Address of the figures' folder, relative to the Markdown file.
+    """
+    parts = [f"# Training report: {escape(view.experiment.name)}"]
+    if warning := sentences.sample_warning(view):
+        parts.append(f"> **Sample.** {escape(warning)}")
+    chapters: dict[str, list[Section]] = {}
+    for section in place_figures(build_sections(view), figures or {}):
+        if section.in_markdown:
+            chapters.setdefault(section.chapter or section.title, []).append(section)
+    writer = Writer(view, folder)
+    for chapter, sections in chapters.items():
+        parts.append(f"## {escape(chapter)}")
+        for section in sections:
+            alone = section.title == chapter
+            parts += writer.write_all(section.blocks, 3) if alone else writer.write(section, 3)
+    return "\n\n".join(parts) + "\n"
 
 
-def content(view: View) -> dict:
-    """Everything the file shows, by the name its template uses."""
-    split = view.main_split
-    stages = []
-    for (number, task), adapters in view.stages().items():
-        lineages = [adapter.lineage for adapter in adapters]
-        stages.append(
-            {
-                "number": number,
-                "task": task,
-                "adapters": adapters,
-                "splits": [s for s in view.metrics.splits if s.task in adapters[0].tasks],
-                "training": setup.training(view, lineages),
-                "settings": setup.settings(view, lineages),
-                "result": _result(view, adapters[0].tasks, lineages),
-                "verdicts": [s.text for group in _groups(view, lineages) for s in sentences.learnings(view, group)],
-            }
-        )
-    return {
-        "view": view,
-        "split": split,
-        "formats": number_format,
-        "warning": sentences.sample_warning(view),
-        "headline": verdicts.lead(view) + (verdicts.conclusions(view) if view.several_arms else []),
-        "runs_remark": verdicts.runs_remark(view),
-        "short": arms.short(view) if view.several_arms else None,
-        "arms": arms.mains(view),
-        "cost": arm_details.cost(view),
-        "run": setup.run(view),
-        "sources": setup.sources(view),
-        "splits": setup.splits(view),
-        "stages": stages,
-        "scores": [scores.before_after(view, s) for s in view.splits],
-        "forgetting": [t for s in view.splits if (t := changes.forgetting(view, s)).rows],
-        "published_way": changes.published_way(view),
-        "confusions": scores.confusions(view, split),
-        "calibration": scores.calibration(view, split),
-        "published": published.main(view),
-        "published_remark": published.remark(view),
-        "observations": observations.observations(view),
-        "scoring": setup.scoring(view),
-        "fingerprints": provenance.fingerprints(view),
-        "packages": provenance.packages(view),
-    }
+class Writer:
+    """Writes blocks as Markdown."""
 
+    def __init__(self, view: View, folder: str):
+        """`folder` is the address of the figures' files."""
+        self.view, self.folder = view, folder
 
-def _groups(view: View, lineages: list[str]):
-    return [group for group in sentences.variants(view) if group[0].lineage in lineages]
+    def write(self, block: Block, level: int) -> list[str]:
+        """Paragraphs of a block; headings in it are of the given level."""
+        return getattr(self, f"write_{block.kind}")(block, level) if block.in_markdown else []
 
+    def write_all(self, inner: list[Block], level: int) -> list[str]:
+        return [paragraph for block in inner for paragraph in self.write(block, level)]
 
-def _result(view: View, tasks: list[str], lineages: list[str]) -> Table:
-    """The stage's own tasks, its adapters beside the untuned model and the baselines."""
-    scorers = [name for name in view.scorers if name in lineages or name not in view.adapters]
-    return scores.before_after(view, view.main_split, tasks, scorers)
+    def write_part(self, section: Section, level: int) -> list[str]:
+        paragraphs = self.write_all(section.blocks, level + 1)
+        return [f"{'#' * level} {escape(section.title)}", *paragraphs] if paragraphs else []
+
+    def write_fold(self, fold: blocks.Fold, level: int) -> list[str]:
+        if not fold.folded:
+            return self.write_all(fold.blocks, level)
+        return [f"{'#' * level} {escape(fold.title)}", *self.write_all(fold.blocks, level + 1)]
+
+    def write_text(self, text: blocks.Text, level: int) -> list[str]:
+        lead = f"**{escape(text.lead)}.** " if text.lead else ""
+        if not text.marked:
+            return [lead + escape(text.text)]
+        spans = re.split(r"(`[^`]*`)", text.text)
+        return [lead + "".join(span if span.startswith("`") else escape(span) for span in spans)]
+
+    def write_conclusions(self, conclusions: blocks.Conclusions, level: int) -> list[str]:
+        return [
+            (f"**{escape(paragraph.lead)}.** " if paragraph.lead else "") + escape(paragraph.text)
+            for paragraph in [*conclusions.paragraphs, *conclusions.by_arm]
+        ]
+
+    def write_bullets(self, bullets: blocks.Bullets, level: int) -> list[str]:
+        return ["\n".join(f"- {escape(sentence.text)}" for sentence in bullets.sentences)]
+
+    def write_table(self, block: blocks.TableBlock, level: int) -> list[str]:
+        return [table(block.table)]
+
+    def write_matrices(self, block: blocks.Matrices, level: int) -> list[str]:
+        return [table(matrix) for matrix, _ in block.matrices]
+
+    def write_figure(self, block: blocks.FigureBlock, level: int) -> list[str]:
+        """The figure's SVG file under its title, and a link to its numbers."""
+        figure, files = block.figure, f"{quote(self.folder)}/{block.figure.id}"
+        return [
+            f"{'#' * level} {escape(figure.title)}",
+            f"![{escape(figure.title)}]({files}.svg)",
+            f"*{escape(figure.caption)}* [Numbers as CSV]({files}.csv)",
+        ]
+
+    def write_lineage(self, block: blocks.Lineage, level: int) -> list[str]:
+        lines = [f"- {escape(self.view.experiment.model)}: stage 0, untuned"]
+        return ["\n".join([*lines, *self._tree(BASE, 1)])]
+
+    def _tree(self, lineage: str, depth: int) -> list[str]:
+        lines = []
+        for child in self.view.children(lineage):
+            arms = f" ({escape(', '.join(child.arms))})" if self.view.several_arms else ""
+            name = f"{escape(child.lineage.split('/')[-1])}: stage {child.stage}, learns {escape(child.task)}"
+            lines.append(f"{'  ' * depth}- {name}, {self.view.run(child)}{arms}")
+            lines += self._tree(child.lineage, depth + 1)
+        return lines
 
 
 def table(t: Table) -> str:

@@ -58,8 +58,8 @@ MANY = {
 
 BASE, FIRST, SECOND = "base", "base/seed-0/pubmedqa", "base/seed-0/pubmedqa/dreaddit"
 SECTIONS = (
-    "result run data arms before-after forgetting items rules confusion curves published calibration training "
-    "provenance"
+    "result run data arms before-after forgetting observations items rules confusion curves published calibration "
+    "training provenance"
 ).split()
 _scratch = tempfile.TemporaryDirectory(prefix="report-")
 

@@ -1,56 +1,92 @@
-"""A figure of the page: one or more drawings, what they show in words, and their numbers as CSV."""
+"""A figure: its declaration, its numbers, and its drawings."""
 
 import base64
-import csv
-import io
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from stagewise.report.figures.svg import Key, Picture
+import pandas as pd
+
+from stagewise.report.figures.svg import Key, Picture, compose
+from stagewise.report.lookup import View
 
 
 @dataclass(frozen=True)
-class Data:
-    """Numbers behind a figure, one observation a row. Shares run from 0 to 1; what is missing is empty."""
+class Drawing:
+    """Pictures that belong together, with their caption and legend."""
 
-    name: str
-    """File name without ``.csv``, unique in the report."""
-    columns: tuple[str, ...]
-    rows: list[tuple] = field(default_factory=list)
-
-    def add(self, *cells) -> None:
-        if len(cells) != len(self.columns):
-            raise ValueError(f"{self.name}: {len(cells)} cells for {len(self.columns)} columns")
-        self.rows.append(cells)
-
-    @property
-    def text(self) -> str:
-        """The CSV file: comma-separated, one head line, numbers in full precision."""
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows(["" if cell is None else cell for cell in row] for row in self.rows)
-        return buffer.getvalue()
-
-    @property
-    def uri(self) -> str:
-        """The file as a ``data:`` address, so that the page offers it without another file."""
-        return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(self.text.encode()).decode()}"
+    caption: str
+    panels: list[tuple[str, list[Picture]]]
+    """Pictures under their headings; an empty heading is left out."""
+    legend: list[Key] = field(default_factory=list)
+    open_panels: int | None = None
+    """Number of panels that the page does not fold away; all of them by default."""
+    style: str = ""
+    """CSS class: ``heat`` for shaded cells, ``keyed`` for a legend beside the pictures on a wide screen."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """Drawings that belong together."""
+    """Declaration of a figure, the constant FIGURE of its module."""
 
-    data: Data
-    caption: str
-    panels: list[tuple[str, list[Picture]]]
-    """Drawings under their headings; an empty heading is left out."""
-    legend: list[Key] = field(default_factory=list)
-    shown: int | None = None
-    """Panels that are not folded away; all of them by default."""
-    style: str = ""
-    """Class of the panels: ``heat`` for shaded cells."""
+    title: str
+    section: str
+    """Section or part of the report that shows the figure, by its id."""
+    data: Callable[[View], pd.DataFrame]
+    """Compute the numbers; without rows the figure is left out."""
+    draw: Callable[[View, pd.DataFrame], Drawing]
+    """Draw those numbers."""
+    order: int = 0
+    """Rank among the figures of the section."""
+
+
+@dataclass(frozen=True)
+class DrawnFigure:
+    """A figure of one experiment."""
+
+    id: str
+    """Name of its files, and unique on the page."""
+    figure: Figure
+    data: pd.DataFrame
+    drawing: Drawing
+
+    @property
+    def title(self) -> str:
+        return self.figure.title
+
+    @property
+    def section(self) -> str:
+        return self.figure.section
+
+    @property
+    def caption(self) -> str:
+        return self.drawing.caption
 
     @property
     def pictures(self) -> list[Picture]:
-        return [picture for _, pictures in self.panels for picture in pictures]
+        return [picture for _, pictures in self.drawing.panels for picture in pictures]
+
+    @property
+    def csv(self) -> str:
+        """The numbers as CSV: one head line, full precision, shares from 0 to 1, empty cells for missing values."""
+        return self.data.to_csv(index=False, lineterminator="\n")
+
+    @property
+    def csv_uri(self) -> str:
+        """The CSV as a ``data:`` address, so that the page offers it without a second file."""
+        return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(self.csv.encode()).decode()}"
+
+    @property
+    def svg(self) -> str:
+        """The whole figure as one SVG file, readable on light and dark backgrounds."""
+        drawing = self.drawing
+        return compose(self.title, drawing.caption, drawing.panels, drawing.legend, halo=drawing.style != "heat")
+
+
+def frame(columns: tuple[str, ...], rows: list[tuple]) -> pd.DataFrame:
+    """Build a figure's numbers; integers stay integers beside missing values."""
+    return pd.DataFrame(rows, columns=list(columns), dtype=object)
+
+
+def groups(data: pd.DataFrame, *columns: str):
+    """Iterate over key and rows of each group, in order of first appearance."""
+    return data.groupby(columns[0] if len(columns) == 1 else list(columns), sort=False, dropna=False)

@@ -1,44 +1,38 @@
-"""The pictures, one module each, and what they share."""
+"""Every figure of the report, found by its module."""
 
+import pkgutil
+from importlib import import_module
 from pathlib import Path
 
 from stagewise.provenance.files import replaced_folder
 from stagewise.provenance.receipts import write_receipt
-from stagewise.report.figures.figure import Figure
+from stagewise.report import figures as package
+from stagewise.report.figures.figure import DrawnFigure, Figure
 from stagewise.report.lookup import View
 
 
-def figures(view: View) -> dict[str, Figure]:
-    """Every figure of the report by the name of its CSV file, in the page's order; what has no drawing is left out."""
-    from stagewise.report.figures import (
-        bars,
-        forgetting_in_training,
-        learning_curves,
-        reliability,
-        scores,
-        stage_task_matrix,
-        tradeoff,
-    )
-
-    makers = [
-        tradeoff.tradeoff,
-        stage_task_matrix.heatmap,
-        tradeoff.cost,
-        forgetting_in_training.during,
-        bars.flips,
-        bars.recalls,
-    ]
-    if not view.several_arms:
-        makers = [stage_task_matrix.heatmap, forgetting_in_training.during, bars.flips, bars.recalls]
-    if not view.compact:
-        makers.insert(0, scores.scores)
-    found = [make(view) for make in (*makers, learning_curves.curves, reliability.reliability)]
-    return {figure.data.name: figure for figure in found if figure.pictures}
+def declared_figures() -> dict[str, Figure]:
+    """Collect the FIGURE of every module of this package by id, in the order of sections' figures."""
+    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    modules = {name: import_module(f"{package.__name__}.{name}") for name in names}
+    figures = {name.replace("_", "-"): module.FIGURE for name, module in modules.items() if hasattr(module, "FIGURE")}
+    return dict(sorted(figures.items(), key=lambda item: (item[1].order, item[0])))
 
 
-def write_data(found: dict[str, Figure], folder: Path, facts: dict) -> None:
-    """Write each figure's numbers as ``{folder}/{name}.csv`` and a receipt with `facts`; the folder is replaced."""
-    with replaced_folder(folder) as made:
-        for name, figure in found.items():
-            (made / f"{name}.csv").write_text(figure.data.text, encoding="utf-8", newline="")
-        write_receipt(made, facts)
+def draw_figures(view: View) -> dict[str, DrawnFigure]:
+    """Draw every figure that has numbers, by id."""
+    drawn = {}
+    for name, figure in declared_figures().items():
+        data = figure.data(view)
+        if len(data):
+            drawn[name] = DrawnFigure(name, figure, data, figure.draw(view, data))
+    return drawn
+
+
+def write_figures(figures: dict[str, DrawnFigure], folder: Path, facts: dict) -> None:
+    """Replace `folder` by ``{id}.csv`` and ``{id}.svg`` of every figure and a receipt with `facts`."""
+    with replaced_folder(folder) as temporary:
+        for name, figure in figures.items():
+            (temporary / f"{name}.csv").write_text(figure.csv, encoding="utf-8", newline="")
+            (temporary / f"{name}.svg").write_text(figure.svg, encoding="utf-8", newline="")
+        write_receipt(temporary, facts)

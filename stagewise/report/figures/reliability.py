@@ -1,33 +1,33 @@
-"""Reliability diagrams: confidence against how often it is right."""
+"""Reliability diagrams: confidence against the share of right answers."""
 
 from stagewise.lineage import BASE
-from stagewise.report.figures.figure import Data, Figure
+from stagewise.report.figures.figure import Drawing, Figure, frame, groups
 from stagewise.report.figures.svg import MUTED, RULE, SERIES, Picture, picture
 from stagewise.report.lookup import View
 from stagewise.report.tables.number_format import count, percent
 
+COLUMNS = ("lineage", "task", "split", "low", "high", "items", "confidence", "accuracy")
 
-def reliability(view: View) -> Figure:
-    """Share of right answers against confidence, of the base model and every adapter on every task.
 
-    Where there are many adapters, the runs of each stand in one drawing.
-    """
-    data = Data("reliability", ("lineage", "task", "split", "low", "high", "items", "confidence", "accuracy"))
-    panels = []
+def compute(view: View):
+    """Calibration bins of the base model and every adapter on every task."""
+    rows = []
     for task in view.tasks:
-        groups = view.variants().values() if view.compact else [[lineage] for lineage in view.adapters]
-        found = []
-        for lineages in ([BASE], *groups):
-            scores = [score for lineage in lineages if (score := view.score(lineage, task, view.main_split))]
-            scores = [score for score in scores if score.calibration]
-            for score in scores:
-                for entry in score.calibration:
-                    bounds = entry.low, entry.high, entry.items, entry.confidence, entry.accuracy
-                    data.add(score.lineage, task, score.split, *bounds)
-            if scores:
-                found.append(_reliability(view, scores))
-        if found:
-            panels.append((f"Reliability on {task}", found))
+        for lineage in (BASE, *view.adapters):
+            score = view.score(lineage, task, view.main_split)
+            for entry in score.calibration if score else ():
+                bounds = entry.low, entry.high, entry.items, entry.confidence, entry.accuracy
+                rows.append((lineage, task, view.main_split, *bounds))
+    return frame(COLUMNS, rows)
+
+
+def draw(view: View, data) -> Drawing:
+    """Draw a picture per task and adapter, or per task and way of training if there are many adapters."""
+    variant = data.lineage.map(view.variant) if view.compact else data.lineage
+    panels = [
+        (f"Reliability on {task}", [_draw_bins(view, rows) for _, rows in groups(of_task, "variant")])
+        for task, of_task in groups(data.assign(variant=variant), "task")
+    ]
     items = ", ".join(f"{view.items(task, view.main_split)} items of {task}" for task in view.tasks)
     caption = (
         f"Reliability on the {view.main_split} split ({items}): how often the most probable label is right, against "
@@ -36,13 +36,13 @@ def reliability(view: View) -> Figure:
     )
     if view.compact and view.several_runs:
         caption += f" The dots of {view.over_runs()} stand in one drawing."
-    return Figure(data, caption, panels)
+    return Drawing(caption, panels)
 
 
-def _reliability(view: View, scores: list) -> Picture:
-    entries = [entry for score in scores for entry in score.calibration]
-    most = max(entry.items for entry in entries)
-    first = scores[0]
+def _draw_bins(view: View, bins) -> Picture:
+    entries = list(bins.itertuples())
+    lineage, single = entries[0].lineage, bins.lineage.nunique() == 1
+    fullest = max(entry.items for entry in entries)
 
     def draw(axes):
         axes.set(xlim=(0, 100), ylim=(0, 100), xticks=range(0, 101, 25), yticks=range(0, 101, 25))
@@ -51,15 +51,18 @@ def _reliability(view: View, scores: list) -> Picture:
         axes.plot([0, 100], [0, 100], color=MUTED, linewidth=1.5, linestyle=(0, (6, 3)))
         for entry in entries:
             x, y = 100 * entry.confidence, 100 * entry.accuracy
-            if len(scores) == 1:
+            if single:
                 axes.plot([x, x], [x, y], color=RULE, linewidth=3)
-            size = 4 + 8 * (entry.items / most) ** 0.5
-            axes.plot([x], [y], "o", markersize=size, color=SERIES[0], alpha=0.85 if len(scores) == 1 else 0.5)
+            size = 4 + 8 * (entry.items / fullest) ** 0.5
+            axes.plot([x], [y], "o", markersize=size, color=SERIES[0], alpha=0.85 if single else 0.5)
 
-    adapter = first.lineage in view.adapters
-    name = f"after {view.variant(first.lineage)}" if len(scores) > 1 and adapter else view.title(first.lineage)
+    adapter = lineage in view.adapters
+    name = view.title(lineage) if single or not adapter else f"after {view.variant(lineage)}"
     spoken = ", ".join(
         f"{percent(e.accuracy)}% right at {percent(e.confidence)}% ({count(e.items)} items)" for e in entries
     )
-    texts = name, f"Reliability of {name} on {first.task}", f"{first.split} split: {spoken}."
-    return picture(f"reliability-{first.task}-{first.lineage}", texts, 220, 210, draw, (48, 10, 10, 44))
+    texts = name, f"Reliability of {name} on {entries[0].task}", f"{entries[0].split} split: {spoken}."
+    return picture(f"reliability-{entries[0].task}-{lineage}", texts, 220, 210, draw, (48, 10, 10, 44))
+
+
+FIGURE = Figure("Reliability diagrams", "calibration", compute, draw)

@@ -1,36 +1,40 @@
 """The stage × task matrix of every arm."""
 
-from stagewise.report.figures.figure import Data, Figure
-from stagewise.report.figures.style import MEASURES, named
+from stagewise.report.figures.axes import CHARACTER
+from stagewise.report.figures.figure import Drawing, Figure, frame, groups
+from stagewise.report.figures.style import MEASURES, named, shorten
 from stagewise.report.figures.svg import INK, SERIES, Picture, picture
 from stagewise.report.lookup import View
 from stagewise.report.tables.number_format import percent
 
 CELL = (78, 30)
+"""Width and height of a cell in pixels."""
 
-Cells = dict[tuple[int, str], list]
+COLUMNS = ("arm", "stage", "stage_tasks", "task", "split", "items", "learnt", "measure", "runs", "mean")
 
 
-def heatmap(view: View) -> Figure:
-    """Every task's score after every stage, the mean over runs, one drawing per arm and measure."""
-    columns = ("arm", "stage", "stage_tasks", "task", "split", "items", "learnt", "measure", "runs", "mean")
-    data = Data("stage-task-matrix", columns)
-    panels: list[tuple[str, list[Picture]]] = [(name, []) for name in MEASURES.values()]
+def compute(view: View):
+    """Score on every task after every stage of every arm, the mean over runs."""
+    rows = []
     for arm in view.arms:
-        cells: Cells = {}
+        cells: dict[tuple[int, str], list] = {}
         for cell in view.metrics.matrix:
             if (cell.arm, cell.split) == (arm, view.main_split):
                 cells.setdefault((cell.stage, cell.task), []).append(cell)
-        if not cells:
-            continue
-        for (_, pictures), measure in zip(panels, MEASURES, strict=True):
-            means = {}
+        for measure in MEASURES:
             for (stage, task), runs in cells.items():
-                first = runs[0]
-                means[stage, task] = sum(getattr(run, measure) for run in runs) / len(runs)
-                own = (arm, stage, " + ".join(first.stage_tasks), task, first.split, first.items, first.learnt)
-                data.add(*own, measure, len(runs), means[stage, task])
-            pictures.append(_heatmap(view, arm, measure, cells, means))
+                mean = sum(getattr(run, measure) for run in runs) / len(runs)
+                keys = arm, stage, " + ".join(runs[0].stage_tasks), task, runs[0].split, runs[0].items, runs[0].learnt
+                rows.append((*keys, measure, len(runs), mean))
+    return frame(COLUMNS, rows)
+
+
+def draw(view: View, data) -> Drawing:
+    """Draw each measure, a picture per arm."""
+    panels = [
+        (MEASURES[measure], [_draw_matrix(view, arm, measure, cells) for arm, cells in groups(rows, "arm")])
+        for measure, rows in groups(data, "measure")
+    ]
     if not view.several_arms:
         panels = [("", [picture for _, pictures in panels for picture in pictures])]
     mean = f", the mean over {view.over_runs()}" if view.several_runs else ""
@@ -38,41 +42,38 @@ def heatmap(view: View) -> Figure:
         f"The stage × task matrix of each arm, {view.main_split} split, in percent{mean}: a row per stage, a column "
         "per task. A frame marks a task that was learnt at that stage or before. No intervals: the tables have them."
     )
-    return Figure(
-        data, caption, [panel for panel in panels if panel[1]], shown=1 if view.compact else None, style="heat"
-    )
+    return Drawing(caption, panels, open_panels=1 if view.compact else None, style="heat")
 
 
-def _heatmap(view: View, arm: str, measure: str, cells: Cells, means: dict) -> Picture:
-    stages = sorted({stage for stage, _ in cells})
-    names = {stage: " + ".join(runs[0].stage_tasks) or "untuned" for (stage, _), runs in cells.items()}
-    names = {stage: _short(f"{stage} {name}", 17) for stage, name in names.items()}
-    left = 8 + 6.8 * max(map(len, names.values()))
+def _draw_matrix(view: View, arm: str, measure: str, cells) -> Picture:
+    names = {cell.stage: shorten(f"{cell.stage} {cell.stage_tasks or 'untuned'}", 17) for cell in cells.itertuples()}
+    stages = sorted(names)
+    left = 8 + CHARACTER * max(map(len, names.values()))
 
     def draw(axes):
         from matplotlib.patches import Rectangle
 
         axes.set(xlim=(0, len(view.tasks)), ylim=(len(stages), 0))
-        axes.set_xticks([n + 0.5 for n in range(len(view.tasks))], [_short(task, 11) for task in view.tasks])
+        axes.set_xticks([n + 0.5 for n in range(len(view.tasks))], [shorten(task, 11) for task in view.tasks])
         axes.set_yticks([n + 0.5 for n in range(len(stages))], [names[stage] for stage in stages])
         axes.tick_params(length=0, labelsize=11)
         axes.xaxis.tick_top()
         for spine in axes.spines.values():
             spine.set_visible(False)
-        for (stage, task), runs in cells.items():
-            x, y, mean = view.tasks.index(task), stages.index(stage), means[stage, task]
-            axes.add_patch(Rectangle((x + 0.02, y + 0.04), 0.96, 0.92, facecolor=SERIES[0], alpha=0.55 * mean, lw=0))
-            if runs[0].learnt:
+        for cell in cells.itertuples():
+            x, y = view.tasks.index(cell.task), stages.index(cell.stage)
+            shade = {"facecolor": SERIES[0], "alpha": 0.55 * cell.mean, "lw": 0}
+            axes.add_patch(Rectangle((x + 0.02, y + 0.04), 0.96, 0.92, **shade))
+            if cell.learnt:
                 frame = Rectangle((x + 0.04, y + 0.09), 0.92, 0.82, facecolor="none", edgecolor=INK, lw=1)
                 axes.add_patch(frame)
-            axes.text(x + 0.5, y + 0.52, percent(mean), ha="center", va="center")
+            axes.text(x + 0.5, y + 0.52, percent(cell.mean), ha="center", va="center")
 
     width, height = left + CELL[0] * len(view.tasks) + 4, 26 + CELL[1] * len(stages)
-    spoken = "; ".join(f"after stage {stage} {task} {percent(mean)}%" for (stage, task), mean in means.items())
+    spoken = "; ".join(f"after stage {cell.stage} {cell.task} {percent(cell.mean)}%" for cell in cells.itertuples())
     caption = named(view, arm) if view.several_arms else MEASURES[measure]
     texts = caption, f"{MEASURES[measure]} of arm {arm} by stage and task", f"{spoken}."
     return picture(f"matrix-{arm}-{measure}", texts, width, height, draw, (left, 4, 22, 4))
 
 
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+FIGURE = Figure("Every task after every stage", "arms", compute, draw)

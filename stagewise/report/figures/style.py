@@ -1,4 +1,4 @@
-"""Looks that several pictures share: measures, baselines, and how an arm is told from the others."""
+"""Style that several figures share: measures, baselines, and how arms are told apart."""
 
 from stagewise.metrics.schema import MAJORITY, TFIDF, TFIDF_BALANCED
 from stagewise.report.figures.svg import INK, MARKERS, SERIES, Key, variable
@@ -10,13 +10,14 @@ MEASURES = {"accuracy": "Accuracy", "macro_f1": "Macro-F1"}
 BASELINES = {MAJORITY: (6, 3), TFIDF: (2, 2), TFIDF_BALANCED: (8, 2, 2, 2)}
 
 WIDTH = 330
+"""Width of a picture in pixels, so that three stand side by side on a wide screen."""
 
 FEW = 5
-"""Arms whose names fit beside their points; more are numbered."""
+"""Number of arms whose names fit beside their points; more are numbered."""
 
 
 def arm_style(view: View, arms: list[str]) -> tuple[str, int]:
-    """Colour and marker of what belongs to these arms; what several share has the text's colour and the first marker.
+    """Choose colour and marker of the arms; what several arms share has the text's colour and the first marker.
 
     Colour and marker together are different for each of 36 arms.
     """
@@ -24,30 +25,39 @@ def arm_style(view: View, arms: list[str]) -> tuple[str, int]:
         return SERIES[0], 0
     if len(arms) != 1:
         return INK, 0
-    place = view.arms.index(arms[0])
-    turn, color = divmod(place, len(SERIES))
-    return SERIES[color], (color + turn + 1) % len(MARKERS)
+    turn, color = divmod(view.arms.index(arms[0]), len(SERIES))
+    return SERIES[color], (color + turn + 1) % len(MARKERS)  # the first marker is that of shared adapters
 
 
 def number(view: View, arm: str) -> str:
-    """The arm's number, as every picture and table of arms writes it."""
+    """Number of an arm, the same in every figure and table."""
     return str(view.arms.index(arm) + 1)
 
 
 def label(view: View, arm: str) -> str:
-    """What stands beside an arm's point: its name, or its number where names would cover each other."""
+    """Label of an arm's point: its name, or its number if names would cover each other."""
     return arm if len(view.arms) <= FEW else number(view, arm)
 
 
 def named(view: View, arm: str) -> str:
-    """An arm in a list: its name after its number."""
+    """Name of an arm in a list, after its number if points are numbered."""
     return arm if len(view.arms) <= FEW else f"{number(view, arm)} {arm}"
 
 
-def arm_keys(view: View, arms=None) -> list[Key]:
-    """The legend of the arms."""
+def arm_keys(view: View) -> list[Key]:
+    """Legend of the arms."""
     keys = []
-    for arm in arms or view.arms:
+    for arm in view.arms:
         color, shape = arm_style(view, [arm])
         keys.append(Key(named(view, arm), variable(color), MARKERS[shape][1]))
     return keys
+
+
+def shared_key(view: View) -> Key:
+    """Legend entry of what several arms share."""
+    return Key("shared by several arms", variable(arm_style(view, [])[0]), MARKERS[0][1], "")
+
+
+def shorten(text: str, length: int) -> str:
+    """Cut a text to so many characters."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"

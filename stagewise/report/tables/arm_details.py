@@ -1,8 +1,7 @@
 """More about arms: what each kept, the matrix metrics, what the comparison could show, and what each costs."""
 
 from stagewise.report.figures.style import MEASURES
-from stagewise.report.figures.tradeoff import final
-from stagewise.report.lookup import View
+from stagewise.report.lookup import View, final
 from stagewise.report.tables import number_format
 from stagewise.report.tables.arms import comparison, head, is_reference, last_forgetting, p_cell, rules, spread, summary
 from stagewise.report.tables.number_format import MISSING, count, interval, percent, points

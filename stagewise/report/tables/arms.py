@@ -2,8 +2,7 @@
 
 from stagewise.metrics.schema import RULES, ArmComparison, ArmSummary, Forgetting, Spread
 from stagewise.report.figures.style import MEASURES, number
-from stagewise.report.figures.tradeoff import final
-from stagewise.report.lookup import View
+from stagewise.report.lookup import View, final
 from stagewise.report.tables.number_format import MISSING, count, interval, p_value, percent, points, seconds
 from stagewise.report.tables.scores import on_items
 from stagewise.report.tables.table import Cell, Table, claim, numeric

@@ -5,8 +5,7 @@ around 0 says that the data cannot tell.
 """
 
 from stagewise.metrics.schema import RULES, ArmTask, Forgetting
-from stagewise.report.figures.tradeoff import final
-from stagewise.report.lookup import View
+from stagewise.report.lookup import View, final
 from stagewise.report.tables.arms import comparison, last_forgetting
 from stagewise.report.tables.number_format import interval, listed, p_value, percent, plural, points
 from stagewise.report.text.sentences import NO_BREAK, Paragraph, Sentence, headline

@@ -14,7 +14,7 @@ from stagewise.metrics.discrimination import fit_bias
 from stagewise.metrics.read_results import read_run
 from stagewise.metrics.schema import RULES
 from stagewise.report import html
-from stagewise.report.figures import registry
+from stagewise.report.figures.registry import draw_figures
 from stagewise.report.tables import decision_rules
 from tests.helpers import fake_results as made
 from tests.helpers import report_experiments
@@ -165,11 +165,11 @@ def test_the_report_shows_the_intervals():
         f"{100 * maybe.value:.1f}",
         f"[{100 * maybe.both.low:.1f}, {100 * maybe.both.high:.1f}]",
     )
-    figure = registry.figures(shown)["rare-label-recall"]
+    figure = draw_figures(shown)["rare-label-recall"]
     assert "bars are intervals" in figure.caption
     (row,) = (
         row
-        for row in csv.DictReader(io.StringIO(figure.data.text))
+        for row in csv.DictReader(io.StringIO(figure.csv))
         if (row["arm"], row["seed"], row["rule"], row["stage"]) == ("sequential", "", "prior-adjusted", "2")
     )
     assert (float(row["recall"]), float(row["low"])) == (maybe.value, maybe.both.low)

@@ -1,17 +1,23 @@
-"""The numbers behind the pictures: each CSV holds those of the records and of the training logs."""
+"""Figures: numbers are those of the records and of the training logs, and a module is all that a figure needs."""
 
 import base64
 import csv
 import io
+import re
+import sys
+from xml.etree import ElementTree
 
 import pytest
 
+from scripts import report as step
 from stagewise.provenance.receipts import read_receipt
-from stagewise.report import html
-from stagewise.report.figures import registry
-from stagewise.report.figures.figure import Data
+from stagewise.report import figures as package
+from stagewise.report import html, markdown
+from stagewise.report.figures.figure import DrawnFigure, frame
+from stagewise.report.figures.registry import draw_figures, write_figures
+from stagewise.report.figures.style import arm_style, label
 from tests.helpers import report_experiments
-from tests.helpers.report_experiments import FIRST, SECOND, Page, find, view
+from tests.helpers.report_experiments import FIRST, SECOND, Page, arguments, find, render, view
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +32,11 @@ def shown_view(metrics):
 
 @pytest.fixture(scope="module")
 def figures(shown_view):
-    return registry.figures(shown_view)
+    return draw_figures(shown_view)
 
 
 def rows(figures, name) -> list[dict]:
-    return list(csv.DictReader(io.StringIO(figures[name].data.text)))
+    return list(csv.DictReader(io.StringIO(figures[name].csv)))
 
 
 def same(cell: str, value) -> bool:
@@ -38,19 +44,9 @@ def same(cell: str, value) -> bool:
 
 
 def test_every_picture_has_a_caption_and_its_numbers(figures):
-    assert list(figures) == [
-        "stability-plasticity",
-        "stage-task-matrix",
-        "cost-and-kept",
-        "earlier-task-in-training",
-        "item-flips",
-        "rare-label-recall",
-        "curves",
-        "reliability",
-    ]
     for name, figure in figures.items():
         assert figure.caption.endswith(".") and len(figure.caption) > 60
-        assert len(rows(figures, name)) == len(figure.data.rows) > 0 and figure.pictures
+        assert len(rows(figures, name)) == len(figure.data) > 0 and figure.pictures
 
 
 def test_the_tradeoff_is_that_of_the_arms(metrics, figures):
@@ -125,35 +121,118 @@ def test_curves_scores_and_reliability_are_written_too(metrics, figures):
         (e["items"], e["accuracy"]) for e in entry["calibration"]
     ]
     small = report_experiments.metrics("small")
-    drawn = rows(registry.figures(view(small)), "scores")
+    drawn = rows(draw_figures(view(small)), "scores")
     row = find(drawn, lineage=FIRST, task="pubmedqa", measure="macro_f1")
     score = find(small["scores"], lineage=FIRST, task="pubmedqa", split="test")["macro_f1"]
     assert (float(row["value"]), float(row["low"])) == (score["value"], score["low"])
 
 
-def test_the_page_offers_the_very_files_of_the_folder(shown_view, figures, tmp_path):
-    registry.write_data(figures, tmp_path / "figures", {"made_from": "0"})
+def test_the_page_and_markdown_offer_the_very_files_of_the_folder(shown_view, figures, tmp_path):
+    write_figures(figures, tmp_path / "figures", {"made_from": "0"})
     receipt = read_receipt(tmp_path / "figures", "the figures")
     assert receipt["made_from"] == "0"
+    assert set(receipt["files"]) == {f"{name}.{kind}" for name in figures for kind in ("csv", "svg")}
     links = [values for values in Page(html.render(shown_view, figures)).all("a") if "download" in values]
-    assert {link["download"] for link in links} == set(receipt["files"])
+    assert {link["download"] for link in links} == {f"{name}.csv" for name in figures}
     for link in links:
         encoded = link["href"].removeprefix("data:text/csv;charset=utf-8;base64,")
         assert base64.b64decode(encoded) == (tmp_path / "figures" / link["download"]).read_bytes()
+    text = markdown.render(shown_view, figures, "some where")
+    shown = set(re.findall(r"!\[[^]]+\]\(some%20where/([^)]+)\)", text))
+    assert shown == {f"{name}.svg" for name in figures}
+    assert set(re.findall(r"\(some%20where/([^)]+)\)", text)) == set(receipt["files"])
 
 
-def test_cells_with_commas_quotes_and_line_breaks_survive():
-    data = Data("odd", ("arm", "value"))
-    data.add('a, "b"\nc', None)
-    assert list(csv.reader(io.StringIO(data.text, newline=""))) == [["arm", "value"], ['a, "b"\nc', ""]]
-    with pytest.raises(ValueError, match="odd: 1 cells for 2 columns"):
-        data.add("a")
+MADE_UP = """
+from stagewise.report.figures.figure import Drawing, Figure, frame
+from stagewise.report.figures.svg import picture
+
+
+def compute(view):
+    return frame(("arm", "length"), [(arm, len(arm)) for arm in view.arms])
+
+
+def draw(view, data):
+    texts = "A bar per arm", "Length of names", "Made up."
+    drawn = picture("made-up", texts, 200, 100, lambda axes: axes.bar(data.arm, data.length), (20, 5, 5, 20))
+    return Drawing("How long the names of arms are.", [("", [drawn])])
+
+
+FIGURE = Figure("Lengths of names", SECTION, compute, draw)
+"""
+
+
+@pytest.fixture
+def drop_in(tmp_path, monkeypatch):
+    """Drop a figure's module into the package for the time of a test."""
+    folder = tmp_path / "dropped"
+    folder.mkdir()
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+    yield lambda section: (folder / "name_lengths.py").write_text(MADE_UP.replace("SECTION", repr(section)))
+    sys.modules.pop(f"{package.__name__}.name_lengths", None)
+    vars(package).pop("name_lengths", None)
+
+
+@pytest.mark.parametrize("section", ["result", "cost", "rules", "training"])
+def test_a_module_dropped_in_is_on_the_page_in_markdown_and_among_the_files(drop_in, section, tmp_path):
+    drop_in(section)
+    results = report_experiments.experiment("arms")
+    assert step.main(arguments(results / "report_metrics.json", results, tmp_path)) == 0
+    head = (tmp_path / "r.html").read_text().split('id="figure-name-lengths"')[0]
+    assert re.findall(r'<(?:section|h3)[^>]* id="([\w-]+)"', head)[-1] == section
+    page = Page((tmp_path / "r.html").read_text())
+    assert "Lengths of names" in page.text and "How long the names of arms are." in page.text
+    assert "name-lengths.csv" in {values.get("download") for values in page.all("a")}
+    assert "![Lengths of names](figures/name-lengths.svg)" in (tmp_path / "r.md").read_text()
+    expected = "arm,length\n" + "".join(f"{arm},{len(arm)}\n" for arm in report_experiments.made.ARMS)
+    assert (tmp_path / "figures/name-lengths.csv").read_text() == expected
+    assert "A bar per arm" in (tmp_path / "figures/name-lengths.svg").read_text()
+    assert {"name-lengths.csv", "name-lengths.svg"} <= set(read_receipt(tmp_path / "figures", "figures")["files"])
+
+
+def test_a_figure_of_a_section_that_is_not_there_is_an_error(drop_in, shown_view):
+    drop_in("nowhere")
+    with pytest.raises(ValueError, match="figure name-lengths: the report has no section 'nowhere'"):
+        html.render(shown_view)
+
+
+def test_a_figure_without_numbers_is_left_out():
+    one_arm = report_experiments.metrics("small")
+    assert {"stability-plasticity", "cost-and-kept"}.isdisjoint(draw_figures(view(one_arm)))
+    one_arm["flips"] = []
+    assert "item-flips" not in draw_figures(view(one_arm))
+    assert "figure-item-flips" not in render(one_arm)
+
+
+def test_every_figure_stands_alone_as_svg(figures):
+    for name, figure in figures.items():
+        root = ElementTree.fromstring(figure.svg)
+        _, _, width, height = map(float, root.get("viewBox").split())
+        inner = root.findall("{http://www.w3.org/2000/svg}svg")
+        assert len(inner) == len(figure.pictures) > 0, name
+        for svg in inner:
+            assert 0 <= float(svg.get("x")) and float(svg.get("x")) + float(svg.get("width")) <= width
+            assert 0 <= float(svg.get("y")) and float(svg.get("y")) + float(svg.get("height")) <= height
+        ids = re.findall(r' id="([^"]+)"', figure.svg)
+        assert len(ids) == len(set(ids))
+        assert set(re.findall(r'(?:href="|url\()#([^")]+)', figure.svg)) <= set(ids)
+        # A background of its own, and every colour in both modes: not each viewer knows variables.
+        light, dark = figure.svg.split("@media (prefers-color-scheme:dark)")
+        classes = {c for value in re.findall(r'class="([^"]+)"', figure.svg) for c in value.split()}
+        assert "fill-paper" in classes and all(f".{c}{{" in light and f".{c}{{" in dark for c in classes)
+        assert "var(" not in figure.svg and not re.search(r"#fe00[01]", figure.svg)
+        assert all(text in figure.svg for text in (figure.title, *(key.text for key in figure.drawing.legend)))
+
+
+def test_cells_with_commas_quotes_and_missing_values_survive():
+    data = frame(("arm", "seed", "value"), [('a, "b"\nc', None, None), ("d", 1, 1.0)])
+    drawn = DrawnFigure("odd", None, data, None)
+    cells = list(csv.reader(io.StringIO(drawn.csv, newline="")))
+    assert cells == [["arm", "seed", "value"], ['a, "b"\nc', "", ""], ["d", "1", "1.0"]]
 
 
 def test_arms_are_told_apart_without_colour(figures):
     study = view(report_experiments.metrics("study"))
-    from stagewise.report.figures.style import arm_style, label
-
     assert len({arm_style(study, [arm]) for arm in study.arms}) == 12
     assert len({label(study, arm) for arm in study.arms}) == 12
     svg = str(figures["stability-plasticity"].pictures[0].svg)

@@ -84,7 +84,7 @@ def test_the_same_figures_give_the_same_bytes(results, tmp_path):
     command = [sys.executable, "-m", "scripts.report", *arguments(metrics, results, tmp_path / "three")]
     subprocess.run(command, check=True, cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"})
     pictures = {path.name for path in (tmp_path / "one" / "figures").iterdir()}
-    assert len(pictures) > 5 and all(name.endswith(".csv") for name in pictures - {"receipt.json"})
+    assert len(pictures) > 10 and all(name.endswith((".csv", ".svg")) for name in pictures - {"receipt.json"})
     for file in ("r.html", "r.md", "items.html", *(f"figures/{name}" for name in pictures)):
         first = (tmp_path / "one" / file).read_bytes()
         assert len(first) > 40

@@ -1,0 +1,194 @@
+"""Blocks that the sections of the report are made of; the page and the Markdown file draw the same ones."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from stagewise.report.figures.figure import DrawnFigure
+from stagewise.report.tables.flips import Flipped
+from stagewise.report.tables.table import Table
+from stagewise.report.text.sentences import Paragraph, Sentence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Base of every block."""
+
+    kind: ClassVar[str]
+    """Name of the block in the templates."""
+    on_page: bool = True
+    in_markdown: bool = True
+
+
+@dataclass(frozen=True)
+class Text(Block):
+    """A paragraph of text."""
+
+    kind = "text"
+    text: str
+    style: str = ""
+    """CSS class of the paragraph."""
+    lead: str = ""
+    """Word in bold before the text."""
+    marked: bool = False
+    """Words between backticks are code."""
+
+
+@dataclass(frozen=True)
+class Conclusions(Block):
+    """Paragraphs of sentences drawn from the figures by rule."""
+
+    kind = "conclusions"
+    paragraphs: list[Paragraph]
+    by_arm: list[Paragraph]
+    brief: bool = False
+    """Leave the figures behind each arm's verdicts out on the page."""
+
+
+@dataclass(frozen=True)
+class Bullets(Block):
+    """A list of sentences; left out if there are none."""
+
+    kind = "bullets"
+    sentences: list[Sentence]
+
+
+@dataclass(frozen=True)
+class TableBlock(Block):
+    """A table; left out if it has no rows."""
+
+    kind = "table"
+    table: Table
+    style: str = ""
+    """CSS class: ``main`` for the most important one of a section, ``pairs`` for settings and their values."""
+
+
+@dataclass(frozen=True)
+class Matrices(Block):
+    """Confusion matrices side by side, each with the shares that shade its cells."""
+
+    kind = "matrices"
+    matrices: list[tuple[Table, list[list[float]]]]
+
+
+@dataclass(frozen=True)
+class Lineage(Block):
+    """The tree of adapters."""
+
+    kind = "lineage"
+
+
+@dataclass(frozen=True)
+class LostItems(Block):
+    """Ids of the items that an arm lost, with links to their texts if the local page with them is written."""
+
+    kind = "lost_items"
+    arm: str
+    items: list[Flipped]
+
+
+@dataclass(frozen=True)
+class ItemsNote(Block):
+    """Remark on the local page with the items' texts."""
+
+    kind = "items_note"
+
+
+@dataclass(frozen=True)
+class Code(Block):
+    """Lines to copy."""
+
+    kind = "code"
+    text: str
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class Fold(Block):
+    """Blocks behind a title to click on; left out if they are empty."""
+
+    kind = "fold"
+    title: str
+    blocks: list[Block]
+    folded: bool = True
+    """False shows the blocks without the title."""
+
+
+@dataclass(frozen=True)
+class FigureBlock(Block):
+    """A drawn figure."""
+
+    kind = "figure"
+    figure: DrawnFigure
+    folded: bool = False
+    """Fold the figure behind its title."""
+
+
+@dataclass(frozen=True)
+class Figures(Block):
+    """Position of a section's figures; without one they come last."""
+
+    kind = "figures"
+    folded: bool = False
+    empty: str = ""
+    """Remark if there is no figure."""
+
+
+@dataclass(frozen=True)
+class Section(Block):
+    """A section of the report, or a part of a section, with the figures that name its id."""
+
+    kind = "part"
+    id: str
+    title: str
+    blocks: list[Block]
+    chapter: str = ""
+    """Heading over a section and others of the same chapter in Markdown; its title by default."""
+    empty: str = ""
+    """Remark if there is nothing to show; without one an empty section is left out."""
+
+
+def place_figures(sections: list[Section], figures: dict[str, DrawnFigure]) -> list[Section]:
+    """Put every figure into its section, and leave out blocks that are empty.
+
+    Raises
+    ------
+    ValueError
+        If a figure names a section that is not there.
+    """
+    remaining = dict(figures)
+    filled = [block for section in sections for block in _fill(section, remaining)]
+    for name, figure in remaining.items():
+        raise ValueError(f"figure {name}: the report has no section '{figure.section}'")
+    return filled
+
+
+def _fill(block: Block, remaining: dict[str, DrawnFigure]) -> list[Block]:
+    """The block with its figures and without its empty blocks, or nothing if it is empty itself."""
+    match block:
+        case TableBlock(table=table):
+            return [block] if table.rows else []
+        case Bullets(sentences=entries) | Matrices(matrices=entries):
+            return [block] if entries else []
+        case Fold():
+            blocks = [filled for inner in block.blocks for filled in _fill(inner, remaining)]
+            return [replace(block, blocks=blocks)] if blocks else []
+        case Section():
+            return _fill_section(block, remaining)
+    return [block]
+
+
+def _fill_section(section: Section, remaining: dict[str, DrawnFigure]) -> list[Block]:
+    names = [name for name, figure in remaining.items() if figure.section == section.id]
+    drawn = [remaining.pop(name) for name in names]
+    positions = [] if any(isinstance(block, Figures) for block in section.blocks) else [Figures()]
+    blocks: list[Block] = []
+    for block in [*section.blocks, *positions]:
+        if not isinstance(block, Figures):
+            blocks += _fill(block, remaining)
+        elif drawn:
+            blocks += [FigureBlock(figure, block.folded) for figure in drawn]
+        elif block.empty:
+            blocks.append(Text(f"– {block.empty}"))
+    if not blocks and section.empty:
+        blocks = [Text(f"– {section.empty}")]
+    return [replace(section, blocks=blocks)] if blocks else []
