@@ -62,7 +62,7 @@ def main(argv=None) -> int:
 
 
 def _facts(arguments, metrics, pages: list[Path]) -> dict:
-    """What the figures' receipt says: what the report was made from, and the checksums of its pages."""
+    """Record the report's inputs and the checksums of its pages for the figures' receipt."""
     from stagewise.lineage import data_folder
     from stagewise.pipeline import inputs
     from stagewise.provenance.files import sha256_file
@@ -71,14 +71,15 @@ def _facts(arguments, metrics, pages: list[Path]) -> dict:
     lineages = [adapter.lineage for adapter in metrics.adapters]
     files = inputs.report_files(arguments.metrics, arguments.results, folders, lineages)
     return {
-        "inputs": inputs.report_inputs(files, arguments.results),
+        # A training log may be missing; the page says so.
+        "inputs": inputs.report_inputs([path for path in files if path.is_file()], arguments.results),
         "image": arguments.image,
         "files": {os.path.relpath(path, arguments.figures): sha256_file(path) for path in pages},
     }
 
 
 def _relative(target: Path, page: Path) -> str:
-    """The address of one written page from another."""
+    """Address of one written file or folder from a page."""
     return Path(os.path.relpath(target, page.parent)).as_posix()
 
 

@@ -109,8 +109,8 @@ class Fold(Block):
     kind = "fold"
     title: str
     blocks: list[Block]
-    folded: bool = True
-    """False shows the blocks without the title."""
+    if_long: bool = False
+    """Fold only if the experiment has many adapters; the blocks need no title otherwise, nor in Markdown."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,8 @@ class FigureBlock(Block):
 
     kind = "figure"
     figure: DrawnFigure
-    folded: bool = False
-    """Fold the figure behind its title."""
+    if_long: bool = False
+    """Fold the figure behind its title if the experiment has many adapters."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,8 @@ class Figures(Block):
     """Position of a section's figures; without one they come last."""
 
     kind = "figures"
-    folded: bool = False
+    if_long: bool = False
+    """Fold each behind its title if the experiment has many adapters."""
     empty: str = ""
     """Remark if there is no figure."""
 
@@ -186,7 +187,7 @@ def _fill_section(section: Section, remaining: dict[str, DrawnFigure]) -> list[B
         if not isinstance(block, Figures):
             blocks += _fill(block, remaining)
         elif drawn:
-            blocks += [FigureBlock(figure, block.folded) for figure in drawn]
+            blocks += [FigureBlock(figure, block.if_long) for figure in drawn]
         elif block.empty:
             blocks.append(Text(f"– {block.empty}"))
     if not blocks and section.empty:

@@ -61,7 +61,7 @@ class Writer:
         return [f"{'#' * level} {escape(section.title)}", *paragraphs] if paragraphs else []
 
     def write_fold(self, fold: blocks.Fold, level: int) -> list[str]:
-        if not fold.folded:
+        if fold.if_long:
             return self.write_all(fold.blocks, level)
         return [f"{'#' * level} {escape(fold.title)}", *self.write_all(fold.blocks, level + 1)]
 

@@ -22,6 +22,7 @@ from stagewise.report.blocks import (
 )
 from stagewise.report.figures.curves import missing_reason
 from stagewise.report.lookup import View
+from stagewise.report.stage_sections import stage_sections
 from stagewise.report.tables import (
     arm_details,
     arms,
@@ -33,8 +34,7 @@ from stagewise.report.tables import (
     scores,
     setup,
 )
-from stagewise.report.tables.number_format import count
-from stagewise.report.text import observations, sentences, verdicts
+from stagewise.report.text import observations, verdicts
 from stagewise.report.text.sentences import Sentence
 
 OVERVIEW, CROSS_TASK = "Overview", "Cross-task evaluation"
@@ -73,6 +73,7 @@ def result_section(view: View) -> Section:
         Conclusions(verdicts.lead(view), by_arm, brief=len(view.arms) > 3),
         Text(remark, style="quiet"),
     ]
+    blocks.append(Figures())
     if view.several_arms:
         blocks += [TableBlock(table, "main", in_markdown=False) for _, table in arms.mains(view)[:1]]
         blocks.append(TableBlock(arms.short(view), on_page=False))
@@ -82,7 +83,7 @@ def result_section(view: View) -> Section:
 def run_section(view: View) -> Section:
     """The experiment, its adapters and its settings."""
     lineage = [Text("Each adapter starts from the weights of the one above it.")]
-    lineage.append(Fold("All adapters", [Lineage()], folded=view.compact))
+    lineage.append(Fold("All adapters", [Lineage()], if_long=True))
     blocks = [
         TableBlock(setup.run(view), "pairs"),
         Section("lineage", "Lineage", lineage),
@@ -131,39 +132,11 @@ def _every_conclusion(view: View) -> list[Block]:
     return [Fold("Every conclusion with its figures", [Conclusions([], verdicts.conclusions(view))], in_markdown=False)]
 
 
-def stage_sections(view: View) -> list[Section]:
-    """A section for each stage and task, in Markdown alone: the page shows all stages in one table."""
-    sections = []
-    for (number, task), adapters in view.stages().items():
-        lineages = [adapter.lineage for adapter in adapters]
-        tasks = adapters[0].tasks
-        groups = [group for group in sentences.variants(view) if group[0].lineage in lineages]
-        said = [sentence.text for group in groups for sentence in sentences.learnings(view, group)]
-        sizes = [
-            f"{s.split} {count(s.items)}"
-            + (f" of {count(s.items_before_limit)}" if s.items != s.items_before_limit else "")
-            for s in view.metrics.splits
-            if s.task in tasks
-        ]
-        scorers = [name for name in view.scorers if name in lineages or name not in view.adapters]
-        result = scores.before_after(view, view.main_split, tasks, scorers)
-        parts = (
-            ("settings", "Settings", setup.settings(view, lineages)),
-            ("training", "Training summary", setup.training(view, lineages)),
-            ("result", "Result", result),
-        )
-        name = f"stage-{number}-{task}"
-        blocks = [Text(" ".join(said)), Text(f"{', '.join(sizes)} items.", lead="Data")]
-        blocks += [Section(f"{name}-{part}", title, [TableBlock(table)]) for part, title, table in parts]
-        sections.append(Section(name, f"Stage {number}: {task}", blocks, on_page=False))
-    return sections
-
-
 def scores_section(view: View) -> Section:
     """Scores of every model on every task."""
     main, *others = view.splits
     blocks: list[Block] = [
-        Fold(f"Every model on the {main} split", [TableBlock(scores.before_after(view, main), "main")], view.compact),
+        Fold(f"Every model on the {main} split", [TableBlock(scores.before_after(view, main), "main")], if_long=True),
         Figures(),
     ]
     for split in others:
@@ -179,7 +152,7 @@ def forgetting_section(view: View) -> Section:
     nothing = "No earlier task was scored after a later stage, so there is nothing to compare."
     forgotten += _by_split(view, changes.forgetting, nothing)
     published_way = [TableBlock(changes.published_way(view))]
-    forgotten.append(Fold("The published way of measuring", published_way, folded=view.compact))
+    forgotten.append(Fold("The published way of measuring", published_way, if_long=True))
     taught = _by_split(view, changes.learning, "No adapter was compared with a baseline.")
     blocks = [
         Section("forgotten", "What was forgotten", forgotten),
@@ -195,7 +168,7 @@ def _by_split(view: View, make_table, nothing: str) -> list[Block]:
     if not tables:
         return [Text(f"– {nothing}")]
     title = f"Every adapter on the {view.main_split} split"
-    blocks: list[Block] = [Fold(title, [TableBlock(tables[0], "main")], folded=view.compact)]
+    blocks: list[Block] = [Fold(title, [TableBlock(tables[0], "main")], if_long=True)]
     return blocks + [Fold(table.caption.split(":")[0], [TableBlock(table)]) for table in tables[1:]]
 
 
@@ -205,7 +178,7 @@ def observations_section(view: View) -> Section:
     title = f"{len(said)} sentences about single stages and adapters"
     remark = "Drawn from the figures by rule; what an interval does not carry is not claimed."
     blocks = [Text(remark, on_page=False)] if said else []
-    blocks.append(Fold(title, [Bullets(said)], folded=view.compact))
+    blocks.append(Fold(title, [Bullets(said)], if_long=True))
     return Section("observations", "Observations", blocks, empty="The figures carry no observation.")
 
 
@@ -227,7 +200,7 @@ def rules_section(view: View) -> Section:
     blocks: list[Block] = [Figures(), TableBlock(decision_rules.discrimination(view))]
     for task in view.tasks:
         table = TableBlock(decision_rules.decisions(view, task))
-        blocks.append(Fold(f"Every decision rule on {task}", [table], folded=view.compact, in_markdown=False))
+        blocks.append(Fold(f"Every decision rule on {task}", [table], if_long=True, in_markdown=False))
     nothing = "No decision rule but the answer itself: there are no label probabilities."
     return Section("rules", "Decision rules", blocks, chapter=CROSS_TASK, empty=nothing)
 
@@ -252,7 +225,7 @@ def confusion_section(view: View) -> Section:
             for task, matrices in scores.confusions(view, split)
         ]
         title = f"Confusion matrices on the {split} split"
-        blocks.append(Fold(title, parts, folded=not main or view.compact, in_markdown=main))
+        blocks.append(Fold(title, parts, if_long=main, in_markdown=main))
     for split in view.splits:
         title = f"Precision, recall and F1 of each label, {split} split"
         blocks.append(Fold(title, [TableBlock(scores.labels(view, split))], in_markdown=False))
@@ -282,8 +255,8 @@ def calibration_section(view: View) -> Section:
     main, *others = view.splits
     title = f"Calibration of every model on the {main} split"
     blocks: list[Block] = [
-        Fold(title, [TableBlock(scores.calibration(view, main))], view.compact),
-        Figures(folded=view.compact, empty="No reliability diagram: there are no label probabilities."),
+        Fold(title, [TableBlock(scores.calibration(view, main))], if_long=True),
+        Figures(if_long=True, empty="No reliability diagram: there are no label probabilities."),
     ]
     for split in others:
         blocks.append(Fold(f"Calibration on the {split} split", [TableBlock(scores.calibration(view, split))]))
@@ -293,7 +266,7 @@ def calibration_section(view: View) -> Section:
 def training_section(view: View) -> Section:
     """Training summaries and times."""
     training, scoring = TableBlock(setup.training(view), in_markdown=False), TableBlock(setup.scoring(view))
-    blocks: list[Block] = [Fold("Every training and scoring", [training, scoring], folded=view.compact)]
+    blocks: list[Block] = [Fold("Every training and scoring", [training, scoring], if_long=True)]
     if not training.table.rows:
         blocks = [Text("– Nothing was trained."), scoring]
     return Section("training", "Training summaries", blocks, chapter=CROSS_TASK)
@@ -312,7 +285,7 @@ def provenance_section(view: View) -> Section:
         Text(again, marked=True, in_markdown=False),
         Code("snakemake --cores all --configfile resolved.yaml", in_markdown=False),
         Fold("Resolved configuration", [Code(config, id="config")], in_markdown=False),
-        Fold("Fingerprints", [TableBlock(provenance.fingerprints(view))], folded=view.compact),
+        Fold("Fingerprints", [TableBlock(provenance.fingerprints(view))], if_long=True),
         TableBlock(provenance.packages(view)),
         Section("omitted", "Left out", [Bullets(omitted)], in_markdown=False),
         Text(origin, marked=True, on_page=False),

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from stagewise.report.figures.svg import Key, Picture, compose
+from stagewise.report.figures.svg import Key, Picture
+from stagewise.report.figures.svg_file import compose
 from stagewise.report.lookup import View
 
 

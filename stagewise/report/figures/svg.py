@@ -1,4 +1,4 @@
-"""matplotlib drawings as SVG: inline, with colours and font of the page, or several composed to one file."""
+"""matplotlib drawings as inline SVG that takes its colours and its font from the page."""
 
 import io
 import re
@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from stagewise.report.environment import palettes
-
 # matplotlib knows no CSS variables: it draws in colours that nothing else uses, which are replaced afterwards.
 INK, MUTED, RULE, PAPER = "#fe0001", "#fe0002", "#fe0003", "#fe0004"
 
 SERIES = tuple(f"#fe001{n}" for n in range(6))
 
-_VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", PAPER: "paper"} | {c: f"c{n}" for n, c in enumerate(SERIES)}
+VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", PAPER: "paper"} | {c: f"c{n}" for n, c in enumerate(SERIES)}
 
 # Shapes and dashes beside the colours, so that colour is never the only carrier. Paths are drawn in a 12 × 12 box.
 MARKERS = (
@@ -75,7 +73,7 @@ class Key:
 
 def variable(color: str) -> str:
     """The CSS variable that replaces a drawing colour."""
-    return _VARIABLES[color]
+    return VARIABLES[color]
 
 
 def picture(name: str, texts: tuple[str, str, str], width: float, height: float, draw, margins) -> Picture:
@@ -121,7 +119,7 @@ def _inline(text: str, name: str, title: str, description: str, width: float, he
     text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
     text = re.sub(r'\b(?:xlink:)?href="#([^"]+)"', rf'href="#{name}-\1"', text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
-    for color, css in _VARIABLES.items():
+    for color, css in VARIABLES.items():
         text = text.replace(color, f"var(--{css})")
     head = (
         f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img" '
@@ -130,103 +128,3 @@ def _inline(text: str, name: str, title: str, description: str, width: float, he
     )
     body = text[text.index(">") + 1 :]
     return Markup(re.sub(r"\n\s*", "\n", head + body).strip())
-
-
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-
-WIDE = 940
-"""Width in pixels at which the pictures of a file go to the next row."""
-
-MARGIN, GAP, CHARACTER = 16, 28, 6.8
-"""Pixels around everything, between pictures, and of a character of 12 pixels' height."""
-
-
-def compose(
-    title: str, description: str, panels: list[tuple[str, list[Picture]]], legend: list[Key], halo: bool
-) -> str:
-    """Compose pictures, their headings and their legend to one SVG file with a background of its own.
-
-    Its colours are classes instead of variables, which not every viewer knows, and follow the reader's light or dark
-    mode; `halo` draws the background's colour around texts.
-    """
-    parts = [_text(title, MARGIN, MARGIN + 14, 16, bold=True)]
-    right, y = MARGIN + 9 * len(title), MARGIN + 30
-    for key, x, line in _flow(legend, lambda key: 34 + CHARACTER * len(key.text)):
-        parts.append(f'<g transform="translate({x:g} {y + 20 * line + 4:g})">{_key(key)}</g>')
-        right = max(right, x + 34 + CHARACTER * len(key.text))
-        bottom = y + 20 * line + 26
-    y = bottom if legend else y
-    for heading, pictures in panels:
-        if heading and pictures:
-            parts.append(_text(heading, MARGIN, y + 18, 14, bold=True))
-            y += 26
-        rows: dict[int, list] = {}
-        for picture, x, line in _flow(pictures, lambda picture: picture.width):
-            rows.setdefault(line, []).append((picture, x))
-        for row in rows.values():
-            for picture, x in row:
-                parts.append(_text(picture.caption, x, y + 14, 12, bold=True))
-                parts.append(str(picture.svg).replace("<svg ", f'<svg x="{x:g}" y="{y + 22:g}" ', 1))
-                right = max(right, x + picture.width, x + 7.5 * len(picture.caption))
-            y += 34 + max(picture.height for picture, _ in row)
-    width, height = round(right + MARGIN), round(y + MARGIN - 8)
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'role="img" aria-labelledby="title desc"><title id="title">{escape(title)}</title>'
-        f'<desc id="desc">{escape(description)}</desc>\n<style>{_file_style(halo)}</style>\n'
-        '<rect width="100%" height="100%" class="fill-paper"/>'
-    )
-    return "\n".join([head, *(_with_classes(part) for part in parts), "</svg>"]) + "\n"
-
-
-def _flow(entries: list, width) -> list[tuple]:
-    """Entries with their x position and row, from left to right, in rows of at most WIDE pixels."""
-    placed, x, row = [], MARGIN, 0
-    for entry in entries:
-        if x > MARGIN and x + width(entry) > WIDE:
-            x, row = MARGIN, row + 1
-        placed.append((entry, x, row))
-        x += width(entry) + GAP
-    return placed
-
-
-def _text(text: str, x: float, y: float, size: int, bold: bool = False) -> str:
-    weight = ' font-weight="600"' if bold else ""
-    return f'<text x="{x:g}" y="{y:g}" font-size="{size}"{weight} class="fill-ink">{escape(text)}</text>'
-
-
-def _key(key: Key) -> str:
-    """A legend's entry in a box 28 pixels wide, and its text."""
-    stroke, drawn = f'class="stroke-{key.color}"', ""
-    if key.dashes is not None:
-        dashes = f' stroke-dasharray="{key.dashes}"' if key.dashes else ""
-        drawn += f'<path d="M0 6h28" {stroke} stroke-width="2"{dashes}/>'
-    if key.marker:
-        fill = "paper" if key.hollow else key.color
-        drawn += (
-            f'<path transform="translate(8 0)" d="{key.marker}" class="stroke-{key.color} fill-{fill}" '
-            'stroke-width="1.5"/>'
-        )
-    return drawn + _text(key.text, 34, 10, 12)
-
-
-def _file_style(halo: bool) -> str:
-    light, dark = (
-        "".join(f".fill-{name}{{fill:{c[name]}}}.stroke-{name}{{stroke:{c[name]}}}" for name in _VARIABLES.values())
-        + (f"text{{stroke:{c['paper']}}}" if halo else "")
-        for c in palettes()
-    )
-    text = f"text{{font-family:{FONT} !important;paint-order:stroke;stroke-width:4px;stroke-linejoin:round}}"
-    return f"{text}{light}@media (prefers-color-scheme:dark){{{dark}}}"
-
-
-def _with_classes(text: str) -> str:
-    """Replace the page's variables in style attributes by classes."""
-
-    def replace(match: re.Match) -> str:
-        colors = re.findall(r"(fill|stroke): var\(--(\w+)\)", match[1])
-        rest = re.sub(r"(?:fill|stroke): var\(--\w+\);?\s*", "", match[1]).strip(" ;")
-        classes = f' class="{" ".join("-".join(color) for color in colors)}"' if colors else ""
-        return classes + (f' style="{rest}"' if rest else "")
-
-    return re.sub(r'\s*style="([^"]*)"', replace, text)

@@ -68,8 +68,11 @@ def test_missing_and_empty_training_logs_become_a_reason(tmp_path, metrics, resu
     folder = tmp_path / SECOND / "adapter"
     folder.mkdir(parents=True)
     (folder / "training_log.csv").write_text("step,epoch,split,metric,value\n")
-    text = Page(render(metrics, tmp_path)).text
+    words = arguments(results / "report_metrics.json", tmp_path, tmp_path)
+    assert step.main(words[: words.index("--items")]) == 0
+    text = Page((tmp_path / "r.html").read_text()).text
     assert "no training log: training_log.csv is not there" in text and "the training log is empty" in text
+    assert not (tmp_path / "figures/curves.csv").exists() and (tmp_path / "figures/scores.svg").exists()
 
 
 def test_the_same_figures_give_the_same_bytes(results, tmp_path):

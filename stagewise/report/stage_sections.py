@@ -1,0 +1,35 @@
+"""A section for each stage and task, in Markdown alone: the page shows all stages in one table."""
+
+from stagewise.report.blocks import Section, TableBlock, Text
+from stagewise.report.lookup import View
+from stagewise.report.tables import scores, setup
+from stagewise.report.tables.number_format import count
+from stagewise.report.text import sentences
+
+
+def stage_sections(view: View) -> list[Section]:
+    """Settings, training and result of each stage."""
+    sections = []
+    for (number, task), adapters in view.stages().items():
+        lineages = [adapter.lineage for adapter in adapters]
+        tasks = adapters[0].tasks
+        groups = [group for group in sentences.variants(view) if group[0].lineage in lineages]
+        said = [sentence.text for group in groups for sentence in sentences.learnings(view, group)]
+        sizes = [
+            f"{s.split} {count(s.items)}"
+            + (f" of {count(s.items_before_limit)}" if s.items != s.items_before_limit else "")
+            for s in view.metrics.splits
+            if s.task in tasks
+        ]
+        scorers = [name for name in view.scorers if name in lineages or name not in view.adapters]
+        result = scores.before_after(view, view.main_split, tasks, scorers)
+        parts = (
+            ("settings", "Settings", setup.settings(view, lineages)),
+            ("training", "Training summary", setup.training(view, lineages)),
+            ("result", "Result", result),
+        )
+        name = f"stage-{number}-{task}"
+        blocks = [Text(" ".join(said)), Text(f"{', '.join(sizes)} items.", lead="Data")]
+        blocks += [Section(f"{name}-{part}", title, [TableBlock(table)]) for part, title, table in parts]
+        sections.append(Section(name, f"Stage {number}: {task}", blocks, on_page=False))
+    return sections
