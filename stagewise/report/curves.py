@@ -1,4 +1,4 @@
-"""The training logs behind the learning curves."""
+"""Training logs, the numbers of the learning curves."""
 
 import csv
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ COLUMNS = {"step", "epoch", "split", "metric", "value"}
 
 @dataclass(frozen=True)
 class Log:
-    """One adapter's training log: (step, value) by split and metric, or the reason why there is none."""
+    """Training log of an adapter: (step, value) by split and metric, or the reason for its absence."""
 
     series: dict[tuple[str, str], list[tuple[int, float]]]
     reason: str | None = None
@@ -21,12 +21,12 @@ class Log:
 
 
 def read_logs(results: Path, lineages) -> dict[str, Log]:
-    """The training log of every lineage below `results`; a missing one becomes a reason.
+    """Read the training log of every lineage below `results`; a missing one becomes a reason.
 
     Raises
     ------
     InputError
-        Where a file is there but is no training log.
+        If a file is no training log.
     """
     return {lineage: _read(Path(results) / lineage / "adapter" / "training_log.csv") for lineage in lineages}
 

@@ -87,9 +87,9 @@ def _draw_rule(view: View, task: str, rare: str, rule: str, rows) -> Picture:
     points: dict[str, list[tuple]] = {}  # mean recall in percent, single runs, interval, and if it is the last stage
     for (arm, stage), of_stage in groups(rows, "arm", "stage"):
         over_runs, runs = of_stage[of_stage.seed.isna()], of_stage[of_stage.seed.notna()]
-        summary = over_runs if len(over_runs) else runs if len(runs) == 1 and not view.several_runs else None
+        summary = over_runs if view.several_runs else runs  # one run has its interval itself
         mean, bounds = runs.recall.mean(), (None, None)
-        if summary is not None:
+        if len(summary):
             mean, bounds = summary.recall.iloc[0], (summary.low.iloc[0], summary.high.iloc[0])
         last = stage == view.steps(arm)[-1].stage
         points.setdefault(arm, []).append((100 * mean, list(runs.recall), bounds, last))

@@ -54,7 +54,8 @@ def _draw_bins(view: View, bins) -> Picture:
             if single:
                 axes.plot([x, x], [x, y], color=RULE, linewidth=3)
             size = 4 + 8 * (entry.items / fullest) ** 0.5
-            axes.plot([x], [y], "o", markersize=size, color=SERIES[0], alpha=0.85 if single else 0.5)
+            style = {"color": SERIES[0], "alpha": 0.85 if single else 0.5, "clip_on": False}
+            axes.plot([x], [y], "o", markersize=size, **style)
 
     adapter = lineage in view.adapters
     name = view.title(lineage) if single or not adapter else f"after {view.variant(lineage)}"
@@ -62,7 +63,7 @@ def _draw_bins(view: View, bins) -> Picture:
         f"{percent(e.accuracy)}% right at {percent(e.confidence)}% ({count(e.items)} items)" for e in entries
     )
     texts = name, f"Reliability of {name} on {entries[0].task}", f"{entries[0].split} split: {spoken}."
-    return picture(f"reliability-{entries[0].task}-{lineage}", texts, 220, 210, draw, (48, 10, 10, 44))
+    return picture(f"reliability-{entries[0].task}-{lineage}", texts, 224, 210, draw, (48, 14, 10, 44))
 
 
 FIGURE = Figure("Reliability diagrams", "calibration", compute, draw)

@@ -1,6 +1,7 @@
 """Pictures composed to one SVG file that can be read anywhere, on light and dark backgrounds."""
 
 import re
+from textwrap import wrap
 
 from markupsafe import escape
 
@@ -12,8 +13,8 @@ FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', s
 WIDE = 1040
 """Width in pixels at which the pictures of a file go to the next row."""
 
-MARGIN, GAP, CHARACTER = 16, 16, 6.8
-"""Pixels around everything, between pictures, and of a character of 12 pixels' height."""
+MARGIN, GAP, CHARACTER, BOLD = 16, 16, 6.8, 7.5
+"""Pixels around everything, between pictures, and of a character of 12 pixels' height, plain and bold."""
 
 
 def compose(title: str, description: str, panels: list, legend: list[Key], halo: bool) -> str:
@@ -26,7 +27,7 @@ def compose(title: str, description: str, panels: list, legend: list[Key], halo:
     for heading, pictures in panels:
         rows = _flow(pictures, [picture.width for picture in pictures], WIDE)
         body.append((heading if pictures else "", rows))
-        right = max([right, *(x + max(p.width, 7.5 * len(p.caption)) for row in rows for p, x in row)])
+        right = max([right, *(x + picture.width for row in rows for picture, x in row)])
     right = max(right, *(MARGIN + 9 * len(text) for text in (title, *(heading for heading, _ in body))))
     parts, y = [_text(title, MARGIN, MARGIN + 14, 16, bold=True)], MARGIN + 34
     for row in _flow(legend, [34 + CHARACTER * len(key.text) for key in legend], right):
@@ -37,10 +38,12 @@ def compose(title: str, description: str, panels: list, legend: list[Key], halo:
             parts.append(_text(heading, MARGIN, y + 20, 14, bold=True))
             y += 28
         for row in rows:
-            for picture, x in row:
-                parts.append(_text(picture.caption, x, y + 16, 12, bold=True))
-                parts.append(str(picture.svg).replace("<svg ", f'<svg x="{x:g}" y="{y + 24:g}" ', 1))
-            y += 36 + max(picture.height for picture, _ in row)
+            captions = [wrap(picture.caption, int(picture.width / BOLD), break_on_hyphens=False) for picture, _ in row]
+            for lines, (_, x) in zip(captions, row, strict=True):
+                parts += [_text(line, x, y + 16 * n, 12, bold=True) for n, line in enumerate(lines, start=1)]
+            y += 8 + 16 * max(map(len, captions))
+            parts += [str(p.svg).replace("<svg ", f'<svg x="{x:g}" y="{y:g}" ', 1) for p, x in row]
+            y += 12 + max(picture.height for picture, _ in row)
     width, height = round(right + MARGIN), round(y)
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
