@@ -30,12 +30,13 @@ HEAVY = {
 # The configuration's check, the lineage tree, and every adapter's settings as the rules pass them on.
 OWN = f"""
 import time
-from forgetting import plan
-from stagewise.config.experiment import load
+from stagewise.config.load_config import load
+from stagewise.lineage import lineage_tree
+from stagewise.pipeline.build_recipe import recipe_settings
 started = time.process_time()
 config = load("config.yaml", "{OVERLAY}")
-for adapter in plan.adapters(config).values():
-    plan.recipe_settings(config, adapter).model_dump_json(exclude_defaults=True)
+for adapter in lineage_tree(config).values():
+    recipe_settings(config, adapter).model_dump_json(exclude_defaults=True)
 print(time.process_time() - started)
 """
 TRIVIAL = """
@@ -91,7 +92,7 @@ def snakemake(space: Workspace, *arguments: str) -> Run:
 
 
 def planning(sizes: list[int]) -> None:
-    """CPU time, wall time and memory of a dry run, with nothing made yet and with everything there (`pretended`)."""
+    """CPU time, wall time and memory of a dry run, with nothing made yet and with everything there (`stub_experiment`)."""
     head = ["adapters", "jobs", "our plan", "nothing made: CPU", "per further job", "wall", "memory"]
     head += ["all there: CPU", "wall", "memory"]
     print(f"| {' | '.join(head)} |\n|{'---:|' * len(head)}")
@@ -102,8 +103,8 @@ def planning(sizes: list[int]) -> None:
             space.write(OVERLAY, overlay(*SHAPES[size]))
             own = float(measured([sys.executable, "-c", OWN], space.path).output)
             new = snakemake(space, "-n", "--quiet", "rules")
-            shutil.copy(ROOT / "benchmarks" / "pretended.py", space.path)  # beside the package that it imports
-            measured([sys.executable, "pretended.py", "config.yaml", OVERLAY], space.path)
+            shutil.copy(ROOT / "benchmarks" / "stub_experiment.py", space.path)  # beside the package that it imports
+            measured([sys.executable, "stub_experiment.py", "config.yaml", OVERLAY], space.path)
             old = snakemake(space, "-n", "--quiet", "rules")
         jobs = planned(new)
         further = f"{1000 * (new.cpu - first[1]) / (jobs - first[0]):.1f} ms" if first else ""
