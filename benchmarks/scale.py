@@ -92,7 +92,7 @@ def snakemake(space: Workspace, *arguments: str) -> Run:
 
 
 def planning(sizes: list[int]) -> None:
-    """CPU time, wall time and memory of a dry run, with nothing made yet and with everything there (`stub_experiment`)."""
+    """CPU time, wall time and memory of a dry run, with nothing made yet and with all there (`stub_experiment`)."""
     head = ["adapters", "jobs", "our plan", "nothing made: CPU", "per further job", "wall", "memory"]
     head += ["all there: CPU", "wall", "memory"]
     print(f"| {' | '.join(head)} |\n|{'---:|' * len(head)}")
