@@ -16,7 +16,7 @@ from stagewise.provenance.files import read_json
 from tests.cluster.compare import LEFT_OUT, OWN, compare
 from tests.cluster.conftest import SITE, THREADS
 from tests.cluster.faults import Training
-from tests.helpers.project_copy import Workspace
+from tests.helpers.project_copy import ProjectCopy
 
 FIRST = "base/seed-0/colours"
 SECOND, REHEARSED = f"{FIRST}/warmth", f"{FIRST}/warmth+rehearsal-25"
@@ -29,7 +29,7 @@ def test_a_cluster_run_with_accidents_leaves_what_a_local_run_leaves(workspace, 
     overlay = ("--configfile", "tiny.yaml", workspace.write("longer.yaml", LONGER), *THREADS)
     (workspace.path / "site").mkdir()
     workspace.write("site/config.v9+.yaml", SITE)
-    away = Workspace(tmp_path / "cluster")
+    away = ProjectCopy(tmp_path / "cluster")
     shutil.copytree(workspace.path, away.path, dirs_exist_ok=True)
     on_cluster = ("snakemake", "--profile", "profiles/slurm", "--profile", "site", *overlay)
 
