@@ -18,6 +18,17 @@ def blocks(page: str, heading: str) -> list[str]:
     return [textwrap.dedent(code) for code in re.findall(r"^ *```python\n(.*?)^ *```", section, re.M | re.S)]
 
 
+@pytest.fixture(autouse=True)
+def forget_modules():
+    """Let no other test find the modules that a test here wrote."""
+    from stagewise.remedies.registry import find_remedy
+
+    yield
+    for name in ("lab_remedies", "lab_readers"):
+        sys.modules.pop(name, None)
+    find_remedy.cache_clear()
+
+
 def test_the_measure_of_the_page_is_registered_by_its_function_alone(monkeypatch):
     from stagewise import measures
 
