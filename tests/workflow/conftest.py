@@ -1,4 +1,4 @@
-"""The whole workflow on a tiny random model and a task of a few items: seconds, not minutes."""
+"""A project with a tiny random model and two tasks of a few items, on which the whole workflow takes seconds."""
 
 import random
 
@@ -36,7 +36,7 @@ def colour_task(path, labels):
 
 
 def jobs(dry_run: str) -> dict[str, int]:
-    """Rule names and counts of Snakemake's job table."""
+    """Read Snakemake's job table: number of jobs by rule."""
     table = dry_run.partition("Job stats:")[2].split("\n\n")[0].splitlines()
     rows = [line.split() for line in table if len(line.split()) == 2 and line.split()[1].isdigit()]
     return {name: int(count) for name, count in rows if name != "total"}
