@@ -54,7 +54,7 @@ class Training:
         return step
 
     def frozen_after_checkpoint(self, after: int = 0) -> tuple[int, int]:
-        """Stop the process once it has a checkpoint later than step `after`; return step and process.
+        """Stop the process once it has a checkpoint after step `after`; return step and process.
 
         A hanging file system stops a process likewise, and whatever the test does next cannot come too late.
         """

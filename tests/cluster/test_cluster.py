@@ -68,8 +68,8 @@ def test_a_cluster_run_with_accidents_leaves_what_a_local_run_leaves(workspace, 
     for how, names in same.items():
         say(f"{len(names)} files are the same {how}: {' '.join(names)}")
     say(
-        f"not compared: {IGNORED_KEYS}; rows of training_log.csv that match {IGNORED_METRICS.pattern}; the line of times "
-        "in the model card"
+        f"not compared: {IGNORED_KEYS}; rows of training_log.csv that match {IGNORED_METRICS.pattern}; "
+        "the line of times in the model card"
     )
     exact = same["byte for byte"]
     assert sum(name.endswith("adapter_model.safetensors") for name in exact) == 3
