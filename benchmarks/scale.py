@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.helpers.project_copy import ROOT, Workspace
+from tests.helpers.project_copy import ROOT, ProjectCopy
 
 OVERLAY = "scale.yaml"
 # An experiment has (arms + 1) · seeds · folds adapters: in every run all arms share their first stage.
@@ -86,7 +86,7 @@ def measured(command: list[str], folder: Path) -> Run:
         return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, out.read())
 
 
-def snakemake(space: Workspace, *arguments: str) -> Run:
+def snakemake(space: ProjectCopy, *arguments: str) -> Run:
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--configfile", OVERLAY]
     return measured(command, space.path)
 
@@ -99,7 +99,7 @@ def planning(sizes: list[int]) -> None:
     first: tuple[int, float] | None = None
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            space = Workspace(Path(folder))
+            space = ProjectCopy(Path(folder))
             space.write(OVERLAY, overlay(*SHAPES[size]))
             own = float(measured([sys.executable, "-c", OWN], space.path).output)
             new = snakemake(space, "-n", "--quiet", "rules")

@@ -1,15 +1,15 @@
-"""What every test relies on: no network, patient threads, one tiny model a session."""
+"""Environment and models of all tests: no network, patient threads, one tiny model per session."""
 
 import os
 
-# Before torch is imported by anything: a spinning OpenMP pool starves its neighbours (see models/torch_environment.py).
+# Set before torch is imported: a spinning OpenMP pool starves its neighbours (see models/torch_environment.py).
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
     os.environ.pop(name, None)
-# Out of the environment too: a test finds the real data only by asking for `real_data`.
+# Removed from the environment: a test gets the real data only from the fixture `real_data`.
 MIRROR = os.environ.pop("STAGEWISE_MIRROR", None)
 
 from pathlib import Path  # noqa: E402
@@ -27,7 +27,7 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def embedded_model(tmp_path_factory) -> Path:
-    """The default experiment's model: the checkout's, where a run has left it there, else fetched once."""
+    """Folder of the default experiment's model: the checkout's if a run has left it there, else fetched once."""
     from scripts import fetch_model
     from stagewise.config.load_config import load
     from stagewise.provenance.receipts import read_receipt

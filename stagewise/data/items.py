@@ -91,13 +91,15 @@ def read_split(path, label_words: list[str]) -> list[SplitItem]:
 
 
 def _read_line(line: str) -> SplitItem:
-    """Read one line of a split file; any exception but `InputError` means that it is not an item."""
+    """Read one line of a split file; a ValueError, KeyError or TypeError means that it is not an item."""
     values = json.loads(line)
-    if not (isinstance(values["id"], str) and isinstance(values["fields"], dict)):
+    if not isinstance(values, dict):
+        raise TypeError
+    columns = values.get("agreement") or {}
+    if not (isinstance(values["id"], str) and isinstance(values["fields"], dict) and isinstance(columns, dict)):
         raise TypeError
     item: SplitItem = {"id": values["id"], "label": values["label"], "fields": values["fields"]}
-    columns = (values.get("agreement") or {}).items()
-    if agreement := {column: float(share) for column, share in columns if share is not None}:
+    if agreement := {column: float(share) for column, share in columns.items() if share is not None}:
         if any(not 0 <= share <= 1 for share in agreement.values()):
             raise ValueError("an agreement runs from 0 to 1")
         item["agreement"] = agreement

@@ -1,43 +1,43 @@
-"""Two runs' results, file by file: the same bytes, except where time, memory or an interruption is the subject."""
+"""Compare the results of two runs file by file: the same bytes, but for times, memory and interruptions."""
 
 import csv
 import json
 import re
 from pathlib import Path
 
-# Left out of JSON wherever the key stands, and why.
-LEFT_OUT = {
+# JSON keys that are not compared, with the reason.
+IGNORED_KEYS = {
     "seconds": "wall time",
     "seconds_over_reference": "ratio of wall times",
     "tokens_per_second": "wall time",
-    "peak_memory_bytes": "what the allocator took on the way",
-    "checksum": "of values among which are wall times",
-    "resumed_from_step": "null without an interruption; checked by itself",
+    "peak_memory_bytes": "depends on the allocator",
+    "checksum": "covers wall times",
+    "resumed_from_step": "null without an interruption; the test checks it",
 }
-# Left out of training_log.csv: wall times, and two figures that the trainer counts from a process's start, not from the
-# training's: tokens seen (training.json has them all, and is compared) and the mean of all steps' losses.
-OWN = re.compile(r"runtime|(samples|steps)_per_second|^num_tokens$|^train_loss$")
-# Folders that no rule declares: checkpoints hold what a resume needs, and how often it was needed is the difference.
+# Rows of training_log.csv that are not compared: wall times, and two figures that the trainer counts from the start of
+# a process, not of the training: tokens (training.json has them all, and is compared) and the mean loss of all steps.
+IGNORED_METRICS = re.compile(r"runtime|(samples|steps)_per_second|^num_tokens$|^train_loss$")
+# Folders that no rule declares; checkpoints differ with the number of interruptions.
 NOT_RESULTS = ("checkpoints",)
-# Snakemake's own mark in a folder that is an output.
+# Snakemake's mark in a folder that is an output.
 MARK = ".snakemake_timestamp"
-# Pages that show times; they are drawn again from the other run's results to be compared.
+# Pages that show times; for the comparison they are drawn again with the other run's results.
 PAGES = ("report.html", "report.md", "items.html", "figures/")
 
 
 def files(folder: Path) -> dict[str, Path]:
-    """Every result by its path below `folder`."""
-    found = {
+    """List all results by their path below `folder`."""
+    paths = {
         path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file() and path.name != MARK
     }
-    return {name: path for name, path in found.items() if not name.startswith(NOT_RESULTS)}
+    return {name: path for name, path in paths.items() if not name.startswith(NOT_RESULTS)}
 
 
 def content(name: str, path: Path):
-    """What two runs must have in common in a file."""
+    """Read the content of a file in which two runs must agree."""
     if path.name == "training_log.csv":
         with open(path, newline="", encoding="utf-8") as handle:
-            return [row for row in csv.DictReader(handle) if not OWN.search(row["metric"])]
+            return [row for row in csv.DictReader(handle) if not IGNORED_METRICS.search(row["metric"])]
     if path.name == "README.md":  # the model card
         lines = path.read_text(encoding="utf-8").splitlines()
         return [line for line in lines if not line.startswith("| time")]
@@ -45,21 +45,21 @@ def content(name: str, path: Path):
         return path.read_bytes()
     values = without(json.loads(path.read_text(encoding="utf-8")))
     if path.name == "report_metrics.json":
-        del values["inputs"]["files"]  # some of them hold wall times; they are compared themselves
+        del values["inputs"]["files"]  # some of them hold wall times; they are compared one by one
     if path.name == "receipt.json":
-        values["files"] = sorted(values["files"])  # the files are compared themselves
+        values["files"] = sorted(values["files"])  # the files are compared one by one
     return values
 
 
 def without(value):
-    """JSON without the keys that are left out."""
+    """Remove the ignored keys from JSON."""
     if isinstance(value, dict):
-        return {key: without(item) for key, item in value.items() if key not in LEFT_OUT}
+        return {key: without(item) for key, item in value.items() if key not in IGNORED_KEYS}
     return [without(item) for item in value] if isinstance(value, list) else value
 
 
 def redrawn(folder: Path, metrics: Path, target: Path) -> dict[str, Path]:
-    """The report's pages from the results in `folder` and another run's metrics, written to `target`."""
+    """Draw the report's pages from the results in `folder` and another run's metrics into `target`."""
     from scripts import report
 
     arguments = {"metrics": metrics, "results": folder, "html": target / "report.html"}
@@ -70,9 +70,9 @@ def redrawn(folder: Path, metrics: Path, target: Path) -> dict[str, Path]:
 
 
 def compare(one: Path, other: Path, scratch: Path) -> dict[str, list[str]]:
-    """Names of the files that are the same, by how they were compared; fails on the first that is not."""
-    expected, found = files(one), files(other)
-    assert sorted(expected) == sorted(found)
+    """List the files that are the same, by kind of comparison; fail on the first that is not."""
+    expected, actual = files(one), files(other)
+    assert sorted(expected) == sorted(actual)
     pages = redrawn(other, one / "report_metrics.json", scratch)
     same = {"byte for byte": [], "apart from times and memory": [], "drawn again with the same times": []}
     for name, path in expected.items():
@@ -80,7 +80,7 @@ def compare(one: Path, other: Path, scratch: Path) -> dict[str, list[str]]:
             assert content(name, pages[name]) == content(name, path), name
             same["drawn again with the same times"].append(name)
             continue
-        mine, yours = content(name, path), content(name, found[name])
+        mine, yours = content(name, path), content(name, actual[name])
         assert mine == yours, name
         kind = "byte for byte" if isinstance(mine, bytes) else "apart from times and memory"
         same[kind].append(name)

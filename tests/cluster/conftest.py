@@ -7,14 +7,14 @@ import pytest
 from tests.cluster.slurm import Cluster
 from tests.workflow.conftest import workspace  # noqa: F401
 
-# What a site adds; and the first look at a job's state comes after a second, not 40, the later ones ten seconds apart.
+# Settings of a site. Job states are read after one second, not 40, and then every ten seconds.
 SITE = {
     "default-resources": {"slurm_partition": "batch"},
     "slurm-no-account": True,
     "slurm-init-seconds-before-status-checks": 1,
     "latency-wait": 10,
 }
-# The number of threads decides the last bits of a sum, so both runs get the same.
+# The last bits of a sum depend on the number of threads, so both runs get the same.
 THREADS = ("--set-threads", "train_adapter=1", "predict=1")
 
 

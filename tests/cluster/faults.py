@@ -1,4 +1,4 @@
-"""What happens to a training on a cluster, done to a running one on purpose."""
+"""Inflict on a running training the accidents of a cluster."""
 
 import os
 import signal
@@ -10,13 +10,13 @@ from stagewise.provenance.files import read_json
 from tests.cluster.slurm import GPUS, Cluster, until
 
 TOKENS = "trained_tokens"  # stagewise.training.trainer.TOKENS, whose module imports torch
-# A training starts after another process's start, imports and perhaps a wait in the queue, on a busy machine.
+# Seconds until a training has started, after imports and perhaps a wait in the queue, on a busy machine.
 PATIENCE = 600
 
 
 @dataclass
 class Training:
-    """One adapter's training in a workspace that runs on the cluster."""
+    """Training of an adapter in a project that runs on the cluster."""
 
     cluster: Cluster
     workspace: Path
@@ -24,11 +24,11 @@ class Training:
     say: Callable[[str], None]
 
     def jobs(self) -> list[dict]:
-        """The training's jobs so far, a retry being a job of its own; the newest last."""
+        """List the training's jobs so far, the newest last; each retry is a job."""
         return self.cluster.jobs(f"rule_train_adapter_wildcards_{self.lineage.replace('/', '_')}")
 
     def preempted(self) -> int:
-        """A job of a partition with a higher priority takes all GPUs; Slurm queues the training again."""
+        """Preempt it: a job of a partition with a higher priority takes all GPUs, and Slurm queues it again."""
         step, _ = self.frozen_after_checkpoint()
         self.say(f"{self.lineage}: preempted after step {step}")
         self.cluster.ask("sbatch", "-p", "urgent", f"--gpus={GPUS}", "-o", "/dev/null", "--wrap", "sleep 1")
@@ -36,14 +36,14 @@ class Training:
         return step
 
     def timed_out(self) -> int:
-        """It hangs until a time limit of one minute is over."""
+        """Let it hang until a time limit of one minute is over."""
         step, _ = self.frozen_after_checkpoint()
         self.say(f"{self.lineage}: hangs after step {step}, and its time limit is a minute")
         self.cluster.ask("scontrol", "update", f"JobId={self.jobs()[-1]['JobId']}", "TimeLimit=1")
         return step
 
     def killed_then_cancelled(self) -> int:
-        """The first attempt gets signal 9, as from the kernel when memory is short; someone cancels the second."""
+        """Kill the first attempt with signal 9, as the kernel does when memory is short, and cancel the second."""
         step, process = self.frozen_after_checkpoint()
         self.say(f"{self.lineage}: killed with signal 9 after step {step}")
         os.kill(process, signal.SIGKILL)
@@ -54,19 +54,19 @@ class Training:
         return step
 
     def frozen_after_checkpoint(self, after: int = 0) -> tuple[int, int]:
-        """Stop the training as soon as it has left a checkpoint later than this step; that step, and the process.
+        """Stop the process once it has a checkpoint after step `after`; return step and process.
 
-        A stopped process is what a hanging file system leaves, and whatever is done to it next cannot come too late.
+        A hanging file system stops a process likewise, and whatever the test does next cannot come too late.
         """
         process = until(self.process, PATIENCE, f"{self.lineage} trains", every=0.05)
         until(lambda: self.newest() > after, PATIENCE, f"{self.lineage} has a checkpoint", every=0.01)
         os.kill(process, signal.SIGSTOP)
         status = Path(f"/proc/{process}/status")
-        until(lambda: "State:\tT" in status.read_text(), 10, f"{self.lineage} stands still", every=0.01)
+        until(lambda: "State:\tT" in status.read_text(), 10, f"{self.lineage} is stopped", every=0.01)
         return self.newest(), process
 
     def process(self) -> int | None:
-        """The process that trains, if one does."""
+        """Find the process that trains; None without one."""
         folder = f"out/{self.lineage}/adapter"
         for entry in Path("/proc").glob("[0-9]*"):
             try:
@@ -79,8 +79,8 @@ class Training:
         return None
 
     def newest(self) -> int:
-        """Step of the newest complete checkpoint, 0 without one; the count of tokens is what is written last."""
+        """Step of the newest complete checkpoint, 0 without one; a checkpoint's last file is the count of tokens."""
         recipe = read_json(self.workspace / "out" / self.lineage / "recipe.json", "the recipe")
-        store = self.workspace / "out" / "checkpoints" / recipe["fingerprint"][:16]
-        written = [path for path in store.glob(f"*/checkpoint-*/{TOKENS}") if path.stat().st_size]
+        cache = self.workspace / "out" / "checkpoints" / recipe["fingerprint"][:16]
+        written = [path for path in cache.glob(f"*/checkpoint-*/{TOKENS}") if path.stat().st_size]
         return max((int(path.parent.name.split("-")[1]) for path in written), default=0)

@@ -1,7 +1,7 @@
-"""A Slurm cluster of one pretended node on loopback: its GPUs are character devices, its CPUs more than there are.
+"""Run a Slurm cluster of one pretended node on loopback, with character devices as GPUs and more CPUs than there are.
 
 It needs root, because slurmd starts jobs as their owners, and /etc/slurm, because Snakemake's executor drops SLURM_CONF
-from its jobs' environment. What was at /etc/slurm comes back at the end.
+from its jobs' environment. The former content of /etc/slurm is restored at the end.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ CommunicationParameters=NoInAddrAny
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-# The second is what a job that was queued again waits before it starts: 120 by default.
+# cred_expire: seconds before a job that was queued again starts, 120 by default.
 AuthInfo=socket={folder}/munge.sock,cred_expire=5
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
@@ -35,7 +35,7 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
-# Of the trackers that need no cgroups the one that finds children whose parent is gone.
+# Of the trackers that need no cgroups, this one finds children whose parent is gone.
 ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 SwitchType=switch/none
@@ -48,12 +48,12 @@ SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
-# How long finished jobs are remembered, for the tests to ask about them.
+# Finished jobs are remembered for an hour, so that the tests can read them.
 MinJobAge=3600
 KillWait=2
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-# A node of the size that the profile asks for.
+# The node has the size that the profile asks for.
 SlurmdParameters=config_overrides
 NodeName={host} NodeAddr=127.0.0.1 CPUs=32 RealMemory=256000 Gres=gpu:pretended:{gpus} State=UNKNOWN
 PartitionName=batch Nodes={host} Default=YES PriorityTier=1
@@ -62,7 +62,7 @@ PartitionName=urgent Nodes={host} PriorityTier=10
 
 
 def install() -> None:
-    """Debian's Slurm and munge, where they are missing. Neither package starts anything where there is no systemd."""
+    """Install Debian's Slurm and munge if they are missing. Without systemd, neither package starts anything."""
     packages = sorted({package for program, package in PROGRAMS.items() if not shutil.which(program)})
     if not packages:
         return
@@ -73,33 +73,33 @@ def install() -> None:
 
 
 def processes(*names: str) -> set[int]:
-    """Process ids by program name."""
-    found = set()
+    """Find the ids of processes by program name."""
+    ids = set()
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             name = (entry / "cmdline").read_bytes().split(b"\0")[0].decode()
         except OSError:
             continue
         if Path(name.split(":")[0]).name in names:
-            found.add(int(entry.name))
-    return found
+            ids.add(int(entry.name))
+    return ids
 
 
 def left_by_jobs() -> set[int]:
-    """Processes that a job of this cluster began."""
-    found = set()
+    """Find the ids of processes that jobs of this cluster started."""
+    ids = set()
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             environment = (entry / "environ").read_bytes().split(b"\0")
         except OSError:
             continue
         if b"SLURM_CLUSTER_NAME=stagewise" in environment:
-            found.add(int(entry.name))
-    return found
+            ids.add(int(entry.name))
+    return ids
 
 
 def until(condition, seconds: float, what: str, every: float = 0.1):
-    """What `condition` returns as soon as it is true; fails after so many seconds."""
+    """Wait until `condition` returns something true, and return that; fail after `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if value := condition():
@@ -109,7 +109,7 @@ def until(condition, seconds: float, what: str, every: float = 0.1):
 
 
 class Cluster:
-    """A running cluster; `stop` ends every process that `start` began."""
+    """A running cluster; `stop` ends every process that `start` started."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -134,7 +134,7 @@ class Cluster:
         )
 
     def configure(self) -> None:
-        """Point /etc/slurm at this folder; whatever was there is put aside."""
+        """Point /etc/slurm at this folder, and save its former content."""
         host = socket.gethostname().partition(".")[0]
         for name in ("state", "spool", "dev"):
             (self.folder / name).mkdir(parents=True)

@@ -13,10 +13,10 @@ from pathlib import Path
 import yaml
 
 from stagewise.provenance.files import read_json
-from tests.cluster.compare import LEFT_OUT, OWN, compare
+from tests.cluster.compare import IGNORED_KEYS, IGNORED_METRICS, compare
 from tests.cluster.conftest import SITE, THREADS
 from tests.cluster.faults import Training
-from tests.helpers.project_copy import Workspace
+from tests.helpers.project_copy import ProjectCopy
 
 FIRST = "base/seed-0/colours"
 SECOND, REHEARSED = f"{FIRST}/warmth", f"{FIRST}/warmth+rehearsal-25"
@@ -29,7 +29,7 @@ def test_a_cluster_run_with_accidents_leaves_what_a_local_run_leaves(workspace, 
     overlay = ("--configfile", "tiny.yaml", workspace.write("longer.yaml", LONGER), *THREADS)
     (workspace.path / "site").mkdir()
     workspace.write("site/config.v9+.yaml", SITE)
-    away = Workspace(tmp_path / "cluster")
+    away = ProjectCopy(tmp_path / "cluster")
     shutil.copytree(workspace.path, away.path, dirs_exist_ok=True)
     on_cluster = ("snakemake", "--profile", "profiles/slurm", "--profile", "site", *overlay)
 
@@ -61,13 +61,16 @@ def test_a_cluster_run_with_accidents_leaves_what_a_local_run_leaves(workspace, 
         summary = read_json(away.path / "out" / lineage / "adapter" / "training.json", "the summary")
         assert summary["resumed_from_step"] == step, lineage
         say(f"{lineage}: resumed from step {step} of {summary['steps']}")
-    asked_as_the_profile_says(cluster, say)
+    check_requested_resources(cluster, say)
     assert "Nothing to be done" in away.run(*on_cluster, "-n").stdout
 
     same = compare(workspace.path / "out", away.path / "out", tmp_path / "redrawn")
     for how, names in same.items():
         say(f"{len(names)} files are the same {how}: {' '.join(names)}")
-    say(f"left out: {LEFT_OUT}; rows of training_log.csv called {OWN.pattern}; the line of times in the model card")
+    say(
+        f"not compared: {IGNORED_KEYS}; rows of training_log.csv that match {IGNORED_METRICS.pattern}; "
+        "the line of times in the model card"
+    )
     exact = same["byte for byte"]
     assert sum(name.endswith("adapter_model.safetensors") for name in exact) == 3
     assert sum("/predictions/" in name for name in exact) == 4 * 4
@@ -75,7 +78,7 @@ def test_a_cluster_run_with_accidents_leaves_what_a_local_run_leaves(workspace, 
 
 
 class Log:
-    """Prints what happened, and when."""
+    """Print events with their time."""
 
     def __init__(self):
         self.started = time.monotonic()
@@ -86,11 +89,11 @@ class Log:
 
 @contextmanager
 def started(folder: Path, *command: str):
-    """A command in the background that writes to ``said.txt``; it does not outlive the block."""
+    """Run a command in the background, with output to ``output.txt``; kill it when the block ends."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    with open(folder / "said.txt", "wb") as said:
+    with open(folder / "output.txt", "wb") as output:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=said, stderr=said, start_new_session=True
+            command, cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True
         )
     try:
         yield process
@@ -101,13 +104,13 @@ def started(folder: Path, *command: str):
 
 
 def finished(process: subprocess.Popen, folder: Path) -> None:
-    assert process.wait(900) == 0, (folder / "said.txt").read_text(errors="replace")[-5000:]
+    assert process.wait(900) == 0, (folder / "output.txt").read_text(errors="replace")[-5000:]
 
 
-def asked_as_the_profile_says(cluster, say) -> None:
-    """Slurm was asked for the profile's resources, and for more of them at each attempt."""
+def check_requested_resources(cluster, say) -> None:
+    """Check that jobs asked Slurm for the profile's resources, and for more at each attempt."""
     profile = yaml.safe_load(Path("profiles/slurm/config.v9+.yaml").read_text(encoding="utf-8"))
-    seen = set()
+    checked = set()
     for job in cluster.jobs():
         rule, _, wildcards = job["Comment"].removeprefix("rule_").partition("_wildcards_")
         if rule not in profile["set-resources"]:
@@ -122,6 +125,6 @@ def asked_as_the_profile_says(cluster, say) -> None:
         assert (job.get("TresPerJob") == "gres:gpu:1") == ("gpu" in asked)
         assert (job["Requeue"], job["Partition"]) == ("1", "batch")
         assert job["JobName"].startswith("stagewise_")
-        seen.add((rule, attempt))
+        checked.add((rule, attempt))
         say(f"{rule} {wildcards}, attempt {attempt}: {job['TRES']}, {job['TimeLimit']}, {job['JobState']}")
-    assert {("train_adapter", 3), ("train_adapter", 2), ("predict", 1)} <= seen
+    assert {("train_adapter", 3), ("train_adapter", 2), ("predict", 1)} <= checked

@@ -1,4 +1,4 @@
-"""Snakemake as a job of its own, by the script in docs/running/cluster.md, for users who may only start `sbatch`."""
+"""Snakemake as a job, by the script in docs/running/cluster.md, for users who may only run `sbatch`."""
 
 import re
 import sys
@@ -32,32 +32,32 @@ def test_snakemake_in_a_job_stops_cleanly_before_its_limit_and_goes_on_in_the_ne
         return workspace.run("sbatch", "--parsable", *command).stdout.strip()
 
     def ended(job: str) -> tuple[str, str]:
-        """How a job ended, and what it said."""
+        """Wait for a job; return its state and its output."""
         state = until(lambda: next((s for s in (facts(job)["JobState"],) if s in ENDS), None), 600, f"job {job} ends")
         return state, Path(facts(job)["StdOut"]).read_text(encoding="utf-8", errors="replace")
 
     def facts(job: str) -> dict:
-        return next(known for known in cluster.jobs() if known["JobId"] == job)
+        return next(other for other in cluster.jobs() if other["JobId"] == job)
 
     whole = submitted("job.sh")
     first = Training(cluster, here, FIRST, print)
     step, _ = first.frozen_after_checkpoint()
-    # What Slurm does five minutes before the limit.
+    # Slurm does this five minutes before the limit.
     cluster.ask("scancel", "--signal=INT", "--batch", whole)
-    state, said = ended(whole)
+    state, output = ended(whole)
     until(lambda: first.jobs()[-1]["JobState"] == "CANCELLED", 60, "the training's job is cancelled")
     print(f"interrupted after step {step}: {state}, the training {first.jobs()[-1]['JobState']}")
-    assert "You are running snakemake in a SLURM job context" in said
+    assert "You are running snakemake in a SLURM job context" in output
 
-    state, said = ended(submitted("job.sh"))
+    state, output = ended(submitted("job.sh"))
     print(f"submitted again: {state}")
-    assert state == "COMPLETED", said[-5000:]
+    assert state == "COMPLETED", output[-5000:]
     trained = read_json(here / "out" / FIRST / "adapter" / "training.json", "the summary")
     assert trained["resumed_from_step"] == step
     assert (here / "out" / "report.html").is_file()
 
-    # Without the profile, everything inside one job.
-    state, said = ended(
+    # Without the profile, all steps run inside one job.
+    state, output = ended(
         submitted("--cpus-per-task=8", "--gpus=1", "--wrap", "snakemake --cores 8 --configfile tiny.yaml small.yaml -n")
     )
-    assert state == "COMPLETED" and "Nothing to be done" in said, said
+    assert state == "COMPLETED" and "Nothing to be done" in output, output

@@ -1,4 +1,4 @@
-"""Apptainer, an image built from nothing but Debian's and Python's packages, and a record of every call."""
+"""Apptainer, an image built from Debian's and Python's packages only, and a record of every call."""
 
 import json
 import os
@@ -12,14 +12,14 @@ import pytest
 from tests.helpers.project_copy import ROOT
 from tests.workflow.conftest import workspace as workspace  # a fixture: the tiny experiment
 
-# Stands before the real one on PATH, writes down what it was called with and becomes it.
+# Comes before the real program on PATH, records its call and executes the real program.
 RECORDER = """#!{python}
 import json, os, sys
 with open({log!r}, "a") as log:
     print(json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]), file=log)
 os.execv({real!r}, [{real!r}, *sys.argv[1:]])
 """
-# A sandbox's root has no identities to lend to a container: these are, for one command, in its own mount namespace.
+# A sandbox's root has no identities for a container; this adds some for one command, in a mount namespace.
 LEND = """
 printf 'root:100000:65536\\n' > "$1"
 touch /etc/subuid /etc/subgid
@@ -31,7 +31,7 @@ exec "$@"
 
 
 def run(*command, cwd=ROOT, check=True, **environment) -> subprocess.CompletedProcess:
-    """Run a command; where it fails, raise with what it said."""
+    """Run a command; raise an error with its output if it fails."""
     command = [str(part) for part in command]
     done = subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=1800)
     if check and done.returncode:
@@ -41,7 +41,7 @@ def run(*command, cwd=ROOT, check=True, **environment) -> subprocess.CompletedPr
 
 @pytest.fixture(scope="session")
 def apptainer(tmp_path_factory):
-    """The installed Apptainer, or one in a temporary folder; first on PATH, and able to run as a sandbox's root."""
+    """Apptainer, installed or in a temporary folder: first on PATH, and able to run as a sandbox's root."""
     before = {name: os.environ.get(name) for name in ("PATH", "APPTAINER_NO_PRIVS")}
     folder = None
     if not shutil.which("apptainer"):
@@ -59,7 +59,7 @@ def apptainer(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def image(apptainer, tmp_path_factory):
-    """containers/cpu.sif as `make containers` builds it in a copy of the checkout, on a Debian from its packages."""
+    """Image containers/cpu.sif that `make containers` builds in a copy of the checkout, on Debian's packages."""
     folder = tmp_path_factory.mktemp("image")
     shutil.copy2(ROOT / "Makefile", folder)
     for part in ("containers", "envs"):
@@ -84,8 +84,8 @@ def image(apptainer, tmp_path_factory):
     shutil.rmtree(folder)
 
 
-class Recorded:
-    """What Apptainer was asked to run."""
+class RecordedCalls:
+    """Calls of Apptainer."""
 
     def __init__(self, folder: Path, real: str):
         self.log = folder / "calls.jsonl"
@@ -94,17 +94,17 @@ class Recorded:
         (folder / "apptainer").chmod(0o755)
 
     def calls(self) -> dict[str, list]:
-        """Arguments, folder and environment of every step's last start, by the step's name."""
+        """Arguments, folder and environment of each step's last call, by the step's name."""
         calls = [json.loads(line) for line in self.log.read_text().splitlines()]
         calls = [call for call in calls if "python -m scripts." in call[0][-1]]
         return {call[0][-1].partition("python -m scripts.")[2].split()[0]: call for call in calls}
 
     def steps(self) -> dict[str, list[str]]:
-        """Arguments alone."""
+        """Arguments of each step's last call."""
         return {step: arguments for step, (arguments, _, _) in self.calls().items()}
 
     def inside(self, step: str, command: str) -> str:
-        """What a command says in the container that the step was started in, started in the same way."""
+        """Output of a command in the step's container, called in the same way."""
         arguments, folder, environment = self.calls()[step]
         again = ["apptainer", *arguments[:-1], command]
         return subprocess.run(again, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
@@ -112,9 +112,9 @@ class Recorded:
 
 @pytest.fixture
 def recorded(apptainer, tmp_path, monkeypatch):
-    """A record of the calls of one test."""
+    """Record of the calls of one test."""
     folder = tmp_path / "recorder"
     folder.mkdir()
-    record = Recorded(folder, apptainer)
+    record = RecordedCalls(folder, apptainer)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     return record

@@ -11,11 +11,23 @@ from stagewise.provenance.files import sha256_file
 from tests.workflow.conftest import jobs
 
 RUN = ("--sdm", "apptainer", "--configfile", "tiny.yaml")
-# What a result is. A recipe names the image that it was made in, and reports have clock times.
+# Results to compare; not recipes, which name their image, and reports, which have clock times.
 RESULTS = ("*.safetensors", "predictions/*.csv", "data/*/*.jsonl")
-# Variables that are Apptainer's, the shell's, the image's, or named in profiles/apptainer.env.
-OWN = {"PATH", "HOME", "PWD", "SHLVL", "TERM", "LANG", "LD_LIBRARY_PATH", "PS1", "PROMPT_COMMAND", "USER_PATH", "_"}
-OWN |= {"PYTHONNOUSERSITE", "OMP_NUM_THREADS", "HF_HUB_OFFLINE", "OLDPWD"}
+# Variables of Apptainer, the shell, the image and profiles/apptainer.env.
+EXPECTED_VARIABLES = {
+    "PATH",
+    "HOME",
+    "PWD",
+    "SHLVL",
+    "TERM",
+    "LANG",
+    "LD_LIBRARY_PATH",
+    "PS1",
+    "PROMPT_COMMAND",
+    "USER_PATH",
+    "_",
+}
+EXPECTED_VARIABLES |= {"PYTHONNOUSERSITE", "OMP_NUM_THREADS", "HF_HUB_OFFLINE", "OLDPWD"}
 
 
 @pytest.fixture
@@ -62,7 +74,7 @@ def test_the_graph_gives_the_same_bytes_in_the_image_and_sees_nothing_of_the_hos
 
     poison = request.getfixturevalue("poison")
     harmed = workspace.run("python", "-c", "import peft", check=False)
-    assert "the host leaks in" in harmed.stderr  # it does harm where it gets in
+    assert "the host leaks in" in harmed.stderr  # it does harm outside the image
     workspace.snakemake(*RUN, STAGEWISE_IMAGE=str(image))
 
     steps = recorded.steps()
@@ -77,7 +89,11 @@ def test_the_graph_gives_the_same_bytes_in_the_image_and_sees_nothing_of_the_hos
     assert releases(workspace.path / "out") == releases(here / "out") != {}
 
     variables = dict(line.partition("=")[::2] for line in recorded.inside("predict", "env").splitlines() if "=" in line)
-    foreign = {name for name in variables if name not in OWN and not name.startswith(("APPTAINER_", "SINGULARITY_"))}
+    foreign = {
+        name
+        for name in variables
+        if name not in EXPECTED_VARIABLES and not name.startswith(("APPTAINER_", "SINGULARITY_"))
+    }
     print(f"variables inside that are neither Apptainer's nor the image's: {sorted(foreign) or 'none'}")
     assert not foreign and poison["PYTHONPATH"] not in variables.values()
     assert variables["OMP_NUM_THREADS"] == "2"  # --cores 2 caps the rule's threads
@@ -87,7 +103,7 @@ def test_the_graph_gives_the_same_bytes_in_the_image_and_sees_nothing_of_the_hos
     left = sorted(p.name for p in workspace.path.iterdir() if p.name not in {q.name for q in here.iterdir()})
     print(f"left in the project's folder by the image alone: {left}")
 
-    # The image's content is part of what was made in it; a run without an image takes what any made.
+    # The image's content is part of the identity of results; a run without an image accepts those of any image.
     assert jobs(workspace.snakemake(*RUN, "-n", STAGEWISE_IMAGE=str(image)).stdout) == {}
     rebuilt = tmp_path / image.name
     shutil.copyfile(image, rebuilt)
@@ -100,7 +116,7 @@ def test_the_graph_gives_the_same_bytes_in_the_image_and_sees_nothing_of_the_hos
 
 
 def test_only_a_step_that_was_given_a_gpu_gets_the_driver(workspace, image, recorded):
-    """A scheduler that, like Slurm, names the GPU to the jobs that asked for one."""
+    """As Slurm does, this scheduler names the GPU to the jobs that asked for one."""
     submit = workspace.path / "submit"
     submit.write_text(
         '#!/bin/sh\n[ "$1" = 0 ] || export CUDA_VISIBLE_DEVICES=0,1\nnohup sh "$2" >/dev/null 2>&1 &\necho $!\n'

@@ -1,4 +1,4 @@
-"""The image is what its lock says, and says so itself."""
+"""The image holds the packages of its lock, and its own test checks that."""
 
 import json
 import re
@@ -20,7 +20,7 @@ def test_both_definitions_are_the_same_but_for_the_lock():
 
 
 def test_the_same_content_gives_the_same_bytes(apptainer, tmp_path):
-    """An image's checksum says what is in it, not when it was built."""
+    """An image's checksum depends on its content, not on the time of the build."""
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "content").write_text("the same")
     labels = re.search(r"%labels\n.*?\n\n", (ROOT / "containers" / "cpu.def").read_text(), re.DOTALL)[0]
@@ -38,17 +38,17 @@ def test_the_same_content_gives_the_same_bytes(apptainer, tmp_path):
 
 
 def test_the_image_passes_its_test_and_names_its_lock(apptainer, image):
-    said = run(apptainer, "test", "--cleanenv", image).stdout
-    print(f"\n{image.name}, {image.stat().st_size / 1e6:.0f} MB: {said}")
+    output = run(apptainer, "test", "--cleanenv", image).stdout
+    print(f"\n{image.name}, {image.stat().st_size / 1e6:.0f} MB: {output}")
     pinned = len(re.findall(r"^[\w.-]+==", LOCK.read_text(), re.MULTILINE))
-    assert f"{pinned} packages as locked, and no other" in said and "cpu: an NF4 layer is" in said
+    assert f"{pinned} packages as locked, and no other" in output and "cpu: an NF4 layer is" in output
     labels = json.loads(run(apptainer, "inspect", "--json", "--labels", image).stdout)["data"]["attributes"]["labels"]
     print({key: value for key, value in labels.items() if key.startswith("stagewise")})
     assert labels["stagewise.lock.sha256"] == sha256_file(LOCK)
 
 
 def test_an_image_that_is_not_its_lock_fails_its_test(apptainer, image, tmp_path):
-    """Another version in the lock, and a package fewer, are both found."""
+    """Another version in the lock is noticed, and so is a missing package."""
     check = (apptainer, "exec", "--cleanenv", "--bind", tmp_path, image)
     check += ("/opt/stagewise/venv/bin/python", "-I", "/opt/stagewise/check.py", tmp_path / "lock.txt")
     lines = LOCK.read_text()

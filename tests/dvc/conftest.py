@@ -10,14 +10,14 @@ import yaml
 
 from stagewise.config.yaml_files import merge, read_yaml
 from stagewise.provenance.files import sha256_file as sha256
-from tests.helpers.project_copy import Place
+from tests.helpers.project_copy import ProjectFolder
 from tests.workflow.conftest import jobs, tiny_workspace
 
 FIRST = "out/base/seed-0/colours"
 SECOND = f"{FIRST}/warmth"
 
 
-class Project(Place):
+class Project(ProjectFolder):
     """A git repository with the tiny experiment."""
 
     def git(self, *arguments: str) -> str:
@@ -33,12 +33,12 @@ class Project(Place):
         return self.run("dvc", *arguments, check=check, **environment)
 
     def clone(self, path: Path) -> "Project":
-        """Everything that git has, and nothing else."""
+        """Clone the repository: the files that git has, and no others."""
         self.git("clone", "-q", str(self.path), str(path))
         return Project(path)
 
     def copy(self, path: Path) -> "Project":
-        """Everything, DVC's cache and Snakemake's records too."""
+        """Copy all files, DVC's cache and Snakemake's records included."""
         shutil.copytree(self.path, path, symlinks=True)
         return Project(path)
 
@@ -51,17 +51,17 @@ class Project(Place):
         (self.path / "config.yaml").write_text(text, encoding="utf-8")
 
     def planned(self) -> dict[str, int]:
-        """What `snakemake -n` would run, by rule; nothing where all is current."""
-        said = self.snakemake("-n").stdout
-        planned = jobs(said)
-        assert bool(planned) != ("Nothing to be done" in said)
+        """Number of jobs that `snakemake -n` plans, by rule; none if everything is up to date."""
+        output = self.snakemake("-n").stdout
+        planned = jobs(output)
+        assert bool(planned) != ("Nothing to be done" in output)
         return planned
 
     def forget_logs(self) -> None:
         shutil.rmtree(self.path / "logs", ignore_errors=True)
 
     def trained(self) -> set[str]:
-        """Tasks of the adapters trained since the logs were forgotten; a copy from the store does not count."""
+        """Tasks of the adapters trained since `forget_logs`; a copy from the cache does not count."""
         logs = (self.path / "logs").rglob("train_adapter.log")
         return {path.parent.name for path in logs if re.search(r"\d+ items.*, \d+ steps", path.read_text())}
 
@@ -69,7 +69,7 @@ class Project(Place):
         return json.loads((self.path / name).read_text(encoding="utf-8"))
 
     def learning_rate(self) -> float:
-        """Of the second adapter, as its own receipt and recipe vouch for it."""
+        """Learning rate of the second adapter, after a check that its receipt, recipe and predictions agree."""
         receipt, recipe = self.read(f"{SECOND}/adapter/receipt.json"), self.read(f"{SECOND}/adapter/recipe.json")
         predictions = self.read(f"{SECOND}/predictions/receipt.json")
         adapter = predictions["inputs"]["adapter"]
@@ -79,7 +79,7 @@ class Project(Place):
         return recipe["training"]["learning_rate"]
 
     def results(self) -> dict[str, str]:
-        """Checksums of every result, the store aside."""
+        """Checksums of all results but the cache."""
         files = [p for p in (self.path / "out").rglob("*") if p.is_file() and "checkpoints" not in p.parts]
         return {p.relative_to(self.path).as_posix(): sha256(p) for p in files if not p.name.startswith(".")}
 
@@ -87,15 +87,15 @@ class Project(Place):
 @pytest.fixture(scope="session")
 def built(tmp_path_factory, tiny_model) -> Project:
     """The experiment after ``dvc repro`` and a commit. Read only: clone or copy it to change it."""
-    space = tiny_workspace(tmp_path_factory.mktemp("dvc") / "project", tiny_model)
-    values = read_yaml(space.path / "tiny.yaml")
+    plain = tiny_workspace(tmp_path_factory.mktemp("dvc") / "project", tiny_model)
+    values = read_yaml(plain.path / "tiny.yaml")
     # The first task's texts may be passed on, the second's may not.
     values["tasks"]["colours"]["sources"]["made"]["redistribute"] = True
-    project = Project(space.path)
+    project = Project(plain.path)
     project.change(**values)
     project.run("python", "-m", "scripts.write_dvc")
     ignored = ("/out/", "/models/", "/logs/", ".snakemake/", "__pycache__/")
-    (space.path / ".gitignore").write_text("\n".join(ignored) + "\n", encoding="utf-8")
+    (plain.path / ".gitignore").write_text("\n".join(ignored) + "\n", encoding="utf-8")
     project.git("init", "-q")
     project.commit("The plan")
     project.forget_logs()

@@ -1,4 +1,4 @@
-"""Metrics, plots and experiments across commits, as the README shows them."""
+"""Metrics, plots and experiments across commits, as docs/running/dvc.md shows them."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Content judges: nothing runs twice, and no stale result is ever taken for a current one."""
+"""Content decides: nothing runs twice, and no stale result is taken for a current one."""
 
 import os
 import random
@@ -15,7 +15,7 @@ def test_a_second_repro_runs_nothing_and_snakemake_agrees(built):
 
 def test_after_snakemake_dvc_runs_no_step(built, tmp_path):
     project = built.clone(tmp_path / "clone")
-    # As after `snakemake --cores all`: results, and nothing that DVC knows of.
+    # As after `snakemake --cores all`: there are results, but DVC has no record of them.
     for name in ("out", "models"):
         shutil.copytree(built.path / name, project.path / name)
     (project.path / "dvc.lock").unlink()
@@ -40,8 +40,8 @@ def test_a_hyperparameter_reruns_the_same_under_both_and_nothing_else(copy):
     arms = {"sequential": {"stages": [{"task": "colours"}, {"task": "warmth", "training": {"learning_rate": 0.02}}]}}
     before = copy.results()
     copy.change(arms=arms)
-    wanted = {"write_recipe": 1, "train_adapter": 1, "predict": 1, "metrics": 1, "report": 1, "all": 1}
-    assert copy.planned() == wanted
+    expected = {"write_recipe": 1, "train_adapter": 1, "predict": 1, "metrics": 1, "report": 1, "all": 1}
+    assert copy.planned() == expected
     copy.forget_logs()
     copy.dvc("repro")
     assert copy.trained() == {"warmth"}
@@ -50,7 +50,7 @@ def test_a_hyperparameter_reruns_the_same_under_both_and_nothing_else(copy):
     changed = {name for name, digest in copy.results().items() if before.get(name) != digest}
     assert all(name.startswith(SECOND) or "/base/" not in name for name in changed)
     assert f"{SECOND}/adapter/adapter_model.safetensors" in changed
-    # And back again: what was finished once is copied.
+    # And back again: finished work is copied from the cache.
     copy.git("checkout", "-q", "config.yaml")
     copy.forget_logs()
     copy.snakemake()
@@ -105,7 +105,7 @@ def test_another_version_hides_no_change(copy):
     copy.forget_logs()
     copy.snakemake()
     assert copy.learning_rate() == 0.03
-    assert copy.trained() == set()  # both are in the store
+    assert copy.trained() == set()  # both are in the cache
 
 
 def test_a_removed_label_leaves_no_old_file_behind(copy):

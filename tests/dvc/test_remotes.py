@@ -1,4 +1,4 @@
-"""Results travel: push, pull, damage, and what must stay at home."""
+"""Results in remotes: push, pull, damage, and texts that must not be pushed."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from tests.dvc.conftest import FIRST, SECOND, Project, sha256
 
 
 def objects(folder: Path) -> dict[str, Path]:
-    """Files of a DVC store by MD5."""
+    """List the files of a DVC remote by MD5."""
     return {path.parent.name + path.name: path for path in folder.rglob("*") if path.is_file()}
 
 
@@ -27,7 +27,7 @@ def md5(path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def pushed(built, tmp_path_factory) -> tuple[Project, Path]:
-    """A copy of the project and the folder that it pushed to."""
+    """A copy of the project, and the folder to which it pushed."""
     folder = tmp_path_factory.mktemp("remote")
     project = built.copy(tmp_path_factory.mktemp("pushed") / "project")
     project.dvc("remote", "add", "--default", "store", str(folder))
@@ -61,7 +61,7 @@ def test_a_clone_that_pulled_has_nothing_to_do(pushed, tmp_path):
     assert clone.planned() == {}
     assert clone.learning_rate() == project.learning_rate()
 
-    # A changed hyperparameter there: the missing texts are made again, what is current is not trained again.
+    # After a changed hyperparameter the missing texts are made again, but current adapters are not trained again.
     arms = {"sequential": {"stages": [{"task": "colours"}, {"task": "warmth", "training": {"epochs": 2}}]}}
     clone.change(arms=arms)
     clone.forget_logs()
@@ -107,7 +107,7 @@ def test_damage_that_dvc_did_not_see_stops_the_step_that_reads_it(copy):
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory):
-    """Address of an S3 server on loopback."""
+    """Start an S3 server on loopback; yield its address."""
     server = Path(sys.executable).with_name("moto_server")
     if not server.is_file():
         server = Path(__file__).resolve().parents[2] / ".venv-s3/bin/moto_server"

@@ -1,4 +1,4 @@
-"""A small hub on 127.0.0.1: the requests that fetching a repository takes, and the refusals of the real one."""
+"""A small hub on 127.0.0.1 that answers the requests for fetching a repository, and refuses like the real one."""
 
 import hashlib
 import json
@@ -10,16 +10,16 @@ from urllib.parse import unquote, urlsplit
 
 @contextmanager
 def serve(repository: str, revision: str, files: dict[str, bytes], gate: str | None = None, claim: dict | None = None):
-    """Serve one repository at one commit; yield its address and the list of requests (method, path, authorization).
+    """Serve a repository at a commit; yield the address and the list of requests (method, path, authorization).
 
     Parameters
     ----------
     files
-        Contents by name; ``.safetensors`` are large files with a SHA-256, as on the real hub.
+        Contents by name; a ``.safetensors`` file is a large file with a SHA-256, as on the real hub.
     gate
-        The only token that may read files; None lets anyone.
+        Token that may read files; None admits anyone.
     claim
-        SHA-256 to claim for a file instead of its own.
+        SHA-256 to announce for a file in place of the right one.
     """
     requests: list[tuple[str, str, str | None]] = []
 
@@ -59,7 +59,7 @@ def serve(repository: str, revision: str, files: dict[str, bytes], gate: str | N
                     return self.answer(json.dumps(body()).encode(), Content_Type="application/json")
             prefix = f"{repository}/resolve/{revision}/"
             if not path.startswith(prefix):
-                # The real hub does not tell an unknown repository from a private one.
+                # The real hub answers the same for an unknown and a private repository.
                 return self.refuse(401, "RepoNotFound", "Repository not found")
             if gate and token != f"Bearer {gate}":
                 status = 403 if token else 401

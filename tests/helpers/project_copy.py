@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-# Everything a run reads; results, environments and caches of the checkout stay behind.
+# Everything that a run reads; results, environments and caches of the checkout are not copied.
 PARTS = [
     "Snakefile",
     "config.yaml",
@@ -26,19 +26,19 @@ PARTS = [
 PARTS += ["experiments", "report", "profiles", "schemas", "data/sample", "data/splits", "data/published_figures.json"]
 
 
-class Place:
-    """A folder with the project in it."""
+class ProjectFolder:
+    """A folder that holds the project, and commands in it."""
 
     def __init__(self, path: Path):
         self.path = path
 
     def write(self, name: str, values: dict) -> str:
-        """Write an overlay configuration and return its name."""
+        """Write an overlay configuration; return its name."""
         (self.path / name).write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
         return name
 
     def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
-        """Run a command here with the tests' Python first on the path."""
+        """Run a command in the folder, with the tests' Python first on the path."""
         env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
         done = subprocess.run(
             command, cwd=self.path, env=env | environment, capture_output=True, text=True, timeout=1200
@@ -51,7 +51,7 @@ class Place:
         return self.run("snakemake", "--cores", "2", *arguments, check=check, **environment)
 
 
-class Workspace(Place):
+class ProjectCopy(ProjectFolder):
     """A runnable copy of the project at `path`."""
 
     def __init__(self, path: Path):

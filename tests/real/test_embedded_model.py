@@ -1,4 +1,4 @@
-"""The embedded model as it comes out of its package: it speaks, its tokenizer is whole, its labels are one token."""
+"""The embedded model, converted from its package: it answers, its tokenizer is complete, its labels are one token."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ def tokenizer(embedded_model):
 
 @pytest.fixture(scope="module")
 def base(embedded_model):
-    """In the hardware's own type, with all cores: one loading for the whole module."""
+    """The model in the hardware's own type, on two threads, loaded once for the module."""
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     yield load_base(embedded_model)
@@ -46,7 +46,7 @@ def test_it_answers_sanely(base, tokenizer):
 
 
 def test_the_tokenizer_is_whole(tokenizer):
-    """Facts about SmolLM2's tokenizer; the digits are what reading a GGUF file loses."""
+    """Facts about SmolLM2's tokenizer; reading a GGUF file would lose the separation of digits."""
     assert len(tokenizer) == 49152
     assert tokenizer.model_max_length == 8192
     assert (tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.convert_tokens_to_ids("<|im_start|>")) == (
@@ -67,7 +67,7 @@ def test_the_default_tasks_need_one_pass(tokenizer):
 
 
 def test_it_knows_what_comes_next(base, tokenizer):
-    """The likelier label follows from the text: scoring looks at the right place of a model that knows something."""
+    """The likelier label follows from the text, so scoring reads the right position of a model that knows something."""
     prompts = [tokenizer(f"The capital of {country} is the city of")["input_ids"] for country in ("France", "England")]
     answers = [[*tokenizer(word)["input_ids"], tokenizer.eos_token_id] for word in (" Paris", " London")]
     rows = likelihood.score(base, tokenizer, prompts, answers)
@@ -77,7 +77,7 @@ def test_it_knows_what_comes_next(base, tokenizer):
 
 
 def test_4bit_trains_and_scores_after_an_evaluation(embedded_model, tokenizer):
-    """QLoRA's first steps on the real model: the loss falls although evaluations stand between the steps."""
+    """The first steps of QLoRA on the real model: the loss falls although there are evaluations between the steps."""
     from peft import LoraConfig, get_peft_model
 
     from stagewise.training.trainer import float32_trainable

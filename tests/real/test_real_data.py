@@ -1,4 +1,4 @@
-"""The facts about the real PubMedQA and Dreaddit, and that the data step handles them as declared in config.yaml."""
+"""Facts about the real PubMedQA and Dreaddit, and their treatment by the data step with config.yaml."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ ALL = ("train", "validation", "test")
 
 @pytest.fixture(scope="module")
 def raw(real_data, tmp_path_factory):
-    """Raw files of both tasks, through the mirror alone."""
+    """Folder of the raw files of both tasks, from the mirror only."""
     folder = tmp_path_factory.mktemp("raw")
     for name, task in load(ROOT / "config.yaml").tasks.items():
         for role, file in task.sources["original"].files.items():
@@ -31,7 +31,7 @@ def raw(real_data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def make(raw, tmp_path_factory):
-    """Run the data step with an overlay on config.yaml; gives exit code and output folder."""
+    """Run the data step with an overlay on config.yaml; return exit code and output folder."""
 
     def run(split: str, **overlay):
         folder = tmp_path_factory.mktemp("splits")
@@ -41,7 +41,7 @@ def make(raw, tmp_path_factory):
         )
         settings = [str(ROOT / "config.yaml"), str(folder / "overlay.yaml")]
         with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(ROOT)  # where the split files' paths start
+            patch.chdir(ROOT)  # the split files' paths are relative to it
             output = folder / "out"
             return make_splits.main(["--settings", *settings, "--raw", str(raw), "--output", str(output)]), output
 
@@ -63,10 +63,10 @@ def published(make):
 
 
 def items(output: Path, task: str, *splits: str) -> list[dict]:
-    found = []
+    rows = []
     for split in splits or ALL:
-        found += map(json.loads, (output / task / f"{split}.jsonl").read_text(encoding="utf-8").splitlines())
-    return found
+        rows += map(json.loads, (output / task / f"{split}.jsonl").read_text(encoding="utf-8").splitlines())
+    return rows
 
 
 def facts(output: Path, task: str) -> dict:
@@ -78,7 +78,7 @@ def sizes(output: Path, task: str) -> list[int]:
 
 
 def dreaddit(raw: Path, split: str) -> list[dict]:
-    """Rows as the standard library reads them."""
+    """Read rows with the standard library."""
     with (raw / "dreaddit" / split / f"dreaddit-{split}.csv").open(encoding="utf-8", newline="") as handle:
         return list(csv.DictReader(handle))
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.helpers.project_copy import ROOT, Workspace
+from tests.helpers.project_copy import ROOT, ProjectCopy
 
 
 def blocks(page: str, heading: str) -> list[str]:
@@ -16,6 +16,17 @@ def blocks(page: str, heading: str) -> list[str]:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     section = re.split(r"^## ", text.partition(f"\n## {heading}\n")[2], flags=re.M)[0]
     return [textwrap.dedent(code) for code in re.findall(r"^ *```python\n(.*?)^ *```", section, re.M | re.S)]
+
+
+@pytest.fixture(autouse=True)
+def forget_modules():
+    """Let no other test find the modules that a test here wrote."""
+    from stagewise.remedies.registry import find_remedy
+
+    yield
+    for name in ("lab_remedies", "lab_readers"):
+        sys.modules.pop(name, None)
+    find_remedy.cache_clear()
 
 
 def test_the_measure_of_the_page_is_registered_by_its_function_alone(monkeypatch):
@@ -89,28 +100,28 @@ def test_the_reader_of_the_page_reads_a_file(tmp_path, monkeypatch):
 
 @pytest.mark.workflow
 def test_the_step_of_the_page_is_planned_by_its_four_places(tmp_path):
-    place = Workspace(tmp_path / "project")
+    project = ProjectCopy(tmp_path / "project")
     script, rule, record, declaration = blocks("extending.md", "A step")
-    (place.path / "scripts" / "ensemble.py").write_text(script, encoding="utf-8")
+    (project.path / "scripts" / "ensemble.py").write_text(script, encoding="utf-8")
 
     def insert(path: str, before: str, text: str):
         """Insert text before the first line that starts so."""
-        old = (place.path / path).read_text(encoding="utf-8")
+        old = (project.path / path).read_text(encoding="utf-8")
         assert before in old, (path, before)
-        (place.path / path).write_text(old.replace(before, text + before, 1), encoding="utf-8")
+        (project.path / path).write_text(old.replace(before, text + before, 1), encoding="utf-8")
 
     insert("rules/report.smk", "rule metrics:\n", f"{rule}\n\n")
     insert("stagewise/pipeline/inputs.py", "def metrics_files(", f"{record}\n\n")
-    refused = place.snakemake("-n", check=False)
+    refused = project.snakemake("-n", check=False)
     assert refused.returncode and "rule ensemble: no artifact declares what it makes" in refused.stderr
 
     insert("stagewise/pipeline/artifacts.py", '@declares("metrics")\n', f"{declaration}\n\n")
     insert("rules/report.smk", "        summaries=", '        ensemble=f"{R}/ensemble/receipt.json",\n')
-    refused = place.snakemake("-n", check=False)
+    refused = project.snakemake("-n", check=False)
     assert refused.returncode and "results/ensemble/receipt.json is an input in the rule and not in" in refused.stderr
 
     entry = '    files += [results / "ensemble" / "receipt.json"]\n'
     insert("stagewise/pipeline/inputs.py", "    for lineage in lineages:\n", entry)
-    assert re.search(r"^ensemble +1$", place.snakemake("-n").stdout, re.M)
-    place.run(sys.executable, "-m", "scripts.write_dvc")
-    assert "results/ensemble" in (place.path / "dvc.yaml").read_text(encoding="utf-8")
+    assert re.search(r"^ensemble +1$", project.snakemake("-n").stdout, re.M)
+    project.run(sys.executable, "-m", "scripts.write_dvc")
+    assert "results/ensemble" in (project.path / "dvc.yaml").read_text(encoding="utf-8")

@@ -1,11 +1,11 @@
-"""The whole workflow on a tiny random model and a task of a few items: seconds, not minutes."""
+"""A project with a tiny random model and two tasks of a few items, on which the whole workflow takes seconds."""
 
 import random
 
 import pytest
 
 from tests.helpers import tiny_data
-from tests.helpers.project_copy import Workspace
+from tests.helpers.project_copy import ProjectCopy
 
 NOUNS = "tea bread rain music paper glass river market garden letter window street".split()
 
@@ -36,7 +36,7 @@ def colour_task(path, labels):
 
 
 def jobs(dry_run: str) -> dict[str, int]:
-    """Rule names and counts of Snakemake's job table."""
+    """Read Snakemake's job table: number of jobs by rule."""
     table = dry_run.partition("Job stats:")[2].split("\n\n")[0].splitlines()
     rows = [line.split() for line in table if len(line.split()) == 2 and line.split()[1].isdigit()]
     return {name: int(count) for name, count in rows if name != "total"}
@@ -47,14 +47,14 @@ def workspace(tmp_path, tiny_model):
     return tiny_workspace(tmp_path / "project", tiny_model)
 
 
-def tiny_workspace(path, tiny_model) -> Workspace:
+def tiny_workspace(path, tiny_model) -> ProjectCopy:
     """A copy of the project with a tiny model, two new tasks and an overlay ``tiny.yaml`` that uses them."""
-    space = Workspace(path)
-    (space.path / "prompts" / "colours.txt").write_text("{note}\nWhich one?\n", encoding="utf-8")
+    project = ProjectCopy(path)
+    (project.path / "prompts" / "colours.txt").write_text("{note}\nWhich one?\n", encoding="utf-8")
     first, second = ["red", "green", "blue"], ["warm", "cold"]
-    write_colours(space.path / "data" / "colours.jsonl", first)
-    write_colours(space.path / "data" / "warmth.jsonl", second, seed=1)
-    space.write(
+    write_colours(project.path / "data" / "colours.jsonl", first)
+    write_colours(project.path / "data" / "warmth.jsonl", second, seed=1)
+    project.write(
         "tiny.yaml",
         {
             "experiment": "tiny",
@@ -72,4 +72,4 @@ def tiny_workspace(path, tiny_model) -> Workspace:
             "statistics": {"bootstrap_samples": 200},
         },
     )
-    return space
+    return project

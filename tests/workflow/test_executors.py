@@ -1,4 +1,4 @@
-"""The same graph under Snakemake's other executors, with no line of it changed."""
+"""The same graph, unchanged, under other executors of Snakemake."""
 
 import json
 
@@ -9,7 +9,7 @@ from tests.workflow.conftest import jobs
 pytestmark = pytest.mark.workflow
 
 OVERLAY = ("--configfile", "tiny.yaml")
-# Runs the job in the background and prints an id, as a batch system's submit command does.
+# Runs a job in the background and prints its id, as the submit command of a batch system does.
 SUBMIT = """#!/bin/sh
 echo "$1" >> submitted.txt
 sh "$1" > job.log 2>&1 &
@@ -21,7 +21,7 @@ def test_other_executors_plan_the_same_graph(workspace):
     local = jobs(workspace.snakemake("-n", *OVERLAY).stdout)
     assert local["train_adapter"] == 2 and local["predict"] == 3
     generic = ("--executor", "cluster-generic", "--cluster-generic-submit-cmd", "qsub -pe smp {threads}")
-    # Kubernetes shares no file system, so Snakemake wants a place for files between jobs; a dry run asks no cluster.
+    # Kubernetes shares no file system, so Snakemake needs a storage for files between jobs; a dry run needs no cluster.
     kubernetes = ("--executor", "kubernetes", "--kubernetes-namespace", "lab", "--default-storage-provider", "fs")
     kubernetes += ("--default-storage-prefix", str(workspace.path))
     for executor in (generic, kubernetes):
@@ -42,7 +42,7 @@ def test_the_generic_executor_submits_what_is_not_local(workspace):
     )
     submitted = (workspace.path / "submitted.txt").read_text().splitlines()
     rules = sorted(line.rpartition("snakejob.")[2].split(".")[0] for line in submitted)
-    # Splits, model and recipes are made where Snakemake runs.
+    # Splits, model and recipes are made on the machine that runs Snakemake.
     assert rules == ["predict", "train_adapter"]
     trained = json.loads((folder / "adapter" / "receipt.json").read_text())["inputs"]["recipe"]
     assert json.loads((folder / "recipe.json").read_text())["fingerprint"] == trained
@@ -50,7 +50,7 @@ def test_the_generic_executor_submits_what_is_not_local(workspace):
 
 
 def test_several_processes_are_a_setting_of_the_profile(workspace):
-    """How many there are is no part of the experiment: the recipe is the same, and changing it makes nothing run."""
+    """Their number is not part of the experiment: the recipe is the same, and another number reruns nothing."""
     folder = workspace.path / "out" / "base" / "seed-0" / "colours"
     target = ("--", f"{folder.relative_to(workspace.path)}/adapter/receipt.json")
     assert "--processes 1 " in workspace.snakemake("-n", "-p", *OVERLAY, *target).stdout

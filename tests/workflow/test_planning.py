@@ -1,4 +1,4 @@
-"""Before anything runs: rules are compared with declarations, and a failed run ends with its reason."""
+"""Planning: rules are compared with declarations before anything runs; a failed run ends with its reason."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_a_rule_that_lists_another_file_than_declared_is_refused(workspace):
 
 
 def test_all_rules_agree_with_all_declarations(workspace):
-    """A plan compares a few artifacts of each rule; here every one is."""
+    """A plan compares a few artifacts of each rule; this test compares all."""
     path = workspace.path / "stagewise/pipeline/check_rules.py"
     path.write_text(path.read_text().replace("sampled: int | None = SAMPLED", "sampled: int | None = None"))
     arms = {

@@ -46,7 +46,7 @@ def test_a_third_task_and_a_third_stage_need_no_code(workspace):
         path.touch()  # newer, with the same bytes
     assert "Nothing to be done" in workspace.snakemake(*overlay).stderr
 
-    # A setting of the last stage runs the last stage and what hangs on it.
+    # Another setting of the last stage reruns that stage and its descendants.
     stages = [{"task": "colours"}, {"task": "warmth"}, {"task": "size", "training": {"learning_rate": 0.02}}]
     changed = workspace.write("changed.yaml", THIRD | {"arms": {"sequential": {"stages": stages}}})
     planned = jobs(workspace.snakemake("-n", "--configfile", "tiny.yaml", changed).stdout)
@@ -65,7 +65,7 @@ def test_the_published_way_runs_with_everything_it_got_wrong(workspace):
     published = read_yaml(workspace.path / "experiments" / "published.yaml")
     wrong = {key: published[key] for key in ("prompting", "duplicates", "evaluation", "statistics")}
     wrong["training"] = published["training"] | {"epochs": 2, "eval_every": 2, "max_length": 96}
-    # The second stage goes on counting where the first stopped, so it needs to be longer.
+    # The second stage continues the step count of the first, so it needs more epochs.
     stages = [{"task": "colours"}, {"task": "warmth", "training": {"epochs": 5}}]
     wrong["arms"] = {"sequential": {"stages": stages}}
     workspace.snakemake("--configfile", "tiny.yaml", workspace.write("wrong.yaml", wrong))

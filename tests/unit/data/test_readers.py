@@ -191,7 +191,7 @@ def test_a_format_that_cannot_be_had_is_refused_in_one_sentence(tmp_path, capsys
 
 
 def test_a_registered_format_is_used_by_its_name(tmp_path, monkeypatch):
-    """What a format inside the package takes: a registered function, and its name in `FormatName`."""
+    """A format inside the package needs a registered function, and its name in `FormatName`."""
     monkeypatch.setitem(FORMATS, "json", None)  # put back afterwards
 
     @register("json")

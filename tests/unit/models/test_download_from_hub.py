@@ -21,10 +21,10 @@ TOKEN = "hf_thisTokenMustNeverBeWrittenAnywhere"
 
 @pytest.fixture(scope="module")
 def files(tiny_model):
-    """What a repository may hold: the model, and everything that must not be fetched."""
-    wanted = {p.name: p.read_bytes() for p in tiny_model.iterdir() if p.name != "receipt.json"}
-    wanted["LICENSE.txt"] = b"a licence"
-    unwanted = (
+    """Files of a repository: the model, and others that must not be fetched."""
+    model_files = {p.name: p.read_bytes() for p in tiny_model.iterdir() if p.name != "receipt.json"}
+    model_files["LICENSE.txt"] = b"a licence"
+    others = (
         "pytorch_model.bin",
         "model.pt",
         "modeling_own.py",
@@ -32,7 +32,7 @@ def files(tiny_model):
         "consolidated.safetensors",
         "README.md",
     )
-    return wanted | dict.fromkeys(unwanted, b"no") | {"original/params.json": b"no"}
+    return model_files | dict.fromkeys(others, b"no") | {"original/params.json": b"no"}
 
 
 def run(folder: Path, endpoint: str, revision: str = REVISION, **environment) -> subprocess.CompletedProcess:

@@ -14,7 +14,7 @@ from stagewise.pipeline.experiment import Experiment
 from stagewise.pipeline.freshness import settle
 from stagewise.provenance.checksums import ChecksumMemory
 from stagewise.provenance.code import ProjectCode
-from tests.helpers.project_copy import Workspace
+from tests.helpers.project_copy import ProjectCopy
 
 FIRST = "base/seed-0/pubmedqa"
 SECOND, REHEARSED = f"{FIRST}/dreaddit", f"{FIRST}/dreaddit+rehearsal-25+twice"
@@ -56,7 +56,7 @@ def study(changes: dict | None = None):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     """A finished experiment of stubs with a model and a remedy of the user's own."""
-    path = Workspace(tmp_path_factory.mktemp("finished") / "project").path
+    path = ProjectCopy(tmp_path_factory.mktemp("finished") / "project").path
     (path / "my-model").mkdir()
     for name in ("config.json", "tokenizer.json", "model.safetensors", "chat_template.jinja"):
         (path / "my-model" / name).write_text("{}\n")
