@@ -24,7 +24,7 @@ STEPS = ["fetch_data", "fetch_model", "make_splits", "write_recipe", "train_adap
 STEPS += ["metrics", "report"]
 # What the steps that load a model import once they work.
 HEAVY = {
-    "train_adapter": "stagewise.training.stage_data",
+    "train_adapter": "stagewise.training.trainer",
     "predict": "transformers, peft, stagewise.inference.likelihood",
 }
 # The configuration's check, the lineage tree, and every adapter's settings as the rules pass them on.

@@ -1,1 +1,1 @@
-"""Prompts, and how a model answers them."""
+"""Prompt a model and read its answers."""

@@ -1,4 +1,4 @@
-"""From an item to token ids: prompt template, chat template, answer, shortening. No torch here."""
+"""Encode items as token ids: prompt template, chat template, answer, shortening. Imports no torch."""
 
 import re
 import string
@@ -51,21 +51,22 @@ class Template:
         return list(dict.fromkeys(name for _, name, _, _ in string.Formatter().parse(self.text) if name is not None))
 
     def fill(self, fields: dict[str, str]) -> str:
+        """Put an item's fields into the placeholders."""
         return self.text.format_map(fields)
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """Turns items of one task into token ids, the same way in training, scoring and asking.
+    """Encoder of one task's items, the same in training, scoring and querying.
 
-    `max_length` bounds prompt and answer together. A longer prompt loses the end of the variable
-    `shorten`, never the instruction or the answer.
+    `max_length` limits prompt and answer together. A longer prompt loses the end of the field `shorten`, never the
+    instruction or the answer.
     """
 
     tokenizer: object
     template: Template
     prompting: Prompting
-    words: list[str]
+    label_words: list[str]
     max_length: int
     shorten: str | None = None
 
@@ -73,26 +74,31 @@ class Encoder:
         if self.prompting.format == "chat":
             _check_chat_template(self.tokenizer, self.prompting)
 
-    def answer(self, word: str) -> list[int]:
-        """Token ids of an answer, its end token included."""
+    def encode_answer(self, word: str) -> list[int]:
+        """Encode an answer, its end token included."""
         text = word if self.prompting.format == "chat" else f" {word}"
         return [*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.tokenizer.eos_token_id]
 
     @property
-    def answers(self) -> list[list[int]]:
+    def label_token_ids(self) -> list[list[int]]:
         """Token ids of every label's answer, in label order."""
-        return [self.answer(word) for word in self.words]
+        return [self.encode_answer(word) for word in self.label_words]
 
-    def prompt(self, item: dict) -> tuple[list[int], bool]:
-        """Token ids of an item's prompt and whether it had to be shortened.
+    def encode_prompt(self, item: dict) -> tuple[list[int], bool]:
+        """Encode an item's prompt.
+
+        Returns
+        -------
+        ids, shortened
+            Token ids, and True if the prompt had to be shortened.
 
         Raises
         ------
         InputError
-            Where a prompt is too long and there is nothing that may be cut.
+            If a prompt is too long and there is nothing that may be cut.
         """
         ids = self._ids(item["fields"])
-        room = self.max_length - max(len(answer) for answer in self.answers)
+        room = self.max_length - max(map(len, self.label_token_ids))
         if len(ids) <= room:
             return ids, False
         if self.shorten is None:
@@ -100,10 +106,8 @@ class Encoder:
                 f"{self.template.path}: item '{item['id']}' needs {len(ids)} tokens but max_length leaves {room}; "
                 "raise training.max_length or name a field to 'shorten'"
             )
-        pieces = self.tokenizer(item["fields"][self.shorten], add_special_tokens=False, return_offsets_mapping=True)[
-            "offset_mapping"
-        ]
         text = item["fields"][self.shorten]
+        pieces = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
         # Dropping n tokens of the field drops about n of the prompt; tokens can merge at the cut, so look again.
         keep = len(pieces) - (len(ids) - room)
         while keep >= 0:

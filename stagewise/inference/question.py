@@ -1,6 +1,9 @@
-"""What it takes to ask a model one item: from the settings, or from what an adapter remembers of its training."""
+"""Questions to a model about single items: a task as the settings or an adapter's recipe describe it."""
 
+import math
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from stagewise.config.experiment import Config
 from stagewise.config.step_settings import ScoringSettings
@@ -10,26 +13,35 @@ from stagewise.inference.prompts import Encoder, Template
 from stagewise.models.adapters import adapter_folder
 from stagewise.recipe import Recipe
 
+DEFAULT_SETTINGS = "config.yaml"
+
 
 @dataclass(frozen=True)
 class Question:
-    """One task as a model is asked about it."""
+    """A task, and how a model is asked about its items."""
 
     task: str
     template: Template
     fields: list[str]
-    words: list[str]
+    label_words: list[str]
     shorten: str | None
     prompting: Prompting
     max_length: int
     quantization: str
     dtype: str
     model: str | None
-    """Name of the base model, where known."""
+    """Name of the base model, if known."""
+
+    @classmethod
+    def from_config(cls, config: Config, task: str) -> "Question":
+        """Describe a declared task, also if no arm uses it."""
+        tasks = {name: declared for name, declared in config.tasks.items() if declared is not None}
+        settings = config.scoring_settings().model_copy(update={"tasks": tasks})
+        return cls.from_settings(settings, task, config.model)
 
     @classmethod
     def from_settings(cls, settings: ScoringSettings, task: str, model: str | None = None) -> "Question":
-        """The task as the settings declare it.
+        """Describe a task of the settings.
 
         Raises
         ------
@@ -43,7 +55,7 @@ class Question:
             task=task,
             template=Template.read(spec.prompt, spec.fields),
             fields=list(spec.fields),
-            words=spec.words,
+            label_words=spec.words,
             shorten=spec.shorten,
             prompting=settings.prompting,
             max_length=settings.max_length,
@@ -54,13 +66,13 @@ class Question:
 
     @classmethod
     def from_recipe(cls, recipe: Recipe, task: str) -> "Question":
-        """A task of an adapter's lineage as it was trained; needs no other file."""
+        """Describe a task of an adapter's lineage as it was trained; no other file is needed."""
         spec = recipe.tasks[task]
         return cls(
             task=task,
             template=Template(spec.prompt.file, spec.prompt.text),
             fields=spec.fields,
-            words=spec.words,
+            label_words=spec.words,
             shorten=spec.shorten,
             prompting=recipe.prompting,
             max_length=recipe.max_length,
@@ -70,12 +82,18 @@ class Question:
         )
 
     def encoder(self, tokenizer) -> Encoder:
-        return Encoder(tokenizer, self.template, self.prompting, self.words, self.max_length, self.shorten)
+        """Build the task's encoder."""
+        return Encoder(tokenizer, self.template, self.prompting, self.label_words, self.max_length, self.shorten)
 
-    def item(self, values: dict, where: str, number: int = 1) -> dict:
-        """An item from a mapping of fields to text, or from a line of a split file (``{"id", "fields"}``).
+    def check_item(self, values: dict, source: str, number: int = 1) -> dict:
+        """Check an item: a mapping of fields to text, or a line of a split file (``{"id", "fields"}``).
 
-        Its `number` is its id where it has none; `where` is what an error calls it.
+        Parameters
+        ----------
+        source
+            Name of the item's origin in an error.
+        number
+            Its id if it has none.
 
         Raises
         ------
@@ -85,28 +103,95 @@ class Question:
         fields = values.get("fields")
         if not isinstance(fields, dict):
             fields = {key: value for key, value in values.items() if key not in ("id", "label") or key in self.fields}
-        known = ", ".join(self.fields)
+        names = ", ".join(self.fields)
         if unknown := sorted(set(fields) - set(self.fields)):
-            raise InputError(f"{where}: '{unknown[0]}' is not a field of {self.task}; its fields are {known}")
+            raise InputError(f"{source}: '{unknown[0]}' is not a field of {self.task}; its fields are {names}")
         for name in self.fields:
             if name not in fields:
-                raise InputError(f"{where}: the field '{name}' is missing; {self.task} needs {known}")
+                raise InputError(f"{source}: the field '{name}' is missing; {self.task} needs {names}")
             if not isinstance(fields[name], str) or not fields[name].strip():
-                raise InputError(f"{where}: the field '{name}' holds no text; {self.task} needs {known}")
+                raise InputError(f"{source}: the field '{name}' holds no text; {self.task} needs {names}")
         return {"id": str(values.get("id", number)), "fields": fields}
 
 
-def remembered(adapter_dir) -> dict[str, Recipe]:
-    """The recipe in an adapter's folder or beside it, by task: what its stage learnt, then its ancestors' tasks."""
+def find_question(adapter_dir, task: str | None, settings: list[str] | None, parse_settings) -> Question:
+    """Find the task to ask about: in the settings if given, else in the adapter's recipe, else in ``config.yaml``.
+
+    Parameters
+    ----------
+    adapter_dir
+        Folder of the adapter; None asks the base model.
+    task
+        Name of the task; the adapter's own if None.
+    settings
+        Settings as the command line has them.
+    parse_settings
+        Function that reads them as `Config` or `ScoringSettings`.
+    """
+    recipes = recipes_by_task(adapter_dir) if adapter_dir else {}
+    task = task or next(iter(recipes), None)
+    if task is None:
+        raise InputError("--task: name the task to ask about")
+    if settings is None and task in recipes:
+        return Question.from_recipe(recipes[task], task)
+    if settings is None and not Path(DEFAULT_SETTINGS).is_file():
+        remembers = f"the adapter remembers {', '.join(recipes)} and " if recipes else ""
+        raise InputError(f"--task '{task}': {remembers}there is no {DEFAULT_SETTINGS} here; name it with --settings")
+    parsed = parse_settings(settings or [DEFAULT_SETTINGS])
+    return (Question.from_config if isinstance(parsed, Config) else Question.from_settings)(parsed, task)
+
+
+def recipes_by_task(adapter_dir) -> dict[str, Recipe]:
+    """Read the recipe in an adapter's folder or beside it, by task: its stage's own tasks, then its ancestors'."""
     folder = adapter_folder(adapter_dir).resolve()
-    for place in (folder, folder.parent):
-        if (place / "recipe.json").is_file():
-            recipe = Recipe.read(place / "recipe.json")
+    for candidate in (folder / "recipe.json", folder.parent / "recipe.json"):
+        if candidate.is_file():
+            recipe = Recipe.read(candidate)
             return dict.fromkeys([*recipe.learns, *reversed(recipe.earlier_tasks)], recipe)
     return {}
 
 
-def every_task(config: Config) -> ScoringSettings:
-    """Scoring settings with every declared task, whether an arm uses it or not."""
-    tasks = {name: task for name, task in config.tasks.items() if task is not None}
-    return config.scoring_settings().model_copy(update={"tasks": tasks})
+def find_model(folder: str | None, question: Question) -> str:
+    """Find the base model's folder: the one given, or ``models/NAME``."""
+    if folder:
+        return folder
+    if question.model is None:
+        raise InputError("--model: name the folder of the base model")
+    path = Path("models") / question.model
+    if not (path / "receipt.json").is_file():
+        raise InputError(f"{path}: the base model is not there; fetch it (scripts.fetch_model) or name it with --model")
+    return str(path)
+
+
+def ask_model(question: Question, items: list[dict], model_dir, adapter_dir, tokens_per_batch: int) -> list[dict]:
+    """Label each item.
+
+    Returns
+    -------
+    ``{"id", "label", "probabilities"}`` per item; probabilities are renormalized over the task's labels.
+    """
+    from stagewise.models.torch_environment import before_torch
+
+    before_torch()
+    from stagewise.inference import likelihood
+    from stagewise.models.adapters import load_adapter
+    from stagewise.models.load import load_base, load_tokenizer
+
+    tokenizer = load_tokenizer(model_dir)
+    encoder = question.encoder(tokenizer)
+    prompts, shortened = zip(*map(encoder.encode_prompt, items), strict=True)
+    if any(shortened):
+        print(f"{sum(shortened)} of {len(items)} items were shortened to {question.max_length} tokens", file=sys.stderr)
+    model = load_base(model_dir, question.quantization, question.dtype)
+    if adapter_dir:
+        model = load_adapter(model, adapter_dir)
+    progress = question.task if len(items) > 1 else None
+    scores = likelihood.score(model, tokenizer, list(prompts), encoder.label_token_ids, tokens_per_batch, progress)
+    answers = []
+    for item, row in zip(items, scores, strict=True):
+        weights = [math.exp(value - max(row)) for value in row]
+        probabilities = {
+            word: weight / sum(weights) for word, weight in zip(question.label_words, weights, strict=True)
+        }
+        answers.append({"id": item["id"], "label": question.label_words[row.argmax()], "probabilities": probabilities})
+    return answers

@@ -1,20 +1,18 @@
 """LoRA adapters in files and on a model. Importing this module imports no torch."""
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stagewise.errors import InputError
+from stagewise.models.receipts import model_receipt
 from stagewise.provenance.files import read_json
+from stagewise.provenance.receipts import read_receipt
 
 if TYPE_CHECKING:
     import torch
-
-import warnings
-
-from stagewise.models.receipts import model_receipt
-from stagewise.provenance.receipts import read_receipt
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
@@ -37,7 +35,7 @@ class Layer:
 
 
 def adapted_layers(model, adapter: str = "default") -> list[Layer]:
-    """Every layer that an adapter of a PEFT model changes; `a` and `b` are the parameters themselves."""
+    """List the layers that an adapter of a PEFT model changes; `a` and `b` are the parameters themselves."""
     return [
         Layer(
             name.removeprefix(_PREFIX),
@@ -51,12 +49,12 @@ def adapted_layers(model, adapter: str = "default") -> list[Layer]:
 
 
 def read_adapter(folder) -> tuple[dict, dict[str, tuple["torch.Tensor", "torch.Tensor"]]]:
-    """An adapter's configuration, and its factors (a, b) by layer.
+    """Read an adapter's configuration, and its factors (a, b) by layer.
 
     Raises
     ------
     InputError
-        Where the file holds something else than plain LoRA factors.
+        If the file holds anything but plain LoRA factors.
     """
     from safetensors.torch import load_file
 
@@ -67,9 +65,8 @@ def read_adapter(folder) -> tuple[dict, dict[str, tuple["torch.Tensor", "torch.T
         if kind not in ("A.weight", "B.weight"):
             raise InputError(f"{path}: '{key}' is not a LoRA factor; only plain LoRA adapters can be worked on")
         factors.setdefault(name, [None, None])["AB".index(kind[0])] = value
-    return read_json(Path(folder) / ADAPTER_CONFIG, "the adapter's configuration"), {
-        n: (a, b) for n, (a, b) in factors.items()
-    }
+    config = read_json(Path(folder) / ADAPTER_CONFIG, "the adapter's configuration")
+    return config, {name: (a, b) for name, (a, b) in factors.items()}
 
 
 def write_adapter(folder, config: dict, factors: dict[str, tuple["torch.Tensor", "torch.Tensor"]]) -> None:
@@ -97,12 +94,12 @@ def adapter_inputs(recipe: str, model: str, parents: list[dict]) -> dict:
 
 
 def adapter_folder(path) -> Path:
-    """The folder with the adapter's weights: `path` itself, or the ``adapter`` folder in it.
+    """Find the folder with an adapter's weights: `path` itself, or the ``adapter`` folder in it.
 
     Raises
     ------
     InputError
-        Where there is none, or its weights are not safetensors.
+        If there is none, or its weights are not safetensors.
     """
     path = Path(path)
     folder = next((f for f in (path, path / "adapter") if (f / ADAPTER_CONFIG).is_file()), None)
@@ -114,18 +111,18 @@ def adapter_folder(path) -> Path:
 
 
 def adapter_receipt(adapter_dir, model_dir, verify: bool = True) -> dict:
-    """The receipt of an adapter, after checking that it was trained on this very base model.
+    """Read an adapter's receipt, and check that it was trained on this very base model.
 
     Raises
     ------
     InputError
-        Where the adapter is incomplete or damaged, or belongs to another base model.
+        If the adapter is incomplete or damaged, or belongs to another base model.
     """
     folder = adapter_folder(adapter_dir)
     receipt = read_receipt(folder, "the adapter", verify=verify)
     if ADAPTER_WEIGHTS not in receipt["files"]:
         raise InputError(f"{folder}: its receipt does not vouch for {ADAPTER_WEIGHTS}; train the adapter again")
-    trained_on, base = receipt.get("inputs", {}).get("model"), model_receipt(model_dir)
+    trained_on, base = receipt.get("inputs", receipt).get("model"), model_receipt(model_dir)
     if trained_on != base["fingerprint"]:
         raise InputError(
             f"{folder}: the adapter was trained on another base model (fingerprint {str(trained_on)[:12]}) than "
@@ -135,7 +132,7 @@ def adapter_receipt(adapter_dir, model_dir, verify: bool = True) -> dict:
 
 
 def load_adapter(base, adapter_dir, trainable: bool = False):
-    """`base` with the adapter's weights on it; `adapter_receipt` checks beforehand that they belong together.
+    """Load an adapter onto a base model; `adapter_receipt` checks beforehand that they belong together.
 
     A trainable adapter keeps float32 weights. One that only predicts is cast to the base model's type, so that no
     layer converts its input twice.
@@ -143,7 +140,7 @@ def load_adapter(base, adapter_dir, trainable: bool = False):
     Raises
     ------
     InputError
-        Where the adapter does not fit the model's layers.
+        If the adapter does not fit the model's layers.
     """
     from peft import PeftModel
 
@@ -158,7 +155,7 @@ def load_adapter(base, adapter_dir, trainable: bool = False):
             model = PeftModel.from_pretrained(base, folder, is_trainable=trainable, local_files_only=True)
         except (RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
-    # PEFT only warns where the file lacks weights of a layer, and goes on with untrained ones.
+    # If the file lacks weights of a layer, PEFT only warns and goes on with untrained ones.
     if any(str(warning.message).startswith("Found missing adapter keys") for warning in caught):
         reason = "it has no weights for some of the layers it names"
     if reason:

@@ -6,26 +6,26 @@ from stagewise.models.receipts import model_files, model_receipt
 
 
 def resolve_device():
-    """The current CUDA device where there is one, else the CPU."""
+    """Return the current CUDA device if there is one, else the CPU."""
     import torch
 
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def resolve_dtype(name: str):
-    """The torch type for ``auto`` (see `compute_type.resolve`), ``float32`` or ``bfloat16``."""
+    """Return the torch type for ``auto`` (see `compute_type.resolve`), ``float32`` or ``bfloat16``."""
     import torch
 
     return getattr(torch, compute_type.resolve(name))
 
 
 def load_tokenizer(model_dir):
-    """The tokenizer of a model folder, padding on the left, with a padding token.
+    """Load the tokenizer of a model folder: padding on the left, with a padding token.
 
     Raises
     ------
     InputError
-        Where the tokenizer has no end token, which every answer needs.
+        If the tokenizer has no end token, which every answer needs.
     """
     from transformers import AutoTokenizer
 
@@ -34,14 +34,14 @@ def load_tokenizer(model_dir):
     if tokenizer.eos_token_id is None:
         raise InputError(f"{files}: the tokenizer has no end token (eos_token); add one to tokenizer_config.json")
     if tokenizer.pad_token_id is None:
-        # Padding is masked everywhere, so any token will do; the end token is the one that every model has.
+        # Padding is masked everywhere, so any token will do; every model has an end token.
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"
     return tokenizer
 
 
 def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
-    """The base model with frozen weights, in evaluation mode, on the GPU if there is one.
+    """Load a base model with frozen weights, in evaluation mode, on the GPU if there is one.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
     Raises
     ------
     InputError
-        Where a file is not as the receipt says, or transformers cannot load the model without code of its own.
+        If a file is not as the receipt says, or transformers cannot load the model without custom code.
     """
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
@@ -92,7 +92,7 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
 
 
 def keep_4bit_weights_trainable(model) -> int:
-    """Forbid bitsandbytes to repack 4-bit weights for CPU inference; return the number of layers.
+    """Keep bitsandbytes from repacking 4-bit weights for CPU inference; return the number of layers.
 
     On CPUs with avx512_bf16, bitsandbytes (0.50.2) repacks a ``Linear4bit`` at its first forward pass in
     evaluation mode without gradients, for good. The backward pass does not know the packed order, so every gradient

@@ -1,7 +1,4 @@
-"""Remedies for numerical traps of the libraries below us, each with a test that fails without it.
-
-`before_torch` must run before torch is imported anywhere in the process, so this module imports nothing heavy.
-"""
+"""Environment that torch needs, to be set before torch is imported: this module imports nothing heavy."""
 
 import os
 import sys
@@ -19,13 +16,13 @@ def before_torch() -> None:
       it. OpenMP reads the variable once, when torch is loaded.
     - The hub libraries stay off the network: models come from files alone (`scripts.fetch_model` fetches them).
 
-    A value that the user has set stays. Where torch is loaded already nothing can be changed any more, so a
-    forgotten call does not go unnoticed: that is an error unless one of the two had been set before.
+    Values that the user has set stay. Once torch is loaded nothing can be changed any more, so a call that comes too
+    late is an error, unless one of the two was set before.
 
     Raises
     ------
     RuntimeError
-        Where torch was imported before this call and nothing is set.
+        If torch was imported before this call and nothing is set.
     """
     if _POLICY not in os.environ and _SPINS[0] not in os.environ:
         if "torch" in sys.modules:
@@ -36,10 +33,10 @@ def before_torch() -> None:
 
 
 def cpu_has_bfloat16(cpuinfo="/proc/cpuinfo") -> bool:
-    """Whether the CPU multiplies bfloat16 in hardware: the kernel lists ``avx512_bf16`` or ``amx_bf16``.
+    """Check that the CPU multiplies bfloat16 in hardware: the kernel lists ``avx512_bf16`` or ``amx_bf16``.
 
-    Elsewhere torch emulates bfloat16, which is slower than float32 and less exact. Where there is no such file
-    (not Linux) the answer is no.
+    Otherwise torch emulates bfloat16, which is slower than float32 and less exact. Without such a file (not on Linux)
+    the answer is no.
     """
     try:
         text = Path(cpuinfo).read_text(encoding="utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""Score items with a loaded model."""
+"""Predict items with a loaded model."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ CONTENT_FREE = ("N/A", "[MASK]", "")
 
 @dataclass
 class Predictor:
-    """A loaded model that answers items of any task."""
+    """A loaded model that predicts items of any task."""
 
     model: object
     tokenizer: object
@@ -28,50 +28,52 @@ class Predictor:
             model = load_adapter(model, adapter_dir)
         return cls(model, load_tokenizer(model_dir), settings)
 
-    def encode(self, task: str, template: Template, items: list[dict]) -> tuple[Encoder, list[list[int]], int]:
-        """The task's encoder, every item's prompt as token ids, and how many prompts were shortened to fit."""
+    def encoder(self, task: str, template: Template) -> Encoder:
+        """Build a task's encoder."""
         spec = self.settings.tasks[task]
-        encoder = Encoder(
+        return Encoder(
             self.tokenizer, template, self.settings.prompting, spec.words, self.settings.max_length, spec.shorten
         )
-        prompts = [encoder.prompt(item) for item in items]
-        return encoder, [ids for ids, _ in prompts], sum(shortened for _, shortened in prompts)
 
-    def content_free(self, encoder: Encoder) -> list[dict]:
-        """Log-probability of each label after inputs that say nothing, every field replaced (Zhao et al. 2021).
+    def score_content_free(self, encoder: Encoder) -> list[dict]:
+        """Score the labels after inputs without content, every field replaced (Zhao et al. 2021).
 
         Returns
         -------
         ``{"input", "logprobs"}`` per text of `CONTENT_FREE`; log-probabilities in label order, nats.
         """
-        from stagewise.inference import likelihood
-
-        prompts = [
-            encoder.prompt({"id": f"content-free {text!r}", "fields": dict.fromkeys(encoder.template.fields, text)})[0]
+        items = [
+            {"id": f"content-free {text!r}", "fields": dict.fromkeys(encoder.template.fields, text)}
             for text in CONTENT_FREE
         ]
-        rows = likelihood.score(
-            self.model, self.tokenizer, prompts, encoder.answers, self.settings.evaluation.tokens_per_batch
-        )
-        return [{"input": text, "logprobs": row.tolist()} for text, row in zip(CONTENT_FREE, rows, strict=True)]
+        prompts = [encoder.encode_prompt(item)[0] for item in items]
+        scores = self._score(encoder, prompts)
+        return [{"input": text, "logprobs": row.tolist()} for text, row in zip(CONTENT_FREE, scores, strict=True)]
 
-    def answer(self, encoder: Encoder, prompts: list[list[int]], progress: str | None = None) -> list[dict]:
-        """Columns of each prompt's answer: ``prediction``, ``valid``, a ``logprob:<word>`` per label, maybe ``text``.
+    def predict(self, encoder: Encoder, prompts: list[list[int]], progress: str | None = None) -> list[dict]:
+        """Predict a label after each prompt.
 
-        An invalid answer's prediction is empty; generated answers have no log-probabilities.
+        Returns
+        -------
+        Columns of each row: ``prediction``, ``valid``, a ``logprob:<word>`` per label and, if generated, ``text``. An
+        invalid answer's prediction is empty; generated answers have no log-probabilities.
         """
-        from stagewise.inference import generation, likelihood
+        if self.settings.evaluation.method == "likelihood":
+            return self._predict_by_likelihood(encoder, prompts, progress)
+        return self._predict_by_generation(encoder, prompts, progress)
 
-        words, evaluation = encoder.words, self.settings.evaluation
-        if evaluation.method == "likelihood":
-            scores = likelihood.score(
-                self.model, self.tokenizer, prompts, encoder.answers, evaluation.tokens_per_batch, progress
-            )
-            return [
-                {"prediction": words[row.argmax()], "valid": True}
-                | {f"logprob:{word}": float(value) for word, value in zip(words, row, strict=True)}
-                for row in scores
-            ]
+    def _predict_by_likelihood(self, encoder: Encoder, prompts, progress) -> list[dict]:
+        words = encoder.label_words
+        return [
+            {"prediction": words[row.argmax()], "valid": True}
+            | {f"logprob:{word}": float(value) for word, value in zip(words, row, strict=True)}
+            for row in self._score(encoder, prompts, progress)
+        ]
+
+    def _predict_by_generation(self, encoder: Encoder, prompts, progress) -> list[dict]:
+        from stagewise.inference import generation
+
+        words, evaluation = encoder.label_words, self.settings.evaluation
         texts = generation.generate(
             self.model, self.tokenizer, prompts, evaluation.max_new_tokens, evaluation.tokens_per_batch, progress
         )
@@ -85,3 +87,11 @@ class Predictor:
             row = {"prediction": label or "", "valid": label is not None}
             rows.append(row | {f"logprob:{word}": None for word in words} | {"text": text})
         return rows
+
+    def _score(self, encoder: Encoder, prompts, progress=None):
+        from stagewise.inference import likelihood
+
+        tokens_per_batch = self.settings.evaluation.tokens_per_batch
+        return likelihood.score(
+            self.model, self.tokenizer, prompts, encoder.label_token_ids, tokens_per_batch, progress
+        )

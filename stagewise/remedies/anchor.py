@@ -1,10 +1,10 @@
-"""Stay near the parent's weights."""
+"""Anchor: stay near the parent's weights."""
 
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from stagewise.remedies.base import Batch, Effect, Remedy, Scene
+from stagewise.remedies.base import Batch, Remedy, TrainingContext, TrainingHook
 
 
 class Anchor(Remedy):
@@ -27,31 +27,31 @@ class Anchor(Remedy):
     def label(self) -> str:
         return f"anchor-{self.strength:g}" + ("" if self.of == "product" else f"-{self.of}")
 
-    def effect(self, scene: Scene) -> Effect:
-        return _Anchored(scene, self)
+    def hook(self, context: TrainingContext) -> TrainingHook:
+        return AnchorPenalty(context, self)
 
 
-class _Anchored(Effect):
-    def __init__(self, scene: Scene, settings: Anchor):
+class AnchorPenalty(TrainingHook):
+    def __init__(self, context: TrainingContext, settings: Anchor):
         from stagewise.models.adapters import adapted_layers
 
         self.settings = settings
         self.layers = [
-            (layer, layer.a.detach().clone(), layer.b.detach().clone()) for layer in adapted_layers(scene.model)
+            (layer, layer.a.detach().clone(), layer.b.detach().clone()) for layer in adapted_layers(context.model)
         ]
 
     def loss(self, batch: Batch):
         distance = product_distance if self.settings.of == "product" else factor_distance
-        return batch.share * self.settings.strength / 2 * sum(distance(*known) for known in self.layers)
+        return batch.batch_fraction * self.settings.strength / 2 * sum(distance(*layer) for layer in self.layers)
 
 
 def factor_distance(layer, a, b):
-    """Squared distance of a layer's factors from `a` and `b`."""
+    """Compute the squared distance of a layer's factors from `a` and `b`."""
     return (layer.a - a).square().sum() + (layer.b - b).square().sum()
 
 
 def product_distance(layer, a, b):
-    """Squared Frobenius distance of a layer's update from that of `a` and `b`.
+    """Compute the squared Frobenius distance of a layer's update from that of `a` and `b`.
 
     With D = [B, -B0] and E = [A; A0] it is the trace of (DᵀD)(EEᵀ), which needs matrices of rank by rank only.
     """

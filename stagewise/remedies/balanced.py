@@ -1,4 +1,4 @@
-"""Rare labels count as much as frequent ones."""
+"""Balanced: rare labels count as much as frequent ones."""
 
 import random
 from collections import Counter
@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from stagewise.remedies.base import Batch, Effect, Remedy, Row, Scene
+from stagewise.remedies.base import Batch, Remedy, Row, TrainingContext, TrainingHook
 
 
 class Balanced(Remedy):
@@ -25,50 +25,56 @@ class Balanced(Remedy):
     def label(self) -> str:
         return f"balanced-{self.by}"
 
-    def rows(self, rows: list[Row], earlier: dict[str, list[Row]], seed: int) -> list[Row]:
-        return rows if self.by == "weights" else [row for part in _by_task(rows) for row in resample(part, seed)]
+    def rows(self, rows: list[Row], earlier_rows: dict[str, list[Row]], seed: int) -> list[Row]:
+        if self.by == "weights":
+            return rows
+        return [row for task_rows in _group_by_task(rows) for row in resample(task_rows, seed)]
 
-    def effect(self, scene: Scene) -> Effect | None:
-        return _Weights(scene) if self.by == "weights" else None
+    def hook(self, context: TrainingContext) -> TrainingHook | None:
+        return WeightedLoss(context) if self.by == "weights" else None
 
 
 def resample(rows: list[Row], seed: int) -> list[Row]:
-    """As many rows of one task, as equally over its labels as their number allows.
+    """Draw as many rows of one task, as equally over its labels as their number allows.
 
-    A rare label's rows are gone through again and again, a frequent one's not to the end, so that no row comes twice
-    more often than another of its label.
+    A rare label's rows are gone through again and again, a frequent one's not to the end, so that the rows of one label
+    are drawn equally often, give or take one.
     """
     labels = sorted({row["label"] for row in rows})
-    found: list[Row] = []
-    for place, label in enumerate(labels):
-        own = [row for row in rows if row["label"] == label]
-        wanted = len(rows) // len(labels) + (place < len(rows) % len(labels))
-        draw = random.Random(f"balanced {seed} {label}")
-        while wanted > 0:
-            draw.shuffle(own)
-            found += own[:wanted]
-            wanted -= len(own)
-    return found
+    drawn: list[Row] = []
+    for position, label in enumerate(labels):
+        candidates = [row for row in rows if row["label"] == label]
+        missing = len(rows) // len(labels) + (position < len(rows) % len(labels))
+        generator = random.Random(f"balanced {seed} {label}")
+        while missing > 0:
+            generator.shuffle(candidates)
+            drawn += candidates[:missing]
+            missing -= len(candidates)
+    return drawn
 
 
 def class_weights(rows: list[Row]) -> list[float]:
-    """n / (K n_k) of each row's label within its task; they add up to the number of rows."""
-    labels = Counter((row["task"], row["label"]) for row in rows)
-    items, kinds = Counter(row["task"] for row in rows), Counter(task for task, _ in labels)
-    return [items[r["task"]] / (kinds[r["task"]] * labels[r["task"], r["label"]]) for r in rows]
+    """Compute n / (K n_k) for each row's label within its task; the weights add up to the number of rows."""
+    rows_of_label = Counter((row["task"], row["label"]) for row in rows)
+    rows_of_task = Counter(row["task"] for row in rows)
+    labels_of_task = Counter(task for task, _ in rows_of_label)
+    return [
+        rows_of_task[row["task"]] / (labels_of_task[row["task"]] * rows_of_label[row["task"], row["label"]])
+        for row in rows
+    ]
 
 
-def _by_task(rows: list[Row]) -> list[list[Row]]:
+def _group_by_task(rows: list[Row]) -> list[list[Row]]:
     return [[row for row in rows if row["task"] == task] for task in dict.fromkeys(row["task"] for row in rows)]
 
 
-class _Weights(Effect):
-    def __init__(self, scene: Scene):
-        self.weights = class_weights(scene.rows)
+class WeightedLoss(TrainingHook):
+    def __init__(self, context: TrainingContext):
+        self.weights = class_weights(context.rows)
 
     def loss(self, batch: Batch):
         import torch
 
-        weights = torch.tensor([self.weights[row] for row in batch.rows], device=batch.nll.device)
+        weights = torch.tensor([self.weights[row] for row in batch.row_numbers], device=batch.nll.device)
         # The trainer's own loss has weight 1 already.
-        return ((weights - 1) * batch.nll).sum() / batch.tokens
+        return ((weights - 1) * batch.nll).sum() / batch.loss_tokens

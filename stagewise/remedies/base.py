@@ -1,7 +1,7 @@
-"""What a remedy is: the one interface that training and merging know.
+"""The interface of remedies: the only one that training and merging know.
 
-A remedy is a class in a module of its own: its fields are its settings, its methods what it does. Modules in this
-folder are found by their name; one from elsewhere is named with its full path, ``my_lab.remedies:Dummy``, and must be
+A remedy is a class in a module of its own: its fields are its settings, its methods do the work. Modules in this folder
+are found by their name; one from elsewhere is named with its full path, ``my_lab.remedies:Dummy``, and must be
 importable where Snakemake runs. Importing such a module must import neither torch nor transformers: configuration is
 read by steps that need neither.
 """
@@ -16,6 +16,8 @@ from stagewise.config.base import Settings
 if TYPE_CHECKING:
     import torch
 
+    from stagewise.config.training import Lora
+
 
 class Row(TypedDict):
     """One training item as token ids."""
@@ -26,56 +28,55 @@ class Row(TypedDict):
     """As `input_ids`, -100 where the loss does not count."""
     task: str
     label: int
-    """Code of the gold label in the task's label order."""
+    """Code of the gold label, in the task's label order."""
     prompt_tokens: int
     """Length of the prompt: the answer starts there."""
 
 
 @dataclass
-class Scene:
-    """What a remedy may look at when the training of a stage begins."""
+class TrainingContext:
+    """State of a stage when its training begins, passed to `Remedy.hook`."""
 
     model: object
     """PEFT model with the weights that the stage starts from, the parent's; the adapter is called ``default``."""
     tokenizer: object
     rows: list[Row]
-    """What is trained on, after every remedy has had its say."""
-    earlier: dict[str, list[Row]]
+    """Rows to train on, as all remedies have left them."""
+    earlier_rows: dict[str, list[Row]]
     """Training rows of each earlier task, oldest first; empty unless the remedy `needs_earlier`."""
-    answers: dict[str, list[list[int]]]
-    """Token ids of every label's answer by task, earlier ones included."""
+    label_token_ids: dict[str, list[list[int]]]
+    """Token ids of every label's answer by task, earlier tasks included."""
     seed: int
-    lora: dict
-    """Settings of `lora`."""
+    lora: "Lora"
 
 
 @dataclass
 class Batch:
-    """One forward pass of training, as an effect sees it."""
+    """One forward pass of training, passed to `TrainingHook.loss`."""
 
-    rows: list[int]
-    """Numbers of the rows in `Scene.rows`; where several processes share a pass, this one's, and maybe none."""
+    row_numbers: list[int]
+    """Indices into `TrainingContext.rows`. If several processes share a pass, those of this process, maybe none."""
     nll: "torch.Tensor"
     """Summed negative log-probability of each row's counted tokens, shape (rows,), nats."""
-    tokens: float
-    """Counted tokens that the loss of this optimizer step is a mean over, those of one process where there are several:
-    their gradients are averaged."""
-    mean_over: float
-    """What a mean over the rows of this pass divides their sum by: their number, which several processes share."""
-    share: float
-    """This pass's share of the optimizer step: what does not depend on the rows is multiplied by it."""
-    hidden: "torch.Tensor"
+    loss_tokens: float
+    """Denominator of the optimizer step's token mean: its counted tokens, divided by the number of processes."""
+    mean_denominator: float
+    """Denominator of a mean over the rows of this pass: a sum over `row_numbers`, divided by it and multiplied by
+    `batch_fraction`, adds this pass's part of the step's mean (see `sampling.mean_denominators`)."""
+    batch_fraction: float
+    """Fraction of the optimizer step that this pass is. A term that does not depend on the rows is multiplied by it."""
+    hidden_states: "torch.Tensor"
     """Last hidden states, shape (rows, positions, width)."""
-    head: "torch.Tensor"
+    output_weights: "torch.Tensor"
     """Weights of the output head, shape (vocabulary, width)."""
 
     def logits(self, positions: "torch.Tensor", tokens: list[int]) -> "torch.Tensor":
-        """Logits of some tokens at one position of each row, float32.
+        """Compute the logits of some tokens at one position of each row, in float32.
 
         Parameters
         ----------
         positions
-            Shape (rows,): the position whose next token is meant.
+            Shape (rows,): the position before the token that is predicted.
         tokens
             Token ids.
 
@@ -85,60 +86,57 @@ class Batch:
         """
         import torch
 
-        states = self.hidden[torch.arange(len(positions), device=self.hidden.device), positions]
-        return states.float() @ self.head[tokens].float().T
+        states = self.hidden_states[torch.arange(len(positions), device=self.hidden_states.device), positions]
+        return states.float() @ self.output_weights[tokens].float().T
 
 
-class Effect:
-    """What a remedy does while a stage is trained. Everything is optional."""
+class TrainingHook:
+    """A remedy's part in the training loop. All methods are optional."""
 
-    tokens: int = 0
-    """Tokens read beside the training itself, such as by a teacher."""
+    extra_tokens: int = 0
+    """Tokens read in addition to training itself, for example by a teacher."""
 
     def loss(self, batch: Batch) -> "torch.Tensor | None":
-        """A scalar that is added to the loss of one forward pass."""
+        """Return a scalar to add to the loss of one forward pass."""
 
     def after_step(self) -> None:
-        """Called after every optimizer step, before the next forward pass."""
+        """Act after an optimizer step, before the next forward pass."""
 
 
 class Remedy(Settings):
-    """Something a stage does against forgetting, or for a rare label, while it is trained.
+    """A measure against forgetting, or for a rare label, while a stage is trained.
 
     Subclasses are pydantic models: each field is a setting, unknown ones are refused. All methods are optional.
     """
 
     paper: ClassVar[str] = ""
-    """Where it comes from: authors, year, identifier."""
+    """Authors, year and identifier of the paper it comes from."""
     behaviour: ClassVar[int] = 1
-    """Version of what it does; raised when the same settings give another adapter, so that old ones are made again."""
+    """Behaviour version: raised when the same settings give another adapter, so that older ones are made again."""
     needs_earlier: ClassVar[bool] = False
-    """Whether it needs the training items of earlier tasks, and so a parent."""
+    """True if it needs the training items of earlier tasks, and so a parent."""
     needs_parent: ClassVar[bool] = False
-    """Whether it only makes sense for a stage that has a parent."""
+    """True if it makes sense only for a stage with a parent."""
 
     @property
     def label(self) -> str:
-        """Names the remedy and its main setting in a folder's name, such as ``rehearsal-10``."""
+        """Name of the remedy with its main setting, for a folder: ``rehearsal-10``."""
         return type(self).__name__.lower()
 
-    def rows(self, rows: list[Row], earlier: dict[str, list[Row]], seed: int) -> list[Row]:
-        """The rows to train on, given the stage's own. The number of optimizer steps stays that of the stage's own."""
+    def rows(self, rows: list[Row], earlier_rows: dict[str, list[Row]], seed: int) -> list[Row]:
+        """Choose the rows to train on, given the stage's own; the number of optimizer steps does not change."""
         return rows
 
-    def start(self, parent: Path | None, folder: Path, settings: dict, seed: int) -> Path | None:
-        """The adapter to start from, given the parent's folder; a changed one is written to `folder`.
-
-        `settings` are those of `lora`.
-        """
+    def start(self, parent: Path | None, folder: Path, lora: "Lora", seed: int) -> Path | None:
+        """Choose the adapter to start from, given the parent's folder; a new one is written to `folder`."""
         return parent
 
-    def effect(self, scene: Scene) -> Effect | None:
-        """What happens during training; called once, with the parent's weights on the model."""
+    def hook(self, context: TrainingContext) -> TrainingHook | None:
+        """Build the hook for the training loop; called once, with the starting weights on the model."""
 
 
 class Merge(Settings):
-    """Something made of finished adapters, without any training."""
+    """A remedy that makes one adapter of finished ones, without any training."""
 
     paper: ClassVar[str] = ""
     """As `Remedy.paper`."""
@@ -151,25 +149,25 @@ class Merge(Settings):
         return type(self).__name__.lower()
 
     @abstractmethod
-    def merge(self, adapters: list[Path], folder: Path, load, seed: int) -> None:
+    def merge(self, adapters: list[Path], folder: Path, load_base, seed: int) -> None:
         """Write the adapter made of `adapters` to `folder`: ``adapter_model.safetensors`` and ``adapter_config.json``.
 
         Parameters
         ----------
         adapters
-            Folders of what the arm has so far, the newest last: parent and child, or one adapter per task.
+            Folders of the arm's adapters so far, the newest last: parent and child, or one adapter per task.
         folder
-            Where to write.
-        load
-            Called without arguments, it gives the base model; who works on the files alone never needs it.
+            Folder to write to.
+        load_base
+            Function without arguments that returns the base model; not needed for work on the files alone.
         seed
-            For what is random.
+            Seed of random draws.
         """
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A remedy's class and where it stands."""
+class RemedyEntry:
+    """A remedy's class in the registry."""
 
     name: str
     cls: type[Remedy] | type[Merge]

@@ -1,4 +1,4 @@
-"""Between parent and child."""
+"""Blend: interpolate between parent and child."""
 
 import shutil
 from pathlib import Path
@@ -23,21 +23,23 @@ class Blend(Merge):
     def label(self) -> str:
         return f"blend-{self.alpha:g}"
 
-    def merge(self, adapters: list[Path], folder: Path, load, seed: int) -> None:
+    def merge(self, adapters: list[Path], folder: Path, load_base, seed: int) -> None:
         import torch
 
         from stagewise.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read_adapter, write_adapter
 
+        parent, child = adapters[-2:]
         if self.alpha in (0, 1):
-            whole = adapters[-1] if self.alpha else adapters[-2]
             for name in (ADAPTER_WEIGHTS, ADAPTER_CONFIG):
-                shutil.copyfile(whole / name, folder / name)
+                shutil.copyfile((child if self.alpha else parent) / name, folder / name)
             return
-        (config, parent), (other, child) = (read_adapter(path) for path in adapters[-2:])
-        scales = [(1 - self.alpha) * config["lora_alpha"] / config["r"], self.alpha * other["lora_alpha"] / other["r"]]
-        rank = config["r"] + other["r"]
+        parent_config, parent_factors = read_adapter(parent)
+        child_config, child_factors = read_adapter(child)
+        parent_scale = (1 - self.alpha) * parent_config["lora_alpha"] / parent_config["r"]
+        child_scale = self.alpha * child_config["lora_alpha"] / child_config["r"]
         factors = {}
-        for name, (a, b) in parent.items():
-            c, d = child[name]
-            factors[name] = torch.cat([a, c]), torch.cat([scales[0] * b, scales[1] * d], 1)
-        write_adapter(folder, config | {"r": rank, "lora_alpha": rank}, factors)
+        for name, (a, b) in parent_factors.items():
+            child_a, child_b = child_factors[name]
+            factors[name] = torch.cat([a, child_a]), torch.cat([parent_scale * b, child_scale * child_b], 1)
+        rank = parent_config["r"] + child_config["r"]
+        write_adapter(folder, parent_config | {"r": rank, "lora_alpha": rank}, factors)

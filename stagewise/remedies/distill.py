@@ -1,11 +1,15 @@
-"""Keep the parent's answers, right or wrong."""
+"""Distill: keep the parent's distribution over labels, right or wrong."""
 
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from stagewise.remedies.base import Batch, Effect, Remedy, Row, Scene
-from stagewise.remedies.rehearsal import sample
+from stagewise.remedies.base import Batch, Remedy, Row, TrainingContext, TrainingHook
+from stagewise.remedies.rehearsal import draw_share
+
+_DEFAULT_SHARE = 0.1
+
+_TOKENS_PER_BATCH = 4096
 
 
 class Distill(Remedy):
@@ -39,98 +43,116 @@ class Distill(Remedy):
 
     @property
     def label(self) -> str:
-        return f"distill-{self.inputs}" + (f"-{100 * (self.share or 0.1):g}" if self.inputs == "rehearsal" else "")
+        if self.inputs == "stage":
+            return "distill-stage"
+        return f"distill-rehearsal-{100 * (self.share or _DEFAULT_SHARE):g}"
 
-    def rows(self, rows: list[Row], earlier: dict[str, list[Row]], seed: int) -> list[Row]:
+    def rows(self, rows: list[Row], earlier_rows: dict[str, list[Row]], seed: int) -> list[Row]:
         if self.inputs == "stage":
             return rows
-        kept = [row for n, known in enumerate(earlier.values()) for row in sample(known, self.share or 0.1, seed, n)]
-        # Their gold labels take no part in the loss.
-        return rows + [row | {"labels": [-100] * len(row["labels"])} for row in kept]
+        return rows + [
+            # Gold labels of earlier items take no part in the loss.
+            row | {"labels": [-100] * len(row["labels"])}
+            for number, task_rows in enumerate(earlier_rows.values())
+            for row in draw_share(task_rows, self.share or _DEFAULT_SHARE, seed, number)
+        ]
 
-    def effect(self, scene: Scene) -> Effect:
-        return _Taught(scene, self)
+    def hook(self, context: TrainingContext) -> TrainingHook:
+        return DistillationLoss(context, self)
 
 
-class _Taught(Effect):
-    """`targets[task]` holds the parent's distribution over the task's label tokens by row; NaN where there is none."""
+class DistillationLoss(TrainingHook):
+    """Divergence from the parent's distributions, which are computed once, before training.
 
-    def __init__(self, scene: Scene, settings: Distill):
+    Attributes
+    ----------
+    label_tokens
+        First tokens of the labels, by earlier task.
+    targets
+        The parent's distribution over them, by earlier task: shape (rows, label tokens), NaN for rows that it does not
+        apply to.
+    """
+
+    def __init__(self, context: TrainingContext, settings: Distill):
         import torch
 
         self.settings = settings
-        self.label_tokens = {task: list(dict.fromkeys(a[0] for a in scene.answers[task])) for task in scene.earlier}
-        self.ends = torch.tensor([row["prompt_tokens"] - 1 for row in scene.rows])
-        on_stage = settings.inputs == "stage"
-        taught = [
-            [
-                n
-                for n, row in enumerate(scene.rows)
-                if (row["task"] not in scene.earlier if on_stage else row["task"] == task and _unlabelled(row))
-            ]
-            for task in scene.earlier
-        ]
-        prompts = sorted({n for rows in taught for n in rows})
-        logits = _next_token_logits(
-            scene, prompts, sorted({t for tokens in self.label_tokens.values() for t in tokens})
-        )
-        self.tokens = sum(scene.rows[n]["prompt_tokens"] for n in prompts)
+        self.label_tokens = {
+            task: list(dict.fromkeys(ids[0] for ids in context.label_token_ids[task])) for task in context.earlier_rows
+        }
+        self.prompt_ends = torch.tensor([row["prompt_tokens"] - 1 for row in context.rows])
+        taught_rows = {task: _rows_to_teach(context, settings, task) for task in context.earlier_rows}
+        prompts = sorted({number for numbers in taught_rows.values() for number in numbers})
+        tokens = sorted({token for tokens in self.label_tokens.values() for token in tokens})
+        logits = _next_token_logits(context, prompts, tokens)
+        self.extra_tokens = sum(context.rows[number]["prompt_tokens"] for number in prompts)
         self.targets = {}
-        for (task, tokens), rows in zip(self.label_tokens.items(), taught, strict=True):
-            target = torch.full((len(scene.rows), len(tokens)), float("nan"))
-            for n in rows:
-                known = torch.tensor([logits[n][token] for token in tokens])
-                target[n] = (known / settings.temperature).softmax(0)
+        for task, tokens in self.label_tokens.items():
+            target = torch.full((len(context.rows), len(tokens)), float("nan"))
+            for number in taught_rows[task]:
+                parent_logits = torch.tensor([logits[number][token] for token in tokens])
+                target[number] = (parent_logits / settings.temperature).softmax(0)
             self.targets[task] = target
 
     def loss(self, batch: Batch):
+        rows = _as_indices(batch.row_numbers)
+        divergences = [
+            divergence for task in self.label_tokens if (divergence := self._divergence(batch, rows, task)) is not None
+        ]
+        if not divergences:
+            return None
+        strength, temperature = self.settings.strength, self.settings.temperature
+        return batch.batch_fraction * strength * temperature**2 * sum(divergences) / batch.mean_denominator
+
+    def _divergence(self, batch: Batch, rows, task: str):
+        """Kullback-Leibler divergence summed over the rows with a target; None if there are none."""
         import torch
 
-        temperature, total = self.settings.temperature, 0.0
-        rows = torch.tensor(batch.rows, dtype=torch.long)
-        for task, tokens in self.label_tokens.items():
-            target = self.targets[task][rows]
-            taught = ~target.isnan().any(1)
-            if not taught.any():
-                continue
-            device = batch.hidden.device
-            student = (batch.logits(self.ends[rows].to(device), tokens) / temperature).log_softmax(-1)[
-                taught.to(device)
-            ]
-            teacher = target[taught].to(device)
-            total = total + torch.nn.functional.kl_div(student, teacher, reduction="sum")
-        if isinstance(total, float):
+        target, device = self.targets[task][rows], batch.hidden_states.device
+        has_target = ~target.isnan().any(1)
+        if not has_target.any():
             return None
-        return batch.share * self.settings.strength * temperature**2 * total / batch.mean_over
+        logits = batch.logits(self.prompt_ends[rows].to(device), self.label_tokens[task])
+        student = (logits / self.settings.temperature).log_softmax(-1)[has_target.to(device)]
+        return torch.nn.functional.kl_div(student, target[has_target].to(device), reduction="sum")
 
 
-def _unlabelled(row: Row) -> bool:
+def _as_indices(numbers: list[int]):
+    import torch
+
+    return torch.tensor(numbers, dtype=torch.long)
+
+
+def _rows_to_teach(context: TrainingContext, settings: Distill, task: str) -> list[int]:
+    """Numbers of the rows on which the parent's distribution over an earlier task's labels is kept."""
+    if settings.inputs == "stage":
+        return [n for n, row in enumerate(context.rows) if row["task"] not in context.earlier_rows]
+    return [n for n, row in enumerate(context.rows) if row["task"] == task and _is_unlabelled(row)]
+
+
+def _is_unlabelled(row: Row) -> bool:
     return all(label == -100 for label in row["labels"])
 
 
-def _next_token_logits(scene: Scene, numbers: list[int], tokens: list[int]) -> dict[int, dict[int, float]]:
-    """The model's logits of some tokens after the prompts of some rows."""
+def _next_token_logits(context: TrainingContext, numbers: list[int], tokens: list[int]) -> dict[int, dict[int, float]]:
+    """Compute the model's logits of some tokens after the prompts of some rows, by row number and token."""
     import torch
 
     from stagewise.inference.likelihood import batches, pad_left
 
-    prompts = [scene.rows[n]["input_ids"][: scene.rows[n]["prompt_tokens"]] for n in numbers]
-    device = next(scene.model.parameters()).device
-    was_training, found = scene.model.training, {}
-    scene.model.eval()
+    model = context.model
+    prompts = [context.rows[n]["input_ids"][: context.rows[n]["prompt_tokens"]] for n in numbers]
+    device = next(model.parameters()).device
+    was_training, logits = model.training, {}
+    model.eval()
     with torch.no_grad():
-        for group in batches([len(prompt) for prompt in prompts], 4096):
-            ids, mask, positions = pad_left([prompts[i] for i in group], scene.tokenizer.pad_token_id, device)
-            logits = (
-                scene.model(
-                    input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=1
-                )
-                .logits[:, -1, tokens]
-                .float()
-                .cpu()
+        for group in batches([len(prompt) for prompt in prompts], _TOKENS_PER_BATCH):
+            ids, mask, positions = pad_left([prompts[i] for i in group], context.tokenizer.pad_token_id, device)
+            output = model(
+                input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=1
             )
-            found |= {
-                numbers[i]: dict(zip(tokens, row.tolist(), strict=True)) for i, row in zip(group, logits, strict=True)
-            }
-    scene.model.train(was_training)
-    return found
+            values = output.logits[:, -1, tokens].float().cpu()
+            for i, row in zip(group, values, strict=True):
+                logits[numbers[i]] = dict(zip(tokens, row.tolist(), strict=True))
+    model.train(was_training)
+    return logits

@@ -1,11 +1,11 @@
-"""Stay near the parent's weights where the earlier tasks need them."""
+"""EWC: stay near the parent's weights where the earlier tasks need them."""
 
 import random
 from typing import ClassVar
 
 from pydantic import Field
 
-from stagewise.remedies.base import Batch, Effect, Remedy, Row, Scene
+from stagewise.remedies.base import Batch, Remedy, Row, TrainingContext, TrainingHook
 
 
 class Ewc(Remedy):
@@ -26,63 +26,69 @@ class Ewc(Remedy):
     def label(self) -> str:
         return f"ewc-{self.strength:g}"
 
-    def effect(self, scene: Scene) -> Effect:
-        return _Consolidated(scene, self)
+    def hook(self, context: TrainingContext) -> TrainingHook:
+        return FisherPenalty(context, self)
 
 
-class _Consolidated(Effect):
-    def __init__(self, scene: Scene, settings: Ewc):
+class FisherPenalty(TrainingHook):
+    def __init__(self, context: TrainingContext, settings: Ewc):
         self.strength = settings.strength
-        fisher, self.tokens = fisher_diagonal(scene, settings.items)
+        fisher, self.extra_tokens = fisher_diagonal(context, settings.items)
         mean = sum(float(f.sum()) for f in fisher.values()) / sum(f.numel() for f in fisher.values())
-        self.known = [
+        self.anchored = [
             (parameter, parameter.detach().clone(), fisher[name] / mean if mean > 0 else fisher[name])
-            for name, parameter in scene.model.named_parameters()
+            for name, parameter in context.model.named_parameters()
             if parameter.requires_grad
         ]
 
     def loss(self, batch: Batch):
-        moved = sum((weight * (now - then).square()).sum() for now, then, weight in self.known)
-        return batch.share * self.strength / 2 * moved
+        distance = sum((weight * (now - then).square()).sum() for now, then, weight in self.anchored)
+        return batch.batch_fraction * self.strength / 2 * distance
 
 
-def fisher_diagonal(scene: Scene, items: int) -> tuple[dict, int]:
-    """Mean squared gradient of the log-probability of a drawn label, by trainable parameter; and the tokens read.
+def fisher_diagonal(context: TrainingContext, items: int) -> tuple[dict, int]:
+    """Estimate the Fisher information's diagonal: mean squared gradients of the log-probability of a drawn label.
 
-    The mean over items of the gradient's square, not the square of their mean: one backward pass per item.
+    It is the mean over items of the squared gradient, not the square of the mean: one backward pass per item.
+
+    Returns
+    -------
+    fisher, tokens
+        Estimate by name of trainable parameter, and the number of tokens read.
     """
     import torch
 
     from stagewise.inference import likelihood
 
-    trainable = {name: p for name, p in scene.model.named_parameters() if p.requires_grad}
+    model, tokens, count = context.model, 0, 0
+    trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
     total = {name: torch.zeros_like(p) for name, p in trainable.items()}
-    generator = torch.Generator().manual_seed(scene.seed)
-    was_training, tokens, count = scene.model.training, 0, 0
-    scene.model.eval()
-    for task, rows in scene.earlier.items():
-        answers = scene.answers[task]
-        prompts = [row["input_ids"][: row["prompt_tokens"]] for row in _drawn(rows, items, scene.seed)]
-        scores = torch.from_numpy(likelihood.score(scene.model, scene.tokenizer, prompts, answers))
+    generator = torch.Generator().manual_seed(context.seed)
+    was_training = model.training
+    model.eval()
+    for task, rows in context.earlier_rows.items():
+        answers = context.label_token_ids[task]
+        prompts = [row["input_ids"][: row["prompt_tokens"]] for row in _draw(rows, items, context.seed)]
+        scores = torch.from_numpy(likelihood.score(model, context.tokenizer, prompts, answers))
         labels = torch.multinomial(scores.softmax(1), 1, generator=generator)[:, 0].tolist()
         for prompt, label in zip(prompts, labels, strict=True):
-            _log_probability(scene.model, prompt, answers[label]).backward()
-            for name, p in trainable.items():
-                if p.grad is not None:
-                    total[name] += p.grad.detach() ** 2
-                    p.grad = None
+            _log_probability(model, prompt, answers[label]).backward()
+            for name, parameter in trainable.items():
+                if parameter.grad is not None:
+                    total[name] += parameter.grad.detach() ** 2
+                    parameter.grad = None
             tokens += 2 * len(prompt) + len(answers[label])
             count += 1
-    scene.model.train(was_training)
+    model.train(was_training)
     return {name: value / max(count, 1) for name, value in total.items()}, tokens
 
 
-def _drawn(rows: list[Row], items: int, seed: int) -> list[Row]:
+def _draw(rows: list[Row], items: int, seed: int) -> list[Row]:
     return random.Random(f"fisher {seed}").sample(rows, min(items, len(rows)))
 
 
 def _log_probability(model, prompt: list[int], answer: list[int]):
-    """Log-probability of an answer after a prompt, with its gradient."""
+    """Compute the log-probability of an answer after a prompt, with its gradient."""
     import torch
 
     device = next(model.parameters()).device

@@ -1,14 +1,14 @@
-"""PEFT's ways of merging adapters."""
+"""Merge: PEFT's ways of merging adapters."""
 
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from stagewise.remedies.base import Merge as Base
+from stagewise.remedies.base import Merge as MergeRemedy
 
 
-class Merge(Base):
+class Merge(MergeRemedy):
     """Merges parent and child, or one adapter per task, as PEFT's `add_weighted_adapter` does. No training.
 
     TIES (Yadav et al. 2023) keeps the largest weights and resolves signs; DARE (Yu et al. 2024) drops weights at
@@ -35,27 +35,25 @@ class Merge(Base):
     def label(self) -> str:
         return f"{self.method.replace('_', '-')}-{self.density:g}"
 
-    def merge(self, adapters: list[Path], folder: Path, load, seed: int) -> None:
+    def merge(self, adapters: list[Path], folder: Path, load_base, seed: int) -> None:
         import torch
         from peft import PeftModel
 
         from stagewise.errors import InputError
-        from stagewise.models.adapters import read_adapter, write_adapter
+        from stagewise.models.adapters import adapted_layers, read_adapter, write_adapter
 
         weights = self.weights or [1.0] * len(adapters)
         if len(weights) != len(adapters):
             raise InputError(f"remedies.merge.weights: {len(weights)} weights for {len(adapters)} adapters")
         names = [f"adapter{number}" for number in range(len(adapters))]
-        model = PeftModel.from_pretrained(load(), adapters[0], names[0], local_files_only=True)
+        model = PeftModel.from_pretrained(load_base(), adapters[0], names[0], local_files_only=True)
         for name, path in zip(names[1:], adapters[1:], strict=True):
             model.load_adapter(path, name, local_files_only=True)
         torch.manual_seed(seed)  # DARE drops at random
         model.add_weighted_adapter(names, weights, "merged", combination_type=self.method, density=self.density)
-        merged = model.peft_config["merged"]
-        from stagewise.models.adapters import adapted_layers
-
         factors = {
             layer.name: (layer.a.detach().cpu(), layer.b.detach().cpu()) for layer in adapted_layers(model, "merged")
         }
         config, _ = read_adapter(adapters[-1])
+        merged = model.peft_config["merged"]
         write_adapter(folder, config | {"r": merged.r, "lora_alpha": merged.lora_alpha}, factors)

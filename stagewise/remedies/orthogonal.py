@@ -1,10 +1,13 @@
-"""Learn in directions that the earlier stages do not use."""
+"""Orthogonal: learn in directions that the earlier stages do not use."""
 
 import math
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from stagewise.remedies.base import Effect, Remedy, Scene
+from stagewise.remedies.base import Remedy, TrainingContext, TrainingHook
+
+if TYPE_CHECKING:
+    from stagewise.config.training import Lora
 
 
 class Orthogonal(Remedy):
@@ -17,7 +20,7 @@ class Orthogonal(Remedy):
     paper: ClassVar[str] = "Wang et al. 2023 (O-LoRA), arXiv:2310.14152"
     needs_parent: ClassVar[bool] = True
 
-    def start(self, parent: Path | None, folder: Path, settings: dict, seed: int) -> Path | None:
+    def start(self, parent: Path | None, folder: Path, lora: "Lora", seed: int) -> Path | None:
         import torch
 
         from stagewise.models.adapters import read_adapter, write_adapter
@@ -27,51 +30,51 @@ class Orthogonal(Remedy):
         generator = torch.Generator().manual_seed(seed)
         wider = {}
         for name, (a, b) in sorted(factors.items()):
-            new = torch.empty(settings["r"], a.shape[1])
+            new_a = torch.empty(lora.r, a.shape[1])
             bound = 1 / math.sqrt(a.shape[1])  # PEFT's own initialization of A: Kaiming uniform with a = sqrt(5)
-            new.uniform_(-bound, bound, generator=generator)
-            new = without(new, basis(a.float()))
-            wider[name] = (torch.cat([a.float(), new]), torch.cat([b.float(), torch.zeros(len(b), settings["r"])], 1))
-        rank = config["r"] + settings["r"]
+            new_a.uniform_(-bound, bound, generator=generator)
+            new_a = remove_directions(new_a, orthonormal_basis(a.float()))
+            wider[name] = (torch.cat([a.float(), new_a]), torch.cat([b.float(), torch.zeros(len(b), lora.r)], 1))
+        rank = config["r"] + lora.r
         write_adapter(folder, config | {"r": rank, "lora_alpha": scaling * rank}, wider)
         return folder
 
-    def effect(self, scene: Scene) -> Effect:
-        return _Kept(scene)
+    def hook(self, context: TrainingContext) -> TrainingHook:
+        return FrozenDirections(context)
 
 
-class _Kept(Effect):
-    """After every step the earlier part is as it was, and the new A orthogonal to it."""
+class FrozenDirections(TrainingHook):
+    """After every step, restores the earlier part and projects the new A onto its orthogonal complement."""
 
-    def __init__(self, scene: Scene):
+    def __init__(self, context: TrainingContext):
         from stagewise.models.adapters import adapted_layers
 
-        self.known = []
-        for layer in adapted_layers(scene.model):
-            old = layer.a.shape[0] - scene.lora["r"]
-            a, b = layer.a.detach()[:old].clone(), layer.b.detach()[:, :old].clone()
-            self.known.append((layer, old, a, b, basis(a)))
+        self.layers = []
+        for layer in adapted_layers(context.model):
+            rank = layer.a.shape[0] - context.lora.r
+            a, b = layer.a.detach()[:rank].clone(), layer.b.detach()[:, :rank].clone()
+            self.layers.append((layer, rank, a, b, orthonormal_basis(a)))
 
     def after_step(self) -> None:
         import torch
 
         with torch.no_grad():
-            for layer, old, a, b, directions in self.known:
-                layer.a[:old] = a
-                layer.b[:, :old] = b
-                layer.a[old:] = without(layer.a[old:], directions)
+            for layer, rank, a, b, directions in self.layers:
+                layer.a[:rank] = a
+                layer.b[:, :rank] = b
+                layer.a[rank:] = remove_directions(layer.a[rank:], directions)
 
 
-def basis(rows):
-    """Orthonormal rows that span `rows`, shape (rank, width)."""
+def orthonormal_basis(rows):
+    """Compute orthonormal rows that span `rows`, shape (rank, width)."""
     import torch
 
     _, values, directions = torch.linalg.svd(rows.double(), full_matrices=False)
     return directions[values > values.max() * 1e-6].to(rows.dtype) if len(values) else rows
 
 
-def without(rows, directions):
-    """`rows` minus their part in the span of the orthonormal `directions`; twice, because once leaves rounding."""
+def remove_directions(rows, directions):
+    """Subtract the part of `rows` in the span of the orthonormal `directions`; twice, because once leaves rounding."""
     for _ in range(2):
         rows = rows - (rows @ directions.T) @ directions
     return rows

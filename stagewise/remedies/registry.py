@@ -1,4 +1,4 @@
-"""Remedies by name: every module of this folder is one, and so is a class elsewhere that a dotted name points to."""
+"""Registry of remedies: every module of this folder, and classes elsewhere by their dotted name."""
 
 import difflib
 import importlib
@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, create_model, model_validator
 
 from stagewise.config.base import Settings, validate
 from stagewise.errors import InputError
-from stagewise.remedies.base import Kind, Merge, Remedy
+from stagewise.remedies.base import Merge, Remedy, RemedyEntry
 from stagewise.remedies.source_files import source_files
 
 # Modules of this folder that are no remedies.
@@ -19,44 +19,43 @@ _OTHER_MODULES = ("base", "registry", "source_files")
 
 
 @cache
-def find_remedy(name: str) -> Kind:
-    """The remedy called `name`: a module of this folder, or ``package.module:Class`` from anywhere Python finds it.
+def find_remedy(name: str) -> RemedyEntry:
+    """Find a remedy: a module of this folder, or ``package.module:Class`` from anywhere Python finds it.
 
     Raises
     ------
     InputError
-        Where there is none.
+        If there is none.
     """
-    module, colon, cls_name = name.partition(":")
+    module_name, colon, class_name = name.partition(":")
     if not colon:
         names = builtin_remedies()
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names)}, or 'package.module:Class'"
             raise InputError(f"'{name}' is not a remedy; {hint}")
-        module = f"{__package__}.{name}"
+        module_name = f"{__package__}.{name}"
     try:
-        found = importlib.import_module(module)
+        module = importlib.import_module(module_name)
     except ImportError as error:
         raise InputError(f"the remedy '{name}' cannot be imported ({error}); is its folder on PYTHONPATH?") from None
     classes = [
         value
-        for key, value in vars(found).items()
-        if inspect.isclass(value) and issubclass(value, Remedy | Merge) and value.__module__ == found.__name__
-        if not colon or key == cls_name
+        for key, value in vars(module).items()
+        if inspect.isclass(value) and issubclass(value, Remedy | Merge) and value.__module__ == module.__name__
+        if not colon or key == class_name
     ]
     if len(classes) != 1:
-        what = f"no class '{cls_name}' that is" if colon else f"{len(classes)} classes that are"
-        raise InputError(f"{found.__file__}: holds {what} a Remedy or a Merge; see stagewise/remedies/base.py")
-    return Kind(name, classes[0], Path(found.__file__), builtin=not colon)
+        what = f"no class '{class_name}' that is" if colon else f"{len(classes)} classes that are"
+        raise InputError(f"{module.__file__}: holds {what} a Remedy or a Merge; see stagewise/remedies/base.py")
+    return RemedyEntry(name, classes[0], Path(module.__file__), builtin=not colon)
 
 
 @cache
 def builtin_remedies() -> tuple[str, ...]:
-    """Names of the remedies in this folder."""
-    return tuple(
-        sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name not in _OTHER_MODULES)
-    )
+    """List the remedies of this folder."""
+    names = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    return tuple(sorted(name for name in names if name not in _OTHER_MODULES))
 
 
 class _Remedies(Settings):
@@ -66,19 +65,19 @@ class _Remedies(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def known(cls, values):
+    def registered(cls, values):
         if not isinstance(values, dict):
             return values
-        found = {}
+        validated = {}
         for name, settings in values.items():
             try:
-                kind = find_remedy(str(name))
-                if settings is not None and not kind.builtin:
-                    settings = validate(kind.cls, settings, str(name))
+                entry = find_remedy(str(name))
+                if settings is not None and not entry.builtin:
+                    settings = validate(entry.cls, settings, str(name))
             except InputError as error:
                 raise ValueError(str(error)) from None
-            found[name] = settings
-        return found
+            validated[name] = settings
+        return validated
 
     @model_validator(mode="after")
     def one_merge(self):
@@ -94,14 +93,14 @@ class _Remedies(Settings):
 
     @classmethod
     def of(cls, remedies: dict[str, Remedy | Merge]):
-        """The set of these remedies."""
+        """Build the settings of these remedies."""
         return cls(**remedies)
 
     @property
     def modules(self) -> dict[str, dict[str, Path]]:
         """Modules of each remedy from outside this package, and their files: their code is part of the recipe."""
-        kinds = [find_remedy(name) for name in self.chosen]
-        return {kind.name: source_files(kind.cls.__module__, kind.file) for kind in kinds if not kind.builtin}
+        entries = [find_remedy(name) for name in self.chosen]
+        return {entry.name: source_files(entry.cls.__module__, entry.file) for entry in entries if not entry.builtin}
 
     @property
     def files(self) -> list[Path]:
@@ -115,12 +114,12 @@ class _Remedies(Settings):
 
     @property
     def in_training(self) -> dict[str, Remedy]:
-        """Those that act while the stage is trained."""
+        """Remedies that act while the stage is trained."""
         return {name: remedy for name, remedy in self.chosen.items() if isinstance(remedy, Remedy)}
 
     @property
     def afterwards(self) -> tuple[str, Merge] | None:
-        """The one that makes an adapter of finished ones, after the stage."""
+        """The remedy that merges finished adapters after the stage, with its name; None if there is none."""
         return next(((name, remedy) for name, remedy in self.chosen.items() if isinstance(remedy, Merge)), None)
 
 

@@ -1,4 +1,4 @@
-"""Rehearsal: some of the earlier tasks' training items are trained on again."""
+"""Rehearsal: train again on some of the earlier tasks' items."""
 
 import random
 from typing import ClassVar
@@ -24,20 +24,22 @@ class Rehearsal(Remedy):
     def label(self) -> str:
         return f"rehearsal-{100 * self.share:g}"
 
-    def rows(self, rows: list[Row], earlier: dict[str, list[Row]], seed: int) -> list[Row]:
+    def rows(self, rows: list[Row], earlier_rows: dict[str, list[Row]], seed: int) -> list[Row]:
         return rows + [
-            row for number, kept in enumerate(earlier.values()) for row in sample(kept, self.share, seed, number)
+            row
+            for number, task_rows in enumerate(earlier_rows.values())
+            for row in draw_share(task_rows, self.share, seed, number)
         ]
 
 
-def sample(rows: list[Row], share: float, seed: int, number: int = 0) -> list[Row]:
-    """So large a share of the rows, drawn within each label, at least one of each; in their old order.
+def draw_share(rows: list[Row], share: float, seed: int, task_number: int = 0) -> list[Row]:
+    """Draw a share of one task's rows, within each label and at least one of each; their order stays.
 
-    A larger share contains a smaller one of the same seed. `number` tells the tasks of one stage apart.
+    A larger share contains a smaller one of the same seed. `task_number` makes the draws of a stage's tasks differ.
     """
     chosen = set()
     for label in sorted({row["label"] for row in rows}):
-        places = [place for place, row in enumerate(rows) if row["label"] == label]
-        random.Random(f"rehearsal {seed} {number} {label}").shuffle(places)
-        chosen.update(places[: max(1, round(share * len(places)))])
-    return [rows[place] for place in sorted(chosen)]
+        positions = [position for position, row in enumerate(rows) if row["label"] == label]
+        random.Random(f"rehearsal {seed} {task_number} {label}").shuffle(positions)
+        chosen.update(positions[: max(1, round(share * len(positions)))])
+    return [rows[position] for position in sorted(chosen)]

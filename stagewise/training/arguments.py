@@ -4,41 +4,39 @@ import math
 
 from stagewise.config.training import Training
 from stagewise.errors import InputError
-from stagewise.training.distributed import Split
+from stagewise.training.distributed import StepShare
 
-_BEST = {"loss": ("eval_loss", False), "accuracy": ("eval_accuracy", True), "macro_f1": ("eval_macro_f1", True)}
+# Key in the trainer's log and direction of each metric that may pick the checkpoint.
+BEST_METRICS = {"loss": ("eval_loss", False), "accuracy": ("eval_accuracy", True), "macro_f1": ("eval_macro_f1", True)}
 
 
 def total_steps(training: Training, items: list[int]) -> int:
-    """Optimizer steps of a stage on tasks of so many items each: as many as one stage after the other would take."""
+    """Compute the optimizer steps of a stage: as many as its tasks, with that many items, would take one by one."""
     batch = training.batch_size * training.gradient_accumulation
     return sum(math.ceil(math.ceil(count / batch) * training.epochs) for count in items)
 
 
 def sft_config(
     training: Training,
-    split: Split,
+    share: StepShare,
+    *,
     seed: int,
-    total: int,
+    steps: int,
     output_dir,
     use_cpu: bool,
-    log_steps: int,
-    report_to,
     resumed: bool,
+    log_steps: int = 5,
+    report_to=(),
 ):
-    """TRL's arguments for one stage of `total` optimizer steps."""
+    """Build TRL's arguments for one stage of `steps` optimizer steps."""
     import trl
 
-    # A best checkpoint needs at least one evaluation, at the end where the stage is shorter than the interval.
-    per_epoch = training.eval_every == "epoch"
-    every = training.eval_every if per_epoch or training.best_metric == "last" else min(training.eval_every, total)
-    metric, greater = _BEST.get(training.best_metric, (None, None))
     return trl.SFTConfig(
         output_dir=str(output_dir),
-        max_steps=total,
-        per_device_train_batch_size=split.batch_size,
+        max_steps=steps,
+        per_device_train_batch_size=share.batch_size,
         per_device_eval_batch_size=training.batch_size,
-        gradient_accumulation_steps=split.accumulation,
+        gradient_accumulation_steps=share.accumulation,
         ddp_find_unused_parameters=False,  # every pass uses the whole adapter
         learning_rate=training.learning_rate,
         lr_scheduler_type=training.scheduler,
@@ -47,7 +45,7 @@ def sft_config(
         max_grad_norm=training.max_grad_norm,
         max_length=None,  # items are shortened before, so that no answer is cut and none is dropped
         dataset_kwargs={"skip_prepare_dataset": True},
-        remove_unused_columns=False,  # a row's number tells remedies which one it is
+        remove_unused_columns=False,  # remedies need the number of each row
         train_sampling_strategy="group_by_length" if training.group_by_length else "random",
         activation_checkpointing=training.gradient_checkpointing,
         activation_offloading=False,
@@ -55,20 +53,34 @@ def sft_config(
         use_cpu=use_cpu,
         seed=seed,
         data_seed=seed,
-        eval_on_start=not resumed,  # what the parent knows before the stage begins
-        eval_strategy="epoch" if per_epoch else "steps",
-        save_strategy="epoch" if per_epoch else "steps",
-        eval_steps=None if per_epoch else every,
-        save_steps=500 if per_epoch else every,
-        save_total_limit=2,
-        load_best_model_at_end=metric is not None,
-        metric_for_best_model=metric,
-        greater_is_better=greater,
+        eval_on_start=not resumed,  # figures of the parent, before the stage begins
         logging_steps=log_steps,
         logging_first_step=True,
         report_to=list(report_to),
         dataloader_pin_memory=not use_cpu,
+        **_evaluation_arguments(training, steps),
     )
+
+
+def _evaluation_arguments(training: Training, steps: int) -> dict:
+    """Arguments on evaluations and checkpoints."""
+    metric, greater = BEST_METRICS.get(training.best_metric, (None, None))
+    arguments = {
+        "save_total_limit": 2,
+        "load_best_model_at_end": metric is not None,
+        "metric_for_best_model": metric,
+        "greater_is_better": greater,
+    }
+    if training.eval_every == "epoch":
+        return arguments | {"eval_strategy": "epoch", "save_strategy": "epoch"}
+    # A best checkpoint needs at least one evaluation, at the end if the stage is shorter than the interval.
+    interval = training.eval_every if training.best_metric == "last" else min(training.eval_every, steps)
+    return arguments | {
+        "eval_strategy": "steps",
+        "save_strategy": "steps",
+        "eval_steps": interval,
+        "save_steps": interval,
+    }
 
 
 def check_target_modules(model, names: list[str]) -> None:

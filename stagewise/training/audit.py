@@ -1,11 +1,56 @@
-"""Checks of the weights around a training, and the facts of the machine it ran on."""
+"""Checks of the weights around a training, and facts about the machine it ran on."""
 
 import hashlib
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+# How far the adapters of the processes may be apart: rounding.
+_TOLERANCE = 1e-6
+
+
+class UnchangedAdapter(Exception):
+    """Training has changed no weight of the adapter."""
+
+
+@dataclass
+class WeightsAudit:
+    """Facts about the weights, complete once the audit is over."""
+
+    trainable_parameters: int
+    peak_memory_bytes: int = 0
+
+
+@contextmanager
+def audit_weights(model) -> Iterator[WeightsAudit]:
+    """Check that a training leaves the frozen weights alone, changes the adapter, and the same in every process.
+
+    Raises
+    ------
+    RuntimeError
+        If frozen weights have changed, or the processes' adapters differ.
+    UnchangedAdapter
+        If no trainable weight has changed.
+    """
+    frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not trainable:
+        raise RuntimeError("no parameter is trainable")
+    audit = WeightsAudit(sum(parameter.numel() for parameter in trainable))
+    frozen_before, trainable_before = weights_digest(frozen), weights_digest(trainable)
+    yield audit
+    if weights_digest(frozen) != frozen_before:
+        raise RuntimeError("the base model's weights changed during training; they must stay frozen")
+    if weights_digest(trainable) == trainable_before:
+        raise UnchangedAdapter
+    distance, audit.peak_memory_bytes = compare_processes(trainable)
+    if distance > _TOLERANCE:
+        raise RuntimeError(f"the processes' adapters are {distance:g} apart; a remedy must act equally on each of them")
 
 
 def weights_digest(parameters) -> str:
-    """SHA-256 over tensors' bytes, in the given order."""
+    """Compute the SHA-256 of tensors' bytes, in the given order."""
     import torch
 
     digest = hashlib.sha256()
@@ -15,29 +60,22 @@ def weights_digest(parameters) -> str:
     return digest.hexdigest()
 
 
-def frozen_and_trainable(model) -> tuple[list, list]:
-    """The model's frozen and trainable parameters."""
-    frozen = [p for p in model.parameters() if not p.requires_grad]
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    if not trainable:
-        raise RuntimeError("no parameter is trainable")
-    return frozen, trainable
-
-
-def over_processes(parameters) -> tuple[float, int]:
-    """How far any process's parameters are from the first one's, and the most memory that one has used."""
+def compare_processes(parameters) -> tuple[float, int]:
+    """Compute the largest distance of any process's parameters from the main one's, and the largest peak memory."""
     import torch
     from accelerate.utils import broadcast, gather
 
-    first = broadcast([parameter.detach().clone() for parameter in parameters])
-    apart = max(float((mine.detach() - its).abs().max()) for mine, its in zip(parameters, first, strict=True))
+    reference = broadcast([parameter.detach().clone() for parameter in parameters])
+    distance = max(
+        float((parameter.detach() - other).abs().max()) for parameter, other in zip(parameters, reference, strict=True)
+    )
     device = parameters[0].device
-    found = gather(torch.tensor([[apart, peak_memory()]], dtype=torch.float64, device=device)).amax(0)
-    return float(found[0]), int(found[1])
+    largest = gather(torch.tensor([[distance, peak_memory()]], dtype=torch.float64, device=device)).amax(0)
+    return float(largest[0]), int(largest[1])
 
 
 def peak_memory() -> int:
-    """Most memory used so far, in bytes: the GPU's where there is one, else the process's."""
+    """Return the peak memory so far, in bytes: the GPU's if there is one, else the process's."""
     import torch
 
     if torch.cuda.is_available():
@@ -46,7 +84,7 @@ def peak_memory() -> int:
 
 
 def device_name() -> str:
-    """The GPU's name, or the CPU's as the kernel lists it."""
+    """Return the GPU's name, or the CPU's as the kernel lists it."""
     import torch
 
     if torch.cuda.is_available():

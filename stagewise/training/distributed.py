@@ -1,7 +1,7 @@
-"""Several processes, one a GPU, that train one adapter together. Importing this module imports no torch.
+"""Several processes, one per GPU, that train one adapter together. Importing this module imports no torch.
 
-They are a way to run, no part of the experiment: however many there are, an optimizer step has the same items and the
-same loss, so neither the recipe nor the fingerprint knows of them.
+They are a way to run, not part of the experiment: whatever their number, an optimizer step has the same items and the
+same loss, so neither the recipe nor the fingerprint depends on it.
 """
 
 import os
@@ -11,42 +11,46 @@ from dataclasses import dataclass
 from stagewise.errors import InputError
 
 
-def count() -> int:
-    """Processes that the launcher has started, this one included; 1 without a launcher."""
+def process_count() -> int:
+    """Return the number of processes that the launcher has started, this one included; 1 without a launcher."""
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
-def index() -> int:
-    """This process's number among them; 0 writes the files."""
+def process_index() -> int:
+    """Return this process's index among them; the one with index 0 writes the files."""
     return int(os.environ.get("RANK", 0))
 
 
 @dataclass(frozen=True)
-class Split:
-    """One process's part of every optimizer step."""
+class StepShare:
+    """One process's share of every optimizer step.
+
+    The passes of a single process are the reference. If `splits_accumulation`, each process takes some of these passes
+    whole; else each takes a part of every pass.
+    """
 
     count: int
+    """Number of processes."""
     index: int
     batch_size: int
-    """Items of one of its forward passes."""
+    """Items in each of this process's forward passes."""
     accumulation: int
-    """Its forward passes per optimizer step."""
-    whole: bool
-    """Whether it takes whole passes of one process, or a part of every one."""
+    """This process's forward passes per optimizer step."""
+    splits_accumulation: bool
 
     @property
     def pass_size(self) -> int:
-        """Items that one process alone would have in a forward pass."""
-        return self.batch_size if self.whole else self.batch_size * self.count
+        """Items in a forward pass of a single process."""
+        return self.batch_size if self.splits_accumulation else self.batch_size * self.count
 
     @property
     def step_size(self) -> int:
-        """Items of an optimizer step, all processes together."""
+        """Items in an optimizer step, over all processes."""
         return self.batch_size * self.accumulation * self.count
 
 
-def split(batch_size: int, accumulation: int, processes: int | None = None) -> Split:
-    """Divide `accumulation` passes of `batch_size` items evenly among the processes.
+def share_step(batch_size: int, accumulation: int, processes: int | None = None) -> StepShare:
+    """Divide an optimizer step of `accumulation` passes of `batch_size` items evenly among the processes.
 
     Parameters
     ----------
@@ -56,34 +60,36 @@ def split(batch_size: int, accumulation: int, processes: int | None = None) -> S
     Raises
     ------
     InputError
-        Where neither number can be divided by theirs.
+        If neither number is a multiple of theirs.
     """
-    several = count() if processes is None else processes
-    if batch_size % several == 0:
-        return Split(several, index(), batch_size // several, accumulation, whole=False)
-    if accumulation % several == 0:
-        return Split(several, index(), batch_size, accumulation // several, whole=True)
+    count = process_count() if processes is None else processes
+    if batch_size % count == 0:
+        return StepShare(count, process_index(), batch_size // count, accumulation, splits_accumulation=False)
+    if accumulation % count == 0:
+        return StepShare(count, process_index(), batch_size, accumulation // count, splits_accumulation=True)
     raise InputError(
-        f"{several} processes cannot share an optimizer step evenly: neither training.batch_size ({batch_size}) nor "
-        f"training.gradient_accumulation ({accumulation}) is a multiple of {several}; give the rule another number of "
+        f"{count} processes cannot share an optimizer step evenly: neither training.batch_size ({batch_size}) nor "
+        f"training.gradient_accumulation ({accumulation}) is a multiple of {count}; give the rule another number of "
         "processes in the profile, or change these two so that their product stays"
     )
 
 
-def one_gpu() -> None:
-    """Hide all GPUs but the first from a process that trains alone; to be called before torch is imported.
+def hide_other_gpus() -> None:
+    """Hide all GPUs but the first from a process that trains alone; call it before torch is imported.
 
-    Where it sees several, transformers would copy the model onto all of them (DataParallel) and multiply the batch.
+    If transformers sees several GPUs, it copies the model onto all of them (DataParallel) and multiplies the batch.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None or "," in visible:
         os.environ["CUDA_VISIBLE_DEVICES"] = (visible or "0").split(",")[0]
 
 
-def join():
-    """Meet the other processes that the launcher has started; each has its own GPU as the current one.
+def init_distributed():
+    """Join the other processes of the launcher; each gets a GPU of its own as the current device.
 
-    Returns accelerate's `PartialState`, which knows the first one and lets it go first.
+    Returns
+    -------
+    accelerate's `PartialState`: it knows the main process, and lets it go first.
     """
     import torch
     from accelerate import PartialState
@@ -91,13 +97,13 @@ def join():
     return PartialState(cpu=not torch.cuda.is_available())
 
 
-def launch(processes: int, module: str, arguments: list[str]) -> None:
-    """Become accelerate's launcher, which runs ``python -m module`` in so many processes; never returns.
+def launch_processes(processes: int, module: str, arguments: list[str]) -> None:
+    """Replace this process by accelerate's launcher, which runs ``python -m module`` in several; never returns.
 
     Raises
     ------
     InputError
-        Where there are GPUs, but fewer than processes.
+        If there are GPUs, but fewer than processes.
     """
     import torch
 
@@ -116,7 +122,7 @@ def launch(processes: int, module: str, arguments: list[str]) -> None:
         "dynamo_backend": "no",
     }
     command = [sys.executable, "-m", "accelerate.commands.launch"]
-    # Its --cpu starts one process only; --multi_gpu starts them all, and where no GPU is they are CPU processes.
+    # --cpu would start one process only; --multi_gpu starts them all, as CPU processes if there is no GPU.
     command += ["--multi_gpu", *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
     sys.stdout.flush()
     sys.stderr.flush()

@@ -7,7 +7,7 @@ from stagewise.recipe import Recipe
 
 
 def write_card(folder: Path, recipe: Recipe, summary: dict) -> None:
-    """Write ``README.md``: what the adapter is, from what it was trained and how to ask it."""
+    """Write ``README.md``: the adapter's origin, settings and results, and how to query it."""
     lora = recipe.lora
     parents = " and ".join(f"`{parent.lineage}`" for parent in recipe.parents) or "the base model"
     made = "trained on" if recipe.training else "merged, without training, after"

@@ -1,4 +1,4 @@
-"""What one stage is trained on and from: rows, validation items, the adapter it starts from, its remedies."""
+"""Data of one stage as token ids, the adapter that it starts from, and its remedies' hooks."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,148 +7,171 @@ from stagewise.data.items import read_split
 from stagewise.errors import InputError
 from stagewise.inference.prompts import Encoder, Template
 from stagewise.recipe import Recipe
-from stagewise.remedies.base import Effect, Row, Scene
+from stagewise.remedies.base import Row, TrainingContext, TrainingHook
 from stagewise.training.arguments import check_target_modules
-from stagewise.training.trainer import Questions
+
+
+@dataclass(frozen=True)
+class ValidationPrompts:
+    """Validation items of one task, for label scoring."""
+
+    task: str
+    prompts: list[list[int]]
+    label_token_ids: list[list[int]]
+    gold: list[int]
+    """Codes of the gold labels."""
 
 
 @dataclass
-class Material:
-    """One stage's data as token ids."""
+class StageData:
+    """Rows to train on, and items to validate on."""
 
-    rows: list[Row]
-    """What is trained on."""
-    items: list[int]
+    rows: list[Row] = field(default_factory=list)
+    """Training rows, as all remedies have left them."""
+    items: list[int] = field(default_factory=list)
     """Training items of each task that the stage learns; they decide its number of steps."""
-    rehearsed: int
+    shortened: int = 0
+    """Training prompts of the stage's own tasks that had to be shortened."""
+    rehearsed: int = 0
     """Rows of earlier tasks among `rows`."""
-    shortened: int
-    """Prompts among the stage's own that had to be shortened."""
-    earlier: dict[str, list[Row]]
-    """Training rows of earlier tasks, where a remedy needs them."""
-    answers: dict[str, list[list[int]]]
-    validation_rows: list[Row]
-    validation: list[Questions] = field(default_factory=list)
-    watched: list[Questions] = field(default_factory=list)
+    earlier_rows: dict[str, list[Row]] = field(default_factory=dict)
+    """Training rows of earlier tasks, if a remedy needs them."""
+    label_token_ids: dict[str, list[list[int]]] = field(default_factory=dict)
+    """Token ids of every label's answer by task."""
+    validation_rows: list[Row] = field(default_factory=list)
+    """Rows of the validation loss: those of the stage's own tasks."""
+    validation: list[ValidationPrompts] = field(default_factory=list)
+    """The same items for label scoring, by task."""
+    earlier_validation: list[ValidationPrompts] = field(default_factory=list)
+    """Validation items of earlier tasks."""
 
 
-def prepare(recipe: Recipe, tokenizer, data_dir) -> Material:
-    """Encode what the stage trains on and is watched by, with every remedy's say in it."""
-    own, validation, shortened, questions, answers = [], [], 0, {}, {}
-    items, earlier = [], {}
-    remedies = recipe.remedies.in_training
-    needed = any(remedy.needs_earlier for remedy in remedies.values())
-    for task, facts in recipe.tasks.items():
-        encoder = Encoder(
-            tokenizer,
-            Template(facts.prompt.file, facts.prompt.text),
-            recipe.prompting,
-            facts.words,
-            recipe.max_length,
-            facts.shorten,
+def load_stage_data(recipe: Recipe, tokenizer, data_dir) -> StageData:
+    """Read and encode a stage's items, and let its remedies choose the training rows."""
+    data = StageData()
+    remedies = recipe.remedies.in_training.values()
+    needs_earlier = any(remedy.needs_earlier for remedy in remedies)
+    for task, spec in recipe.tasks.items():
+        encoder = _encoder(recipe, task, tokenizer)
+        data.label_token_ids[task] = encoder.label_token_ids
+
+        def encode_split(split: str, task=task, spec=spec, encoder=encoder) -> tuple[list[Row], int]:
+            items = read_split(Path(data_dir) / task / f"{split}.jsonl", spec.words)
+            return encode_items(task, items, encoder, recipe.training.loss_on)
+
+        validation_rows, _ = encode_split("validation")
+        if task in recipe.learns:
+            rows, shortened = encode_split("train")
+            data.rows += rows
+            data.items.append(len(rows))
+            data.shortened += shortened
+            data.validation_rows += validation_rows
+        elif needs_earlier:
+            data.earlier_rows[task], _ = encode_split("train")
+        prompts = _validation_prompts(task, validation_rows, encoder)
+        (data.validation if task in recipe.learns else data.earlier_validation).append(prompts)
+    for remedy in remedies:
+        data.rows = remedy.rows(data.rows, data.earlier_rows, recipe.seed)
+    data.rehearsed = sum(row["task"] not in recipe.learns for row in data.rows)
+    return data
+
+
+def _encoder(recipe: Recipe, task: str, tokenizer) -> Encoder:
+    spec = recipe.tasks[task]
+    template = Template(spec.prompt.file, spec.prompt.text)
+    return Encoder(tokenizer, template, recipe.prompting, spec.words, recipe.max_length, spec.shorten)
+
+
+def _validation_prompts(task: str, rows: list[Row], encoder: Encoder) -> ValidationPrompts:
+    prompts = [row["input_ids"][: row["prompt_tokens"]] for row in rows]
+    return ValidationPrompts(task, prompts, encoder.label_token_ids, [row["label"] for row in rows])
+
+
+def encode_items(task: str, items: list[dict], encoder: Encoder, loss_on: str) -> tuple[list[Row], int]:
+    """Encode items with their answers; labels are -100 where the loss does not count.
+
+    Returns
+    -------
+    rows, shortened
+        One row per item, and the number of prompts that were shortened to fit.
+
+    Raises
+    ------
+    InputError
+        If an item does not fit; nothing is ever dropped silently.
+    """
+    rows, shortened = [], 0
+    for item in items:
+        prompt, is_shortened = encoder.encode_prompt(item)
+        answer = encoder.encode_answer(item["label"])
+        prompt_labels = [-100] * len(prompt) if loss_on == "answer" else prompt
+        rows.append(
+            Row(
+                input_ids=prompt + answer,
+                labels=prompt_labels + answer,
+                task=task,
+                label=encoder.label_words.index(item["label"]),
+                prompt_tokens=len(prompt),
+            )
         )
-        answers[task] = encoder.answers
-        folder, learns = Path(data_dir) / task, task in recipe.learns
-        if learns or needed:
-            read = read_split(folder / "train.jsonl", facts.words)
-            rows, cut = encode_items(task, read, encoder, recipe.training.loss_on)
-            if learns:
-                own, shortened, items = own + rows, shortened + cut, [*items, len(rows)]
-            else:
-                earlier[task] = rows
-        read = read_split(folder / "validation.jsonl", facts.words)
-        rows, _ = encode_items(task, read, encoder, recipe.training.loss_on)
-        if learns:
-            validation += rows
-        prompts = [row["input_ids"][: row["prompt_tokens"]] for row in rows]
-        questions[task] = Questions(task, prompts, encoder.answers, [row["label"] for row in rows])
-    rows = own
-    for remedy in remedies.values():
-        rows = remedy.rows(rows, earlier, recipe.seed)
-    return Material(
-        rows=rows,
-        items=items,
-        rehearsed=sum(row["task"] not in recipe.learns for row in rows),
-        shortened=shortened,
-        earlier=earlier,
-        answers=answers,
-        validation_rows=validation,
-        validation=[questions[task] for task in recipe.learns],
-        watched=[questions[task] for task in recipe.earlier_tasks],
-    )
+        shortened += is_shortened
+    return rows, shortened
 
 
-def start(recipe: Recipe, base, parent, store: Path) -> tuple:
-    """The model to train and, where the adapter is new, its PEFT configuration."""
+def initial_adapter(recipe: Recipe, base, parent_dir, scratch: Path) -> tuple:
+    """Put the adapter that the stage starts from on the base model.
+
+    Parameters
+    ----------
+    parent_dir
+        Folder of the parent; None for a first stage.
+    scratch
+        Folder for adapters that remedies make.
+
+    Returns
+    -------
+    model, lora_config
+        The model to train, and the PEFT configuration of a new adapter that the trainer adds; None if the model has
+        its adapter.
+    """
     from peft import LoraConfig
 
     from stagewise.models.adapters import load_adapter
 
-    folder = Path(parent) if parent else None
+    start = Path(parent_dir) if parent_dir else None
     for name, remedy in recipe.remedies.in_training.items():
-        folder = remedy.start(folder, store / f"start-{name}", recipe.lora.model_dump(), recipe.seed)
-    if folder:
-        return load_adapter(base, folder, trainable=True), None
-    check_target_modules(base, recipe.lora.target_modules)
-    last = recipe.lora.last_layers
-    count = base.config.get_text_config().num_hidden_layers
-    if last is not None and last > count:
-        raise InputError(f"config: lora.last_layers is {last}, but the base model has {count} layers")
+        start = remedy.start(start, scratch / f"start-{name}", recipe.lora, recipe.seed)
+    if start:
+        return load_adapter(base, start, trainable=True), None
+    lora = recipe.lora
+    check_target_modules(base, lora.target_modules)
+    layers = base.config.get_text_config().num_hidden_layers
+    if lora.last_layers is not None and lora.last_layers > layers:
+        raise InputError(f"config: lora.last_layers is {lora.last_layers}, but the base model has {layers} layers")
     return base, LoraConfig(
-        layers_to_transform=None if last is None else list(range(count - last, count)),
-        r=recipe.lora.r,
-        lora_alpha=recipe.lora.alpha,
-        lora_dropout=recipe.lora.dropout,
-        target_modules=recipe.lora.target_modules,
+        layers_to_transform=None if lora.last_layers is None else list(range(layers - lora.last_layers, layers)),
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=lora.target_modules,
         bias="none",
         task_type="CAUSAL_LM",
     )
 
 
-def effects(recipe: Recipe, material: Material, model, tokenizer) -> list[Effect]:
-    """What the stage's remedies do during training."""
-    found = []
+def training_hooks(recipe: Recipe, data: StageData, model, tokenizer) -> list[TrainingHook]:
+    """Build the hooks of the stage's remedies; the model has the starting weights."""
+    hooks = []
     for remedy in recipe.remedies.in_training.values():
-        scene = Scene(
+        context = TrainingContext(
             model=model,
             tokenizer=tokenizer,
-            rows=material.rows,
-            earlier=material.earlier if remedy.needs_earlier else {},
-            answers=material.answers,
+            rows=data.rows,
+            earlier_rows=data.earlier_rows if remedy.needs_earlier else {},
+            label_token_ids=data.label_token_ids,
             seed=recipe.seed,
-            lora=recipe.lora.model_dump(),
+            lora=recipe.lora,
         )
-        if effect := remedy.effect(scene):
-            found.append(effect)
-    return found
-
-
-def encode_items(task: str, items: list[dict], encoder: Encoder, loss_on: str) -> tuple[list[Row], int]:
-    """Token ids and labels (-100 where the loss does not count) of every item.
-
-    Returns
-    -------
-    rows, shortened
-        One row per item, and how many prompts were shortened to fit.
-
-    Raises
-    ------
-    InputError
-        Where an item does not fit; nothing is ever dropped silently.
-    """
-    rows, shortened = [], 0
-    for item in items:
-        prompt, cut = encoder.prompt(item)
-        answer = encoder.answer(item["label"])
-        ignored = [-100] * len(prompt) if loss_on == "answer" else prompt
-        rows.append(
-            Row(
-                input_ids=prompt + answer,
-                labels=ignored + answer,
-                task=task,
-                label=encoder.words.index(item["label"]),
-                prompt_tokens=len(prompt),
-            )
-        )
-        shortened += cut
-    return rows, shortened
+        if hook := remedy.hook(context):
+            hooks.append(hook)
+    return hooks

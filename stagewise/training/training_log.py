@@ -1,10 +1,10 @@
 """The training log as a tidy table, and its summary."""
 
-from stagewise.training.arguments import _BEST
+from stagewise.training.arguments import BEST_METRICS
 
 
 def tidy_log(history: list[dict]) -> list[tuple]:
-    """(step, epoch, split, metric, value) rows from the trainer's log history."""
+    """Turn the trainer's log history into rows of (step, epoch, split, metric, value)."""
     rows = []
     for entry in history:
         # Sorted, because a checkpoint keeps its history so: a resumed training's log has the same order.
@@ -16,24 +16,24 @@ def tidy_log(history: list[dict]) -> list[tuple]:
     return rows
 
 
-def summarize(history: list[dict], best_metric: str) -> dict:
-    """Final loss, mean token accuracy and best evaluation from the trainer's log history."""
-    logged = [entry for entry in history if "loss" in entry]
+def summarize_log(history: list[dict], best_metric: str) -> dict:
+    """Pick final loss, mean token accuracy and best evaluation from the trainer's log history."""
+    trained = [entry for entry in history if "loss" in entry]
     evaluated = [entry for entry in history if "eval_loss" in entry]
-    scored = {entry["step"]: entry for entry in history if "eval_accuracy" in entry}
     lowest = min(evaluated, key=lambda entry: entry["eval_loss"], default=None)
     summary = {
-        "final_loss": logged[-1]["loss"] if logged else None,
-        "mean_token_accuracy": logged[-1].get("mean_token_accuracy") if logged else None,
+        "final_loss": trained[-1]["loss"] if trained else None,
+        "mean_token_accuracy": trained[-1].get("mean_token_accuracy") if trained else None,
         "best_eval_loss": lowest and lowest["eval_loss"],
         "best_eval_step": lowest and lowest["step"],
         "best_metric": best_metric,
         "best_value": None,
         "best_step": None,
     }
-    if best_metric in _BEST:
-        key, greater = _BEST[best_metric]
-        entries = evaluated if best_metric == "loss" else list(scored.values())
+    if best_metric in BEST_METRICS:
+        key, greater = BEST_METRICS[best_metric]
+        # Label metrics are logged apart from the loss; of two entries for one step, the later one counts.
+        entries = list({entry["step"]: entry for entry in history if key in entry}.values())
         if entries:
             best = (max if greater else min)(entries, key=lambda entry: entry[key])
             summary |= {"best_value": best[key], "best_step": best["step"]}

@@ -9,7 +9,7 @@ from pathlib import Path
 from stagewise.provenance.files import read_json
 from tests.cluster.slurm import GPUS, Cluster, until
 
-TOKENS = "trained_tokens"  # stagewise.training.trainer.TOKENS, whose module imports torch
+TOKENS = "trained_tokens"  # stagewise.training.checkpoints.TRAINED_TOKENS
 # Seconds until a training has started, after imports and perhaps a wait in the queue, on a busy machine.
 PATIENCE = 600
 

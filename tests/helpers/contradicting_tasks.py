@@ -128,7 +128,9 @@ class Lab:
         spec = task_settings(self.data, task)
         encoder = Encoder(tokenizer, Template("p", PROMPTS[task]), Prompting(), spec["words"], 96, "text")
         items = read_split(self.data / task / f"{split}.jsonl", spec["words"])
-        scores = likelihood.score(self.load(name), tokenizer, [encoder.prompt(i)[0] for i in items], encoder.answers)
+        scores = likelihood.score(
+            self.load(name), tokenizer, [encoder.encode_prompt(i)[0] for i in items], encoder.label_token_ids
+        )
         return scores, [spec["words"].index(item["label"]) for item in items]
 
     def accuracy(self, name: str, task: str) -> float:

@@ -80,12 +80,12 @@ def test_4bit_trains_and_scores_after_an_evaluation(embedded_model, tokenizer):
     """The first steps of QLoRA on the real model: the loss falls although there are evaluations between the steps."""
     from peft import LoraConfig, get_peft_model
 
-    from stagewise.training.trainer import float32_trainable
+    from stagewise.training.trainer import cast_trainable_to_float32
 
     base = load_base(embedded_model, "nf4")
     torch.manual_seed(0)
     model = get_peft_model(base, LoraConfig(r=4, target_modules=["q_proj", "v_proj"])).train()
-    float32_trainable(model)
+    cast_trainable_to_float32(model)
     ids = torch.tensor([[*chat(tokenizer, "Is it so?"), *tokenizer("maybe")["input_ids"], tokenizer.eos_token_id]])
     labels = ids.clone()
     labels[:, :-2] = -100

@@ -31,7 +31,7 @@ def encoder(chat_template: str, **prompting) -> Encoder:
 
 def prompt(chat_template: str, **prompting) -> str:
     made = encoder(chat_template, **prompting)
-    return made.tokenizer.decode(made.prompt(ITEM)[0])
+    return made.tokenizer.decode(made.encode_prompt(ITEM)[0])
 
 
 @pytest.mark.parametrize(("template", "variable"), [(TODAY, "strftime_now"), (GIVEN_OR_TODAY, "date_string")])

@@ -10,7 +10,7 @@ import torch
 
 from stagewise.models.load import keep_4bit_weights_trainable, load_base
 from stagewise.models.torch_environment import cpu_has_bfloat16
-from stagewise.training.trainer import float32_trainable
+from stagewise.training.trainer import cast_trainable_to_float32
 
 ROOT = Path(__file__).resolve().parents[3]
 no_bfloat16 = pytest.mark.skipif(not cpu_has_bfloat16(), reason="this CPU has no avx512_bf16")
@@ -132,7 +132,7 @@ def test_d_trainable_weights_become_float32_and_frozen_ones_stay():
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2)).to(torch.bfloat16)
     model[0].requires_grad_(False)
     parameters = list(model[1].parameters())
-    assert float32_trainable(model) == 10
+    assert cast_trainable_to_float32(model) == 10
     assert [p.dtype for p in model.parameters()] == [torch.bfloat16] * 2 + [torch.float32] * 2
     # In place: an optimizer that holds the parameters goes on with them.
     assert all(a is b for a, b in zip(parameters, model[1].parameters(), strict=True))

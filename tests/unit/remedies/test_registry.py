@@ -14,7 +14,7 @@ from stagewise.remedies.registry import Remedies, builtin_remedies, find_remedy
 from tests.helpers.contradicting_tasks import Lab, write_data
 
 OUTSIDE = '''
-from stagewise.remedies.base import Effect, Remedy
+from stagewise.remedies.base import Remedy, TrainingHook
 
 
 class Shrink(Remedy):
@@ -22,13 +22,13 @@ class Shrink(Remedy):
 
     factor: float = 0.5
 
-    def effect(self, scene):
+    def hook(self, context):
         from stagewise.models.adapters import adapted_layers
 
-        adapted = adapted_layers(scene.model)
+        adapted = adapted_layers(context.model)
         factor = self.factor
 
-        class Shrinking(Effect):
+        class Shrinking(TrainingHook):
             def after_step(self):
                 for layer in adapted:
                     layer.b.data *= factor

@@ -91,17 +91,17 @@ def test_distillation_starts_at_no_divergence(lab, tiny_model):
     lab.recipe("start", ["one"], learns=["second"], tasks=tasks, remedies={"distill": {}})
     recipe = Recipe.read(lab.folder / "start" / "recipe.json")
     tokenizer = load_tokenizer(tiny_model)
-    material = stage_data.prepare(recipe, tokenizer, lab.data)
+    stage = stage_data.load_stage_data(recipe, tokenizer, lab.data)
     model = load_adapter(load_base(tiny_model, "none", "float32"), lab.adapter("one"), trainable=True)
-    (effect,) = stage_data.effects(recipe, material, model, tokenizer)
+    (hook,) = stage_data.training_hooks(recipe, stage, model, tokenizer)
     model.eval()
     for row in (0, 5):
-        ids = torch.tensor([material.rows[row]["input_ids"]])
+        ids = torch.tensor([stage.rows[row]["input_ids"]])
         hidden = model.get_base_model().base_model(input_ids=ids).last_hidden_state
         batch = Batch([row], torch.zeros(1), 1.0, 1.0, 1.0, hidden, model.get_output_embeddings().weight)
-        assert float(effect.loss(batch).detach()) == pytest.approx(0, abs=1e-6)
-        effect.targets["first"][row] = torch.tensor([0.0, 0.0, 1.0])
-        assert float(effect.loss(batch).detach()) > 1e-3
+        assert float(hook.loss(batch).detach()) == pytest.approx(0, abs=1e-6)
+        hook.targets["first"][row] = torch.tensor([0.0, 0.0, 1.0])
+        assert float(hook.loss(batch).detach()) > 1e-3
 
 
 def test_the_anchors_distance_on_the_product_is_that_of_the_updates():
@@ -127,9 +127,10 @@ def test_the_fisher_estimate_is_the_mean_squared_gradient(lab, tiny_model):
     """With one possible label nothing is drawn, and transformers' own loss gives the gradient."""
     import torch
 
+    from stagewise.config.training import Lora
     from stagewise.models.adapters import load_adapter
     from stagewise.models.load import load_base, load_tokenizer
-    from stagewise.remedies.base import Scene
+    from stagewise.remedies.base import TrainingContext
     from stagewise.remedies.ewc import fisher_diagonal
 
     model = load_adapter(load_base(tiny_model, "none", "float32"), lab.adapter("one"), trainable=True)
@@ -137,7 +138,7 @@ def test_the_fisher_estimate_is_the_mean_squared_gradient(lab, tiny_model):
     answer = [*tokenizer("yes", add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
     prompts = [tokenizer(text)["input_ids"] for text in ("Does the treatment help?", "Today was a calm day.")]
     rows = [{"input_ids": p + answer, "labels": [], "task": "t", "label": 0, "prompt_tokens": len(p)} for p in prompts]
-    found, tokens = fisher_diagonal(Scene(model, tokenizer, [], {"t": rows}, {"t": [answer]}, 0, {}), 2)
+    found, tokens = fisher_diagonal(TrainingContext(model, tokenizer, [], {"t": rows}, {"t": [answer]}, 0, Lora()), 2)
     assert tokens > 0
     expected = {name: torch.zeros_like(p) for name, p in model.named_parameters() if p.requires_grad}
     model.eval()
@@ -252,11 +253,11 @@ def rows(**counts) -> list[dict]:
 
 def test_rehearsal_keeps_label_shares_and_larger_shares_contain_smaller_ones():
     known = rows(yes=60, no=30, maybe=10)
-    ten, quarter = (rehearsal.sample(known, share, seed=3) for share in (0.1, 0.25))
+    ten, quarter = (rehearsal.draw_share(known, share, seed=3) for share in (0.1, 0.25))
     assert Counter(row["label"] for row in ten) == {0: 6, 1: 3, 2: 1}
     assert [row for row in quarter if row in ten] == ten
-    assert rehearsal.sample(known, 0.1, seed=3) == ten != rehearsal.sample(known, 0.1, seed=4)
-    assert Counter(r["label"] for r in rehearsal.sample(known, 0.01, 0)) == {0: 1, 1: 1, 2: 1}
+    assert rehearsal.draw_share(known, 0.1, seed=3) == ten != rehearsal.draw_share(known, 0.1, seed=4)
+    assert Counter(r["label"] for r in rehearsal.draw_share(known, 0.01, 0)) == {0: 1, 1: 1, 2: 1}
 
 
 def test_rehearsal_trains_on_training_items_alone(lab):
@@ -267,9 +268,9 @@ def test_rehearsal_trains_on_training_items_alone(lab):
     child(lab, "all", rehearsal={"share": 1})
     recipe = Recipe.read(lab.folder / "all" / "recipe.json")
     tokenizer = load_tokenizer(lab.model)
-    material = stage_data.prepare(recipe, tokenizer, lab.data)
+    stage = stage_data.load_stage_data(recipe, tokenizer, lab.data)
     train = read_split(lab.data / "first" / "train.jsonl", recipe.tasks["first"].words)
-    met = [tokenizer.decode(row["input_ids"]) for row in material.rows if row["task"] == "first"]
+    met = [tokenizer.decode(row["input_ids"]) for row in stage.rows if row["task"] == "first"]
     assert len(met) == len(train)
     assert all(item["fields"]["text"] in text for item, text in zip(train, met, strict=True))
 

@@ -20,7 +20,7 @@ from .deep.inner import thing
 
 
 class Mine(Remedy):
-    def effect(self, scene):
+    def hook(self, context):
         import torch.nn
         from lazy_outside import now
 """

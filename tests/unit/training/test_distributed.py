@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -18,7 +19,7 @@ from safetensors.numpy import load_file
 from scripts import train_adapter
 from stagewise.errors import InputError
 from stagewise.training import distributed
-from stagewise.training.sampling import Batches, GroupedByLength, Shares, rows_of_mean
+from stagewise.training.sampling import GroupedByLength, SharedBatches, SingleProcessBatches, mean_denominators
 from tests.helpers.contradicting_tasks import Lab, write_data
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,13 +27,12 @@ ROOT = Path(__file__).resolve().parents[3]
 TOLERANCE = 1e-5
 
 
-def shares(items: int, batch: int, accumulation: int, count: int, epoch: int = 1) -> list[Shares]:
+def shares(items: int, batch: int, accumulation: int, count: int, epoch: int = 1) -> list[SharedBatches]:
     found = []
     for index in range(count):
-        split = distributed.split(batch, accumulation, count)
-        split = distributed.Split(count, index, split.batch_size, split.accumulation, split.whole)
-        sampler = GroupedByLength([7 + 3 * (i % 5) for i in range(items)], split.step_size, seed=3)
-        found.append(Shares(Batches(sampler, split.pass_size), split))
+        share = replace(distributed.share_step(batch, accumulation, count), index=index)
+        sampler = GroupedByLength([7 + 3 * (i % 5) for i in range(items)], share.step_size, seed=3)
+        found.append(SharedBatches(SingleProcessBatches(sampler, share.pass_size), share))
         found[-1].set_epoch(epoch)
     return found
 
@@ -45,7 +45,7 @@ def test_every_step_has_the_items_that_one_process_gives_it(items, batch, accumu
     alone = list(shares(items, batch, accumulation, 1)[0])
     steps = [alone[i : i + accumulation] for i in range(0, len(alone), accumulation)]
     several = shares(items, batch, accumulation, count)
-    passes = several[0].split.accumulation
+    passes = several[0].share.accumulation
     parts = [list(share) for share in several]
     assert {len(part) for part in parts} == {len(share) for share in several}  # as many passes in every process
     assert math.ceil(len(parts[0]) / passes) == len(steps)
@@ -59,7 +59,7 @@ def test_every_step_has_the_items_that_one_process_gives_it(items, batch, accumu
         rows = torch.tensor([[len(one) for one in part] for part in mine])
         averaged = 0.0
         for part, share in zip(mine, several, strict=True):
-            for one, over in zip(part, rows_of_mean(rows, share.split), strict=True):
+            for one, over in zip(part, mean_denominators(rows, share.share), strict=True):
                 averaged += sum(map(value.get, one)) / over / len(part) / count
         assert averaged == pytest.approx(wanted)
 
@@ -71,7 +71,7 @@ def test_epochs_have_orders_of_their_own():
 
 def test_a_step_that_cannot_be_divided_is_refused_before_anything_starts(tmp_path, tiny_model, capsys):
     with pytest.raises(InputError, match=r"neither training.batch_size \(4\) nor training.gradient_accumulation \(2\)"):
-        distributed.split(4, 2, 3)
+        distributed.share_step(4, 2, 3)
     lab = Lab(tmp_path, tiny_model, write_data(tmp_path / "data"))
     lab.recipe("first", [], learns=["first"], tasks=task("first", lab))
     assert train_adapter.main([*lab._argv("first"), "--processes", "3"]) == 2
@@ -87,14 +87,14 @@ def test_one_process_uses_one_gpu(monkeypatch):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before) if before is not None else monkeypatch.delenv(
             "CUDA_VISIBLE_DEVICES", raising=False
         )
-        distributed.one_gpu()
+        distributed.hide_other_gpus()
         assert os.environ["CUDA_VISIBLE_DEVICES"] == after
 
 
 def test_too_few_gpus_are_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(InputError, match="4 processes need 4 GPUs, but this job sees 2"):
-        distributed.launch(4, "scripts.train_adapter", [])
+        distributed.launch_processes(4, "scripts.train_adapter", [])
 
 
 def task(name: str, lab: Lab) -> dict:
@@ -197,17 +197,17 @@ STOPS = '''
 import os, time
 from pathlib import Path
 
-from stagewise.remedies.base import Effect, Remedy
+from stagewise.remedies.base import Remedy, TrainingHook
 
 
 class Stops(Remedy):
     """Does nothing, and waits for ever after the fifth step of a first training."""
 
-    def effect(self, scene):
+    def hook(self, context):
         return Waits()
 
 
-class Waits(Effect):
+class Waits(TrainingHook):
     steps = 0
 
     def after_step(self):

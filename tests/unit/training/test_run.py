@@ -10,7 +10,7 @@ from scripts import train_adapter
 from stagewise.data.items import read_split
 from stagewise.provenance.files import sha256_file
 from stagewise.provenance.receipts import read_receipt
-from stagewise.training.checkpoints import _CHECKPOINT_FILES, last_checkpoint
+from stagewise.training.checkpoints import CHECKPOINT_FILES, last_checkpoint
 from stagewise.training.stage_data import encode_items
 from tests.helpers.toy_task import write_toy_recipe, write_toy_split
 
@@ -90,7 +90,7 @@ def test_a_finished_training_is_not_run_again(tmp_path, tiny_model, data, monkey
     stage = Stage(tmp_path, tiny_model, data)
     assert stage.train() == 0
     checksum = sha256_file(stage.file(WEIGHTS))
-    monkeypatch.setattr(train_adapter, "train", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("stagewise.training.run.train_stage", lambda *_: pytest.fail("trained again"))
     stage.file(WEIGHTS).unlink()  # Snakemake deletes outputs before a job
     assert stage.train() == 0
     assert sha256_file(stage.file(WEIGHTS)) == checksum
@@ -153,7 +153,7 @@ def test_float32_adapters_are_what_makes_a_quantized_resume_exact(tmp_path, tiny
 
     monkeypatch.setattr(trainer.StageTrainer, "evaluate", watch)
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "float32_trainable", lambda model: 0)
+        patch.setattr(trainer, "cast_trainable_to_float32", lambda model: 0)
         Stage(tmp_path / "without", tiny_model, data, quantization="nf4").train()
     assert kinds.pop("seen") == {torch.bfloat16}
     Stage(tmp_path / "with", tiny_model, data, quantization="nf4").train()
@@ -233,10 +233,10 @@ def test_interrupted_checkpoints_are_removed(tmp_path):
     whole, cut = tmp_path / "checkpoint-4", tmp_path / "checkpoint-8"
     for folder in (whole, cut):
         folder.mkdir()
-        for name in _CHECKPOINT_FILES:
+        for name in CHECKPOINT_FILES:
             (folder / name).touch()
     (cut / "trainer_state.json").unlink()
-    assert last_checkpoint(tmp_path) == whole
+    assert last_checkpoint(tmp_path).folder == whole
     assert not cut.exists()
 
 

@@ -1,0 +1,77 @@
+"""Items to ask about, from the command line or a file, and their answers in a file."""
+
+import csv
+import json
+from pathlib import Path
+
+from stagewise.errors import InputError
+from stagewise.inference.question import Question
+from stagewise.provenance.files import atomic
+
+
+def item_from_json(text: str, question: Question) -> dict:
+    """Read one item from JSON text."""
+    return question.check_item(_parse_object(text, "--item"), "--item")
+
+
+def item_from_fields(pairs: list[str], question: Question) -> dict:
+    """Read one item from ``NAME=TEXT`` pairs."""
+    fields: dict[str, str] = {}
+    for pair in pairs:
+        name, sign, text = pair.partition("=")
+        if not sign:
+            raise InputError(f"--field '{name}': write NAME=TEXT")
+        if name in fields:
+            raise InputError("--field: a field is given twice; one item has each field once")
+        fields[name] = text
+    return question.check_item(fields, "--field")
+
+
+def read_item_file(path, question: Question) -> list[dict]:
+    """Read items from CSV with one column per field, or from JSON lines.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, has no items, or one does not fit the task.
+    """
+    path = Path(path)
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as handle:
+            if path.suffix == ".csv":
+                rows = [{key: text for key, text in row.items() if key is not None} for row in csv.DictReader(handle)]
+            else:
+                rows = [_parse_object(line, f"{path}: line {n}") for n, line in enumerate(handle, 1) if line.strip()]
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    if not rows:
+        raise InputError(f"{path}: no items in this file")
+    return [question.check_item(row, f"{path}: item {n}", n) for n, row in enumerate(rows, 1)]
+
+
+def write_answers(path, answers: list[dict]) -> None:
+    """Write answers as CSV with one column per label, or as JSON lines."""
+    path = Path(path)
+    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as handle:
+        if path.suffix == ".csv":
+            rows = [
+                {k: v for k, v in answer.items() if k != "probabilities"} | answer["probabilities"]
+                for answer in answers
+            ]
+            writer = csv.DictWriter(handle, fieldnames=list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        else:
+            handle.writelines(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
+
+
+def _parse_object(text: str, source: str) -> dict:
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{source}: not valid JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{source}: an item is a JSON object with one text per field")
+    return values

@@ -1,0 +1,112 @@
+"""Predict every task and split with one model, unless finished predictions of the same inputs are there."""
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from stagewise.config.step_settings import ScoringSettings
+from stagewise.data.items import read_split
+from stagewise.errors import InputError
+from stagewise.inference.prompts import Template
+from stagewise.models.adapters import adapter_receipt
+from stagewise.models.receipts import model_receipt
+from stagewise.predictions.fingerprint import adapter_group, data_checksums, prediction_inputs
+from stagewise.predictions.prediction_files import write_predictions
+from stagewise.predictions.predictor import Predictor
+from stagewise.provenance import cache
+from stagewise.provenance.files import replaced_folder
+from stagewise.provenance.packages import package_versions
+from stagewise.provenance.receipts import RECEIPT, read_receipt, write_receipt
+
+
+def predict_splits(
+    settings: ScoringSettings, model_dir, adapter_dir, data_dir, output, checkpoints=None, image: str | None = None
+) -> None:
+    """Leave a folder with the predictions of every task and split, whole or not at all.
+
+    Parameters
+    ----------
+    settings
+        Settings with a resolved compute type.
+    adapter_dir
+        Folder of the adapter; None for the untuned base model.
+    output
+        Folder of the prediction files and their receipt. It may hold nothing else.
+    checkpoints
+        Folder with the cache of finished predictions; None uses no cache.
+    image
+        SHA-256 of the container image that this runs in, if it does.
+    """
+    output = Path(output)
+    templates = {name: Template.read(task.prompt, task.fields) for name, task in settings.tasks.items()}
+    adapter = adapter_receipt(adapter_dir, model_dir) if adapter_dir else None
+    splits = data_checksums(data_dir, settings)
+    inputs = prediction_inputs(settings, templates, model_receipt(model_dir)["fingerprint"], splits)
+    inputs |= adapter_group(adapter)
+    cached = cache.predictions_cache(checkpoints, inputs, image) if checkpoints else None
+    if is_current(output, inputs, image):
+        print(f"{output}: up to date", file=sys.stderr)
+        return
+    if output.is_dir() and any(path.suffix != ".csv" and path.name != RECEIPT for path in output.iterdir()):
+        raise InputError(f"{output}: this folder holds something else than predictions; name another --output")
+    if cached and is_current(cached, inputs, image):
+        with replaced_folder(output) as folder:
+            shutil.copytree(cached, folder, dirs_exist_ok=True)
+        print(f"{output}: made before from the same adapter and items, copied", file=sys.stderr)
+        return
+    with replaced_folder(output) as folder:
+        summary = write_all_predictions(folder, settings, templates, model_dir, adapter_dir, data_dir)
+        write_receipt(folder, {"inputs": inputs, "image": image} | summary)
+    speed = summary["tokens"] / max(summary["seconds"], 1e-3)
+    print(f"{output}: {summary['items']} items in {summary['seconds']:.1f} s, {speed:.0f} tokens/s", file=sys.stderr)
+    if cached:
+        shutil.rmtree(cached, ignore_errors=True)  # damaged, if it is there
+        cache.keep(output, cached)
+
+
+def is_current(folder: Path, inputs: dict, image: str | None) -> bool:
+    """Check that a folder holds the predictions that these inputs give, every file as its receipt says."""
+    if not (folder / RECEIPT).is_file():
+        return False
+    try:
+        receipt = read_receipt(folder, "the predictions")
+    except InputError:
+        return False  # damaged or incomplete: made again
+    names = {f"{name}.csv" for name in inputs["files"]}
+    same_image = image in (None, receipt.get("image"))
+    return same_image and receipt.get("inputs") == inputs and set(receipt["files"]) == names
+
+
+def write_all_predictions(
+    folder: Path, settings: ScoringSettings, templates: dict[str, Template], model_dir, adapter_dir, data_dir
+) -> dict:
+    """Write the prediction file of every task and split; return a summary of the work for the receipt."""
+    from stagewise.models.torch_environment import before_torch
+
+    before_torch()
+    predictor = Predictor.load(settings, model_dir, adapter_dir)
+    started, tokens, count, shortened, content_free = time.monotonic(), 0, 0, {}, {}
+    for task, spec in settings.tasks.items():
+        encoder = predictor.encoder(task, templates[task])
+        if settings.evaluation.method == "likelihood":
+            content_free[task] = predictor.score_content_free(encoder)
+        for split in settings.evaluation.splits:
+            items = read_split(Path(data_dir) / task / f"{split}.jsonl", spec.words)
+            prompts = [encoder.encode_prompt(item) for item in items]
+            rows = predictor.predict(encoder, [ids for ids, _ in prompts], progress=f"{task}.{split}")
+            write_predictions(folder / f"{task}.{split}.csv", task, split, items, rows)
+            tokens += sum(len(ids) for ids, _ in prompts)
+            count += len(items)
+            shortened[f"{task}.{split}"] = sum(is_shortened for _, is_shortened in prompts)
+    return {
+        "method": settings.evaluation.method,
+        "seconds": round(time.monotonic() - started, 3),
+        "tokens": tokens,
+        "items": count,
+        "shortened": shortened,
+        "content_free": content_free,
+        "device": predictor.model.device.type,
+        "dtype": settings.dtype,
+        "packages": package_versions(),
+    }

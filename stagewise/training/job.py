@@ -1,0 +1,115 @@
+"""The job of making one adapter: a recipe, its checked inputs, and the cache of finished adapters."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stagewise.errors import InputError
+from stagewise.models.adapters import adapter_inputs, adapter_receipt
+from stagewise.provenance.cache import adapter_cache
+from stagewise.provenance.files import replaced_folder, sha256_file
+from stagewise.provenance.receipts import read_receipt
+from stagewise.recipe import Recipe, code_fingerprints
+from stagewise.training import behaviour_versions
+from stagewise.training.distributed import process_index
+
+
+@dataclass(frozen=True)
+class AdapterJob:
+    """A recipe, the folders of its inputs, and the folder that its adapter goes to."""
+
+    recipe_file: Path
+    recipe: Recipe
+    model_dir: Path
+    data_dir: Path
+    parent_dirs: list[Path]
+    parent_receipts: list[dict]
+    checkpoints: Path
+    """Folder of all checkpoints, which is the cache of finished adapters too."""
+    output: Path
+    image: str | None
+    """SHA-256 of the container image that this runs in, if it does."""
+
+    @classmethod
+    def open(cls, recipe_file, model_dir, data_dir, parent_dirs, checkpoints, output, image=None) -> "AdapterJob":
+        """Read a recipe, and refuse inputs that are not the ones it names.
+
+        Raises
+        ------
+        InputError
+            For another model, data, parent, remedy's code or behaviour version than the recipe's.
+        """
+        recipe = Recipe.read(recipe_file)
+        _check_model_and_data(recipe_file, recipe, Path(model_dir), Path(data_dir))
+        _check_code(recipe_file, recipe)
+        receipts = _check_parents(recipe_file, recipe, model_dir, parent_dirs)
+        return cls(
+            recipe_file=Path(recipe_file),
+            recipe=recipe,
+            model_dir=Path(model_dir),
+            data_dir=Path(data_dir),
+            parent_dirs=list(map(Path, parent_dirs)),
+            parent_receipts=receipts,
+            checkpoints=Path(checkpoints),
+            output=Path(output),
+            image=image,
+        )
+
+    @property
+    def inputs(self) -> dict:
+        """Inputs record of the adapter."""
+        return adapter_inputs(self.recipe.fingerprint, self.recipe.model.fingerprint, self.parent_receipts)
+
+
+def _check_model_and_data(recipe_file, recipe: Recipe, model_dir: Path, data_dir: Path) -> None:
+    model = read_receipt(model_dir, "the base model", verify=False)
+    if model["fingerprint"] != recipe.model.fingerprint:
+        raise InputError(f"{recipe_file}: written for another base model than {model_dir}; write the recipe again")
+    for task, spec in recipe.tasks.items():
+        for split, expected in spec.data.items():
+            file = data_dir / task / f"{split}.jsonl"
+            if not file.is_file() or sha256_file(file) != expected:
+                raise InputError(f"{file}: not the data that {recipe_file} names; write the recipe again")
+
+
+def _check_code(recipe_file, recipe: Recipe) -> None:
+    if code_fingerprints(recipe.remedies) != recipe.code:
+        names = ", ".join(map(str, recipe.remedies.files))
+        raise InputError(f"{names}: not the code that {recipe_file} names; write the recipe again")
+    if (versions := behaviour_versions(recipe)) != recipe.behaviour:
+        raise InputError(f"{recipe_file}: written for other behaviour versions than {versions}; write the recipe again")
+
+
+def _check_parents(recipe_file, recipe: Recipe, model_dir, parent_dirs) -> list[dict]:
+    if len(recipe.parents) != len(parent_dirs):
+        raise InputError(
+            f"{recipe_file}: made from {len(recipe.parents)} parent adapters, but {len(parent_dirs)} are given"
+        )
+    receipts = []
+    for folder, parent in zip(parent_dirs, recipe.parents, strict=True):
+        receipts.append(adapter_receipt(folder, model_dir))
+        if receipts[-1]["inputs"]["recipe"] != parent.fingerprint:
+            raise InputError(f"{folder}: not the parent that {recipe_file} names; write the recipe again")
+    return receipts
+
+
+def get_or_make(job: AdapterJob, make: Callable[[Path], None]) -> None:
+    """Put the finished adapter at the job's output, whole or not at all.
+
+    Parameters
+    ----------
+    make
+        Function that leaves the finished adapter in the folder ``adapter`` of the cache folder that it is given; called
+        only if the cache has none.
+    """
+    cached = adapter_cache(job.checkpoints, job.inputs, job.image)
+    if not (cached / "adapter").is_dir():
+        make(cached)
+    if process_index():
+        return  # the main process alone writes
+    read_receipt(cached / "adapter", "the stored adapter")
+    with replaced_folder(job.output) as folder:
+        shutil.copytree(cached / "adapter", folder, dirs_exist_ok=True)
+    print(f"{job.recipe.lineage}: adapter {job.recipe.fingerprint[:16]} is at {job.output}", file=sys.stderr)

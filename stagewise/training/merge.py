@@ -1,0 +1,60 @@
+"""Merging of finished adapters into one, without training, from its recipe."""
+
+import shutil
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+from stagewise.errors import InputError
+from stagewise.training.job import AdapterJob, get_or_make
+
+
+def merge_adapters(job: AdapterJob) -> None:
+    """Put the merged adapter of a recipe at the job's output: from the cache, or by merging its parents.
+
+    Raises
+    ------
+    InputError
+        If the recipe is of a trained adapter.
+    """
+    if job.recipe.training:
+        raise InputError(f"{job.recipe_file}: this adapter is trained; see scripts.train_adapter")
+    get_or_make(job, partial(merge_parents, job))
+
+
+def merge_parents(job: AdapterJob, cached: Path) -> None:
+    """Merge the parents and leave the finished adapter in the cache."""
+    from stagewise.models.torch_environment import before_torch
+
+    before_torch()
+    from stagewise.models.adapters import adapter_folder
+    from stagewise.models.load import load_base, load_tokenizer, resolve_device
+    from stagewise.provenance.packages import package_versions
+    from stagewise.training.save_adapter import save_adapter
+
+    recipe = job.recipe
+    _, remedy = recipe.remedies.afterwards
+    cached.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=cached, prefix=".merged-") as merged:
+        remedy.merge(
+            list(map(adapter_folder, job.parent_dirs)),
+            Path(merged),
+            partial(load_base, job.model_dir, recipe.quantization, recipe.dtype),
+            recipe.seed,
+        )
+        summary = {
+            "fingerprint": recipe.fingerprint,
+            "lineage": recipe.lineage,
+            "task": recipe.task_name,
+            "steps": 0,
+            "seconds": round(time.monotonic() - started, 3),
+            "tokens": 0,
+            "extra_tokens": 0,
+            "device": resolve_device().type,
+            "dtype": recipe.dtype,
+            "packages": package_versions(),
+        }
+        write_weights = partial(shutil.copytree, merged, dirs_exist_ok=True)
+        save_adapter(job, cached, summary, load_tokenizer(job.model_dir), write_weights)

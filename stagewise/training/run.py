@@ -1,0 +1,264 @@
+"""Training of one stage, from its recipe to a finished adapter.
+
+A finished training is cached under its fingerprint beside its checkpoints: running the step again copies it in a
+second, an interrupted training resumes, and a changed recipe never meets a stale checkpoint.
+"""
+
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stagewise.errors import InputError
+from stagewise.training.distributed import (
+    StepShare,
+    hide_other_gpus,
+    init_distributed,
+    launch_processes,
+    process_count,
+    share_step,
+)
+from stagewise.training.job import AdapterJob, get_or_make
+
+if TYPE_CHECKING:
+    from stagewise.remedies.base import Row, TrainingHook
+    from stagewise.training.audit import WeightsAudit
+    from stagewise.training.checkpoints import Checkpoint
+    from stagewise.training.stage_data import StageData
+    from stagewise.training.trainer import StageTrainer
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Ways to run a training; none of them changes the adapter."""
+
+    log_steps: int = 5
+    """Log every N optimizer steps."""
+    report_to: tuple[str, ...] = ()
+    """Trackers that logs go to."""
+    processes: int = 1
+    """Processes, one per GPU, that train the adapter together."""
+    command: tuple[str, ...] = ()
+    """Arguments of ``scripts.train_adapter``, with which the launcher starts each process."""
+
+
+def train_adapter(job: AdapterJob, options: RunOptions) -> None:
+    """Put the adapter of a recipe at the job's output: from the cache, or by training it.
+
+    Raises
+    ------
+    InputError
+        If the recipe is of a merged adapter, or its optimizer steps cannot be divided among the processes.
+    """
+    training = job.recipe.training
+    if not training:
+        raise InputError(f"{job.recipe_file}: this adapter is merged from others; see scripts.merge_adapters")
+    if options.processes < 1:
+        raise InputError(f"--processes must be at least 1 (got {options.processes})")
+    # In the processes that the launcher has started, its number counts.
+    launched = process_count() > 1
+    processes = process_count() if launched else options.processes
+    share_step(training.batch_size, training.gradient_accumulation, processes)
+
+    def train(cached: Path) -> None:
+        if processes > 1 and not launched:
+            launch_processes(processes, "scripts.train_adapter", list(options.command))
+        train_stage(job, options, cached)
+
+    get_or_make(job, train)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage that is ready to be trained."""
+
+    job: AdapterJob
+    options: RunOptions
+    cached: Path
+    """Cache folder of the adapter, with its checkpoints."""
+    tokenizer: object
+    data: "StageData"
+    share: StepShare
+    """This process's share of every optimizer step."""
+    steps: int
+    """Optimizer steps."""
+    checkpoint: "Checkpoint | None"
+    """Checkpoint to go on from."""
+
+
+def train_stage(job: AdapterJob, options: RunOptions, cached: Path) -> None:
+    """Train one stage, or resume its training, and leave the finished adapter in the cache."""
+    from stagewise.models.torch_environment import before_torch
+
+    before_torch()
+    if process_count() == 1:
+        hide_other_gpus()
+    processes = init_distributed()
+
+    from stagewise.training.audit import UnchangedAdapter, audit_weights
+    from stagewise.training.stage_data import training_hooks
+
+    stage = prepare_stage(job, options, cached, processes)
+    with tempfile.TemporaryDirectory() as temporary:
+        trainer = build_trainer(stage, scratch=cached if processes.is_main_process else Path(temporary))
+    if processes.is_main_process:
+        announce(stage)
+    try:
+        with audit_weights(trainer.model) as audit:
+            started = time.monotonic()
+            hooks = training_hooks(job.recipe, stage.data, trainer.model, stage.tokenizer)
+            run_or_resume(stage, trainer, hooks)
+            seconds = time.monotonic() - started
+    except UnchangedAdapter:
+        raise InputError(
+            f"{job.recipe_file}: {stage.steps} steps changed no weight of the adapter (the warm-up starts at a "
+            "learning rate of 0); give it more items or epochs, a smaller batch, or training.warmup_ratio 0"
+        ) from None
+    processes.destroy_process_group()
+    if processes.is_main_process:
+        summary = summarize(stage, trainer, hooks, audit, seconds)
+        save_trained(stage, trainer, summary)
+
+
+def prepare_stage(job: AdapterJob, options: RunOptions, cached: Path, processes) -> Stage:
+    """Load the stage's data, and find the checkpoint to go on from."""
+    from stagewise.models.load import load_tokenizer
+    from stagewise.training.arguments import total_steps
+    from stagewise.training.checkpoints import last_checkpoint, parent_checkpoint
+    from stagewise.training.stage_data import load_stage_data
+
+    recipe, training = job.recipe, job.recipe.training
+    tokenizer = load_tokenizer(job.model_dir)
+    data = load_stage_data(recipe, tokenizer, job.data_dir)
+    steps = total_steps(training, data.items)
+    with processes.main_process_first():  # it tidies up, the others find the folder tidy
+        cached.mkdir(parents=True, exist_ok=True)
+        checkpoint = last_checkpoint(cached)
+        if checkpoint is None and training.optimizer_state == "parent":
+            checkpoint = parent_checkpoint(job.checkpoints, recipe.parents[0].fingerprint, steps, job.recipe_file)
+    share = share_step(training.batch_size, training.gradient_accumulation)
+    return Stage(job, options, cached, tokenizer, data, share, steps, checkpoint)
+
+
+def build_trainer(stage: Stage, scratch: Path) -> "StageTrainer":
+    """Load the base model, put the starting adapter on it, and build the trainer around both."""
+    import torch
+    from datasets import Dataset
+
+    from stagewise.models.load import load_base
+    from stagewise.training.arguments import sft_config
+    from stagewise.training.sampling import Collator
+    from stagewise.training.stage_data import initial_adapter
+    from stagewise.training.trainer import StageTrainer, score_answers_only_on_cpu
+
+    recipe, data = stage.job.recipe, stage.data
+    torch.manual_seed(recipe.seed)  # a new adapter's weights are drawn from here on
+    base = load_base(stage.job.model_dir, recipe.quantization, recipe.dtype)
+    use_cpu = base.device.type == "cpu"
+    if use_cpu:
+        score_answers_only_on_cpu()
+    model, lora_config = initial_adapter(recipe, base, next(iter(stage.job.parent_dirs), None), scratch)
+    trainer = StageTrainer(
+        model=model,
+        args=sft_config(
+            recipe.training,
+            stage.share,
+            seed=recipe.seed,
+            steps=stage.steps,
+            output_dir=stage.cached,
+            use_cpu=use_cpu,
+            resumed=stage.checkpoint is not None,
+            log_steps=stage.options.log_steps,
+            report_to=stage.options.report_to,
+        ),
+        train_dataset=Dataset.from_list(_as_examples(data.rows, numbered=True)),
+        eval_dataset=Dataset.from_list(_as_examples(data.validation_rows, numbered=False)),
+        data_collator=Collator(stage.tokenizer.pad_token_id),
+        processing_class=stage.tokenizer,
+        peft_config=lora_config,
+        share=stage.share,
+        validation=data.validation,
+        earlier_validation=data.earlier_validation,
+        resumed_tokens=stage.checkpoint.trained_tokens if stage.checkpoint else 0,
+    )
+    if dropped := len(data.rows) - len(trainer.train_dataset):
+        raise InputError(f"{stage.job.data_dir}: {dropped} training items were dropped")
+    return trainer
+
+
+def _as_examples(rows: list["Row"], numbered: bool) -> list[dict]:
+    return [
+        {"input_ids": row["input_ids"], "labels": row["labels"], "row": number if numbered else -1}
+        for number, row in enumerate(rows)
+    ]
+
+
+def announce(stage: Stage) -> None:
+    """Print one line on what is trained."""
+    line = f"{stage.job.recipe.lineage}: {sum(stage.data.items)} items"
+    line += f" and {stage.data.rehearsed} of earlier tasks" if stage.data.rehearsed else ""
+    line += f", {stage.steps} steps"
+    line += f", resumed from step {stage.checkpoint.step}" if stage.checkpoint else ""
+    line += f", on {stage.share.count} processes" if stage.share.count > 1 else ""
+    print(line, file=sys.stderr)
+
+
+def run_or_resume(stage: Stage, trainer: "StageTrainer", hooks: list["TrainingHook"]) -> None:
+    """Train to the end, from the checkpoint if there is one."""
+    from accelerate.utils import set_seed
+
+    trainer.add_hooks(hooks)
+    if stage.share.count > 1:
+        set_seed(stage.job.recipe.seed, device_specific=True)  # each process drops out other weights
+    trainer.train(resume_from_checkpoint=str(stage.checkpoint.folder) if stage.checkpoint else None)
+
+
+def summarize(
+    stage: Stage, trainer: "StageTrainer", hooks: list["TrainingHook"], audit: "WeightsAudit", seconds: float
+) -> dict:
+    """Summarize the training for ``training.json``."""
+    from stagewise.provenance.packages import package_versions
+    from stagewise.training.audit import device_name
+    from stagewise.training.training_log import summarize_log
+
+    recipe, data, processes = stage.job.recipe, stage.data, stage.share.count
+    return {
+        "fingerprint": recipe.fingerprint,
+        "lineage": recipe.lineage,
+        "task": recipe.task_name,
+        "steps": trainer.state.global_step,
+        "epochs": recipe.training.epochs,
+        **summarize_log(trainer.state.log_history, recipe.training.best_metric),
+        "seconds": round(seconds, 3),
+        "tokens": trainer.all_tokens,
+        "extra_tokens": sum(hook.extra_tokens for hook in hooks),
+        "tokens_per_second": round(trainer.trained_tokens / (seconds - trainer.evaluation_seconds), 1),
+        "peak_memory_bytes": audit.peak_memory_bytes,
+        "trainable_parameters": audit.trainable_parameters,
+        "items": len(data.rows),
+        "rehearsed": data.rehearsed,
+        "shortened": data.shortened,
+        "processes": processes,
+        "device": (f"{processes} × " if processes > 1 else "") + device_name(),
+        "dtype": recipe.dtype,
+        "resumed_from_step": stage.checkpoint.step if stage.checkpoint else None,
+        "packages": package_versions(),
+    }
+
+
+def save_trained(stage: Stage, trainer: "StageTrainer", summary: dict) -> None:
+    """Save the trained adapter, its log and its summary in the cache."""
+    from stagewise.training.save_adapter import save_adapter
+    from stagewise.training.training_log import tidy_log
+
+    # PEFT would store this machine's path to the base model.
+    config = trainer.model.peft_config["default"]
+    config.base_model_name_or_path = stage.job.recipe.model.name
+    config.target_modules = sorted(config.target_modules)  # a set has no order of its own
+
+    def write_weights(folder: Path) -> None:
+        trainer.model.save_pretrained(folder, save_embedding_layers=False)
+
+    save_adapter(stage.job, stage.cached, summary, stage.tokenizer, write_weights, tidy_log(trainer.state.log_history))
