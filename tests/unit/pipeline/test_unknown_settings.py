@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from tests.helpers.project_copy import ROOT, Workspace
+from tests.helpers.project_copy import ROOT, ProjectCopy
 
 # Outputs that become stale when a class's unknown setting changes. `report_metrics.json` always does: it holds the
 # whole configuration. A class that has nothing else is on the list below, with its reason.
@@ -119,7 +119,7 @@ def add_setting(path, tree, names) -> None:
 @pytest.fixture(scope="module")
 def reached(tmp_path_factory) -> dict[str, set[str]]:
     """Kinds of stale outputs by class."""
-    space = Workspace(tmp_path_factory.mktemp("unknown") / "project")
+    space = ProjectCopy(tmp_path_factory.mktemp("unknown") / "project")
     paths = [*(space.path / "stagewise/config").glob("*.py"), *(space.path / "stagewise/remedies").glob("*.py")]
     trees = {path: ast.parse(path.read_text()) for path in paths}
     names = settings_classes(trees) - {"_Remedies", "Remedy", "Merge"}
