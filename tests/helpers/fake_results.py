@@ -20,6 +20,7 @@ from stagewise.provenance.files import sha256_file, write_json
 from stagewise.provenance.receipts import write_receipt
 from stagewise.recipe import Recipe
 from stagewise.training import behaviour_versions
+from tests.helpers.tiny_data import make_items, write_split
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "0" * 64
@@ -101,16 +102,8 @@ def _write_data(results: Path, settings: Config, rng, sizes, fold: int | None, m
                 drawn = first[task, split]
             else:
                 drawn = _draw(f"{task}-{split}" + (f"-fold-{fold}" if first else ""), task, declared, size, rng)
-            path = results / data / task / f"{split}.jsonl"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("".join(json.dumps(item) + "\n" for item in drawn), encoding="utf-8")
             counts = {word: sum(item["label"] == word for item in drawn) for word in declared.words}
-            splits[split] = {
-                "items": size,
-                "labels": counts,
-                "sha256": sha256_file(path),
-                "items_before_limit": size,
-            }
+            splits[split] = write_split(results / data, task, split, drawn) | {"labels": counts}
             items[task, split] = drawn
         tasks[task] = {
             "source": declared.source,
@@ -139,8 +132,8 @@ def _write_data(results: Path, settings: Config, rng, sizes, fold: int | None, m
 
 
 def _draw(name: str, task: str, declared, size: int, rng) -> list[dict]:
-    labels = rng.permutation(_labels(task, declared.words, size))
-    items = [_item(f"{name}-{n}", label, declared, rng) for n, label in enumerate(labels)]
+    labels = rng.permutation(_labels(task, declared.words, size)).tolist()
+    items = make_items(labels, lambda _, label: _fields(label, declared, rng), name + "-{}")
     if task in AGREEMENT:
         column, values = AGREEMENT[task]
         for item, value in zip(items, np.random.default_rng(size).choice(values, size), strict=True):
@@ -153,12 +146,12 @@ def _labels(task: str, words: list[str], size: int) -> list[str]:
     return [words[np.searchsorted(np.cumsum(shares), (n + 0.5) / size)] for n in range(size)]
 
 
-def _item(name: str, label: str, declared, rng) -> dict:
+def _fields(label: str, declared, rng) -> dict[str, str]:
     # The label's own words show up in about half of the items, so that a bag of words can do something.
     words = list(rng.choice(FILLER, 12))
     if rng.random() < 0.5:
         words[3] = str(rng.choice(WORDS.get(label, label).split()))
-    return {"id": name, "label": str(label), "fields": {field: " ".join(words) for field in declared.fields}}
+    return {field: " ".join(words) for field in declared.fields}
 
 
 def write_predictions(results: Path, lineage: str, settings: Config, items: dict, rng, adapter=None, made=None) -> None:
