@@ -44,7 +44,7 @@ def task_settings(data: Path, task: str) -> dict:
     return {"prompt": str(data / f"{task}.txt"), "words": words, "shorten": "text", "fields": ["text"]}
 
 
-class Lab:
+class AdapterFolder:
     """Adapters of the tiny model in a folder."""
 
     def __init__(self, folder: Path, model: Path, data: Path, quantization: str = "none"):

@@ -16,8 +16,8 @@ from stagewise import predictions, training
 from stagewise.remedies.base import Merge
 from stagewise.remedies.registry import builtin_remedies, find_remedy
 from tests.helpers import tiny_llama
-from tests.helpers.contradicting_tasks import TASKS, Lab, write_data
-from tests.helpers.prediction_step import Bench
+from tests.helpers.contradicting_tasks import TASKS, AdapterFolder, write_data
+from tests.helpers.prediction_step import PredictionStep
 
 FILE = Path(__file__).parents[1] / "unit" / "training" / "golden_figures.json"
 COMMAND = "python -m tests.helpers.golden_figures"
@@ -44,50 +44,52 @@ def compute(folder: Path, cases=tuple(CASES), model: Path | None = None) -> dict
     """Compute the figures of plain training, of predictions and of the remedies' `cases`."""
     model = model or tiny_llama.build(folder / "model")
     figures = {"training": train_plainly(folder / "plain", model), "predictions": predict(folder / "scored", model)}
-    lab = Lab(folder / "plain", model, folder / "plain" / "data")
+    adapters = AdapterFolder(folder / "plain", model, folder / "plain" / "data")
     for case in cases:
         name, settings = CASES[case]
         if issubclass(find_remedy(name).cls, Merge):
-            lab.merge(case, ["one", "two"], **{name: settings})
+            adapters.merge(case, ["one", "two"], **{name: settings})
         else:
             # The balanced remedy is about rare labels, which only the first task has.
             stage = ("first", "two", ["second"]) if name == "balanced" else ("second", "one", ["first"])
-            lab.train(case, *stage, epochs=1, remedies={name: settings})
-        figures[case] = adapter_figures(lab, case)
+            adapters.train(case, *stage, epochs=1, remedies={name: settings})
+        figures[case] = adapter_figures(adapters, case)
     return figures
 
 
 def train_plainly(folder: Path, model: Path) -> dict:
     """Two stages, and single ones with settings that take other ways through the code."""
-    lab = Lab(folder, model, write_data(folder / "data", {"yes": 4, "no": 4, "maybe": 2}))
-    lab.train("one", "first", epochs=2)
-    lab.train("two", "second", "one", ["first"], epochs=1)
-    lab.train("both", ["first", "second"], epochs=1, loss_on="text", group_by_length=False, gradient_accumulation=2)
-    lab.train("resumed", "second", "one", ["first"], epochs=3, optimizer_state="parent", scheduler="linear")
+    adapters = AdapterFolder(folder, model, write_data(folder / "data", {"yes": 4, "no": 4, "maybe": 2}))
+    adapters.train("one", "first", epochs=2)
+    adapters.train("two", "second", "one", ["first"], epochs=1)
+    adapters.train(
+        "both", ["first", "second"], epochs=1, loss_on="text", group_by_length=False, gradient_accumulation=2
+    )
+    adapters.train("resumed", "second", "one", ["first"], epochs=3, optimizer_state="parent", scheduler="linear")
     names = ("one", "two", "both", "resumed")
-    return {f"{name}.{key}": value for name in names for key, value in adapter_figures(lab, name).items()}
+    return {f"{name}.{key}": value for name in names for key, value in adapter_figures(adapters, name).items()}
 
 
-def adapter_figures(lab: Lab, name: str) -> dict:
+def adapter_figures(adapters: AdapterFolder, name: str) -> dict:
     """Loss curves, and the labels' log-probabilities on both tasks' validation items."""
-    log = pd.read_csv(lab.adapter(name) / "training_log.csv")
+    log = pd.read_csv(adapters.adapter(name) / "training_log.csv")
     return {
         **{f"{split} loss": list(rows.value) for split, rows in log[log.metric == "loss"].groupby("split")},
-        **{f"{task} log-probabilities": lab.logprobs(name, task, "validation")[0].tolist() for task in TASKS},
+        **{f"{task} log-probabilities": adapters.logprobs(name, task, "validation")[0].tolist() for task in TASKS},
     }
 
 
 def predict(folder: Path, model: Path) -> dict:
     """Both methods of the prediction step, over an adapter."""
-    bench = Bench(folder, model)
+    step = PredictionStep(folder, model)
     adapter = tiny_llama.build_adapter(folder / "adapter", model)
-    bench.run(bench.settings(max_length=80), adapter)
-    figures: dict = {"content-free": bench.receipt()["content_free"]}
+    step.run(step.settings(max_length=80), adapter)
+    figures: dict = {"content-free": step.receipt()["content_free"]}
     for name in ("trial.test", "post.test"):
-        columns = bench.table(name)
+        columns = step.table(name)
         figures[name] = columns[[column for column in columns if column.startswith("logprob:")]].to_numpy().tolist()
-    bench.run(bench.settings(method="generation", max_new_tokens=4), adapter)
-    return figures | {"texts": list(bench.table("trial.test").text)}
+    step.run(step.settings(method="generation", max_new_tokens=4), adapter)
+    return figures | {"texts": list(step.table("trial.test").text)}
 
 
 def verdict(found: dict[str, dict], golden: dict) -> str | None:

@@ -1,4 +1,4 @@
-"""Two tasks of every kind that scoring knows, as splits and settings, and the prediction step on them."""
+"""Two tasks, one for each way of scoring, as splits and settings, and the prediction step on them."""
 
 import json
 from pathlib import Path
@@ -39,8 +39,8 @@ def write_splits(folder: Path, splits=("validation", "test"), items: int = 7) ->
     return tiny_data.write_splits(folder, tasks)
 
 
-class Bench:
-    """Everything a run needs, in a folder of its own."""
+class PredictionStep:
+    """The prediction step, and all that it needs, in a folder."""
 
     def __init__(self, folder: Path, model: Path):
         self.folder, self.model = folder, model

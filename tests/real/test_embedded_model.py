@@ -10,7 +10,7 @@ from scripts import infer
 from stagewise.config.load_config import load
 from stagewise.inference import generation, likelihood
 from stagewise.models.load import load_base, load_tokenizer
-from tests.helpers.prediction_step import Bench
+from tests.helpers.prediction_step import PredictionStep
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -102,15 +102,15 @@ def test_4bit_trains_and_scores_after_an_evaluation(embedded_model, tokenizer):
 
 
 def test_the_steps_work_on_it(embedded_model, tmp_path, capsys):
-    bench = Bench(tmp_path, embedded_model)
-    assert bench.run(bench.settings(dtype="auto")) == 0
-    table = bench.table("trial.test")
+    step = PredictionStep(tmp_path, embedded_model)
+    assert step.run(step.settings(dtype="auto")) == 0
+    table = step.table("trial.test")
     assert set(table["prediction"]) <= {"yes", "no", "maybe"}
-    item = bench.items("trial", "test")[0]
+    item = step.items("trial", "test")[0]
     capsys.readouterr()
     argv = [
         "--settings",
-        json.dumps(bench.settings(dtype="auto")),
+        json.dumps(step.settings(dtype="auto")),
         "--model",
         str(embedded_model),
         "--task",

@@ -16,16 +16,16 @@ from stagewise.pipeline.build_recipe import build_recipe
 from stagewise.provenance.receipts import read_receipt
 from stagewise.recipe import Recipe, describe_base_model
 from tests.helpers import tiny_llama
-from tests.helpers.prediction_step import TASKS, Bench
+from tests.helpers.prediction_step import TASKS, PredictionStep
 
 QUESTION = "Does the treatment help?"
 FIELDS = ["--field", f"question={QUESTION}", "--field", "context=The sample was small."]
 
 
-def write_recipe(folder: Path, bench: Bench, task: str, parent: Recipe | None = None) -> Recipe:
+def write_recipe(folder: Path, step: PredictionStep, task: str, parent: Recipe | None = None) -> Recipe:
     known = [*(parent.tasks if parent else []), task]
     tasks = {
-        name: {"prompt": str(bench.folder / f"{name}.txt"), "fields": list(TASKS[name]["fields"])}
+        name: {"prompt": str(step.folder / f"{name}.txt"), "fields": list(TASKS[name]["fields"])}
         | {key: TASKS[name][key] for key in ("words", "shorten")}
         for name in known
     }
@@ -43,9 +43,9 @@ def write_recipe(folder: Path, bench: Bench, task: str, parent: Recipe | None = 
         training={"max_length": 256},
     )
     for split in ("train", "validation"):
-        (bench.data / task / f"{split}.jsonl").touch()
-    model = describe_base_model(read_receipt(bench.model, "the base model"))
-    recipe = build_recipe(settings, model, bench.data, [parent] if parent else [])
+        (step.data / task / f"{split}.jsonl").touch()
+    model = describe_base_model(read_receipt(step.model, "the base model"))
+    recipe = build_recipe(settings, model, step.data, [parent] if parent else [])
     recipe.write(folder / "recipe.json")
     return recipe
 
@@ -55,13 +55,13 @@ def asked(tmp_path_factory, tiny_model):
     """Two stages as training leaves them, in a folder with ``models/tiny`` and no settings."""
     folder = tmp_path_factory.mktemp("asked")
     shutil.copytree(tiny_model, folder / "models" / "tiny")
-    bench = Bench(folder, folder / "models" / "tiny")
+    step = PredictionStep(folder, folder / "models" / "tiny")
     first = folder / "trial"
-    recipe = write_recipe(first, bench, "trial")
-    tiny_llama.build_adapter(first / "adapter", bench.model, seed=1)
-    write_recipe(first / "post", bench, "post", recipe)
-    tiny_llama.build_adapter(first / "post" / "adapter", bench.model, seed=2)
-    return bench
+    recipe = write_recipe(first, step, "trial")
+    tiny_llama.build_adapter(first / "adapter", step.model, seed=1)
+    write_recipe(first / "post", step, "post", recipe)
+    tiny_llama.build_adapter(first / "post" / "adapter", step.model, seed=2)
+    return step
 
 
 @pytest.fixture

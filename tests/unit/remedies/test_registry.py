@@ -11,7 +11,7 @@ from stagewise.models.adapters import read_adapter
 from stagewise.provenance.files import sha256_file
 from stagewise.provenance.fingerprints import fingerprint
 from stagewise.remedies.registry import Remedies, builtin_remedies, find_remedy
-from tests.helpers.contradicting_tasks import Lab, write_data
+from tests.helpers.contradicting_tasks import AdapterFolder, write_data
 
 OUTSIDE = '''
 from stagewise.remedies.base import Remedy, TrainingHook
@@ -38,31 +38,38 @@ class Shrink(Remedy):
 
 
 def test_a_remedy_from_outside_the_package_needs_no_change_in_it(tiny_model, tmp_path, monkeypatch):
-    lab = Lab(tmp_path / "lab", tiny_model, write_data(tmp_path / "lab" / "data"))
-    lab.train("one", "first", epochs=1)
+    adapters = AdapterFolder(tmp_path / "adapters", tiny_model, write_data(tmp_path / "adapters" / "data"))
+    adapters.train("one", "first", epochs=1)
     module = tmp_path / "my_remedies.py"
     module.write_text(OUTSIDE)
     monkeypatch.syspath_prepend(tmp_path)
-    lab.train("shrunk", "second", "one", ["first"], epochs=1, remedies={"my_remedies:Shrink": {"factor": 0.0}})
-    factors = read_adapter(lab.adapter("shrunk"))[1]
+    adapters.train("shrunk", "second", "one", ["first"], epochs=1, remedies={"my_remedies:Shrink": {"factor": 0.0}})
+    factors = read_adapter(adapters.adapter("shrunk"))[1]
     assert all(float(b.abs().max()) == 0 for _, b in factors.values())
-    recipe = json.loads((lab.folder / "shrunk" / "recipe.json").read_text())
+    recipe = json.loads((adapters.folder / "shrunk" / "recipe.json").read_text())
     assert recipe["remedies"] == {"my_remedies:Shrink": {"factor": 0.0}}
     assert recipe["code"] == {"my_remedies:Shrink": fingerprint({"my_remedies": sha256_file(module)})}
     # Other code is another adapter: the recipe no longer holds.
     module.write_text(OUTSIDE + "\n# changed\n")
     with pytest.raises(AssertionError):
-        lab_train_again(lab)
+        train_again(adapters)
     find_remedy.cache_clear()
     sys.modules.pop("my_remedies", None)
 
 
-def lab_train_again(lab: Lab) -> None:
+def train_again(adapters: AdapterFolder) -> None:
     from scripts import train_adapter
 
-    argv = ["--recipe", str(lab.folder / "shrunk/recipe.json"), "--model", str(lab.model), "--data", str(lab.data)]
-    argv += ["--checkpoints", str(lab.folder / "x"), "--output", str(lab.folder / "x/out"), "--report-to"]
-    assert train_adapter.main([*argv, "--parent", str(lab.adapter("one"))]) == 0
+    argv = [
+        "--recipe",
+        str(adapters.folder / "shrunk/recipe.json"),
+        "--model",
+        str(adapters.model),
+        "--data",
+        str(adapters.data),
+    ]
+    argv += ["--checkpoints", str(adapters.folder / "x"), "--output", str(adapters.folder / "x/out"), "--report-to"]
+    assert train_adapter.main([*argv, "--parent", str(adapters.adapter("one"))]) == 0
 
 
 @pytest.mark.parametrize(

@@ -11,38 +11,38 @@ from stagewise.models.adapters import ADAPTER_WEIGHTS, read_adapter
 from stagewise.provenance.files import sha256_file
 from stagewise.recipe import Recipe
 from stagewise.remedies import balanced, rehearsal
-from tests.helpers.contradicting_tasks import Lab, task_settings, write_data
+from tests.helpers.contradicting_tasks import AdapterFolder, task_settings, write_data
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory, tiny_model) -> Lab:
+def adapters(tmp_path_factory, tiny_model) -> AdapterFolder:
     """The first task learnt by ``one``, then forgotten by ``sequential``; ``two`` learnt the second task alone."""
     folder = tmp_path_factory.mktemp("remedies")
-    lab = Lab(folder, tiny_model, write_data(folder / "data"))
-    lab.train("one", "first", epochs=8)
-    lab.train("sequential", "second", "one", ["first"])
-    lab.train("two", "second")
-    return lab
+    adapters = AdapterFolder(folder, tiny_model, write_data(folder / "data"))
+    adapters.train("one", "first", epochs=8)
+    adapters.train("sequential", "second", "one", ["first"])
+    adapters.train("two", "second")
+    return adapters
 
 
-def child(lab: Lab, name: str, **remedy) -> dict:
+def child(adapters: AdapterFolder, name: str, **remedy) -> dict:
     """A second stage with a remedy; it takes as many steps as ``sequential``."""
-    summary = lab.train(name, "second", "one", ["first"], remedies=remedy)
-    assert summary["steps"] == lab.summary("sequential")["steps"]
+    summary = adapters.train(name, "second", "one", ["first"], remedies=remedy)
+    assert summary["steps"] == adapters.summary("sequential")["steps"]
     return summary
 
 
-def update(lab: Lab, name: str) -> dict[str, np.ndarray]:
+def update(adapters: AdapterFolder, name: str) -> dict[str, np.ndarray]:
     """Each layer's weight update (alpha / r) B A."""
-    config, factors = read_adapter(lab.adapter(name))
+    config, factors = read_adapter(adapters.adapter(name))
     return {n: config["lora_alpha"] / config["r"] * (b @ a).numpy() for n, (a, b) in factors.items()}
 
 
-def test_without_a_remedy_the_first_task_is_forgotten(lab):
-    assert lab.accuracy("one", "first") >= 0.9
-    assert lab.accuracy("sequential", "first") < 0.3
-    assert lab.accuracy("sequential", "second") >= 0.9
-    log = (lab.adapter("sequential") / "training_log.csv").read_text()
+def test_without_a_remedy_the_first_task_is_forgotten(adapters):
+    assert adapters.accuracy("one", "first") >= 0.9
+    assert adapters.accuracy("sequential", "first") < 0.3
+    assert adapters.accuracy("sequential", "second") >= 0.9
+    log = (adapters.adapter("sequential") / "training_log.csv").read_text()
     # The earlier task is watched from before the first step on.
     assert "\n0,0,validation,accuracy:first,1.0\n" in log
     assert log.count("validation,macro_f1:first") == log.count("validation,macro_f1,") == 5
@@ -59,26 +59,26 @@ def test_without_a_remedy_the_first_task_is_forgotten(lab):
         ("both", {"rehearsal": {"share": 0.1}, "anchor": {"strength": 0.3}}),
     ],
 )
-def test_less_is_forgotten_in_as_many_steps(lab, name, remedy):
-    summary = child(lab, name, **remedy)
-    assert lab.accuracy(name, "first") >= lab.accuracy("sequential", "first") + 0.4
-    assert lab.accuracy(name, "second") >= 0.75
+def test_less_is_forgotten_in_as_many_steps(adapters, name, remedy):
+    summary = child(adapters, name, **remedy)
+    assert adapters.accuracy(name, "first") >= adapters.accuracy("sequential", "first") + 0.4
+    assert adapters.accuracy(name, "second") >= 0.75
     beside = {"rehearsal", "distill"} & set(remedy)
     assert (summary["rehearsed"] > 0) == bool(beside)
     assert (summary["extra_tokens"] > 0) == bool({"ewc", "distill"} & set(remedy))
 
 
-def test_distillation_on_the_stages_inputs_keeps_the_parents_label_distribution(lab):
-    child(lab, "distill", distill={"strength": 3})
+def test_distillation_on_the_stages_inputs_keeps_the_parents_label_distribution(adapters):
+    child(adapters, "distill", distill={"strength": 3})
     parent, plain, kept = (
         np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
-        for scores, _ in (lab.logprobs(name, "first") for name in ("one", "sequential", "distill"))
+        for scores, _ in (adapters.logprobs(name, "first") for name in ("one", "sequential", "distill"))
     )
     assert np.abs(kept - parent).mean() < 0.5 * np.abs(plain - parent).mean()
-    assert lab.accuracy("distill", "first") > lab.accuracy("sequential", "first")
+    assert adapters.accuracy("distill", "first") > adapters.accuracy("sequential", "first")
 
 
-def test_distillation_starts_at_no_divergence(lab, tiny_model):
+def test_distillation_starts_at_no_divergence(adapters, tiny_model):
     """Teacher and student are one model before the first step."""
     import torch
 
@@ -87,12 +87,12 @@ def test_distillation_starts_at_no_divergence(lab, tiny_model):
     from stagewise.remedies.base import Batch
     from stagewise.training import stage_data
 
-    tasks = {task: task_settings(lab.data, task) for task in ("first", "second")}
-    lab.recipe("start", ["one"], learns=["second"], tasks=tasks, remedies={"distill": {}})
-    recipe = Recipe.read(lab.folder / "start" / "recipe.json")
+    tasks = {task: task_settings(adapters.data, task) for task in ("first", "second")}
+    adapters.recipe("start", ["one"], learns=["second"], tasks=tasks, remedies={"distill": {}})
+    recipe = Recipe.read(adapters.folder / "start" / "recipe.json")
     tokenizer = load_tokenizer(tiny_model)
-    stage = stage_data.load_stage_data(recipe, tokenizer, lab.data)
-    model = load_adapter(load_base(tiny_model, "none", "float32"), lab.adapter("one"), trainable=True)
+    stage = stage_data.load_stage_data(recipe, tokenizer, adapters.data)
+    model = load_adapter(load_base(tiny_model, "none", "float32"), adapters.adapter("one"), trainable=True)
     (hook,) = stage_data.training_hooks(recipe, stage, model, tokenizer)
     model.eval()
     for row in (0, 5):
@@ -123,7 +123,7 @@ def test_the_anchors_distance_on_the_product_is_that_of_the_updates():
     assert float(product_distance(Layer("x", 2 * a, b / 2, 2.0), a, b)) == pytest.approx(0, abs=1e-3)
 
 
-def test_the_fisher_estimate_is_the_mean_squared_gradient(lab, tiny_model):
+def test_the_fisher_estimate_is_the_mean_squared_gradient(adapters, tiny_model):
     """With one possible label nothing is drawn, and transformers' own loss gives the gradient."""
     import torch
 
@@ -133,7 +133,7 @@ def test_the_fisher_estimate_is_the_mean_squared_gradient(lab, tiny_model):
     from stagewise.remedies.base import TrainingContext
     from stagewise.remedies.ewc import fisher_diagonal
 
-    model = load_adapter(load_base(tiny_model, "none", "float32"), lab.adapter("one"), trainable=True)
+    model = load_adapter(load_base(tiny_model, "none", "float32"), adapters.adapter("one"), trainable=True)
     tokenizer = load_tokenizer(tiny_model)
     answer = [*tokenizer("yes", add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
     prompts = [tokenizer(text)["input_ids"] for text in ("Does the treatment help?", "Today was a calm day.")]
@@ -153,11 +153,11 @@ def test_the_fisher_estimate_is_the_mean_squared_gradient(lab, tiny_model):
         assert torch.allclose(found[name], value, rtol=1e-3, atol=1e-10), name
 
 
-def test_new_directions_are_orthogonal_to_all_earlier_ones(lab):
-    child(lab, "orthogonal", orthogonal={})
-    lab.train("orthogonal-again", "first", "orthogonal", ["second"], remedies={"orthogonal": {}})
+def test_new_directions_are_orthogonal_to_all_earlier_ones(adapters):
+    child(adapters, "orthogonal", orthogonal={})
+    adapters.train("orthogonal-again", "first", "orthogonal", ["second"], remedies={"orthogonal": {}})
     before, middle, after = (
-        load_file(lab.adapter(n) / ADAPTER_WEIGHTS) for n in ("one", "orthogonal", "orthogonal-again")
+        load_file(adapters.adapter(n) / ADAPTER_WEIGHTS) for n in ("one", "orthogonal", "orthogonal-again")
     )
     for name, parent in before.items():
         rank = 4
@@ -169,10 +169,10 @@ def test_new_directions_are_orthogonal_to_all_earlier_ones(lab):
         else:
             assert np.array_equal(middle[name][:, :rank], parent)
             assert np.abs(middle[name][:, rank:]).max() > 0
-    assert lab.accuracy("orthogonal", "second") >= 0.9
+    assert adapters.accuracy("orthogonal", "second") >= 0.9
 
 
-def test_an_interrupted_orthogonal_stage_resumes_to_the_same_bytes(lab, monkeypatch):
+def test_an_interrupted_orthogonal_stage_resumes_to_the_same_bytes(adapters, monkeypatch):
     from transformers import TrainerCallback
 
     from stagewise.training import trainer
@@ -189,57 +189,61 @@ def test_an_interrupted_orthogonal_stage_resumes_to_the_same_bytes(lab, monkeypa
         self.add_callback(Interrupt())
 
     settings = {"remedies": {"orthogonal": {}, "rehearsal": {}}, "eval_every": 4}
-    lab.train("whole", "second", "one", ["first"], seed=1, **settings)
-    cut = Lab(lab.folder / "cut", lab.model, lab.data)
-    (lab.folder / "cut" / "one").parent.mkdir()
-    (lab.folder / "cut" / "one").symlink_to(lab.folder / "one")
+    adapters.train("whole", "second", "one", ["first"], seed=1, **settings)
+    cut = AdapterFolder(adapters.folder / "cut", adapters.model, adapters.data)
+    (adapters.folder / "cut" / "one").parent.mkdir()
+    (adapters.folder / "cut" / "one").symlink_to(adapters.folder / "one")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(trainer.StageTrainer, "__init__", interrupted)
         cut.train("whole", "second", "one", ["first"], seed=1, **settings)
     assert cut.train("whole", "second", "one", ["first"], seed=1, **settings)["resumed_from_step"] == 12
-    assert cut.summary("whole")["tokens"] == lab.summary("whole")["tokens"]
-    assert sha256_file(cut.adapter("whole") / ADAPTER_WEIGHTS) == sha256_file(lab.adapter("whole") / ADAPTER_WEIGHTS)
+    assert cut.summary("whole")["tokens"] == adapters.summary("whole")["tokens"]
+    assert sha256_file(cut.adapter("whole") / ADAPTER_WEIGHTS) == sha256_file(
+        adapters.adapter("whole") / ADAPTER_WEIGHTS
+    )
 
 
-def test_blending_runs_from_parent_to_child(lab):
+def test_blending_runs_from_parent_to_child(adapters):
     for name, alpha in {"blend-0": 0, "blend-0.25": 0.25, "blend-1": 1}.items():
-        summary = lab.merge(name, ["one", "sequential"], blend={"alpha": alpha})
+        summary = adapters.merge(name, ["one", "sequential"], blend={"alpha": alpha})
         assert summary["steps"] == summary["tokens"] == 0
     for end, name in {"one": "blend-0", "sequential": "blend-1"}.items():
-        assert sha256_file(lab.adapter(name) / ADAPTER_WEIGHTS) == sha256_file(lab.adapter(end) / ADAPTER_WEIGHTS)
-    parent, kid, blend = update(lab, "one"), update(lab, "sequential"), update(lab, "blend-0.25")
+        assert sha256_file(adapters.adapter(name) / ADAPTER_WEIGHTS) == sha256_file(
+            adapters.adapter(end) / ADAPTER_WEIGHTS
+        )
+    parent, kid, blend = update(adapters, "one"), update(adapters, "sequential"), update(adapters, "blend-0.25")
     for name, found in blend.items():
         np.testing.assert_allclose(found, 0.75 * parent[name] + 0.25 * kid[name], atol=1e-6)
-    assert lab.accuracy("blend-0.25", "first") > lab.accuracy("sequential", "first")
+    assert adapters.accuracy("blend-0.25", "first") > adapters.accuracy("sequential", "first")
 
 
 @pytest.mark.parametrize("method", ["ties", "dare_linear"])
-def test_merging_is_pefts(lab, tiny_model, method):
+def test_merging_is_pefts(adapters, tiny_model, method):
     import torch
     from peft import PeftModel
 
     from stagewise.models.load import load_base
 
-    lab.merge(f"merge-{method}", ["one", "two"], merge={"method": method, "density": 0.7})
-    model = PeftModel.from_pretrained(load_base(tiny_model, "none", "float32"), lab.adapter("one"), "a")
-    model.load_adapter(lab.adapter("two"), "b")
+    adapters.merge(f"merge-{method}", ["one", "two"], merge={"method": method, "density": 0.7})
+    model = PeftModel.from_pretrained(load_base(tiny_model, "none", "float32"), adapters.adapter("one"), "a")
+    model.load_adapter(adapters.adapter("two"), "b")
     torch.manual_seed(0)
     model.add_weighted_adapter(["a", "b"], [1.0, 1.0], "merged", combination_type=method, density=0.7)
     model.set_adapter("merged")
     ids = torch.tensor([[5, 9, 30, 71, 100]])
     with torch.no_grad():
-        expected, found = model.eval()(ids).logits, lab.load(f"merge-{method}")(ids).logits
+        expected, found = model.eval()(ids).logits, adapters.load(f"merge-{method}")(ids).logits
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    assert not torch.allclose(found, lab.load("one")(ids).logits, atol=1e-2)
+    assert not torch.allclose(found, adapters.load("one")(ids).logits, atol=1e-2)
 
 
 def test_remedies_act_together_on_a_quantized_model(tmp_path, tiny_model):
-    lab = Lab(tmp_path, tiny_model, write_data(tmp_path / "data"), quantization="nf4")
-    lab.train("one", "first", epochs=1)
+    adapters = AdapterFolder(tmp_path, tiny_model, write_data(tmp_path / "data"), quantization="nf4")
+    adapters.train("one", "first", epochs=1)
     together = {"rehearsal": {}, "anchor": {}, "ewc": {"items": 2}, "distill": {}, "balanced": {"by": "weights"}}
-    summary = lab.train("two", "second", "one", ["first"], epochs=1, remedies=together | {"orthogonal": {}})
+    summary = adapters.train("two", "second", "one", ["first"], epochs=1, remedies=together | {"orthogonal": {}})
     assert summary["steps"] == 8 and summary["rehearsed"] > 0 and summary["extra_tokens"] > 0
-    for name, factor in load_file(lab.adapter("two") / ADAPTER_WEIGHTS).items():
+    for name, factor in load_file(adapters.adapter("two") / ADAPTER_WEIGHTS).items():
         assert factor.shape[0 if "lora_A" in name else 1] == 8 and np.isfinite(factor).all()
 
 
@@ -260,16 +264,16 @@ def test_rehearsal_keeps_label_shares_and_larger_shares_contain_smaller_ones():
     assert Counter(r["label"] for r in rehearsal.draw_share(known, 0.01, 0)) == {0: 1, 1: 1, 2: 1}
 
 
-def test_rehearsal_trains_on_training_items_alone(lab):
+def test_rehearsal_trains_on_training_items_alone(adapters):
     """Validation and test hold other numbers of items, and only train.jsonl's texts may be met."""
     from stagewise.models.load import load_tokenizer
     from stagewise.training import stage_data
 
-    child(lab, "all", rehearsal={"share": 1})
-    recipe = Recipe.read(lab.folder / "all" / "recipe.json")
-    tokenizer = load_tokenizer(lab.model)
-    stage = stage_data.load_stage_data(recipe, tokenizer, lab.data)
-    train = read_split(lab.data / "first" / "train.jsonl", recipe.tasks["first"].words)
+    child(adapters, "all", rehearsal={"share": 1})
+    recipe = Recipe.read(adapters.folder / "all" / "recipe.json")
+    tokenizer = load_tokenizer(adapters.model)
+    stage = stage_data.load_stage_data(recipe, tokenizer, adapters.data)
+    train = read_split(adapters.data / "first" / "train.jsonl", recipe.tasks["first"].words)
     met = [tokenizer.decode(row["input_ids"]) for row in stage.rows if row["task"] == "first"]
     assert len(met) == len(train)
     assert all(item["fields"]["text"] in text for item, text in zip(train, met, strict=True))
@@ -288,20 +292,20 @@ def test_balanced_sampling_and_weights_give_every_label_the_same_weight():
     np.testing.assert_allclose(balanced.class_weights(skewed), expected)
 
 
-def test_a_multitask_stage_takes_as_many_steps_as_its_tasks_one_after_the_other(lab):
-    both = lab.train("both", ["first", "second"])
+def test_a_multitask_stage_takes_as_many_steps_as_its_tasks_one_after_the_other(adapters):
+    both = adapters.train("both", ["first", "second"])
     assert both["steps"] == 4 * 32 // 4 + 4 * 32 // 4
-    assert min(lab.accuracy("both", task) for task in ("first", "second")) >= 0.8
+    assert min(adapters.accuracy("both", task) for task in ("first", "second")) >= 0.8
 
 
 @pytest.mark.parametrize("by", ["sampling", "weights"])
 def test_a_rare_label_is_learnt_sooner_when_balanced(tmp_path, tiny_model, by):
-    lab = Lab(tmp_path, tiny_model, write_data(tmp_path / "data", {"yes": 28, "no": 28, "maybe": 4}))
+    adapters = AdapterFolder(tmp_path, tiny_model, write_data(tmp_path / "data", {"yes": 28, "no": 28, "maybe": 4}))
     for seed in (0, 1):
         share = {}
         for name, settings in {"plain": {}, "balanced": {"balanced": {"by": by}}}.items():
-            lab.train(f"{name}-{seed}", "first", seed=seed, epochs=3, remedies=settings)
-            scores, gold = lab.logprobs(f"{name}-{seed}", "first", "train")
+            adapters.train(f"{name}-{seed}", "first", seed=seed, epochs=3, remedies=settings)
+            scores, gold = adapters.logprobs(f"{name}-{seed}", "first", "train")
             probabilities = np.exp(scores - np.logaddexp.reduce(scores, 1, keepdims=True))
             share[name] = probabilities[np.array(gold) == 2, 2].mean()
         assert share["balanced"] > share["plain"] + 0.05

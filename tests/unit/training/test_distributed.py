@@ -20,7 +20,7 @@ from scripts import train_adapter
 from stagewise.errors import InputError
 from stagewise.training import distributed
 from stagewise.training.sampling import GroupedByLength, SharedBatches, SingleProcessBatches, mean_denominators
-from tests.helpers.contradicting_tasks import Lab, write_data
+from tests.helpers.contradicting_tasks import AdapterFolder, write_data
 
 ROOT = Path(__file__).resolve().parents[3]
 # Sums in another order: rounding of float32 weights of about 0.1 that a few dozen steps have gone over.
@@ -72,13 +72,13 @@ def test_epochs_have_orders_of_their_own():
 def test_a_step_that_cannot_be_divided_is_refused_before_anything_starts(tmp_path, tiny_model, capsys):
     with pytest.raises(InputError, match=r"neither training.batch_size \(4\) nor training.gradient_accumulation \(2\)"):
         distributed.share_step(4, 2, 3)
-    lab = Lab(tmp_path, tiny_model, write_data(tmp_path / "data"))
-    lab.recipe("first", [], learns=["first"], tasks=task("first", lab))
-    assert train_adapter.main([*lab._argv("first"), "--processes", "3"]) == 2
+    adapters = AdapterFolder(tmp_path, tiny_model, write_data(tmp_path / "data"))
+    adapters.recipe("first", [], learns=["first"], tasks=task("first", adapters))
+    assert train_adapter.main([*adapters._argv("first"), "--processes", "3"]) == 2
     error = capsys.readouterr().err
     assert "3 processes cannot share an optimizer step" in error and error.count("\n") == 1
-    assert train_adapter.main([*lab._argv("first"), "--processes", "0"]) == 2
-    assert not lab.adapter("first").exists()
+    assert train_adapter.main([*adapters._argv("first"), "--processes", "0"]) == 2
+    assert not adapters.adapter("first").exists()
 
 
 def test_one_process_uses_one_gpu(monkeypatch):
@@ -97,41 +97,43 @@ def test_too_few_gpus_are_refused(monkeypatch):
         distributed.launch_processes(4, "scripts.train_adapter", [])
 
 
-def task(name: str, lab: Lab) -> dict:
+def task(name: str, adapters: AdapterFolder) -> dict:
     from tests.helpers.contradicting_tasks import task_settings
 
-    return {name: task_settings(lab.data, name)}
+    return {name: task_settings(adapters.data, name)}
 
 
-def arguments(lab: Lab, name: str, parent: str | None, count: int) -> list[str]:
-    argv = [*lab._argv(name), "--report-to", "--processes", str(count)]
-    return argv + (["--parent", str(lab.adapter(parent))] if parent else [])
+def arguments(adapters: AdapterFolder, name: str, parent: str | None, count: int) -> list[str]:
+    argv = [*adapters._argv(name), "--report-to", "--processes", str(count)]
+    return argv + (["--parent", str(adapters.adapter(parent))] if parent else [])
 
 
-def prepare(lab: Lab, name: str, learns: str, parent: str | None = None, remedies=None, **training) -> None:
+def prepare(
+    adapters: AdapterFolder, name: str, learns: str, parent: str | None = None, remedies=None, **training
+) -> None:
     known = [*(["first"] if parent else []), learns]
-    lab.recipe(
+    adapters.recipe(
         name,
         [parent] if parent else [],
         learns=[learns],
-        tasks={key: value for one in known for key, value in task(one, lab).items()},
+        tasks={key: value for one in known for key, value in task(one, adapters).items()},
         remedies=remedies or {},
         lora={"r": 4, "alpha": 8, "dropout": 0},  # what is dropped out is another draw in every process
         training={"epochs": 3, "learning_rate": 5e-3} | training,
     )
 
 
-def train(lab: Lab, name: str, parent: str | None = None, count: int = 2) -> None:
+def train(adapters: AdapterFolder, name: str, parent: str | None = None, count: int = 2) -> None:
     """Train in this process, or through accelerate's launcher in several."""
     if count == 1:
-        assert train_adapter.main(arguments(lab, name, parent, count)) == 0
+        assert train_adapter.main(arguments(adapters, name, parent, count)) == 0
         return
-    command = [sys.executable, "-m", "scripts.train_adapter", *arguments(lab, name, parent, count)]
+    command = [sys.executable, "-m", "scripts.train_adapter", *arguments(adapters, name, parent, count)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
-def compare(one: Lab, two: Lab, name: str, tasks: list[str]) -> None:
+def compare(one: AdapterFolder, two: AdapterFolder, name: str, tasks: list[str]) -> None:
     """The same adapter, told from the same work, by one process and by two."""
     alone, together = one.summary(name), two.summary(name)
     assert (alone["processes"], together["processes"]) == (1, 2) and together["device"].startswith("2 × ")
@@ -139,7 +141,7 @@ def compare(one: Lab, two: Lab, name: str, tasks: list[str]) -> None:
         assert alone[key] == together[key], key
     assert together["final_loss"] == pytest.approx(alone["final_loss"], abs=1e-4)
     assert together["best_eval_loss"] == pytest.approx(alone["best_eval_loss"], abs=1e-4)
-    mine, theirs = (load_file(lab.adapter(name) / "adapter_model.safetensors") for lab in (one, two))
+    mine, theirs = (load_file(adapters.adapter(name) / "adapter_model.safetensors") for adapters in (one, two))
     apart = max(float(abs(mine[key] - theirs[key]).max()) for key in mine)
     print(f"{name}: weights up to {max(abs(w).max() for w in mine.values()):.3g}, at most {apart:.2g} apart")
     assert mine.keys() == theirs.keys() and apart < TOLERANCE
@@ -161,34 +163,34 @@ REMEDIES = {
 
 
 @pytest.fixture
-def labs(tmp_path, tiny_model) -> tuple[Lab, Lab]:
+def adapter_folders(tmp_path, tiny_model) -> tuple[AdapterFolder, AdapterFolder]:
     # 29 items of the first task and 32 of the second: the last steps of an epoch come out uneven.
     data = write_data(tmp_path / "data", {"yes": 12, "no": 10, "maybe": 7})
-    return Lab(tmp_path / "one", tiny_model, data), Lab(tmp_path / "two", tiny_model, data)
+    return AdapterFolder(tmp_path / "one", tiny_model, data), AdapterFolder(tmp_path / "two", tiny_model, data)
 
 
 @pytest.mark.slow
-def test_two_processes_train_the_adapter_that_one_would(labs):
-    for lab, count in zip(labs, (1, 2), strict=True):
-        prepare(lab, "first", "first")
-        train(lab, "first", count=count)
-    compare(*labs, "first", ["first"])
-    checkpoint = max((labs[1].folder / "checkpoints").glob("*/*/checkpoint-*"))
+def test_two_processes_train_the_adapter_that_one_would(adapter_folders):
+    for adapters, count in zip(adapter_folders, (1, 2), strict=True):
+        prepare(adapters, "first", "first")
+        train(adapters, "first", count=count)
+    compare(*adapter_folders, "first", ["first"])
+    checkpoint = max((adapter_folders[1].folder / "checkpoints").glob("*/*/checkpoint-*"))
     assert {"rng_state_0.pth", "rng_state_1.pth", "trained_tokens"} <= {path.name for path in checkpoint.iterdir()}
 
 
 @pytest.mark.slow
-def test_remedies_do_in_two_processes_what_they_do_in_one(labs):
-    one, two = labs
+def test_remedies_do_in_two_processes_what_they_do_in_one(adapter_folders):
+    one, two = adapter_folders
     prepare(one, "first", "first")
     train(one, "first", count=1)
-    for lab, count in zip(labs, (1, 2), strict=True):
-        if lab is two:  # the very same parent
+    for adapters, count in zip(adapter_folders, (1, 2), strict=True):
+        if adapters is two:  # the very same parent
             shutil.copytree(one.folder / "first", two.folder / "first")
         # Whole passes are shared: three items cannot be, four passes can.
         whole = {"batch_size": 3, "gradient_accumulation": 4, "best_metric": "macro_f1"}
-        prepare(lab, "second", "second", "first", REMEDIES, **whole)
-        train(lab, "second", "first", count=count)
+        prepare(adapters, "second", "second", "first", REMEDIES, **whole)
+        train(adapters, "second", "first", count=count)
     compare(one, two, "second", ["first", "second"])
     assert two.summary("second")["rehearsed"] > 0 and two.summary("second")["extra_tokens"] > 0
 
@@ -220,13 +222,13 @@ class Waits(TrainingHook):
 
 
 @pytest.mark.slow
-def test_an_interrupted_training_goes_on_with_another_number_of_processes(labs, tmp_path, monkeypatch):
-    whole, cut = labs
+def test_an_interrupted_training_goes_on_with_another_number_of_processes(adapter_folders, tmp_path, monkeypatch):
+    whole, cut = adapter_folders
     (tmp_path / "stops.py").write_text(STOPS, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    for lab in labs:
-        prepare(lab, "first", "first", remedies={"stops:Stops": {}}, eval_every=2, best_metric="last")
+    for adapters in adapter_folders:
+        prepare(adapters, "first", "first", remedies={"stops:Stops": {}}, eval_every=2, best_metric="last")
     train(whole, "first", count=1)
 
     stopped = tmp_path / "stopped"
@@ -255,5 +257,5 @@ def test_an_interrupted_training_goes_on_with_another_number_of_processes(labs, 
     summary = cut.summary("first")
     assert summary["resumed_from_step"] == 4 and summary["processes"] == 1
     assert (summary["tokens"], summary["steps"]) == (whole.summary("first")["tokens"], whole.summary("first")["steps"])
-    mine, theirs = (load_file(lab.adapter("first") / "adapter_model.safetensors") for lab in labs)
+    mine, theirs = (load_file(adapters.adapter("first") / "adapter_model.safetensors") for adapters in adapter_folders)
     assert max(float(abs(mine[key] - theirs[key]).max()) for key in mine) < TOLERANCE
