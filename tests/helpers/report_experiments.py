@@ -10,14 +10,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from stagewise.lineage import Adapter, lineage_tree
-from stagewise.metrics.build import build
-from stagewise.metrics.read_results import read_run
+from stagewise.metrics.build import build_metrics, format_metrics
+from stagewise.metrics.read_results import read_results
 from stagewise.metrics.schema import ReportMetrics
-from stagewise.provenance.files import write_json
 from stagewise.report import html
 from stagewise.report.curves import read_logs
 from stagewise.report.lookup import View
 from tests.helpers import fake_results as made
+from tests.helpers.records import find  # noqa: F401
 
 SIZES = {"train": 60, "validation": 40, "test": 120}
 FAST = {"statistics": {"bootstrap_samples": 200}}
@@ -98,12 +98,6 @@ def arguments(metrics_file: Path, results: Path, out: Path) -> list[str]:
     return [word for key, file in files.items() for word in (f"--{key}", str(file))]
 
 
-def find(records: list[dict], **keys) -> dict:
-    """The only record with these values."""
-    (found,) = [record for record in records if all(record[key] == value for key, value in keys.items())]
-    return found
-
-
 def signed(value: float) -> str:
     """A difference as the report writes it."""
     text = f"{100 * value:+.1f}".replace("-", "−")
@@ -121,7 +115,8 @@ def write(results: Path, **overlay) -> Path:
     made.write_results(results, settings, sizes=SIZES)
     for lineage, adapter in lineage_tree(settings).items():
         write_log(results / lineage / "adapter" / "training_log.csv", adapter)
-    write_json(results / "report_metrics.json", build(read_run(settings, results)).model_dump(mode="json"))
+    metrics = build_metrics(read_results(settings, results))
+    (results / "report_metrics.json").write_text(format_metrics(metrics), encoding="utf-8")
     return results
 
 

@@ -12,6 +12,7 @@ from sklearn.metrics import (
     log_loss,
     precision_recall_fscore_support,
 )
+from stagewise.metrics.classification import label_scores, probability_scores
 
 from scripts import fetch_data, make_splits, predict
 from stagewise.config.experiment import Config
@@ -20,7 +21,6 @@ from stagewise.config.yaml_files import merge, read_yaml
 from stagewise.data.items import read_split
 from stagewise.data.raw_files import raw_path
 from stagewise.metrics import intervals
-from stagewise.metrics.classification import label_scores, probability_scores
 from stagewise.metrics.prediction_table import read_answers
 from tests.helpers.project_copy import ROOT
 

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-
 from stagewise.metrics.paired import claim_difference, claim_forgetting
+
 from stagewise.metrics.schema import Estimate, Pairs
 from stagewise.report.text.observations import observations
 from stagewise.report.text.sentences import headline, sample_warning

@@ -1,10 +1,20 @@
-"""What was run, on which data, and how training went."""
+"""What was run, on which data, how training went, and what each arm costs."""
 
 from typing import Any
 
 from pydantic import Field
 
-from stagewise.metrics.schema.base import Lineage, Record
+from stagewise.metrics.schema.base import Lineage, Record, Value
+
+
+class MeasureRecord(Record):
+    """A measure of this file."""
+
+    name: str = Field(description="Its key in every record.")
+    title: str = Field(description="Its name inside a sentence.")
+    range: tuple[float, float] = Field(description="Smallest and largest possible value.")
+    higher_is_better: bool
+    test: str | None = Field(None, description="Test of a paired difference; left out if there is none.")
 
 
 class Experiment(Record):
@@ -29,6 +39,7 @@ class Experiment(Record):
     confidence: float = Field(description="Coverage of every interval.")
     bootstrap_samples: int = Field(description="Bootstrap resamples behind every bootstrap interval.")
     bootstrap_seed: int = Field(description="Seed of the resampling.")
+    calibration_bins: int = Field(description="Equal-width bins of the calibration error.")
     packages: dict[str, str] = Field(description="Versions that computed these metrics; training has its own.")
     config: dict[str, Any] = Field(description="The resolved configuration, the local mirror folder left out.")
 
@@ -163,3 +174,43 @@ class ScoringRecord(Record):
     seconds: float | None = Field(None, description="Time for all of them.")
     device: str | None = None
     dtype: str | None = None
+
+
+class Cost(Record):
+    """What one arm costs if it were alone, mean over its runs: all its stages, with everything they are made from."""
+
+    arm: str
+    trainings: float = Field(description="Trainings of one run, shared ones included.")
+    merges: float
+    tokens: float = Field(description="Tokens trained on, over all its stages.")
+    extra_tokens: float = Field(description="Tokens that remedies read beside.")
+    seconds: float
+    adapters: int = Field(description="Adapters that must be kept to answer every task.")
+    bytes: int | None = Field(description="Size of their weights; null where a file is not at hand.")
+    seconds_over_reference: float | None = Field(description="Ratio of `seconds` to the reference arm's.")
+    tokens_over_reference: float | None
+
+
+class AgreementGroup(Record):
+    """Items with one degree of annotator agreement, and how every lineage that answered them does."""
+
+    low: float
+    high: float = Field(description="Items with an agreement from `low` to `high`, both included.")
+    items: int
+    accuracy: dict[Lineage, float] = Field(description="By lineage: the base model and every adapter.")
+
+
+class Agreement(Record):
+    """The gold labels' own noise: how far annotators agree with them."""
+
+    task: str
+    split: str
+    column: str = Field(description="Column of the raw file: an annotator's label, or a share of annotators.")
+    items: int = Field(description="Items that have it.")
+    mean: Value = Field(
+        description="Mean agreement with the gold label: what one annotator reaches, a ceiling to be read with care."
+    )
+    groups: list[AgreementGroup] = Field(
+        description="Lowest agreement first: below 1 and 1 for a label; for a share its values, or quartiles where "
+        "there are more than four."
+    )
