@@ -17,7 +17,7 @@ from stagewise.report import html
 from stagewise.report.curves import read_logs
 from stagewise.report.lookup import View
 from tests.helpers import fake_results as made
-from tests.helpers.records import find  # noqa: F401
+from tests.helpers.records import find
 
 SIZES = {"train": 60, "validation": 40, "test": 120}
 FAST = {"statistics": {"bootstrap_samples": 200}}
@@ -98,6 +98,20 @@ def arguments(metrics_file: Path, results: Path, out: Path) -> list[str]:
     return [word for key, file in files.items() for word in (f"--{key}", str(file))]
 
 
+def score(metrics: dict, lineages, task: str, split: str = "test", rule: str = "argmax") -> dict:
+    """The score of one lineage, or of several over their runs."""
+    lineages = [lineages] if isinstance(lineages, str) else list(dict.fromkeys(lineages))
+    return find(metrics["scores"], lineages=lineages, task=task, split=split, rule=rule)
+
+
+def arm_score(metrics: dict, arm: str, task: str, rule: str = "argmax", stage: int | None = None) -> dict:
+    """Measures of an arm's last stage, or of another, over its runs on the test split."""
+    steps = [step for step in metrics["arms"] if step["arm"] == arm]
+    last = max(step["stage"] for step in steps) if stage is None else stage
+    lineages = [step["answers"][task] for step in steps if step["stage"] == last]
+    return score(metrics, lineages, task, rule=rule)["measures"]
+
+
 def signed(value: float) -> str:
     """A difference as the report writes it."""
     text = f"{100 * value:+.1f}".replace("-", "−")
@@ -105,8 +119,16 @@ def signed(value: float) -> str:
 
 
 def estimate(value: dict, write=lambda v: f"{100 * v:.1f}") -> str:
-    """A number with its interval as the report writes it."""
-    return f"{write(value['value'])} [{write(value['low'])}, {write(value['high'])}]"
+    """A number with its interval as the report writes it; reasons of what is missing are letters."""
+    if "value" not in value:
+        return "–"
+    bounds = f" [{write(value['low'])}, {write(value['high'])}]" if "low" in value else ""
+    return f"{write(value['value'])}{bounds}"
+
+
+def plain(value: float) -> str:
+    """A value that is no share as the report writes it."""
+    return f"{value:.3f}".replace("-", "−")
 
 
 def write(results: Path, **overlay) -> Path:
