@@ -114,7 +114,7 @@ def spread_over_runs(
     """Average runs, with percentile bootstrap intervals over items, over runs, and over both.
 
     Resampling R runs alone would say too little of training noise: deviations of resampled means are too small by the
-    root of (R - 1) / R, and a normal quantile takes their spread for known. They are multiplied by the root of
+    root of (R - 1) / R, and a normal quantile takes their spread as given. They are multiplied by the root of
     R / (R - 1) and by the ratio of Student's t (R - 1 degrees of freedom) to the normal quantile, as the expanded
     percentile interval does (Hesterberg 2015, doi:10.1080/00031305.2015.1089789). With two or three runs that makes
     wide intervals: so little do they say.

@@ -4,7 +4,8 @@ from stagewise.report.figures.axes import Line, draw_lines, limit_steps, mean_li
 from stagewise.report.figures.figure import Drawing, Figure, frame, groups
 from stagewise.report.figures.style import WIDTH, arm_keys, arm_style, shared_key
 from stagewise.report.figures.svg import MARKERS, MUTED, SERIES, Key, Picture, picture, variable
-from stagewise.report.lookup import ShownMeasure, View
+from stagewise.report.lookup import View
+from stagewise.report.measures import ShownMeasure
 
 COLUMNS = ("lineage", "stage", "split", "metric", "step", "value")
 

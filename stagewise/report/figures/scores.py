@@ -5,7 +5,8 @@ from stagewise.metrics.schema import BASELINES as NAMES
 from stagewise.report.figures.figure import Drawing, Figure, frame, groups
 from stagewise.report.figures.style import BASELINES, WIDTH, arm_style
 from stagewise.report.figures.svg import INK, MARKERS, MUTED, SERIES, Key, Picture, picture, variable
-from stagewise.report.lookup import ShownMeasure, View
+from stagewise.report.lookup import View
+from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables.number_format import listed
 
 COLUMNS = ("lineage", "stage", "task", "split", "items", "measure", "value", "low", "high")

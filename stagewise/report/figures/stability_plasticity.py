@@ -7,7 +7,8 @@ from stagewise.report.figures.axes import Point, draw_points, limits
 from stagewise.report.figures.figure import Drawing, Figure, frame, groups
 from stagewise.report.figures.style import arm_keys, arm_style, label
 from stagewise.report.figures.svg import MARKERS, MUTED, Key, Picture, picture, variable
-from stagewise.report.lookup import ShownMeasure, View
+from stagewise.report.lookup import View
+from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables.number_format import listed
 
 WIDTH, HEIGHT, MARGINS = 440, 380, (52, 14, 12, 46)

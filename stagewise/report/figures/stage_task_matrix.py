@@ -4,7 +4,8 @@ from stagewise.report.figures.axes import CHARACTER
 from stagewise.report.figures.figure import Drawing, Figure, frame, groups
 from stagewise.report.figures.style import named, shorten
 from stagewise.report.figures.svg import INK, SERIES, Picture, picture
-from stagewise.report.lookup import ShownMeasure, View
+from stagewise.report.lookup import View
+from stagewise.report.measures import ShownMeasure
 
 CELL = (78, 30)
 """Width and height of a cell in pixels."""

@@ -1,7 +1,8 @@
 """Arms side by side: the main table and the short one."""
 
 from stagewise.metrics.schema import RULES, ArmDifference, Value
-from stagewise.report.lookup import ShownMeasure, View
+from stagewise.report.lookup import View
+from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables.number_format import MISSING, count, p_value, percent, seconds
 from stagewise.report.tables.scores import on_items
 from stagewise.report.tables.table import Cell, Table, claim, numeric, value_cell

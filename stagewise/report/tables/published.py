@@ -21,21 +21,21 @@ TITLES = {"f1": "F1", "majority_accuracy": "accuracy of the majority class"}
 
 def differences(view: View, record: PublishedRecord) -> list[str]:
     """Known differences between the two experiments behind one pair of figures."""
-    known = []
+    texts = []
     source = view.metrics.published_source
     of_model = record.metric not in OF_DATA
     if of_model and source and view.experiment.model.casefold() not in source.title.casefold():
-        known.append("model")
+        texts.append("model")
     for task in view.metrics.tasks:
         if task.task == record.task or (record.task is None and task.task in _trained_on(view, record)):
             if task.sample:
-                known.append("data (embedded sample)")
+                texts.append("data (embedded sample)")
             elif task.split != "published":
-                known.append(f"split ({task.split})")
+                texts.append(f"split ({task.split})")
     if record.task and record.published_items != record.our_items and record.our_items is not None:
         published = MISSING if record.published_items is None else count(record.published_items)
-        known.append(f"items ({published} against {count(record.our_items)})")
-    return known
+        texts.append(f"items ({published} against {count(record.our_items)})")
+    return texts
 
 
 def _trained_on(view: View, record: PublishedRecord) -> list[str]:
@@ -118,7 +118,7 @@ def remark(view: View) -> str:
     counted = {"answer": "the answer alone", "text": "the prompt and the answer"}.get(training.get("loss_on"))
     text = f"Published: {metrics.published_source.title}."
     by_figure = [differences(view, record) for record in metrics.published if record.metric not in OF_DATA]
-    if by_figure and all("model" in known for known in by_figure):
+    if by_figure and all("model" in texts for texts in by_figure):
         text += f" Ours are of another model ({view.experiment.model}), so nothing here reproduces a published figure."
     elif all(by_figure):
         text += " Each comparison differs in data, split or number of items, as the last column says."

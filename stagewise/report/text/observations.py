@@ -5,7 +5,8 @@ A figure without an interval is stated as a number, and nothing is concluded fro
 
 from stagewise.lineage import BASE
 from stagewise.metrics.schema import BASELINES, TFIDF, Forgetting
-from stagewise.report.lookup import ShownMeasure, View
+from stagewise.report.lookup import View
+from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables.number_format import count, listed, number, percent, plural
 from stagewise.report.text.sentences import (
     Sentence,

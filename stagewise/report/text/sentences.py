@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from stagewise.lineage import BASE
 from stagewise.metrics.schema import MAJORITY, Forgetting, Learning, Value
-from stagewise.report.lookup import ShownMeasure, View
+from stagewise.report.lookup import View
+from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables.number_format import count, interval, listed, p_value, percent, plural, points
 
 NO_BREAK = "\N{NO-BREAK SPACE}"

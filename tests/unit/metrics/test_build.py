@@ -200,10 +200,10 @@ def test_without_content_free_answers(results):
 
 def test_two_runs_write_the_same_bytes(results, tmp_path):
     for name in ("one", "two"):
-        assert run(results, output=tmp_path / f"{name}.json") == 0
-    for suffix in (".json", ".flat.json"):
-        assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
-    assert "NaN" not in (tmp_path / "one.json").read_text()
+        assert run(results, output=tmp_path / name / "metrics.json") == 0
+    for name in ("metrics.json", "metrics.flat.json"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert "NaN" not in (tmp_path / "one" / "metrics.json").read_text()
 
 
 def test_the_flat_file_holds_the_main_figures_by_name(small):
