@@ -28,7 +28,7 @@ class Decision:
     answer: np.ndarray
     """Codes in label order, shape (items,)."""
     bias: np.ndarray
-    """What was added to each label's log-probability, shape (labels,)."""
+    """Added to each label's log-probability, shape (labels,)."""
     tau: float | None = None
 
 

@@ -22,7 +22,7 @@ class Pairs(Record):
 
 
 class Learning(Record):
-    """What a stage taught: its adapter against the base model or a baseline, on the same items."""
+    """Learning of a stage: its adapter against the base model or a baseline, on the same items."""
 
     lineage: Lineage
     task: str

@@ -1,4 +1,4 @@
-"""What was run, on which data, how training went, and what each arm costs."""
+"""Setup of the experiment: arms, adapters, data, trainings, scoring, cost and annotator agreement."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class MeasureRecord(Record):
 
 
 class Experiment(Record):
-    """What was run."""
+    """Settings of the experiment and versions behind its metrics."""
 
     name: str = Field(description="Name of the experiment.")
     sample: bool = Field(description="Some task ran on an embedded sample, so nothing here is a scientific result.")
@@ -67,9 +67,7 @@ class AdapterRecord(Record):
     seed: int
     fold: int | None
     remedies: dict[str, dict[str, Any]] = Field(description="Settings of the stage's remedies by name.")
-    sources: list[Lineage] = Field(
-        description="Adapters it was merged from without training; empty where it was trained."
-    )
+    sources: list[Lineage] = Field(description="Adapters it was merged from without training; empty if it was trained.")
     arms: list[str] = Field(description="Arms that pass through this adapter.")
     fingerprint: str = Field(description="Fingerprint of its recipe.")
     bytes: int | None = Field(description="Size of its weights file.")
@@ -112,7 +110,7 @@ class TaskRecord(Record):
 
 
 class LabelCount(Record):
-    """How often a label occurs."""
+    """Number of items with a label."""
 
     label: str
     items: int
@@ -131,7 +129,7 @@ class SplitRecord(Record):
 
 
 class TrainingRecord(Record):
-    """How one adapter was trained; null where training wrote no such value."""
+    """Training of one adapter; values that the training did not write are left out."""
 
     lineage: Lineage
     stage: int
@@ -165,7 +163,7 @@ class TrainingRecord(Record):
 
 
 class ScoringRecord(Record):
-    """How one lineage's predictions were made."""
+    """Scoring run behind one lineage's predictions."""
 
     lineage: Lineage
     method: str
@@ -177,7 +175,7 @@ class ScoringRecord(Record):
 
 
 class Cost(Record):
-    """What one arm costs if it were alone, mean over its runs: all its stages, with everything they are made from."""
+    """Cost of one arm as if it were alone, mean over its runs: all stages, with everything they are made from."""
 
     arm: str
     trainings: float = Field(description="Trainings of one run, shared ones included.")
@@ -186,7 +184,7 @@ class Cost(Record):
     extra_tokens: float = Field(description="Tokens that remedies read beside.")
     seconds: float
     adapters: int = Field(description="Adapters that must be kept to answer every task.")
-    bytes: int | None = Field(description="Size of their weights; null where a file is not at hand.")
+    bytes: int | None = Field(description="Size of their weights; null if a file is not at hand.")
     seconds_over_reference: float | None = Field(description="Ratio of `seconds` to the reference arm's.")
     tokens_over_reference: float | None
 

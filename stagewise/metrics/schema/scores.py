@@ -1,4 +1,4 @@
-"""How well each model and baseline answers each split."""
+"""Scores, answers and discrimination of each model and baseline on each split."""
 
 from pydantic import Field
 
@@ -91,7 +91,7 @@ class AurocPair(Record):
 
 
 class Discrimination(Record):
-    """What a model knows whatever its label prior; none without log-probabilities."""
+    """Discrimination of a model whatever its label prior; none without log-probabilities."""
 
     lineages: list[Lineage] = Field(description="As in `scores`.")
     task: str
