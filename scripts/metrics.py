@@ -10,8 +10,7 @@ from stagewise.config.experiment import Config
 from stagewise.errors import exit_on_input_error
 from stagewise.lineage import data_folders, lineage_tree
 from stagewise.pipeline import inputs
-from stagewise.provenance.files import sha256_file, write_json
-from stagewise.provenance.sealed_json import write_sealed
+from stagewise.provenance.files import atomic, sha256_file, write_json
 
 
 @exit_on_input_error
@@ -25,18 +24,18 @@ def main(argv=None) -> int:
     arguments = parser.parse_args(argv)
     config = arguments.parse_settings(arguments.settings)
 
-    from stagewise.metrics.build import build
-    from stagewise.metrics.flat import flatten
-    from stagewise.metrics.read_results import read_run
+    from stagewise.metrics.build import build_metrics, flatten_metrics, format_metrics
+    from stagewise.metrics.read_results import read_results
 
-    metrics = build(read_run(config, arguments.results))
+    metrics = build_metrics(read_results(config, arguments.results))
     files = inputs.metrics_files(config, arguments.results, data_folders(config), lineage_tree(config))
     record = {"inputs": inputs.metrics_inputs(config, files, arguments.results), "image": arguments.image, "files": {}}
     if arguments.flat:
-        write_json(arguments.flat, flatten(metrics))
+        write_json(arguments.flat, flatten_metrics(metrics))
         name = os.path.relpath(arguments.flat, arguments.output.parent)
         record["files"][name] = sha256_file(arguments.flat)
-    write_sealed(arguments.output, metrics.model_copy(update=record).model_dump(mode="json"))
+    with atomic(arguments.output) as temporary:
+        temporary.write_text(format_metrics(metrics.model_copy(update=record)), encoding="utf-8")
     return 0
 
 

@@ -33,7 +33,7 @@ def main(argv=None) -> int:
     add_image(parser)
     arguments = parser.parse_args(argv)
 
-    from stagewise.report.read import read_metrics
+    from stagewise.metrics.schema import read_metrics
 
     metrics = read_metrics(arguments.metrics)
 

@@ -6,6 +6,7 @@ from pydantic import Field, create_model, field_validator
 
 from stagewise.config.base import Settings
 from stagewise.config.tasks import Name
+from stagewise.measures import MEASURES
 from stagewise.remedies.registry import Remedies
 
 # Arguments of transformers' `apply_chat_template` and of the templates that are no free variables.
@@ -94,7 +95,7 @@ class Training(Settings):
     eval_every: Annotated[int, Field(ge=1)] | Literal["epoch"] = Field(
         "epoch", description="Evaluate and save a checkpoint every N steps, or every epoch."
     )
-    best_metric: Literal["loss", "accuracy", "macro_f1", "last"] = Field(
+    best_metric: Literal["loss", *MEASURES, "last"] = Field(
         "loss",
         description="Validation metric that picks the checkpoint, over the tasks that the stage learns; `last` keeps "
         "the final one.",

@@ -1,106 +1,223 @@
-"""Assembling ``report_metrics.json``."""
+"""Build ``report_metrics.json``: predictions -> scores with their resamples -> comparisons -> claims -> records."""
 
-from stagewise.lineage import BASE
-from stagewise.metrics import arm_comparisons, baselines, forgetting, over_runs, published_figures, records, rules
-from stagewise.metrics.annotator_agreement import agreement
-from stagewise.metrics.arms import Arms
-from stagewise.metrics.classification import label_scores, probability_scores
-from stagewise.metrics.cost import costs
-from stagewise.metrics.decision_rules import Decider
-from stagewise.metrics.discrimination import Discriminator
-from stagewise.metrics.prediction_table import Answers
-from stagewise.metrics.read_results import Run
-from stagewise.metrics.resampling import Draws, Scorer
-from stagewise.metrics.schema import BASELINES, Omitted, ReportMetrics, Score
+import json
+
+from stagewise.lineage import BASE, Adapter, run_folder, steps_of_arm, walk_earlier_tasks
+from stagewise.metrics import baselines, overview, published_figures
+from stagewise.metrics.annotator_agreement import agreement_columns, agreement_record
+from stagewise.metrics.arms import ArmScores, arm_comparisons, arm_summaries, arm_tasks, omitted_splits
+from stagewise.metrics.bootstrap import Bootstrap
+from stagewise.metrics.calibration import answer_record
+from stagewise.metrics.cost import cost_records
+from stagewise.metrics.decision_rules import ARGMAX, DecisionRules, log_priors
+from stagewise.metrics.discrimination import DiscriminationTable
+from stagewise.metrics.forgetting import (
+    PairedChanges,
+    flip_records,
+    forgetting_records,
+    learning_records,
+    published_forgetting,
+)
+from stagewise.metrics.prediction_table import Key, Predictions
+from stagewise.metrics.read_results import ExperimentResults
+from stagewise.metrics.schema import BASELINES, Agreement, AnswerRecord, Omitted, ReportMetrics
+from stagewise.metrics.scores import ScoreTable, score_records
+from stagewise.provenance.sealed_json import seal
 
 
-def build(run: Run) -> ReportMetrics:
+def build_metrics(results: ExperimentResults) -> ReportMetrics:
     """Compute everything the report shows. The same inputs give the same record, to the last digit.
 
     Raises
     ------
     InputError
-        Where the file of published figures cannot be used.
+        If the file of published figures cannot be used.
     """
     from threadpoolctl import threadpool_limits
 
-    # Many small products: threads cost more than they give, and last digits would hang on their number.
+    # Many small products: threads cost more than they give, and last digits would depend on their number.
     with threadpool_limits(limits=1):
-        return _build(run)
+        return _build(results)
 
 
-def _build(run: Run) -> ReportMetrics:
-    from tqdm import tqdm
-
-    config = run.config
+def _build(results: ExperimentResults) -> ReportMetrics:
+    config = results.config
+    tasks, splits, shared = list(config.active_tasks), config.evaluation.splits, results.shared_splits()
+    main = main_split(splits)
     figures = published_figures.read_published(config.published) if config.published else None
-    answers, omitted = dict(run.answers), []
-    for task in tqdm(config.active_tasks, desc="baselines", unit="task", disable=None):
-        for name in BASELINES:
-            try:
-                answer = baselines.fit(name, run.items_of(BASE, task, "train"), run.words(task))
-            except baselines.CannotFit as error:
-                omitted.append(Omitted(what=f"baseline {name} on {task}", reason=str(error)))
-                continue
-            for split in config.evaluation.splits:
-                answers[name, task, split] = answer(run.items_of(BASE, task, split))
-    draws, decider = Draws(run), Decider(run)
-    scores = {}
-    for key in tqdm(answers, desc="scores", unit="split", disable=None):
-        scores[key] = _score(run, *key, answers[key], draws)
-    scorer, discriminator = Scorer(answers, decider, draws), Discriminator(run, draws)
-    arms = Arms(run, decider, scorer, draws)
-    comparer = forgetting.Comparer(run, scorer, discriminator)
-    paired = comparer.forgetting()
+    by_baselines, omitted = _answer_by_baselines(results)
+    predictions = results.predictions | by_baselines
+    bootstrap = _bootstrap(results)
+    rules = DecisionRules(predictions, _label_priors(results), results.content_free)
+    table = ScoreTable(predictions, rules, bootstrap)
+    discrimination = DiscriminationTable(predictions, bootstrap)
+    groups = _groups_over_runs(results.adapters) if len(config.runs) > 1 and main in shared else []
+    scores = score_records(table, main, groups)
+    answers = _answer_records(results, predictions)
+
+    changes = PairedChanges(table, {key: results.checksum(*key) for key in predictions})
+    forgetting = forgetting_records(walk_earlier_tasks(config), splits, changes, discrimination.change)
     if config.statistics.forgetting == "published":
-        if missing := {"test", "validation"} - set(config.evaluation.splits):
-            reason = f"evaluation.splits leaves out {' and '.join(sorted(missing))}"
-            omitted.append(Omitted(what="the published comparison (test before, validation after)", reason=reason))
-        paired += forgetting.published_forgetting(paired, scores)
-    omitted += decider.omitted() + arms.omitted()
-    trainings = {lineage: records.training(run, lineage) for lineage in run.adapters}
+        forgetting += published_forgetting(forgetting, table)
+        omitted += _omitted_published(splits)
+
+    steps = {arm: [steps_of_arm(config, arm, seed, fold) for fold, seed in config.runs] for arm in config.active_arms}
+    arms = ArmScores(steps, tasks, main, results.lineages, table)
+    omitted += rules.omitted(tasks, splits) + omitted_splits(splits, shared)
+    trainings = {lineage: overview.training_record(results, lineage) for lineage in results.adapters}
+    as_given = {(s.lineages[0], s.task, s.split): s for s in scores if s.rule == ARGMAX and len(s.lineages) == 1}
+    answers_by_key = {(record.lineage, record.task, record.split): record for record in answers}
+    ours = published_figures.OurFigures(config, steps, as_given, answers_by_key, trainings)
     return ReportMetrics(
-        experiment=records.experiment(run),
-        arms=records.arms(run),
-        adapters=records.adapters(run),
-        tasks=[records.task(run, task) for task in config.active_tasks],
-        splits=[
-            records.split(run, task, split, facts)
-            for task in config.active_tasks
-            for split, facts in run.summary["tasks"][task]["splits"].items()
-        ],
-        duplicates_across_tasks=run.summary["duplicates_across_tasks"],
-        duplicates_across_tasks_exact=run.summary.get("duplicates_across_tasks_exact"),
-        scores=list(scores.values()),
+        experiment=overview.experiment_record(results),
+        measures=overview.measure_records(),
+        arms=overview.arm_records(steps, config.runs),
+        adapters=overview.adapter_records(results),
+        tasks=[overview.task_record(results, task) for task in tasks],
+        splits=overview.split_records(results),
+        duplicates_across_tasks=results.summary["duplicates_across_tasks"],
+        duplicates_across_tasks_exact=results.summary.get("duplicates_across_tasks_exact"),
         training=list(trainings.values()),
-        scoring=[records.scoring(lineage, receipt) for lineage, receipt in run.receipts.items()],
-        matrix=forgetting.matrix(run, scores),
-        learning=comparer.learning(),
-        forgetting=paired,
-        decisions=rules.decisions(run, decider, scorer),
-        discrimination=discriminator.records(),
-        decisions_over_runs=over_runs.decisions(arms),
-        discrimination_over_runs=over_runs.discrimination(arms, discriminator),
-        rule_changes=rules.rule_changes(run, decider, scorer),
-        arm_summaries=arms.summaries(),
-        arm_tasks=arms.task_records(),
-        arm_comparisons=arm_comparisons.compare(arms),
-        flips=rules.flips(run),
-        costs=costs(run, trainings),
-        agreement=agreement(run, draws),
-        published_source=published_figures.source(config.published, figures) if figures else None,
-        published=published_figures.beside_published(run, figures, scores, trainings) if figures else [],
+        scoring=[overview.scoring_record(lineage, receipt) for lineage, receipt in results.receipts.items()],
+        predictions=answers,
+        scores=scores,
+        discrimination=discrimination.records(main, groups),
+        learning=learning_records(results.adapters, splits, changes),
+        forgetting=forgetting,
+        flips=flip_records(walk_earlier_tasks(config), main, predictions, results.item_ids),
+        arm_summaries=arm_summaries(arms) if main in shared else [],
+        arm_tasks=arm_tasks(arms) if main in shared else [],
+        arm_comparisons=arm_comparisons(arms, config.reference, config.statistics.seed) if main in shared else [],
+        costs=cost_records(steps, config.reference, results.adapters, trainings, results.adapter_bytes),
+        agreement=_agreement(results, bootstrap),
+        published_source=published_figures.published_source(config.published, figures) if figures else None,
+        published=published_figures.published_records(figures, ours) if figures else [],
         omitted=omitted,
     )
 
 
-def _score(run: Run, lineage: str, task: str, split: str, answers: Answers, draws: Draws) -> Score:
-    statistics = run.config.statistics
-    return Score(
-        **records.scorer(run, lineage),
-        task=task,
-        split=split,
-        shortened=run.receipts.get(lineage, {}).get("shortened", {}).get(f"{task}.{split}"),
-        **label_scores(answers, draws.weights(task, split, len(answers)), statistics.confidence),
-        **probability_scores(answers, statistics.calibration_bins),
+def main_split(splits: list[str]) -> str:
+    """The split that neither training nor model choice has seen, if it was scored; else the first."""
+    return "test" if "test" in splits else splits[0]
+
+
+def _answer_by_baselines(results: ExperimentResults) -> tuple[dict[Key, Predictions], list[Omitted]]:
+    """Fit every baseline on every task and let it answer the scored splits."""
+    from tqdm import tqdm
+
+    predictions, omitted = {}, []
+    for task in tqdm(results.config.active_tasks, desc="baselines", unit="task", disable=None):
+        for name in BASELINES:
+            try:
+                answer = baselines.fit_baseline(name, results.items_of(BASE, task, "train"), results.labels(task))
+            except baselines.CannotFit as error:
+                omitted.append(Omitted(what=f"baseline {name} on {task}", reason=str(error)))
+                continue
+            for split in results.config.evaluation.splits:
+                predictions[name, task, split] = answer(results.items_of(BASE, task, split))
+    return predictions, omitted
+
+
+def _bootstrap(results: ExperimentResults) -> Bootstrap:
+    config, statistics = results.config, results.config.statistics
+    return Bootstrap(
+        statistics.bootstrap_samples,
+        statistics.seed,
+        statistics.confidence,
+        list(config.active_tasks),
+        len(config.runs),
     )
+
+
+def _label_priors(results: ExperimentResults) -> dict:
+    """Log shares of the training labels by lineage and task."""
+    return {
+        (lineage, task): log_priors(
+            [item["label"] for item in results.items_of(lineage, task, "train")], results.labels(task)
+        )
+        for task in results.config.active_tasks
+        for lineage in results.lineages
+    }
+
+
+def _groups_over_runs(adapters: dict[str, Adapter]) -> list[list[str]]:
+    """Group lineages that differ in seed and fold alone, in the order of the runs."""
+    groups: dict[str, list[str]] = {}
+    for lineage, adapter in adapters.items():
+        groups.setdefault(lineage.removeprefix(run_folder(adapter.fold, adapter.seed)), []).append(lineage)
+    return list(groups.values())
+
+
+def _answer_records(results: ExperimentResults, predictions: dict[Key, Predictions]) -> list[AnswerRecord]:
+    bins = results.config.statistics.calibration_bins
+    return [
+        answer_record(
+            answers,
+            bins,
+            lineage,
+            task,
+            split,
+            results.receipts.get(lineage, {}).get("shortened", {}).get(f"{task}.{split}"),
+        )
+        for (lineage, task, split), answers in predictions.items()
+    ]
+
+
+def _omitted_published(splits: list[str]) -> list[Omitted]:
+    missing = {"test", "validation"} - set(splits)
+    reason = f"evaluation.splits leaves out {' and '.join(sorted(missing))}"
+    what = "the published comparison (test before, validation after)"
+    return [Omitted(what=what, reason=reason)] if missing else []
+
+
+def _agreement(results: ExperimentResults, bootstrap: Bootstrap) -> list[Agreement]:
+    """Record every task, scored split and column of annotators; later folds' own items are left out."""
+    records = []
+    for task in results.config.active_tasks:
+        for split in results.config.evaluation.splits:
+            items, checksum = results.items_of(BASE, task, split), results.checksum(BASE, task, split)
+            same = [lineage for lineage in results.lineages if results.checksum(lineage, task, split) == checksum]
+            right = {lineage: results.predictions[lineage, task, split].right for lineage in same}
+            records += [
+                agreement_record(items, column, task, split, right, bootstrap) for column in agreement_columns(items)
+            ]
+    return records
+
+
+def flatten_metrics(metrics: ReportMetrics) -> dict:
+    """Nest the main figures by arm, task and measure, for tools that compare runs (``dvc metrics``) and read no lists.
+
+    ``rehearsal.pubmedqa.accuracy.value``, its ``low`` and ``high``. Labels are the most likely ones (no decision
+    rule), on test if it is scored. ``change`` is since the stage that learnt the task, for tasks that another stage
+    came after. What has no value is left out.
+    """
+    split = main_split(metrics.experiment.splits)
+    scores = {(*s.lineages, s.task): s.measures for s in metrics.scores if (s.rule, s.split) == (ARGMAX, split)}
+    flat: dict = {}
+    for record in metrics.arm_tasks:
+        if record.rule != ARGMAX or record.split != split:
+            continue
+        last = {(s.fold, s.seed): s.answers[record.task] for s in metrics.arms if s.arm == record.arm}
+        entry = flat.setdefault(record.arm, {}).setdefault(record.task, {})
+        final = scores[(*dict.fromkeys(last.values()), record.task)]
+        for name in final:
+            for key, value in ((name, final[name]), (f"{name}_change", record.change.get(name))):
+                if value is not None and value.value is not None:
+                    entry[key] = value.model_dump(include={"value", "low", "high"})
+    return flat
+
+
+def format_metrics(metrics: ReportMetrics) -> str:
+    """Write the metrics as JSON with a line per record and the checksum of all of it."""
+    lines = []
+    for key, value in seal(metrics.model_dump(mode="json")).items():
+        if isinstance(value, list) and value:
+            rows = ",\n".join(_dump(row) for row in value)
+            lines.append(f'"{key}": [\n{rows}\n]')
+        else:
+            lines.append(f'"{key}": {_dump(value)}')
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _dump(value) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

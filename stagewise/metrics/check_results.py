@@ -1,4 +1,4 @@
-"""Nothing is measured that does not belong together: data, recipes, weights and predictions against each other."""
+"""Consistency checks between data, recipes, weights and predictions."""
 
 from itertools import product
 from pathlib import Path
@@ -11,12 +11,12 @@ from stagewise.provenance.receipts import read_receipt
 
 
 def checksum(summary: dict, task: str, split: str) -> str:
-    """SHA-256 of a split's file, as the data's summary has it."""
+    """SHA-256 of a split's file according to the data's summary."""
     return summary["tasks"][task]["splits"][split]["sha256"]
 
 
-def same_test(config: Config, results: Path, summaries: dict[str, dict]) -> None:
-    """Every fold tests on the same items: only then are runs of several folds answers to one question."""
+def check_test_items(config: Config, results: Path, summaries: dict[str, dict]) -> None:
+    """Refuse folds that test on different items: their runs could not be averaged."""
     first, *others = summaries
     for folder, task in product(others, config.active_tasks):
         if checksum(summaries[folder], task, "test") != checksum(summaries[first], task, "test"):
@@ -29,37 +29,37 @@ def same_test(config: Config, results: Path, summaries: dict[str, dict]) -> None
 def check_adapters(
     results: Path, summaries: dict[str, dict], adapters: dict[str, Adapter], planned, trainings, model: str
 ) -> dict[str, str]:
-    """Every adapter is of this model, data, recipe and parents; checksums of their weights by lineage."""
+    """Refuse adapters of another model, data, recipe or parent; return checksums of their weights by lineage."""
     weights: dict[str, str] = {}
     for lineage, adapter in adapters.items():
         recipe, folder = planned[lineage], results / lineage
-        place = folder / "recipe.json"
+        path = folder / "recipe.json"
         receipt = read_receipt(folder / "adapter", "the adapter", verify=False)
         weights[lineage] = receipt["files"].get(ADAPTER_WEIGHTS)
-        _same(
-            place,
+        _check_equal(
+            path,
             "the adapter was planned for another base model than the one that was scored",
             recipe.model.fingerprint,
             model,
         )
         for task in adapter.learnt_tasks:
             data = {split: checksum(summaries[adapter.data], task, split) for split in ("train", "validation")}
-            found = recipe.tasks[task].data if task in recipe.tasks else None
-            _same(place, f"the adapter was planned for other training data of {task}", found, data)
-        _same(
-            place,
+            planned_data = recipe.tasks[task].data if task in recipe.tasks else None
+            _check_equal(path, f"the adapter was planned for other training data of {task}", planned_data, data)
+        _check_equal(
+            path,
             "the adapter was planned for another parent",
             [parent.fingerprint for parent in recipe.parents],
             [planned[parent].fingerprint for parent in adapter.parents],
         )
-        _same(
+        _check_equal(
             folder / "adapter/training.json",
             "the adapter was made by another recipe",
             trainings[lineage].get("fingerprint"),
             recipe.fingerprint,
         )
         # Training on a GPU is not reproducible to the bit, so a recipe alone does not say which weights these are.
-        _same(
+        _check_equal(
             folder / "adapter/receipt.json",
             "the adapter was made from other weights of its parent",
             receipt.get("inputs", {}).get("parents"),
@@ -77,28 +77,28 @@ def check_predictions(
     weights: dict[str, str],
     receipts: dict[str, dict],
 ) -> None:
-    """All predictions are of this model, data and adapters, and were made in one way."""
+    """Refuse predictions of another model, data or adapter, or made in another way."""
     base = receipts[BASE].get("inputs", {})
     for lineage, receipt in receipts.items():
         path = results / lineage / "predictions" / "receipt.json"
-        own = planned[lineage].fingerprint if lineage in planned else None
-        made_from = receipt.get("inputs", {})
-        adapter = made_from.get("adapter") or {}
+        inputs = receipt.get("inputs", {})
+        adapter = inputs.get("adapter") or {}
+        fingerprint = planned[lineage].fingerprint if lineage in planned else None
         for key, what in (("model", "of another base model"), ("settings", "made with other settings")):
             message = f"these predictions are {what} than those in {results / BASE}"
-            _same(path, message, made_from.get(key), base.get(key))
+            _check_equal(path, message, inputs.get(key), base.get(key))
         method = config.evaluation.method
-        _same(path, "these predictions were not made by evaluation.method", receipt.get("method"), method)
-        _same(path, "these predictions are of another adapter", adapter.get("recipe"), own)
-        if own:
-            _same(path, "these predictions are of other weights", adapter.get("weights"), weights[lineage])
-        summary = summaries[adapters[lineage].data] if own else next(iter(summaries.values()))
+        _check_equal(path, "these predictions were not made by evaluation.method", receipt.get("method"), method)
+        _check_equal(path, "these predictions are of another adapter", adapter.get("recipe"), fingerprint)
+        if fingerprint:
+            _check_equal(path, "these predictions are of other weights", adapter.get("weights"), weights[lineage])
+        summary = summaries[adapters[lineage].data] if fingerprint else next(iter(summaries.values()))
         for task, split in product(config.active_tasks, config.evaluation.splits):
-            scored = made_from.get("files", {}).get(f"{task}.{split}")
+            scored = inputs.get("files", {}).get(f"{task}.{split}")
             expected = checksum(summary, task, split)
-            _same(path, f"these predictions are of another {split} split of {task}", scored, expected)
+            _check_equal(path, f"these predictions are of another {split} split of {task}", scored, expected)
 
 
-def _same(path, otherwise: str, found, expected) -> None:
-    if found != expected:
-        raise InputError(f"{path}: {otherwise}; run the workflow again")
+def _check_equal(path, problem: str, actual, expected) -> None:
+    if actual != expected:
+        raise InputError(f"{path}: {problem}; run the workflow again")

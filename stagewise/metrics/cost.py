@@ -1,37 +1,47 @@
-"""What an arm costs: everything that one of its runs would train if it were alone."""
+"""Cost of an arm: everything that one of its runs would train if it were alone."""
 
-from stagewise.lineage import Step, steps_of_arm
-from stagewise.metrics.read_results import Run
+from stagewise.lineage import Adapter, Step
 from stagewise.metrics.schema import Cost, TrainingRecord
 
 
-def costs(run: Run, trainings: dict[str, TrainingRecord]) -> list[Cost]:
-    """One record per arm, mean over its runs."""
-    found = {arm: _of_arm(run, arm, trainings) for arm in run.config.active_arms}
-    reference = found[run.config.reference]
+def cost_records(
+    steps: dict[str, list[list[Step]]],
+    reference: str,
+    adapters: dict[str, Adapter],
+    trainings: dict[str, TrainingRecord],
+    adapter_bytes: dict[str, int | None],
+) -> list[Cost]:
+    """Record each arm's cost, the mean over its runs.
+
+    Parameters
+    ----------
+    steps
+        Each arm after every stage, one list a run.
+    reference
+        The arm that ratios are to.
+    adapters, trainings, adapter_bytes
+        By lineage; sizes are None if a file is not at hand.
+    """
+    costs = {}
+    for arm, runs in steps.items():
+        by_run = [_cost_of_run(run, adapters, trainings, adapter_bytes) for run in runs]
+        costs[arm] = {key: _mean([cost[key] for cost in by_run]) for key in by_run[0]}
     return [
         Cost(
             arm=arm,
-            **facts,
-            seconds_over_reference=_ratio(facts["seconds"], reference["seconds"]),
-            tokens_over_reference=_ratio(facts["tokens"], reference["tokens"]),
+            **cost | {key: None if cost[key] is None else round(cost[key]) for key in ("adapters", "bytes")},
+            seconds_over_reference=_ratio(cost["seconds"], costs[reference]["seconds"]),
+            tokens_over_reference=_ratio(cost["tokens"], costs[reference]["tokens"]),
         )
-        for arm, facts in found.items()
+        for arm, cost in costs.items()
     ]
 
 
-def _of_arm(run: Run, arm: str, trainings: dict[str, TrainingRecord]) -> dict:
-    runs = [_of_run(run, steps_of_arm(run.config, arm, seed, fold), trainings) for fold, seed in run.config.runs]
-    mean = {key: _mean([one[key] for one in runs]) for key in runs[0]}
-    whole = {key: None if mean[key] is None else round(mean[key]) for key in ("adapters", "bytes")}
-    return mean | whole
-
-
-def _of_run(run: Run, steps: list[Step], trainings: dict[str, TrainingRecord]) -> dict:
-    made = lineages(run, [step.lineage for step in steps])
-    kept = {lineage for lineage in steps[-1].answered_by.values() if lineage in run.adapters}
-    sizes = [run.bytes[lineage] for lineage in kept]
-    trained = [lineage for lineage in made if run.adapters[lineage].training is not None]
+def _cost_of_run(steps: list[Step], adapters: dict[str, Adapter], trainings, adapter_bytes) -> dict:
+    made = with_parents([step.lineage for step in steps], adapters)
+    kept = {lineage for lineage in steps[-1].answered_by.values() if lineage in adapters}
+    sizes = [adapter_bytes[lineage] for lineage in kept]
+    trained = [lineage for lineage in made if adapters[lineage].training is not None]
     return {
         "trainings": len(trained),
         "merges": len(made) - len(trained),
@@ -44,16 +54,16 @@ def _of_run(run: Run, steps: list[Step], trainings: dict[str, TrainingRecord]) -
     }
 
 
-def lineages(run: Run, wanted: list[str]) -> list[str]:
-    """These adapters with everything they are made from, each once; the base model is none."""
-    found: dict[str, None] = {}
-    left = [lineage for lineage in wanted if lineage in run.adapters]
+def with_parents(lineages: list[str], adapters: dict[str, Adapter]) -> list[str]:
+    """Collect these adapters with everything they are made from, each once, without the base model."""
+    collected: dict[str, None] = {}
+    left = [lineage for lineage in lineages if lineage in adapters]
     while left:
         lineage = left.pop()
-        if lineage not in found:
-            found[lineage] = None
-            left += run.adapters[lineage].parents
-    return list(found)
+        if lineage not in collected:
+            collected[lineage] = None
+            left += adapters[lineage].parents
+    return list(collected)
 
 
 def _mean(values: list) -> float | None:

@@ -1,22 +1,20 @@
-"""What a shifted label prior does not move: how well labels are told apart, and the loss once a bias is fitted."""
+"""Discrimination, which a shifted label prior does not move: pairwise AUROC, and log loss once a bias is fitted."""
 
 from itertools import combinations
 
 import numpy as np
 
-from stagewise.metrics.classification import NO_PROBABILITIES, log_losses
-from stagewise.metrics.decision_rules import normalized
-from stagewise.metrics.intervals import estimate
-from stagewise.metrics.read_results import Run
-from stagewise.metrics.records import scorer
-from stagewise.metrics.resampling import Draws
-from stagewise.metrics.schema import AurocPair, Change, Discrimination, Estimate
+from stagewise.metrics.bootstrap import Bootstrap, Resampled
+from stagewise.metrics.decision_rules import normalize
+from stagewise.metrics.prediction_table import Key, Predictions
+from stagewise.metrics.schema import AurocPair, Discrimination, Value
+from stagewise.metrics.scores import NO_PROBABILITIES
 
-ABSENT = "a label of the pair has no item"
+NO_PAIR = "a label of the pair has no item"
 
 
 def pair_aurocs(logs: np.ndarray, gold: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """AUROC of every pair of labels on their log-odds, items of the two labels alone (Hand & Till 2001).
+    """Compute AUROC of every pair of labels on their log-odds, items of the two labels alone (Hand & Till 2001).
 
     Hand and Till average one AUROC by each label's probability; on the log-odds of the pair both are the same number.
     It is the share of pairs of items, one of each label, whose log-odds are in the right order; equal ones count
@@ -36,7 +34,7 @@ def pair_aurocs(logs: np.ndarray, gold: np.ndarray, weights: np.ndarray | None =
     Shape (samples, pairs), pairs in the order of `itertools.combinations`; NaN where a label has no item.
     """
     weights = np.ones((1, len(gold))) if weights is None else weights
-    found = []
+    aurocs = []
     for first, second in combinations(range(logs.shape[1]), 2):
         odds = logs[:, first] - logs[:, second]
         ours, theirs = (np.flatnonzero(gold == label) for label in (first, second))
@@ -45,112 +43,139 @@ def pair_aurocs(logs: np.ndarray, gold: np.ndarray, weights: np.ndarray | None =
         running = np.concatenate([np.zeros((1, len(weights)), weights.dtype), weights.T[theirs].cumsum(0)])
         below, up_to = (np.searchsorted(odds[theirs], odds[ours], side) for side in ("left", "right"))
         in_order = np.einsum("is,is->s", weights.T[ours], running[below] + running[up_to]) / 2
-        every = weights.T[ours].sum(0) * running[-1]
-        found.append(np.divide(in_order, every, out=np.full(len(every), np.nan), where=every > 0))
-    return np.stack(found, 1)
+        pairs = weights.T[ours].sum(0) * running[-1]
+        aurocs.append(np.divide(in_order, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0))
+    return np.stack(aurocs, 1)
 
 
 def fit_bias(logs: np.ndarray, gold: np.ndarray) -> np.ndarray:
-    """The bias of each label, the first fixed at 0, that minimizes the mean log loss; shape (labels,).
+    """Fit the bias of each label, the first fixed at 0, that minimizes the mean log loss; shape (labels,).
 
-    The loss is convex in the bias. Bounds of 20 nats keep the optimum finite where the labels are told apart perfectly.
+    The loss is convex in the bias. Bounds of 20 nats keep the optimum finite if the labels are told apart perfectly.
     """
     from scipy.optimize import minimize
     from scipy.special import log_softmax
 
     labels = logs.shape[1]
-    wanted = np.eye(labels)[gold]
+    target = np.eye(labels)[gold]
 
     def loss(free):
         shifted = log_softmax(logs + np.concatenate([[0], free]), axis=1)
-        return -(wanted * shifted).sum(1).mean(), (np.exp(shifted) - wanted).mean(0)[1:]
+        return -(target * shifted).sum(1).mean(), (np.exp(shifted) - target).mean(0)[1:]
 
-    found = minimize(loss, np.zeros(labels - 1), jac=True, method="L-BFGS-B", bounds=[(-20, 20)] * (labels - 1))
-    return np.concatenate([[0], found.x])
+    optimum = minimize(loss, np.zeros(labels - 1), jac=True, method="L-BFGS-B", bounds=[(-20, 20)] * (labels - 1))
+    return np.concatenate([[0], optimum.x])
 
 
-class Discriminator:
-    """Discrimination of every lineage, each computed once."""
+def log_losses(probabilities: np.ndarray, gold: np.ndarray) -> np.ndarray:
+    """Negative log-probability of each gold label, nats, shape (items,); as in scikit-learn, none counts below 2.2e-16.
 
-    def __init__(self, run: Run, draws: Draws):
-        self.run, self.draws, self._known, self._fitted = run, draws, {}, {}
+    `probabilities` has shape (items, labels), rows adding up to 1; `gold` holds codes, shape (items,).
+    """
+    of_gold = probabilities[np.arange(len(gold)), gold]
+    return -np.log(np.maximum(of_gold, np.finfo(float).eps))
 
-    def aurocs(self, lineage: str, task: str, split: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """AUROC by pair, shape (pairs,), and on every resample, (samples, pairs); None without log-probabilities."""
-        key = lineage, task, split
-        if key not in self._known:
-            answers, found = self.run.answers[key], None
+
+class DiscriminationTable:
+    """Discrimination of every model and baseline with log-probabilities, each computed once."""
+
+    def __init__(self, predictions: dict[Key, Predictions], bootstrap: Bootstrap):
+        self._predictions, self._bootstrap = predictions, bootstrap
+        self._aurocs: dict[Key, Resampled | None] = {}
+        self._biases: dict[tuple[str, str], tuple[np.ndarray | None, str | None]] = {}
+
+    def pair_aurocs(self, *key: str) -> Resampled | None:
+        """AUROC by pair of labels; None without log-probabilities. The key is lineage, task and split."""
+        if key not in self._aurocs:
+            answers, aurocs = self._predictions[key], None
             if answers.logprobs is not None:
-                logs, weights = normalized(answers.logprobs), self.draws.weights(task, split, len(answers))
-                found = pair_aurocs(logs, answers.gold)[0], pair_aurocs(logs, answers.gold, weights)
-            self._known[key] = found
-        return self._known[key]
+                logs, weights = normalize(answers.logprobs), self._bootstrap.weights(*key[1:], len(answers))
+                aurocs = Resampled(pair_aurocs(logs, answers.gold)[0], pair_aurocs(logs, answers.gold, weights))
+            self._aurocs[key] = aurocs
+        return self._aurocs[key]
 
-    def change(self, before: str, after: str, task: str, split: str) -> Change | None:
-        """Mean AUROC of one lineage and another on the same items; None where it cannot be computed."""
-        first, second = self.aurocs(before, task, split), self.aurocs(after, task, split)
-        if first is None or second is None or np.isnan(first[0]).any():
+    def auroc(self, *key: str) -> Resampled | None:
+        """Mean AUROC over the pairs; None without log-probabilities."""
+        pairs = self.pair_aurocs(*key)
+        return pairs and Resampled(pairs.value.mean(), pairs.draws.mean(1))
+
+    def change(self, before: str, after: str, task: str, split: str) -> Value | None:
+        """Mean AUROC of one lineage minus another's on the same items; None if it cannot be computed."""
+        first, second = self.auroc(before, task, split), self.auroc(after, task, split)
+        if first is None or second is None or np.isnan(first.value):
             return None
-        (old, old_draws), (new, new_draws) = ((value.mean(), draws.mean(1)) for value, draws in (first, second))
-        items, confidence = len(self.run.answers[after, task, split]), self.run.config.statistics.confidence
-        difference = estimate(new - old, new_draws - old_draws, items, confidence)
-        return Change(measure="auroc", before=float(old), after=float(new), difference=difference)
+        difference = Resampled(second.value - first.value, second.draws - first.draws)
+        return self._bootstrap.value(difference, len(self._predictions[after, task, split]))
 
-    def records(self) -> list[Discrimination]:
-        """One record for every lineage, task and split with log-probabilities."""
-        return [self._record(*key) for key in self.run.answers if self.aurocs(*key) is not None]
-
-    def _record(self, lineage: str, task: str, split: str) -> Discrimination:
-        answers, (values, draws) = self.run.answers[lineage, task, split], self.aurocs(lineage, task, split)
-        items, confidence = len(answers), self.run.config.statistics.confidence
-        pairs = combinations(answers.words, 2)
-        bias, _ = self.bias(lineage, task, split)
-        return Discrimination(
-            **scorer(self.run, lineage),
-            task=task,
-            split=split,
-            items=items,
-            auroc=estimate(values.mean(), draws.mean(1), items, confidence, ABSENT),
-            pairs=[
-                AurocPair(first=first, second=second, auroc=estimate(value, drawn, items, confidence, ABSENT))
-                for (first, second), value, drawn in zip(pairs, values, draws.T, strict=True)
-            ],
-            log_loss=self._loss(lineage, task, split, fitted=False),
-            log_loss_fitted=self._loss(lineage, task, split, fitted=True),
-            bias=None if bias is None else bias.tolist(),
-        )
-
-    def losses(self, lineage: str, task: str, split: str, fitted: bool) -> np.ndarray | None:
-        """Log loss of every item, nats, shape (items,), with the fitted bias or without; None where it has none."""
-        answers = self.run.answers[lineage, task, split]
-        bias, _ = self.bias(lineage, task, split)
-        if answers.logprobs is None or (fitted and bias is None):
-            return None
-        logs = normalized(answers.logprobs)
-        return log_losses(np.exp(normalized(logs + bias) if fitted else logs), answers.gold)
-
-    def loss_draws(self, losses: np.ndarray, task: str, split: str) -> np.ndarray:
-        """Mean log loss on every resample of the items, shape (samples,)."""
-        return self.draws.weights(task, split, len(losses)) @ losses / len(losses)
-
-    def _loss(self, *key: str, fitted: bool) -> Estimate:
-        losses, confidence = self.losses(*key, fitted), self.run.config.statistics.confidence
-        if losses is None:
-            return Estimate(value=None, reason=self.bias(*key)[1])
-        return estimate(losses.mean(), self.loss_draws(losses, *key[1:]), len(losses), confidence)
+    def log_loss(self, *key: str, fitted: bool) -> Resampled:
+        """Mean log loss, nats, with the fitted bias or without; NaN if no bias was fitted."""
+        answers, (bias, _) = self._predictions[key], self.bias(*key)
+        if fitted and bias is None:
+            return Resampled(np.nan, np.full(self._bootstrap.samples, np.nan))
+        logs = normalize(answers.logprobs)
+        losses = log_losses(np.exp(normalize(logs + bias) if fitted else logs), answers.gold)
+        weights = self._bootstrap.weights(*key[1:], len(answers))
+        return Resampled(losses.mean(), weights @ losses / len(losses))
 
     def bias(self, lineage: str, task: str, split: str) -> tuple[np.ndarray | None, str | None]:
         """The bias fitted on validation, shape (labels,), or None and why there is none for this split."""
         if split == "validation":
             return None, "the bias is fitted on these items"
-        if (lineage, task) not in self._fitted:
-            known = self.run.answers.get((lineage, task, "validation"))
-            if known is None:
-                self._fitted[lineage, task] = None, "the validation split was not scored"
-            elif known.logprobs is None:
-                self._fitted[lineage, task] = None, NO_PROBABILITIES
-            elif len(set(known.gold.tolist())) < len(known.words):
-                self._fitted[lineage, task] = None, "a label has no validation item to fit its bias on"
-            else:
-                self._fitted[lineage, task] = fit_bias(normalized(known.logprobs), known.gold), None
-        return self._fitted[lineage, task]
+        if (lineage, task) not in self._biases:
+            self._biases[lineage, task] = self._fit(self._predictions.get((lineage, task, "validation")))
+        return self._biases[lineage, task]
+
+    def _fit(self, validation: Predictions | None) -> tuple[np.ndarray | None, str | None]:
+        if validation is None:
+            return None, "the validation split was not scored"
+        if validation.logprobs is None:
+            return None, NO_PROBABILITIES
+        if len(set(validation.gold.tolist())) < len(validation.labels):
+            return None, "a label has no validation item to fit its bias on"
+        return fit_bias(normalize(validation.logprobs), validation.gold), None
+
+    def records(self, main_split: str, groups: list[list[str]]) -> list[Discrimination]:
+        """Record every model and baseline, then groups of adapters over their runs, as in `scores.score_records`."""
+        keys = [key for key, answers in self._predictions.items() if answers.logprobs is not None]
+        cases = [([lineage], task, split) for lineage, task, split in keys]
+        tasks = dict.fromkeys(task for _, task, _ in keys)
+        cases += [
+            (lineages, task, main_split)
+            for lineages in groups
+            for task in tasks
+            if all(self._predictions[lineage, task, main_split].logprobs is not None for lineage in lineages)
+        ]
+        return [self._record(*case) for case in cases]
+
+    def _record(self, lineages: list[str], task: str, split: str) -> Discrimination:
+        keys = [(lineage, task, split) for lineage in lineages]
+        items = len(self._predictions[keys[0]])
+
+        def over_runs(runs: list[Resampled], limits: tuple[float, float], reason: str | None) -> Value:
+            return self._bootstrap.over_runs(runs, items, limits, reason or "").value
+
+        biases = [self.bias(*key) for key in keys]
+        reason = next((why for bias, why in biases if bias is None), None)
+        losses = [[self.log_loss(*key, fitted=fitted) for key in keys] for fitted in (False, True)]
+        single = len(lineages) == 1 and biases[0][0] is not None
+        return Discrimination(
+            lineages=lineages,
+            task=task,
+            split=split,
+            auroc=over_runs([self.auroc(*key) for key in keys], (0, 1), NO_PAIR),
+            pairs=self._pairs(keys[0]) if len(lineages) == 1 else [],
+            log_loss=over_runs(losses[0], (0, np.inf), None),
+            log_loss_fitted=over_runs(losses[1], (0, np.inf), reason),
+            bias=biases[0][0].tolist() if single else None,
+        )
+
+    def _pairs(self, key: Key) -> list[AurocPair]:
+        answers, aurocs = self._predictions[key], self.pair_aurocs(*key)
+        return [
+            AurocPair(
+                first=first,
+                second=second,
+                auroc=self._bootstrap.value(Resampled(aurocs.value[n], aurocs.draws[:, n]), len(answers), NO_PAIR),
+            )
+            for n, (first, second) in enumerate(combinations(answers.labels, 2))
+        ]

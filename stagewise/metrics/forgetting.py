@@ -1,173 +1,219 @@
-"""Comparisons along arms: the stage × task matrix, what each stage taught, what was forgotten."""
+"""Answers to the same items before and after: what each stage taught, what later stages made the model forget."""
 
-from itertools import product
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from stagewise.lineage import BASE, EarlierTask, steps_of_arm, walk_earlier_tasks
-from stagewise.metrics.discrimination import Discriminator
-from stagewise.metrics.paired import changes, claim_difference, claim_forgetting, pairs
-from stagewise.metrics.read_results import Run
-from stagewise.metrics.resampling import Scorer
-from stagewise.metrics.schema import BASELINES, MAJORITY, Change, Estimate, Forgetting, Learning, MatrixCell, Score
+import numpy as np
+
+from stagewise.lineage import BASE, Adapter, EarlierTask
+from stagewise.measures import MEASURES, PRIMARY
+from stagewise.metrics.bootstrap import Bootstrap, Resampled
+from stagewise.metrics.claims import LEARNING, claim_change, claim_forgetting, is_above_zero
+from stagewise.metrics.prediction_table import Key, Predictions
+from stagewise.metrics.schema import BASELINES, MAJORITY, Flips, Forgetting, Learning, Pairs, Value
+from stagewise.metrics.scores import ResampledScores, ScoreTable, missing_reason
+from stagewise.metrics.significance import mcnemar
 
 DIFFERENT_ITEMS = "different items before and after"
 
 
-class Comparer:
-    """Pairwise comparisons of a run, each computed once however many arms share it."""
+@dataclass(frozen=True)
+class PairedChange:
+    """Two sets of answers to the same items, the second minus the first."""
 
-    def __init__(self, run: Run, score: Scorer, discriminator: Discriminator):
-        self.run, self.score, self.answers = run, score, score.answers
-        self.auroc, self._known = discriminator.change, {}
+    measures: dict[str, Value]
+    pairs: Pairs
 
-    def pair(self, before: str, after: str, task: str, split: str):
-        """Changes and pair counts between two lineages or baselines on one split."""
-        key = before, after, task, split
-        if key not in self._known:
-            old, new = (self.score(each, task, split) for each in (before, after))
-            found = changes(old, new, self.run.config.statistics.confidence)
-            self._known[key] = found, pairs(self.answers[before, task, split], self.answers[after, task, split])
-        return self._known[key]
 
-    def difference(self, before: str, after: str, task: str, split: str) -> Estimate | None:
-        """Accuracy of `after` minus that of `before`, paired; None where one is missing or answered other items."""
-        if (before, task, split) not in self.answers or not self.run.same_items(before, after, task, split):
+def compare_scores(before: ResampledScores, after: ResampledScores, bootstrap: Bootstrap) -> dict[str, Value]:
+    """Subtract every measure, with a paired bootstrap interval: items are resampled, each with both of its answers."""
+    if not np.array_equal(before.gold, after.gold):
+        raise ValueError("paired answers need the same items in the same order")
+    changes = {}
+    for name in MEASURES:
+        first, second = before.measures[name], after.measures[name]
+        difference = Resampled(second.value - first.value, second.draws - first.draws)
+        changes[name] = bootstrap.value(difference, len(before.gold), missing_reason(name))
+    return changes
+
+
+def count_pairs(before: np.ndarray, after: np.ndarray) -> Pairs:
+    """Count items that stayed right, were lost, were gained; both arrays are boolean, shape (items,)."""
+    return Pairs(
+        right_both=int((before & after).sum()),
+        lost=int((before & ~after).sum()),
+        gained=int((~before & after).sum()),
+        mcnemar_p=mcnemar(before, after),
+    )
+
+
+class PairedChanges:
+    """Paired changes between any two lineages or baselines, each computed once however many arms share it.
+
+    Parameters
+    ----------
+    scores
+        Resampled scores of models and baselines.
+    checksums
+        Checksum of the split that each model and baseline answered: equal ones mean the same items.
+    """
+
+    def __init__(self, scores: ScoreTable, checksums: dict[Key, str]):
+        self._scores, self._checksums = scores, checksums
+        self._changes: dict[tuple[str, str, str, str], PairedChange] = {}
+
+    def __call__(self, before: str, after: str, task: str, split: str) -> PairedChange | None:
+        """The change; None if one of the two did not answer or answered other items."""
+        first, second = (before, task, split), (after, task, split)
+        predictions = self._scores.predictions
+        if not {first, second} <= set(predictions) or self._checksums[first] != self._checksums[second]:
             return None
-        return self.pair(before, after, task, split)[0][0].difference
+        key = before, after, task, split
+        if key not in self._changes:
+            changes = compare_scores(self._scores(*first), self._scores(*second), self._scores.bootstrap)
+            pairs = count_pairs(predictions[first].right, predictions[second].right)
+            self._changes[key] = PairedChange(changes, pairs)
+        return self._changes[key]
 
-    def learning(self) -> list[Learning]:
-        """Each adapter on each task its stage learnt, against the base model and every baseline on the same items."""
-        return [
-            self._learning(lineage, task, split, against)
-            for lineage, adapter in self.run.adapters.items()
-            for task in adapter.tasks
-            for split in self.run.config.evaluation.splits
-            for against in (BASE, *BASELINES)
-            if self.difference(against, lineage, task, split) is not None
-        ]
-
-    def _learning(self, lineage: str, task: str, split: str, against: str) -> Learning:
-        adapter = self.run.adapters[lineage]
-        found, counts = self.pair(against, lineage, task, split)
-        claim, reason = claim_difference(found[0].difference, counts, ("better", "no measurable difference", "worse"))
-        return Learning(
-            lineage=lineage,
-            stage=adapter.stage,
-            seed=adapter.seed,
-            fold=adapter.fold,
-            arms=adapter.arms,
-            task=task,
-            split=split,
-            against=against,
-            items=len(self.answers[lineage, task, split]),
-            changes=found,
-            pairs=counts,
-            claim=claim,
-            reason=reason,
-        )
-
-    def forgetting(self) -> list[Forgetting]:
-        """Each earlier task of each arm and run, between the adapter that learnt it last and every later one."""
-        return [
-            self._forgetting(place, split)
-            for place in walk_earlier_tasks(self.run.config)
-            for split in self.run.config.evaluation.splits
-        ]
-
-    def _forgetting(self, place: EarlierTask, split: str) -> Forgetting:
-        task, before, after = place.task, place.before, place.after
-        found, counts = self.pair(before, after, task, split)
-        over_majority = self.difference(MAJORITY, before, task, split)
-        claim, reason = claim_forgetting(found[0].difference, counts, over_majority, place.learnt.stage)
-        over = [self.difference(against, after, task, split) for against in (MAJORITY, BASE)]
-        items = len(self.answers[after, task, split])
-        return Forgetting(
-            arm=place.arm,
-            seed=place.seed,
-            fold=place.fold,
-            comparison="paired",
-            comparable=True,
-            task=task,
-            before_lineage=before,
-            before_stage=place.learnt.stage,
-            before_split=split,
-            before_items=items,
-            after_lineage=after,
-            after_stage=place.later.stage,
-            after_task=" + ".join(place.later.tasks),
-            after_split=split,
-            after_items=items,
-            changes=found,
-            pairs=counts,
-            over_majority=over_majority,
-            over_base=self.difference(BASE, before, task, split),
-            retained="retained" if all(e and e.low is not None and e.low > 0 for e in over) else "not shown",
-            retained_over_majority=over[0],
-            retained_over_base=over[1],
-            auroc=self.auroc(before, after, task, split),
-            claim=claim,
-            reason=reason,
-        )
+    def accuracy(self, before: str, after: str, task: str, split: str) -> Value | None:
+        """The change of the measure that claims go by."""
+        change = self(before, after, task, split)
+        return change and change.measures[PRIMARY]
 
 
-def published_forgetting(paired: list[Forgetting], scores: dict[tuple[str, str, str], Score]) -> list[Forgetting]:
-    """The published comparison beside each paired one: test before, validation after. Nothing is claimed from it."""
+def learning_records(adapters: dict[str, Adapter], splits: list[str], changes: PairedChanges) -> list[Learning]:
+    """Compare each adapter on each task its stage learnt with the base model and every baseline on the same items."""
+    records = []
+    for lineage, adapter in adapters.items():
+        for task in adapter.tasks:
+            for split in splits:
+                for against in (BASE, *BASELINES):
+                    if change := changes(against, lineage, task, split):
+                        claim, reason = claim_change(change.measures[PRIMARY], change.pairs, LEARNING)
+                        records.append(
+                            Learning(
+                                lineage=lineage,
+                                task=task,
+                                split=split,
+                                against=against,
+                                changes=change.measures,
+                                pairs=change.pairs,
+                                claim=claim,
+                                reason=reason,
+                            )
+                        )
+    return records
+
+
+def forgetting_records(
+    earlier_tasks: Iterable[EarlierTask],
+    splits: list[str],
+    changes: PairedChanges,
+    auroc_change: Callable[[str, str, str, str], Value | None],
+) -> list[Forgetting]:
+    """Compare each earlier task of each arm and run between the adapter that learnt it last and every later one."""
+    return [_forgetting(earlier, split, changes, auroc_change) for earlier in earlier_tasks for split in splits]
+
+
+def _forgetting(earlier: EarlierTask, split: str, changes: PairedChanges, auroc_change) -> Forgetting:
+    task, before, after = earlier.task, earlier.before, earlier.after
+    change = changes(before, after, task, split)
+    over_majority = changes.accuracy(MAJORITY, before, task, split)
+    claim, reason = claim_forgetting(change.measures[PRIMARY], change.pairs, over_majority, earlier.learnt.stage)
+    still_over = [changes.accuracy(against, after, task, split) for against in (MAJORITY, BASE)]
+    return Forgetting(
+        arm=earlier.arm,
+        seed=earlier.seed,
+        fold=earlier.fold,
+        comparison="paired",
+        task=task,
+        before_lineage=before,
+        before_stage=earlier.learnt.stage,
+        before_split=split,
+        after_lineage=after,
+        after_stage=earlier.later.stage,
+        after_split=split,
+        changes=change.measures,
+        pairs=change.pairs,
+        auroc=auroc_change(before, after, task, split),
+        over_majority=over_majority,
+        retained="retained" if all(map(is_above_zero, still_over)) else "not shown",
+        retained_over_majority=still_over[0],
+        retained_over_base=still_over[1],
+        claim=claim,
+        reason=reason,
+    )
+
+
+def published_forgetting(paired: list[Forgetting], scores: ScoreTable) -> list[Forgetting]:
+    """Repeat each paired comparison the published way: test before, validation after. Nothing is claimed from it."""
     records = []
     for record in paired:
-        before = scores.get((record.before_lineage, record.task, "test"))
-        after = scores.get((record.after_lineage, record.task, "validation"))
-        if record.before_split != "test" or before is None or after is None:
+        keys = (record.before_lineage, record.task, "test"), (record.after_lineage, record.task, "validation")
+        if record.before_split != "test" or not set(keys) <= set(scores.predictions):
             continue
-        found = []
-        for name in ("accuracy", "macro_f1"):
-            old, new = getattr(before, name).value, getattr(after, name).value
-            difference = Estimate(value=new - old, reason=DIFFERENT_ITEMS)
-            found.append(Change(measure=name, before=old, after=new, difference=difference))
+        before, after = (scores(*key).measures for key in keys)
         records.append(
-            record.model_copy(
-                update={
-                    "comparison": "published",
-                    "comparable": False,
-                    "before_items": before.items,
-                    "after_split": "validation",
-                    "after_items": after.items,
-                    "changes": found,
-                    "pairs": None,
-                    "retained": "not shown",
-                    "retained_over_majority": None,
-                    "retained_over_base": None,
-                    "auroc": None,
-                    "claim": "not claimed",
-                    "reason": "Different items stand before and after, so their difference is not forgetting.",
-                }
+            Forgetting(
+                **record.model_dump(
+                    include={"arm", "seed", "fold", "task", "before_lineage", "before_stage", "before_split"}
+                ),
+                comparison="published",
+                after_lineage=record.after_lineage,
+                after_stage=record.after_stage,
+                after_split="validation",
+                changes={name: _unpaired(name, before[name].value, after[name].value) for name in MEASURES},
+                over_majority=record.over_majority,
+                retained="not shown",
+                claim="not claimed",
+                reason="Different items stand before and after, so their difference is not forgetting.",
             )
         )
     return records
 
 
-def matrix(run: Run, scores: dict[tuple[str, str, str], Score]) -> list[MatrixCell]:
-    """Every task's score after every stage of every arm and run, the base model first."""
-    cells = []
-    for arm in run.config.active_arms:
-        for fold, seed in run.config.runs:
-            learnt: set[str] = set()
-            for step in steps_of_arm(run.config, arm, seed, fold):
-                learnt |= set(step.tasks)
-                for (task, lineage), split in product(step.answered_by.items(), run.config.evaluation.splits):
-                    score = scores[lineage, task, split]
-                    cells.append(
-                        MatrixCell(
-                            arm=arm,
-                            seed=seed,
-                            fold=fold,
-                            stage=step.stage,
-                            stage_tasks=step.tasks,
-                            lineage=lineage,
-                            task=task,
-                            split=split,
-                            learnt=task in learnt,
-                            items=score.items,
-                            accuracy=score.accuracy.value,
-                            macro_f1=score.macro_f1.value,
-                        )
-                    )
-    return cells
+def _unpaired(name: str, before: float, after: float) -> Value:
+    if np.isnan(before) or np.isnan(after):
+        return Value(reason=missing_reason(name))
+    return Value(value=float(after - before), reason=DIFFERENT_ITEMS)
+
+
+def flip_records(
+    earlier_tasks: Iterable[EarlierTask],
+    split: str,
+    predictions: dict[Key, Predictions],
+    item_ids: Callable[[str, str, str], list[str]],
+) -> list[Flips]:
+    """List the items that each arm lost and gained between learning an earlier task and its last stage.
+
+    Parameters
+    ----------
+    earlier_tasks
+        Earlier tasks after later stages; those after the arm's last stage count.
+    split
+        Split to compare.
+    predictions
+        By lineage, task and split.
+    item_ids
+        Returns the ids of a split by lineage, task and split.
+    """
+    records = []
+    for earlier in earlier_tasks:
+        if not earlier.last:
+            continue
+        before, after = (predictions[x, earlier.task, split].right for x in (earlier.before, earlier.after))
+        ids = np.array(item_ids(earlier.after, earlier.task, split))
+        records.append(
+            Flips(
+                arm=earlier.arm,
+                seed=earlier.seed,
+                fold=earlier.fold,
+                task=earlier.task,
+                split=split,
+                before_lineage=earlier.before,
+                after_lineage=earlier.after,
+                lost=ids[before & ~after].tolist(),
+                gained=ids[~before & after].tolist(),
+            )
+        )
+    return records

@@ -1,4 +1,4 @@
-"""Answers of one scorer on one split: read from a prediction file and checked against the split."""
+"""Predictions of one model on one split: read from a prediction file and checked against the split."""
 
 import csv
 import math
@@ -9,18 +9,21 @@ import numpy as np
 
 from stagewise.errors import InputError
 
+Key = tuple[str, str, str]
+"""Lineage (or baseline), task and split."""
+
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """Gold labels and answers as codes in label order, in item order."""
 
-    words: list[str]
+    labels: list[str]
     gold: np.ndarray
     """Shape (items,), integers from 0."""
     answer: np.ndarray
     """Shape (items,); the number of labels stands for an invalid answer."""
     logprobs: np.ndarray | None = None
-    """Natural log-probability of each label, shape (items, labels), not renormalized; None where there is none."""
+    """Natural log-probability of each label, shape (items, labels), not renormalized; None if there is none."""
     renormalized: bool = False
     """The probabilities add up to 1 by construction, so their sum says nothing."""
 
@@ -29,17 +32,17 @@ class Answers:
 
     @property
     def right(self) -> np.ndarray:
-        """Whether each answer is right, shape (items,)."""
+        """True for each right answer, shape (items,)."""
         return self.gold == self.answer
 
 
-def read_content_free(path, receipt: dict, task: str, words: list[str]) -> np.ndarray | None:
-    """Log-probabilities of the labels after inputs without content, shape (inputs, labels); None where there are none.
+def read_content_free(path, receipt: dict, task: str, labels: list[str]) -> np.ndarray | None:
+    """Read the labels' log-probabilities after inputs without content, shape (inputs, labels); None if there are none.
 
     Raises
     ------
     InputError
-        Where the receipt holds something else.
+        If the receipt holds something else.
     """
     rows = (receipt.get("content_free") or {}).get(task)
     if not rows:
@@ -48,15 +51,15 @@ def read_content_free(path, receipt: dict, task: str, words: list[str]) -> np.nd
         values = np.array([row["logprobs"] for row in rows], dtype=float)
     except (KeyError, TypeError, ValueError):
         values = np.empty(0)
-    if values.shape != (len(rows), len(words)) or np.isnan(values).any() or (values > 1e-3).any():
+    if values.shape != (len(rows), len(labels)) or np.isnan(values).any() or (values > 1e-3).any():
         raise InputError(
-            f"{path}: content_free of {task} does not hold a log-probability for each of its {len(words)} labels; "
+            f"{path}: content_free of {task} does not hold a log-probability for each of its {len(labels)} labels; "
             "run the prediction step again"
         )
     return values
 
 
-def read_answers(path, task: str, split: str, words: list[str], items: list[dict]) -> Answers:
+def read_predictions(path, task: str, split: str, labels: list[str], items: list[dict]) -> Predictions:
     """Read a prediction file and check that it answers exactly the split's items, in order.
 
     Raises
@@ -65,7 +68,7 @@ def read_answers(path, task: str, split: str, words: list[str], items: list[dict
         Naming the file, the row (1 is the first below the header) and what is wrong.
     """
     path = Path(path)
-    columns = [f"logprob:{word}" for word in words]
+    columns = [f"logprob:{word}" for word in labels]
     try:
         with open(path, encoding="utf-8", newline="") as handle:
             reader = csv.DictReader(handle)
@@ -90,9 +93,9 @@ def read_answers(path, task: str, split: str, words: list[str], items: list[dict
                     f"{path}: row {number}: {key} is '{row[key]}' where {task}'s {split} split has '{expected}'; "
                     "the predictions are of other items, run the prediction step again"
                 )
-    code = {word: number for number, word in enumerate(words)}
-    return Answers(
-        words,
+    code = {word: number for number, word in enumerate(labels)}
+    return Predictions(
+        labels,
         np.array([code[item["label"]] for item in items], dtype=int),
         np.array([_answer(path, number, row, code) for number, row in enumerate(rows, 1)], dtype=int),
         _logprobs(path, rows, columns),
@@ -116,9 +119,9 @@ def _logprobs(path, rows: list[dict], columns: list[str]) -> np.ndarray | None:
         return None
     values = np.empty((len(rows), len(columns)))
     for number, row in enumerate(rows, 1):
-        for place, column in enumerate(columns):
+        for label, column in enumerate(columns):
             try:
-                values[number - 1, place] = float(row[column])
+                values[number - 1, label] = float(row[column])
             except (ValueError, TypeError):
                 raise InputError(
                     f"{path}: row {number}: {column} is '{row[column]}', not a number; run the prediction step again"

@@ -1,20 +1,22 @@
 """The published experiment's figures, each beside ours."""
 
 from statistics import fmean
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from stagewise.config.base import Settings, validate
+from stagewise.config.experiment import Config
 from stagewise.errors import InputError
-from stagewise.lineage import steps_of_arm
-from stagewise.metrics.read_results import Run
-from stagewise.metrics.schema import MAJORITY, Estimate, Published, PublishedRecord, Score, TrainingRecord
+from stagewise.lineage import Step
+from stagewise.measures import MEASURES, PRIMARY
+from stagewise.metrics.prediction_table import Key
+from stagewise.metrics.schema import MAJORITY, AnswerRecord, Published, PublishedRecord, Score, TrainingRecord, Value
 from stagewise.provenance.files import read_json
 
 
 class LabelFigures(Settings):
-    """What was published of one label."""
+    """Published figures of one label."""
 
     label: str
     support: int | None = None
@@ -32,21 +34,27 @@ class ConfusionFigure(Settings):
     items: int
 
 
-class Evaluation(Settings):
-    """What was published of one split after one stage."""
+class SplitFigures(Settings):
+    """Published figures of one split after one stage, measures aside."""
 
     stage: int
     task: str
     split: Literal["train", "validation", "test"]
     items: int | None = None
-    accuracy: float | None = None
-    macro_f1: float | None = None
     labels: list[LabelFigures] = []
     confusion: list[ConfusionFigure] = []
 
 
+Evaluation = create_model(
+    "Evaluation",
+    __base__=SplitFigures,
+    __doc__="Published figures of one split after one stage: every measure by its name.",
+    **{name: (float | None, None) for name in MEASURES},
+)
+
+
 class Training(Settings):
-    """What was published of one stage's training; `figures` are keys of the training records."""
+    """Published figures of one stage's training; `figures` are keys of the training records."""
 
     stage: int = Field(ge=1)
     figures: dict[str, float]
@@ -68,7 +76,7 @@ def read_published(path) -> PublishedFigures:
     Raises
     ------
     InputError
-        Where the file is missing or not such a file.
+        If the file is missing or not such a file.
     """
     figures = validate(PublishedFigures, read_json(path, "the file of published figures"), str(path))
     numbers = {n for n, f in TrainingRecord.model_fields.items() if f.annotation in (int | None, float | None)}
@@ -81,49 +89,54 @@ def read_published(path) -> PublishedFigures:
     return figures
 
 
-def beside_published(
-    run: Run,
-    figures: PublishedFigures,
-    scores: dict[tuple[str, str, str], Score],
-    trainings: dict[str, TrainingRecord],
-) -> list[PublishedRecord]:
-    """One record per published figure and arm without remedies that learnt the same tasks in the same order so far.
+class OurFigures(NamedTuple):
+    """This experiment's records that published figures are compared with."""
+
+    config: Config
+    steps: dict[str, list[list[Step]]]
+    """Each arm after every stage, one list a run."""
+    scores: dict[Key, Score]
+    """Of the answers as they were given."""
+    predictions: dict[Key, AnswerRecord]
+    trainings: dict[str, TrainingRecord]
+
+
+def published_records(figures: PublishedFigures, ours: OurFigures) -> list[PublishedRecord]:
+    """Put every published figure beside ours, for each arm without remedies that learnt the same tasks so far.
 
     `ours`, its interval and its items are of the experiment's first run, so that they belong together;
     `mean_over_seeds` is the mean over all runs. Labels are matched without regard to case.
     """
     records = []
     for part in (*figures.evaluations, *figures.trainings):
-        evaluation = part if isinstance(part, Evaluation) else None
-        wanted = list(_evaluation_figures(part) if evaluation else part.figures.items())
-        arms = _arms(run, figures.stages[: part.stage])
-        for key in wanted:
-            name, value = key
-            metric, label, gold = name if evaluation else (name, None, None)
-            common = {
+        evaluation = part if isinstance(part, SplitFigures) else None
+        arms = _comparable_arms(ours.config, figures.stages[: part.stage])
+        for key, published in _evaluation_figures(part) if evaluation else part.figures.items():
+            metric, label, gold = key if evaluation else (key, None, None)
+            figure = {
                 "stage": part.stage,
                 "task": evaluation and part.task,
                 "split": evaluation and part.split,
                 "metric": metric,
                 "label": label,
                 "gold": gold,
-                "published": value,
+                "published": published,
                 "published_items": evaluation and part.items,
             }
             for arm in arms or [None]:
-                records.append(PublishedRecord(**common, **_ours(run, scores, trainings, common, arm)))
+                records.append(PublishedRecord(**figure, **_our_figure(ours, figure, arm)))
     return records
 
 
-def source(path: str, figures: PublishedFigures) -> Published:
-    """What to cite."""
+def published_source(path: str, figures: PublishedFigures) -> Published:
+    """Name the source to cite."""
     return Published(file=str(path), title=figures.title, source=figures.source)
 
 
-def _evaluation_figures(part: Evaluation):
-    """(metric, label, gold) and value of every figure that was published of a split."""
-    for metric in ("accuracy", "macro_f1"):
-        if getattr(part, metric) is not None:
+def _evaluation_figures(part: SplitFigures):
+    """Yield (metric, label, gold) and value of every figure that was published of a split."""
+    for metric in MEASURES:
+        if getattr(part, metric, None) is not None:
             yield (metric, None, None), getattr(part, metric)
     supports = [figures.support for figures in part.labels]
     if supports and None not in supports:
@@ -137,10 +150,10 @@ def _evaluation_figures(part: Evaluation):
         yield ("confusion", count.label, count.gold), count.items
 
 
-def _arms(run: Run, tasks: list[str]) -> list[str]:
+def _comparable_arms(config: Config, tasks: list[str]) -> list[str]:
     return [
         name
-        for name, arm in run.config.active_arms.items()
+        for name, arm in config.active_arms.items()
         if [stage.tasks for stage in arm.stages[: len(tasks)]] == [[task] for task in tasks]
         # The published experiment had one adapter and did nothing against forgetting.
         and arm.adapters == "one"
@@ -148,53 +161,58 @@ def _arms(run: Run, tasks: list[str]) -> list[str]:
     ]
 
 
-def _ours(run: Run, scores, trainings, figure: dict, arm: str | None) -> dict:
-    nothing = {"arm": arm, "seed": None, "lineage": None, "our_items": None, "mean_over_seeds": None, "seeds": 0}
+def _our_figure(ours: OurFigures, figure: dict, arm: str | None) -> dict:
+    """Look up this experiment's figure and its mean over runs, as keys of the record."""
     if arm is None:
-        return {
-            **nothing,
-            "ours": Estimate(value=None, reason="no arm without remedies learns these tasks in this order"),
-        }
-    found = []
-    for fold, seed in run.config.runs:
-        lineage = steps_of_arm(run.config, arm, seed, fold)[figure["stage"]].lineage
+        reason = "no arm without remedies learns these tasks in this order"
+        return {"arm": arm, "ours": Value(reason=reason), "seeds": 0}
+    by_run = []
+    for steps in ours.steps[arm]:
+        lineage = steps[figure["stage"]].lineage
         if figure["task"] is None:
-            value = getattr(trainings[lineage], figure["metric"])
+            value = getattr(ours.trainings[lineage], figure["metric"])
             reason = None if value is not None else "the training wrote no such value"
-            found.append((lineage, Estimate(value=value, reason=reason), trainings[lineage].items))
+            by_run.append((lineage, Value(value=value, reason=reason), ours.trainings[lineage].items))
             continue
-        scorer = MAJORITY if figure["metric"] == "majority_accuracy" else lineage
-        score = scores.get((scorer, figure["task"], figure["split"]))
-        if score is None:
-            known = figure["task"] in run.config.active_tasks
-            what = f"the {figure['split']} split was not scored" if known else f"there is no task '{figure['task']}'"
-            return {**nothing, "ours": Estimate(value=None, reason=what)}
-        found.append((scorer, _look_up(score, figure), score.items))
-    lineage, ours, items = found[0]
-    values = [estimate.value for _, estimate, _ in found]
+        key = MAJORITY if figure["metric"] == "majority_accuracy" else lineage, figure["task"], figure["split"]
+        if key not in ours.scores:
+            scored = f"the {figure['split']} split was not scored"
+            known_task = figure["task"] in ours.config.active_tasks
+            return {
+                "arm": arm,
+                "ours": Value(reason=scored if known_task else f"there is no task '{figure['task']}'"),
+                "seeds": 0,
+            }
+        by_run.append((key[0], _look_up(ours.scores[key], ours.predictions[key], figure), ours.predictions[key].items))
+    lineage, value, items = by_run[0]
+    values = [value.value for _, value, _ in by_run]
     return {
         "arm": arm,
-        "seed": run.config.seeds[0],
+        "seed": ours.config.seeds[0],
         "lineage": lineage,
-        "ours": ours,
+        "ours": value,
         "our_items": items,
         "mean_over_seeds": None if None in values else fmean(values),
         "seeds": len(values),
     }
 
 
-def _look_up(score: Score, figure: dict) -> Estimate:
+def _look_up(score: Score, predictions: AnswerRecord, figure: dict) -> Value:
     metric, label, gold = figure["metric"], figure["label"], figure["gold"]
     if metric == "majority_accuracy":
-        return score.accuracy
+        return score.measures[PRIMARY]
     if label is None:
-        return getattr(score, metric)
-    places = {entry.label.casefold(): place for place, entry in enumerate(score.classes)}
+        return score.measures[metric]
+    numbers = {entry.label.casefold(): number for number, entry in enumerate(score.labels)}
     for word in (label, gold or label):
-        if word.casefold() not in places:
-            return Estimate(value=None, reason=f"the task has no label '{word}'")
-    place = places[label.casefold()]
+        if word.casefold() not in numbers:
+            return Value(reason=f"the task has no label '{word}'")
+    number = numbers[label.casefold()]
     if metric == "confusion":
-        return Estimate(value=score.confusion.counts[places[gold.casefold()]][place])
-    value = getattr(score.classes[place], metric)
-    return value if isinstance(value, Estimate) else Estimate(value=value)
+        return Value(value=predictions.confusion.counts[numbers[gold.casefold()]][number])
+    entry = score.labels[number]
+    if metric == "recall":
+        # As precision and F1, 0 for a label that no item has; its interval is that of the decision rules.
+        return Value(value=entry.recall.value or 0.0)
+    value = getattr(entry, metric)
+    return value if isinstance(value, Value) else Value(value=value)

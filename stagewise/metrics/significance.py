@@ -8,7 +8,10 @@ POWER = 0.8
 
 
 def mcnemar(right: np.ndarray, other: np.ndarray) -> float:
-    """McNemar's exact two-sided p-value (binomial) from two boolean arrays of shape (items,); 1 without any change."""
+    """Compute McNemar's exact two-sided p-value (McNemar 1947, binomial); 1 without any change.
+
+    `right` and `other` are boolean, shape (items,).
+    """
     from scipy.stats import binomtest
 
     lost, gained = int((right & ~other).sum()), int((~right & other).sum())
@@ -16,10 +19,10 @@ def mcnemar(right: np.ndarray, other: np.ndarray) -> float:
 
 
 def permutation(differences: np.ndarray, seed: int) -> list[float]:
-    """Two-sided sign-flip permutation tests that items' differences are symmetric around 0.
+    """Test by two-sided sign-flip permutations that items' differences are symmetric around 0.
 
     Under the hypothesis the two arms could be exchanged at any item, which flips the difference's sign there. All
-    sign patterns are tried where there are no more than `PERMUTATIONS`, else so many drawn ones, the observed one
+    sign patterns are tried if there are no more than `PERMUTATIONS`, else so many drawn ones, the observed one
     counted in (Phipson & Smyth 2010, doi:10.2202/1544-6115.1585).
 
     Parameters
@@ -35,14 +38,14 @@ def permutation(differences: np.ndarray, seed: int) -> list[float]:
     """
     items, comparisons = differences.shape
     observed = np.abs(differences.sum(0))
-    found: list[float | None] = [_exact(differences[:, c], observed[c]) for c in range(comparisons)]
-    if None in found:
+    values: list[float | None] = [_exact(differences[:, c], observed[c]) for c in range(comparisons)]
+    if None in values:
         signs = np.random.default_rng(seed).integers(0, 2, (PERMUTATIONS, items), dtype=np.int8) * 2 - 1
         # Whole numbers below 2^24 are exact in single precision.
         sums = np.abs(signs.astype(np.float32) @ differences.astype(np.float32))
         drawn = ((sums >= observed).sum(0) + 1) / (PERMUTATIONS + 1)
-        found = [float(drawn[c]) if p is None else p for c, p in enumerate(found)]
-    return found
+        values = [float(drawn[c]) if p is None else p for c, p in enumerate(values)]
+    return values
 
 
 def _exact(differences: np.ndarray, observed: float) -> float | None:
@@ -56,7 +59,7 @@ def _exact(differences: np.ndarray, observed: float) -> float | None:
 
 
 def holm(values: list[float]) -> list[float]:
-    """p-values corrected for testing several hypotheses (Holm 1979), in the order given."""
+    """Correct p-values for testing several hypotheses (Holm 1979); in the order given."""
     order = np.argsort(values, kind="stable")
     steps = np.array(values)[order] * np.arange(len(values), 0, -1)
     corrected = np.empty(len(values))
@@ -65,10 +68,10 @@ def holm(values: list[float]) -> list[float]:
 
 
 def smallest_effect(items: int, discordant: float, confidence: float, runs: int = 1) -> float | None:
-    """The difference in accuracy that a two-sided test would show with 80 % power (Connor 1987, doi:10.2307/2531961).
+    """Solve for the accuracy difference that a two-sided test would show with 80 % power.
 
-    It solves n = ((z_a sqrt(psi) + z_b sqrt(psi - d^2)) / d)^2 for the difference d, z_a and z_b being normal
-    quantiles of the test's level and power.
+    It is the d of n = ((z_a sqrt(psi) + z_b sqrt(psi - d^2)) / d)^2, z_a and z_b being normal quantiles of the test's
+    level and power (Connor 1987, doi:10.2307/2531961).
 
     Parameters
     ----------
@@ -84,7 +87,7 @@ def smallest_effect(items: int, discordant: float, confidence: float, runs: int 
 
     Returns
     -------
-    d, or None where the items could show no difference at all: they agree everywhere, or are too few.
+    d, or None if the items could show no difference at all: they agree everywhere, or are too few.
     """
     from scipy.optimize import brentq
     from scipy.stats import norm
@@ -97,7 +100,7 @@ def smallest_effect(items: int, discordant: float, confidence: float, runs: int 
         )
 
     # One run's answers differ by psi at most, all of it in one direction; for averages the variance sets the limit.
-    most = discordant if runs == 1 else min(1.0, np.sqrt(discordant))
-    if discordant == 0 or lacking(most) > 0:
+    limit = discordant if runs == 1 else min(1.0, np.sqrt(discordant))
+    if discordant == 0 or lacking(limit) > 0:
         return None
-    return float(brentq(lacking, 0, most))
+    return float(brentq(lacking, 0, limit))

@@ -1,7 +1,7 @@
 """Measures of continual learning over the stage × task matrix, as their papers define them.
 
 Each takes ``scores`` of shape (..., stages + 1, tasks), stage 0 the untuned model, and `Learnt`, and gives shape
-(...); None where there is no such task, with the reason in `REASONS`.
+(...); None if there is no such task, with the reason in `REASONS`.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Learnt:
-    """When an arm learns which task (columns by number)."""
+    """Stages at which an arm learns each task (columns by number)."""
 
     first: dict[int, int]
     """The stage that learnt it first, from 1."""
@@ -31,7 +31,7 @@ class Learnt:
     @classmethod
     def of(cls, steps: list[Step], tasks: list[str]) -> "Learnt":
         stages = {tasks.index(task): [s.stage for s in steps if task in s.tasks] for s in steps for task in s.tasks}
-        first, last = ({task: pick(found) for task, found in stages.items()} for pick in (min, max))
+        first, last = ({task: pick(numbers) for task, numbers in stages.items()} for pick in (min, max))
         return cls(first, last, steps[-1].stage)
 
     @property

@@ -1,5 +1,7 @@
 """Look-ups and names that every part of the report shares."""
 
+from functools import cached_property
+
 from stagewise.lineage import BASE
 from stagewise.metrics.schema import (
     BASELINES,
@@ -7,13 +9,17 @@ from stagewise.metrics.schema import (
     TFIDF,
     TFIDF_BALANCED,
     AdapterRecord,
+    AnswerRecord,
+    ArmDifference,
     ArmStage,
     ArmTask,
-    DecisionOverRuns,
-    DiscriminationOverRuns,
+    Forgetting,
+    Record,
     ReportMetrics,
     Score,
+    Value,
 )
+from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables import number_format
 
 NAMES = {
@@ -24,36 +30,64 @@ NAMES = {
 }
 
 
+class Index:
+    """Records of one part of the metrics, looked up by the values of any of their keys."""
+
+    def __init__(self, records: list[Record]):
+        self._records = records
+        self._by_keys: dict[tuple[str, ...], dict[tuple, list]] = {}
+
+    def select(self, **keys) -> list:
+        """All records with these values, in order; lists are compared as tuples."""
+        names = tuple(keys)
+        if names not in self._by_keys:
+            groups = self._by_keys[names] = {}
+            for record in self._records:
+                groups.setdefault(tuple(_hashable(getattr(record, name)) for name in names), []).append(record)
+        return self._by_keys[names].get(tuple(map(_hashable, keys.values())), [])
+
+    def find(self, **keys):
+        """The first record with these values; None if there is none."""
+        records = self.select(**keys)
+        return records[0] if records else None
+
+
+def _hashable(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
 class View:
-    """A report_metrics record with the look-ups that tables, pictures and sentences need."""
+    """A report_metrics record with the look-ups that tables, figures and sentences need."""
 
     def __init__(self, metrics: ReportMetrics, logs: dict):
         """`logs` by lineage, as `curves.read_logs` gives them."""
         self.metrics, self.logs = metrics, logs
         self.experiment = metrics.experiment
-        known = {adapter.lineage: adapter for adapter in metrics.adapters}
-        # Seeds of one and the same way stand side by side.
-        ways = list(dict.fromkeys(_way(lineage) for lineage in known))
-        order = sorted(known, key=lambda lineage: ways.index(_way(lineage)))
-        self.adapters: dict[str, AdapterRecord] = {lineage: known[lineage] for lineage in order}
+        self.measures = {record.name: ShownMeasure.of(record) for record in metrics.measures}
+        # Seeds of one and the same variant stand side by side.
+        variants = list(dict.fromkeys(_variant(adapter.lineage) for adapter in metrics.adapters))
+        ordered = sorted(metrics.adapters, key=lambda adapter: variants.index(_variant(adapter.lineage)))
+        self.adapters: dict[str, AdapterRecord] = {adapter.lineage: adapter for adapter in ordered}
         self.tasks = [task.task for task in metrics.tasks]
         self.arms = list(dict.fromkeys(stage.arm for stage in metrics.arms))
         e = self.experiment
-        # Folds, then seeds: the order of `Spread.values`.
+        # Folds, then seeds: the order of `Score.lineages`.
         self.runs = [(fold, seed) for fold in e.folds or [None] for seed in e.seeds]
-        self.scores = {(score.lineage, score.task, score.split): score for score in metrics.scores}
         splits = metrics.experiment.splits
-        # Pictures and sentences are about one split: the one that neither training nor model choice has seen.
+        # Figures and sentences are about one split: the one that neither training nor model choice has seen.
         self.main_split = "test" if "test" in splits else splits[0]
         self.splits = [self.main_split, *(split for split in splits if split != self.main_split)]
-        self.decisions = {(d.lineage, d.task, d.rule): d for d in metrics.decisions if d.split == self.main_split}
-        # Over several runs, on the main split; empty where its items differ from fold to fold.
-        self.decisions_over_runs: dict[tuple, DecisionOverRuns] = {
-            (*d.lineages, d.task, d.rule): d for d in metrics.decisions_over_runs if d.split == self.main_split
-        }
-        self.discrimination_over_runs: dict[tuple, DiscriminationOverRuns] = {
-            (*d.lineages, d.task): d for d in metrics.discrimination_over_runs if d.split == self.main_split
-        }
+        self._indexes: dict[str, Index] = {}
+
+    def select(self, part: str, **keys) -> list:
+        """All records of a part of the metrics with these values."""
+        if part not in self._indexes:
+            self._indexes[part] = Index(getattr(self.metrics, part))
+        return self._indexes[part].select(**keys)
+
+    def find(self, part: str, **keys):
+        """The first record of a part of the metrics with these values; None if there is none."""
+        return next(iter(self.select(part, **keys)), None)
 
     @property
     def several_arms(self) -> bool:
@@ -70,7 +104,7 @@ class View:
 
     @property
     def compact(self) -> bool:
-        """So many adapters that what is about each of them is folded away."""
+        """True if adapters are so many that details of each are folded away."""
         return len(self.adapters) > 8
 
     @property
@@ -80,43 +114,59 @@ class View:
 
     @property
     def interval(self) -> str:
-        """What an interval is, for captions."""
+        """Description of an interval, for captions."""
         e = self.experiment
         return f"{100 * e.confidence:g}% percentile bootstrap over items, {e.bootstrap_samples:,} resamples"
 
     @property
     def intervals(self) -> str:
-        """What the intervals of arms are, for captions."""
+        """Description of the intervals of arms, for captions."""
         e = self.experiment
         text = f"{100 * e.confidence:g}% bootstrap, {number_format.count(e.bootstrap_samples)} resamples"
         if self.several_runs:
             return f"{text} of items and {self.over_runs()} together"
         return f"{text} of items; one run, so training noise is not in them"
 
-    @property
+    @cached_property
     def scorers(self) -> list[str]:
         """The base model, every adapter, then every baseline there is."""
-        known = {score.lineage for score in self.metrics.scores}
-        return [BASE, *self.adapters, *(name for name in BASELINES if name in known)]
+        return [BASE, *self.adapters, *(name for name in BASELINES if self.find("predictions", lineage=name))]
+
+    @cached_property
+    def has_intervals_over_runs(self) -> bool:
+        """Scores over several runs exist; not if the main split's items differ from fold to fold."""
+        return any(len(score.lineages) > 1 for score in self.select("scores", split=self.main_split))
 
     @property
     def sample_tasks(self) -> list[str]:
         """Tasks whose items come from the embedded sample."""
         return [task.task for task in self.metrics.tasks if task.sample]
 
-    def score(self, lineage: str, task: str, split: str) -> Score | None:
-        return self.scores.get((lineage, task, split))
+    def score(self, lineages, task: str, split: str, rule: str = "argmax") -> Score | None:
+        """Score of one lineage or baseline, or of several lineages over their runs."""
+        lineages = [lineages] if isinstance(lineages, str) else list(dict.fromkeys(lineages))
+        return self.find("scores", lineages=lineages, task=task, split=split, rule=rule)
+
+    def value(self, lineages, task: str, split: str, measure: str, rule: str = "argmax") -> Value | None:
+        """One measure of `score`."""
+        score = self.score(lineages, task, split, rule)
+        return score and score.measures.get(measure)
+
+    def predictions(self, lineage: str, task: str, split: str) -> AnswerRecord | None:
+        """Answers of one lineage or baseline: their number, confusion counts and calibration."""
+        return self.find("predictions", lineage=lineage, task=task, split=split)
 
     def items(self, task: str, split: str) -> int | None:
         """Scored items of one split."""
-        return next((s.items for s in self.metrics.scores if (s.task, s.split) == (task, split)), None)
+        record = self.find("predictions", task=task, split=split)
+        return record and record.items
 
     def variant(self, lineage: str) -> str:
-        """What an adapter learnt, stage folder by stage folder, its seed and fold left out."""
-        return _way(lineage) if lineage in self.adapters else lineage
+        """Stage folders of an adapter, its seed and fold left out."""
+        return _variant(lineage) if lineage in self.adapters else lineage
 
     def name(self, lineage: str) -> str:
-        """A scorer's name; adapters carry their run where there are several."""
+        """A model's or baseline's name; adapters carry their run if there are several."""
         if lineage not in self.adapters:
             return NAMES.get(lineage, lineage)
         return f"{self.variant(lineage)}, {self.run(lineage)}" if self.several_runs else self.variant(lineage)
@@ -130,7 +180,7 @@ class View:
         return ", ".join(filter(None, (fold, seed)))
 
     def whose(self, arms: list[str]) -> str:
-        """``arm a``, ``arms a, b``, or how many where there are many."""
+        """``arm a``, ``arms a, b``, or their number if they are many."""
         if len(arms) > 4:
             return f"{len(arms)} of {len(self.arms)} arms"
         return f"{'arm' if len(arms) == 1 else 'arms'} {', '.join(arms)}"
@@ -143,11 +193,11 @@ class View:
         return number_format.plural(len(self.runs), "fold" if e.folds else "seed")
 
     def title(self, lineage: str) -> str:
-        """A scorer's name where it could be taken for a task's."""
+        """A model's or baseline's name that cannot be taken for a task's."""
         return f"after {self.name(lineage)}" if lineage in self.adapters else self.name(lineage)
 
     def learnt(self, lineage: str, task: str) -> bool:
-        """Whether the adapter, or one that it grew from or was made of, learnt the task."""
+        """True if the adapter, or one that it grew from or was made of, learnt the task."""
         adapter = self.adapters.get(lineage)
         if adapter is None:
             return False
@@ -158,33 +208,69 @@ class View:
 
     def steps(self, arm: str, run: tuple[int | None, int] | None = None) -> list[ArmStage]:
         """One arm after every stage in one run (the first by default), the base model first."""
-        wanted = (arm, *(run or self.runs[0]))
-        found = [stage for stage in self.metrics.arms if (stage.arm, stage.fold, stage.seed) == wanted]
-        return sorted(found, key=lambda stage: stage.stage)
+        fold, seed = run or self.runs[0]
+        return sorted(self.select("arms", arm=arm, fold=fold, seed=seed), key=lambda step: step.stage)
 
-    def answers(self, arm: str, task: str) -> list[str]:
-        """Who answers a task after the arm's last stage: one lineage a run."""
-        ends = [steps[-1] for run in self.runs if (steps := self.steps(arm, run))]
-        return [end.answers[task] for end in ends if task in end.answers]
+    def answered_by(self, arm: str, task: str, stage: int = -1) -> list[str]:
+        """Lineages that answer a task after an arm's stage (the last by default), one a run."""
+        by_run = [steps[stage] for run in self.runs if (steps := self.steps(arm, run))]
+        return [step.answers[task] for step in by_run if task in step.answers]
+
+    def arm_task(self, arm: str, task: str, rule: str = "argmax") -> ArmTask | None:
+        """An arm's record of one task on the main split."""
+        return self.find("arm_tasks", arm=arm, task=task, rule=rule, split=self.main_split)
+
+    def arm_value(self, arm: str, task: str, measure: str, rule: str = "argmax", stage: int = -1) -> Value | None:
+        """An arm's score on a task after a stage (the last by default) on the main split, over runs if there are some.
+
+        None if the arm was not measured under the rule.
+        """
+        if self.arm_task(arm, task, rule) is None:
+            return None
+        return self.value(self.answered_by(arm, task, stage), task, self.main_split, measure, rule)
+
+    def arm_difference(self, arm: str, task: str | None, measure: str, rule: str = "argmax") -> ArmDifference | None:
+        """An arm against the reference arm on the main split; without a task, the mean over all."""
+        record = self.find("arm_comparisons", arm=arm, task=task, rule=rule, split=self.main_split)
+        return record and record.measures.get(measure)
+
+    def arm_summary(self, arm: str, statistic: str, measure: str, rule: str = "argmax") -> Value | None:
+        """A statistic of an arm's stage × task matrix on the main split."""
+        record = self.find("arm_summaries", arm=arm, rule=rule, split=self.main_split)
+        return record and getattr(record, statistic).get(measure)
+
+    def last_forgetting(self, arm: str, task: str) -> list[Forgetting]:
+        """Paired comparisons of the task's learning stage with the arm's last on the main split, one a run."""
+        records = []
+        for fold, seed in self.runs:
+            steps = self.steps(arm, (fold, seed))
+            keys = {"arm": arm, "fold": fold, "seed": seed, "task": task, "before_split": self.main_split}
+            last = steps[-1].stage if steps else None
+            records += self.select("forgetting", **keys, comparison="paired", after_stage=last)[:1]
+        return records
+
+    def number(self, arm: str) -> str:
+        """An arm's number, as every figure and table of arms writes it."""
+        return str(self.arms.index(arm) + 1)
 
     def trained(self, lineage: str) -> str:
-        """The adapter whose training an arm's stage is: of one that is made of others, the newest of those."""
+        """The adapter that an arm's stage trained: of one that is made of others, the newest of those."""
         adapter = self.adapters.get(lineage)
         return self.trained(adapter.sources[-1]) if adapter and adapter.sources else lineage
 
     def variants(self) -> dict[str, list[str]]:
-        """Lineages of all runs by what they learnt."""
-        found: dict[str, list[str]] = {}
+        """Lineages of all runs by variant."""
+        variants: dict[str, list[str]] = {}
         for lineage in self.adapters:
-            found.setdefault(self.variant(lineage), []).append(lineage)
-        return found
+            variants.setdefault(self.variant(lineage), []).append(lineage)
+        return variants
 
     def stages(self) -> dict[tuple[int, str], list[AdapterRecord]]:
         """Adapters by stage number and task."""
-        found: dict[tuple[int, str], list[AdapterRecord]] = {}
+        stages: dict[tuple[int, str], list[AdapterRecord]] = {}
         for adapter in sorted(self.adapters.values(), key=lambda adapter: adapter.stage):
-            found.setdefault((adapter.stage, adapter.task), []).append(adapter)
-        return found
+            stages.setdefault((adapter.stage, adapter.task), []).append(adapter)
+        return stages
 
     def stage_settings(self, lineage: str) -> dict:
         """Training settings of one adapter: the experiment's with the stage's own on top."""
@@ -196,14 +282,14 @@ class View:
             stages = [stage for stage in stages if _tasks(stage) == adapter.tasks]
         else:
             stages = stages[adapter.stage - 1 :]
-        own = (stages[0].get("training") or {}) if stages else {}
-        settings |= {key: value for key, value in own.items() if value is not None}
+        overrides = (stages[0].get("training") or {}) if stages else {}
+        settings |= {key: value for key, value in overrides.items() if value is not None}
         if adapter.stage == 1 and "optimizer_state" in settings:
             settings["optimizer_state"] = "fresh"  # there is no parent to resume
         return settings
 
     def remedies(self, adapter: AdapterRecord) -> str:
-        """What an adapter's stage did against forgetting, with its settings; empty where it did nothing."""
+        """Remedies of an adapter's stage with their settings; empty if there is none."""
         return "; ".join(
             " ".join(
                 [name, *(f"{key} {number_format.plain(value)}" for key, value in settings.items() if value is not None)]
@@ -212,18 +298,12 @@ class View:
         )
 
 
-def final(view: View, arm: str, task: str, measure: str, rule: str = "argmax") -> ArmTask | None:
-    """An arm's record of one task on the main split."""
-    keys = arm, task, measure, rule, view.main_split
-    return next((r for r in view.metrics.arm_tasks if (r.arm, r.task, r.measure, r.rule, r.split) == keys), None)
-
-
 def _tasks(stage: dict) -> list[str]:
     task = stage.get("task")
     return [task] if isinstance(task, str) else list(task or [])
 
 
-def _way(lineage: str) -> str:
+def _variant(lineage: str) -> str:
     folders = lineage.split("/")
     start = next((n for n, folder in enumerate(folders) if folder.startswith("seed-")), 0) + 1
     return " → ".join(folders[start:]) if len(folders) > start else lineage

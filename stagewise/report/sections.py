@@ -75,7 +75,7 @@ def result_section(view: View) -> Section:
     ]
     blocks.append(Figures())
     if view.several_arms:
-        blocks += [TableBlock(table, "main", in_markdown=False) for _, table in arms.mains(view)[:1]]
+        blocks += [TableBlock(table, "main", in_markdown=False) for _, table in arms.main_tables(view)[:1]]
         blocks.append(TableBlock(arms.short(view), on_page=False))
     return Section("result", "Result", blocks, chapter=OVERVIEW)
 
@@ -110,7 +110,7 @@ def data_section(view: View) -> Section:
 
 def arms_section(view: View) -> Section:
     """Arms side by side, and what each costs."""
-    mains = arms.mains(view)
+    mains = arms.main_tables(view)
     blocks: list[Block] = [
         *(TableBlock(table, "main", on_page=not view.several_arms) for _, table in mains[:1]),
         *_every_conclusion(view),

@@ -4,10 +4,12 @@ import math
 
 from stagewise.config.training import Training
 from stagewise.errors import InputError
+from stagewise.measures import MEASURES
 from stagewise.training.distributed import StepShare
 
 # Key in the trainer's log and direction of each metric that may pick the checkpoint.
-BEST_METRICS = {"loss": ("eval_loss", False), "accuracy": ("eval_accuracy", True), "macro_f1": ("eval_macro_f1", True)}
+BEST_METRICS = {"loss": ("eval_loss", False)}
+BEST_METRICS |= {name: (f"eval_{name}", measure.higher_is_better) for name, measure in MEASURES.items()}
 
 
 def total_steps(training: Training, items: list[int]) -> int:

@@ -9,10 +9,10 @@ import torch
 import trl
 import trl.trainer.utils
 from accelerate.data_loader import SeedableRandomSampler
-from sklearn.metrics import accuracy_score, f1_score
 from transformers import TrainerCallback
 
 from stagewise.inference import likelihood
+from stagewise.measures import evaluate
 from stagewise.remedies.base import Batch, TrainingHook
 from stagewise.training.checkpoints import TRAINED_TOKENS
 from stagewise.training.distributed import StepShare
@@ -85,16 +85,16 @@ class SaveTrainedTokens(TrainerCallback):
 
 
 class StageTrainer(trl.SFTTrainer):
-    """Adds label accuracy and macro-F1 on validation items to every evaluation, and remedies' hooks to training.
+    """Adds every measure on validation items to every evaluation, and remedies' hooks to training.
 
     Parameters
     ----------
     share
         This process's share of every step.
     validation
-        Validation items of the stage's own tasks; both metrics are means over the tasks. Empty leaves them out.
+        Validation items of the stage's own tasks; each measure is the mean over the tasks. Empty leaves them out.
     earlier_validation
-        Those of earlier tasks: their metrics are called ``accuracy:<task>`` and ``macro_f1:<task>``.
+        Those of earlier tasks: their measures are called ``accuracy:<task>``, ``macro_f1:<task>`` and so on.
     resumed_tokens
         Tokens of the training that this one resumes.
     tokens_per_batch
@@ -235,18 +235,18 @@ class StageTrainer(trl.SFTTrainer):
         return metrics
 
     def _label_metrics(self, prefix: str) -> dict[str, float]:
-        names, metrics = ("accuracy", "macro_f1"), {}
+        metrics = {}
         if self._validation:
             by_task = [self._evaluate_labels(prompts) for prompts in self._validation]
-            for name, values in zip(names, zip(*by_task, strict=True), strict=True):
-                metrics[f"{prefix}_{name}"] = sum(values) / len(values)
+            for name in by_task[0]:
+                metrics[f"{prefix}_{name}"] = sum(scores[name] for scores in by_task) / len(by_task)
         for prompts in self._earlier_validation:
-            for name, value in zip(names, self._evaluate_labels(prompts), strict=True):
+            for name, value in self._evaluate_labels(prompts).items():
                 metrics[f"{prefix}_{name}:{prompts.task}"] = value
         return metrics
 
-    def _evaluate_labels(self, validation: ValidationPrompts) -> tuple[float, float]:
-        """Compute accuracy and macro-F1 on the validation items of one task."""
+    def _evaluate_labels(self, validation: ValidationPrompts) -> dict[str, float]:
+        """Compute every measure on the validation items of one task."""
         logprobs = likelihood.score(
             self.model,
             self.processing_class,
@@ -256,11 +256,7 @@ class StageTrainer(trl.SFTTrainer):
             share=(self._share.index, self._share.count),
         )
         logprobs = self.accelerator.reduce(torch.tensor(logprobs, device=self.args.device), "sum").cpu().numpy()
-        predicted, labels = logprobs.argmax(axis=1), range(len(validation.label_token_ids))
-        return (
-            float(accuracy_score(validation.gold, predicted)),
-            float(f1_score(validation.gold, predicted, labels=labels, average="macro", zero_division=0)),
-        )
+        return evaluate(validation.gold, logprobs)
 
     def evaluation_loop(self, *args, **kwargs):
         self._evaluated_passes = []

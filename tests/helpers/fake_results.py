@@ -1,7 +1,7 @@
-"""A made-up experiment on disk, two tasks and two stages or as many arms as wanted, and the metrics computed from it.
+"""A made-up experiment on disk, two tasks and two stages or any other arms, and the metrics computed from it.
 
-``python -m tests.metrics_example FILE`` writes an example report_metrics.json with `ARMS`. All texts and answers are
-drawn at random; the numbers mean nothing.
+``python -m tests.helpers.fake_results FILE`` writes an example report_metrics.json with `ARMS`. All texts and answers
+are drawn at random; the numbers mean nothing.
 """
 
 import csv
@@ -80,13 +80,14 @@ def write_results(results: Path, settings: Config, seed: int = 0, sizes: dict[st
     return results
 
 
-def example(folder, **overlay) -> dict:
-    """A full report_metrics as plain data, computed from a made-up experiment written below `folder`."""
-    from stagewise.metrics.build import build
-    from stagewise.metrics.read_results import read_run
+def experiment(folder, sizes: dict[str, int] | None = None, **overlay):
+    """Results and metrics of a made-up experiment written below `folder`."""
+    from stagewise.metrics.build import build_metrics
+    from stagewise.metrics.read_results import read_results
 
     settings = config(**overlay)
-    return build(read_run(settings, write_results(Path(folder), settings))).model_dump(mode="json")
+    results = read_results(settings, write_results(Path(folder), settings, sizes=sizes))
+    return results, build_metrics(results)
 
 
 def _write_data(results: Path, settings: Config, rng, sizes, fold: int | None, made: dict) -> None:
@@ -294,4 +295,4 @@ if __name__ == "__main__":
     import tempfile
 
     with tempfile.TemporaryDirectory() as scratch:
-        write_json(sys.argv[1], example(scratch, arms=ARMS))
+        write_json(sys.argv[1], experiment(scratch, arms=ARMS)[1].model_dump(mode="json"))

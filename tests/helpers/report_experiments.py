@@ -10,14 +10,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from stagewise.lineage import Adapter, lineage_tree
-from stagewise.metrics.build import build
-from stagewise.metrics.read_results import read_run
+from stagewise.metrics.build import build_metrics, format_metrics
+from stagewise.metrics.read_results import read_results
 from stagewise.metrics.schema import ReportMetrics
-from stagewise.provenance.files import write_json
 from stagewise.report import html
 from stagewise.report.curves import read_logs
 from stagewise.report.lookup import View
 from tests.helpers import fake_results as made
+from tests.helpers.records import find
 
 SIZES = {"train": 60, "validation": 40, "test": 120}
 FAST = {"statistics": {"bootstrap_samples": 200}}
@@ -98,10 +98,18 @@ def arguments(metrics_file: Path, results: Path, out: Path) -> list[str]:
     return [word for key, file in files.items() for word in (f"--{key}", str(file))]
 
 
-def find(records: list[dict], **keys) -> dict:
-    """The only record with these values."""
-    (found,) = [record for record in records if all(record[key] == value for key, value in keys.items())]
-    return found
+def score(metrics: dict, lineages, task: str, split: str = "test", rule: str = "argmax") -> dict:
+    """The score of one lineage, or of several over their runs."""
+    lineages = [lineages] if isinstance(lineages, str) else list(dict.fromkeys(lineages))
+    return find(metrics["scores"], lineages=lineages, task=task, split=split, rule=rule)
+
+
+def arm_score(metrics: dict, arm: str, task: str, rule: str = "argmax", stage: int | None = None) -> dict:
+    """Measures of an arm's last stage, or of another, over its runs on the test split."""
+    steps = [step for step in metrics["arms"] if step["arm"] == arm]
+    last = max(step["stage"] for step in steps) if stage is None else stage
+    lineages = [step["answers"][task] for step in steps if step["stage"] == last]
+    return score(metrics, lineages, task, rule=rule)["measures"]
 
 
 def signed(value: float) -> str:
@@ -111,8 +119,16 @@ def signed(value: float) -> str:
 
 
 def estimate(value: dict, write=lambda v: f"{100 * v:.1f}") -> str:
-    """A number with its interval as the report writes it."""
-    return f"{write(value['value'])} [{write(value['low'])}, {write(value['high'])}]"
+    """A number with its interval as the report writes it; reasons of what is missing are letters."""
+    if "value" not in value:
+        return "–"
+    bounds = f" [{write(value['low'])}, {write(value['high'])}]" if "low" in value else ""
+    return f"{write(value['value'])}{bounds}"
+
+
+def plain(value: float) -> str:
+    """A value that is no share as the report writes it."""
+    return f"{value:.3f}".replace("-", "−")
 
 
 def write(results: Path, **overlay) -> Path:
@@ -121,7 +137,8 @@ def write(results: Path, **overlay) -> Path:
     made.write_results(results, settings, sizes=SIZES)
     for lineage, adapter in lineage_tree(settings).items():
         write_log(results / lineage / "adapter" / "training_log.csv", adapter)
-    write_json(results / "report_metrics.json", build(read_run(settings, results)).model_dump(mode="json"))
+    metrics = build_metrics(read_results(settings, results))
+    (results / "report_metrics.json").write_text(format_metrics(metrics), encoding="utf-8")
     return results
 
 

@@ -19,9 +19,12 @@ from stagewise.config.load_config import check
 from stagewise.config.yaml_files import merge, read_yaml
 from stagewise.data.items import read_split
 from stagewise.data.raw_files import raw_path
-from stagewise.metrics import intervals
-from stagewise.metrics.classification import label_scores, probability_scores
-from stagewise.metrics.prediction_table import read_answers
+from stagewise.metrics.bootstrap import Bootstrap
+from stagewise.metrics.calibration import confusion
+from stagewise.metrics.decision_rules import DecisionRules
+from stagewise.metrics.discrimination import DiscriminationTable
+from stagewise.metrics.prediction_table import read_predictions
+from stagewise.metrics.scores import ScoreTable, score_record
 from tests.helpers.project_copy import ROOT
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -88,9 +91,11 @@ def test_metrics_recomputed_from_the_file_agree(scored, task):
     config, folder = scored
     words = config.active_tasks[task].words
     path = folder / "predictions" / f"{task}.test.csv"
-    ours = read_answers(path, task, "test", words, read_split(folder / "data" / task / "test.jsonl", words))
-    draws = intervals.weights(len(ours), 100, 0)
-    scores = label_scores(ours, draws, confidence=0.95) | probability_scores(ours, bins=15)
+    ours = read_predictions(path, task, "test", words, read_split(folder / "data" / task / "test.jsonl", words))
+    key, bootstrap = ("base", task, "test"), Bootstrap(100, 0, 0.95, [task])
+    score = score_record(ScoreTable({key: ours}, DecisionRules({key: ours}, {}, {}), bootstrap), *key)
+    (discrimination,) = DiscriminationTable({key: ours}, bootstrap).records("test", [])
+    values = score.measures | {"log_loss": discrimination.log_loss}
 
     table = pd.read_csv(path, keep_default_na=False)
     logprobs = table[[f"logprob:{word}" for word in words]].to_numpy()
@@ -104,10 +109,12 @@ def test_metrics_recomputed_from_the_file_agree(scored, task):
         "log_loss": log_loss([words.index(label) for label in table.label], shares, labels=range(len(words))),
     }
     for name, value in expected.items():
-        assert scores[name].value == pytest.approx(value, abs=1e-12)
-    for i, row in enumerate(scores["classes"]):
+        assert values[name].value == pytest.approx(value, abs=1e-12)
+    for i, row in enumerate(score.labels):
         assert (row.label, row.support) == (words[i], support[i])
-        assert [row.precision, row.recall, row.f1.value] == pytest.approx([precision[i], recall[i], f1[i]], abs=1e-12)
+        assert [row.precision, row.recall.value, row.f1.value] == pytest.approx(
+            [precision[i], recall[i], f1[i]], abs=1e-12
+        )
     assert np.array_equal(
-        np.array(scores["confusion"].counts), confusion_matrix(table.label, table.prediction, labels=words)
+        np.array(confusion(ours).counts), confusion_matrix(table.label, table.prediction, labels=words)
     )

@@ -1,44 +1,51 @@
 """The typed form of ``report_metrics.json``, the one source of its JSON schema.
 
-Every part is a flat list of records with explicit keys (arm, seed, lineage, stage, task, split), so that more
-arms, seeds and stages mean more records, never another shape. What cannot be computed is null and has a reason.
-Accuracies, F1 values, shares and probabilities run from 0 to 1; losses are in nats.
+Every part is a flat list of records with explicit keys (arm, seed, lineage, stage, task, split, rule), so that more
+arms, seeds and stages mean more records, never another shape. A score stands once, in `scores`; comparisons hold
+differences alone. What cannot be computed has a reason instead of a value. Shares and probabilities run from 0 to 1;
+losses are in nats.
 """
 
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError
 
-from stagewise.metrics.schema.arms import (
-    Agreement,
-    AgreementGroup,
-    ArmComparison,
-    ArmSummary,
-    ArmTask,
-    Cost,
-    Flips,
-    Interval,
-    Spread,
-)
+from stagewise.errors import InputError
 from stagewise.metrics.schema.base import (
     BASELINES,
     INVALID,
     MAJORITY,
+    RULES,
     TFIDF,
     TFIDF_BALANCED,
-    Estimate,
     Lineage,
-    Measure,
+    MeasureName,
     Record,
+    RuleName,
+    Value,
+    Values,
 )
-from stagewise.metrics.schema.comparisons import Change, Forgetting, Learning, Pairs, Published, PublishedRecord
-from stagewise.metrics.schema.decisions import RULES, AurocPair, Decision, Discrimination, Recall, RuleChange, RuleName
-from stagewise.metrics.schema.over_runs import DecisionOverRuns, DiscriminationOverRuns, RecallOverRuns
-from stagewise.metrics.schema.run import (
+from stagewise.metrics.schema.comparisons import (
+    ArmComparison,
+    ArmDifference,
+    ArmSummary,
+    ArmTask,
+    Flips,
+    Forgetting,
+    Learning,
+    Pairs,
+    Published,
+    PublishedRecord,
+)
+from stagewise.metrics.schema.experiment import (
     AdapterRecord,
+    Agreement,
+    AgreementGroup,
     ArmStage,
+    Cost,
     Experiment,
     LabelCount,
+    MeasureRecord,
     RawFile,
     ScoringRecord,
     SetAside,
@@ -46,19 +53,28 @@ from stagewise.metrics.schema.run import (
     TaskRecord,
     TrainingRecord,
 )
-from stagewise.metrics.schema.scores import CalibrationBin, ClassScore, Confusion, MatrixCell, Score
+from stagewise.metrics.schema.scores import (
+    AnswerRecord,
+    AurocPair,
+    CalibrationBin,
+    Confusion,
+    Discrimination,
+    LabelScore,
+    Score,
+)
+from stagewise.provenance.files import read_json
 
 __all__ = [
     "BASELINES", "INVALID", "MAJORITY", "RULES", "SCHEMA_VERSION", "TFIDF", "TFIDF_BALANCED", "AdapterRecord",
-    "Agreement", "AgreementGroup", "ArmComparison", "ArmStage", "ArmSummary", "ArmTask", "AurocPair",
-    "CalibrationBin", "Change", "ClassScore", "Confusion", "Cost", "Decision", "DecisionOverRuns", "Discrimination",
-    "DiscriminationOverRuns", "Estimate", "Experiment", "Flips", "Forgetting", "Interval", "LabelCount", "Learning",
-    "Lineage", "MatrixCell", "Measure", "Omitted", "Pairs", "Published", "PublishedRecord", "RawFile", "Recall",
-    "RecallOverRuns", "Record", "ReportMetrics", "RuleChange", "RuleName", "Score", "ScoringRecord", "SetAside",
-    "SplitRecord", "Spread", "TaskRecord", "TrainingRecord",
+    "Agreement", "AgreementGroup", "AnswerRecord", "ArmComparison", "ArmDifference", "ArmStage", "ArmSummary",
+    "ArmTask", "AurocPair", "CalibrationBin", "Confusion", "Cost", "Discrimination", "Experiment", "Flips",
+    "Forgetting", "LabelCount", "LabelScore", "Learning", "Lineage", "MeasureName", "MeasureRecord", "Omitted",
+    "Pairs", "Published", "PublishedRecord", "RawFile", "Record", "ReportMetrics", "RuleName", "Score",
+    "ScoringRecord", "SetAside", "SplitRecord", "TaskRecord", "TrainingRecord", "Value", "Values",
+    "read_metrics",
 ]  # fmt: skip
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Omitted(Record):
@@ -73,35 +89,56 @@ class ReportMetrics(Record):
 
     model_config = ConfigDict(title="report_metrics.json")
 
-    schema_version: Literal[1] = Field(SCHEMA_VERSION, description="Raised when a key changes its meaning.")
+    schema_version: Literal[2] = Field(SCHEMA_VERSION, description="Raised when a key changes its meaning.")
     inputs: dict[str, Any] = Field({}, description="Settings, files and code that it was made from.")
     files: dict[str, str] = Field({}, description="SHA-256 of metrics.json, which holds figures of this file by name.")
     checksum: str | None = Field(None, description="SHA-256 of all other values as canonical JSON.")
-    image: str | None = Field(None, description="Checksum of the container image that made it; null without one.")
+    image: str | None = Field(None, description="Checksum of the container image that made it; left out without one.")
     experiment: Experiment
+    measures: list[MeasureRecord] = Field(description="Every measure of `scores` and of the comparisons, in order.")
     arms: list[ArmStage]
     adapters: list[AdapterRecord]
     tasks: list[TaskRecord]
     splits: list[SplitRecord]
     duplicates_across_tasks: int = Field(description="Texts that stand in two tasks, compared normalized.")
     duplicates_across_tasks_exact: int | None = Field(None, description="Those that repeat to the letter.")
-    scores: list[Score]
     training: list[TrainingRecord]
     scoring: list[ScoringRecord]
-    matrix: list[MatrixCell]
+    predictions: list[AnswerRecord]
+    scores: list[Score]
+    discrimination: list[Discrimination]
     learning: list[Learning]
     forgetting: list[Forgetting]
-    decisions: list[Decision]
-    discrimination: list[Discrimination]
-    decisions_over_runs: list[DecisionOverRuns] = Field([], description="Empty with one run: `decisions` says it all.")
-    discrimination_over_runs: list[DiscriminationOverRuns] = Field([], description="Empty with one run, likewise.")
-    rule_changes: list[RuleChange]
+    flips: list[Flips]
     arm_summaries: list[ArmSummary]
     arm_tasks: list[ArmTask]
     arm_comparisons: list[ArmComparison]
-    flips: list[Flips]
     costs: list[Cost]
     agreement: list[Agreement]
     published_source: Published | None
     published: list[PublishedRecord]
     omitted: list[Omitted]
+
+
+def read_metrics(path) -> ReportMetrics:
+    """Read the metrics of an experiment.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no JSON, is of another version, or does not fit its schema.
+    """
+    again = "run the step that writes it again (scripts.metrics)"
+    values = read_json(path, "report_metrics.json")
+    version = values.get("schema_version") if isinstance(values, dict) else SCHEMA_VERSION
+    if version != SCHEMA_VERSION:
+        raise InputError(f"{path}: has schema_version {version!r} and this report reads {SCHEMA_VERSION}; {again}")
+    try:
+        return ReportMetrics.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"]) or "the whole file"
+        raise InputError(
+            f"{path}: '{key}' does not fit the schema of report_metrics.json ({problem['msg'][:1].lower()}"
+            f"{problem['msg'][1:]}); {again}"
+        ) from None

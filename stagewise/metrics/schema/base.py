@@ -1,8 +1,10 @@
-"""What every record has in common, and the words that several records use."""
+"""Record, Value and the names that several records share."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_serializer
+
+from stagewise.measures import MEASURES
 
 MAJORITY, TFIDF, TFIDF_BALANCED = "majority", "tfidf", "tfidf-balanced"
 
@@ -12,24 +14,57 @@ INVALID = "invalid"
 
 Lineage = str
 
-MeasureName = Literal["accuracy", "macro_f1"]
+RuleName = Literal["argmax", "prior-adjusted", "batch-calibrated", "contextual"]
+
+RULES: tuple[str, ...] = ("argmax", "prior-adjusted", "batch-calibrated", "contextual")
+
+
+class _RegisteredNames:
+    """Lists the measures that are registered when a JSON schema is generated."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema, handler):
+        return {"enum": list(MEASURES), "type": "string"}
+
+
+MeasureName = Annotated[str, _RegisteredNames]
 
 
 class Record(BaseModel):
-    """A record: no unknown key, no NaN, no infinity."""
+    """A record: no unknown key, no NaN, no infinity. A key that defaults to null is left out if it is null."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @model_serializer(mode="wrap")
+    def _leave_out_nulls(self, handler):
+        fields = type(self).model_fields
+        return {
+            key: value
+            for key, value in handler(self).items()
+            if value is not None or key not in fields or fields[key].is_required() or fields[key].default is not None
+        }
 
-class Measure(Record):
-    """A number, or null and the reason why there is none."""
 
-    value: float | None = Field(description="The number; null where it cannot be computed.")
-    reason: str | None = Field(None, description="Why a number is null.")
+class Value(Record):
+    """A number with its interval, of one run or as the mean over several.
+
+    Intervals are percentile bootstrap intervals at `experiment.confidence`. With one run the items are resampled, with
+    several the items and the runs together; the same resamples of the items serve every model, rule and arm, so
+    differences are paired. Deviations of resampled means of R runs are widened for small R: by the root of R / (R - 1),
+    and by Student's t over the normal quantile (the expanded percentile interval of Hesterberg 2015,
+    doi:10.1080/00031305.2015.1089789).
+    """
+
+    value: float | None = Field(None, description="The number; left out if it cannot be computed.")
+    low: float | None = Field(None, description="Lower bound of the interval; left out if there is none.")
+    high: float | None = Field(None, description="Upper bound of the interval; left out if there is none.")
+    reason: str | None = Field(None, description="Why the number or its interval is missing.")
+    runs: int | None = Field(None, description="Runs behind the mean; left out for one run.")
+    training_share: float | None = Field(
+        None,
+        description="Share of the variance that is training noise: var(training) / (var(items) + var(training)); left "
+        "out for one run, and without any variance.",
+    )
 
 
-class Estimate(Measure):
-    """A number with the interval at `experiment.confidence` around it."""
-
-    low: float | None = Field(None, description="Lower bound of the interval; null where there is none.")
-    high: float | None = Field(None, description="Upper bound of the interval; null where there is none.")
+Values = dict[MeasureName, Value]

@@ -1,81 +1,113 @@
-"""How well each scorer answers each split."""
-
-from typing import Literal
+"""Scores, answers and discrimination of each model and baseline on each split."""
 
 from pydantic import Field
 
-from stagewise.metrics.schema.base import BASELINES, INVALID, Estimate, Lineage, Measure, Record
+from stagewise.metrics.schema.base import BASELINES, INVALID, Lineage, Record, RuleName, Value, Values
 
 
-class ClassScore(Record):
-    """One label's scores. Precision, recall and F1 are 0 where their denominator is 0."""
+class LabelScore(Record):
+    """One label's scores; precision and F1 are 0 if their denominator is 0."""
 
     label: str
-    support: int = Field(description="Items whose gold label this is.")
-    predicted: int = Field(description="Items that were answered with this label.")
-    predicted_share: float
-    precision: float
-    recall: float
-    f1: Estimate
+    recall: Value = Field(description="Missing if no item has the label.")
+    predicted: int | None = Field(None, description="Items answered with this label; left out over several runs.")
+    support: int | None = Field(None, description="Items whose gold label this is; `argmax` of one run alone.")
+    precision: float | None = Field(None, description="`argmax` of one run alone.")
+    f1: Value | None = Field(None, description="`argmax` of one run alone.")
+
+
+class Score(Record):
+    """A model (adapter, base model or baseline) on one split of one task under one decision rule.
+
+    Without log-probabilities, `argmax` stands for the answers as they were given, and there is no other rule. On the
+    main split (test if it is scored) there are all rules, and adapters that differ in seed and fold alone have a record
+    each and one together, if every run shares its items.
+    """
+
+    lineages: list[Lineage] = Field(
+        description=f"`base`, an adapter's lineage, or a baseline ({', '.join(BASELINES)}); or one adapter per run in "
+        "the order of `experiment` (folds, then seeds)."
+    )
+    task: str
+    split: str
+    rule: RuleName = Field(
+        description="Log-probabilities are renormalized over the task's labels; the answer is the largest after "
+        "adding `bias`. `argmax`: nothing is added. `prior-adjusted`: logit adjustment, minus tau times the log "
+        "label shares of the training split (a label that never occurs counts as half an item), tau from 0 to 3 in "
+        "steps of 0.05 chosen by macro-F1 on validation, the smallest of equals (Menon et al. 2021, "
+        "arXiv:2007.07314); not on validation itself. `batch-calibrated`: minus the log of each label's mean "
+        "probability over the split, which is the batch (Zhou et al. 2023, arXiv:2309.17249). `contextual`: minus "
+        "the log of each label's mean probability over inputs without content (Zhao et al. 2021, arXiv:2102.09690)."
+    )
+    tau: float | None = Field(None, description="Of `prior-adjusted`.")
+    bias: list[float] | None = Field(
+        None, description="What the rule adds to each label's log-probability, in label order; nats. Not for `argmax`."
+    )
+    measures: Values = Field(description="By name, as `measures` declares them; invalid answers count as wrong.")
+    labels: list[LabelScore]
 
 
 class Confusion(Record):
     """Counts by gold label (rows) and answer (columns)."""
 
     rows: list[str]
-    columns: list[str] = Field(description=f"The labels, then `{INVALID}` where some answer was no label.")
+    columns: list[str] = Field(description=f"The labels, then `{INVALID}` if some answer was no label.")
     counts: list[list[int]]
 
 
 class CalibrationBin(Record):
     """One bin of the reliability diagram; empty bins are left out."""
 
-    low: float = Field(description="Confidences above this ...")
-    high: float = Field(description="... up to and including this.")
+    bin: int = Field(description="Number m from 0 of the bin (m / M, (m + 1) / M]; M is `experiment.calibration_bins`.")
     items: int
     confidence: float = Field(description="Mean confidence in the bin.")
-    accuracy: float = Field(description="Share of right answers in the bin.")
+    right: int = Field(description="Items of the bin whose top label is right.")
 
 
-class Score(Record):
-    """One scorer (adapter, base model or baseline) on one split of one task."""
+class AnswerRecord(Record):
+    """The answers of a model or baseline to one split, whatever the measure."""
 
-    lineage: Lineage = Field(description=f"`base`, an adapter's lineage, or a baseline: {', '.join(BASELINES)}.")
-    kind: Literal["base", "adapter", "baseline"]
-    stage: int | None = Field(description="0 for the base model, null for a baseline.")
-    seed: int | None
-    fold: int | None = Field(description="Null without folds, and for the base model and the baselines.")
+    lineage: Lineage
     task: str
     split: str
     items: int
-    shortened: int | None = Field(None, description="Prompts that were cut to fit; null for a baseline.")
-    accuracy: Estimate = Field(description="Share of right answers, percentile bootstrap over items.")
-    accuracy_wilson: Estimate = Field(description="The same share with Wilson's score interval.")
-    macro_f1: Estimate = Field(description="Mean F1 over all labels of the task; an invalid answer is a wrong one.")
-    classes: list[ClassScore]
-    confusion: Confusion
+    shortened: int | None = Field(None, description="Prompts that were cut to fit; left out for a baseline.")
     invalid: int = Field(description="Answers that were no label.")
-    ece: Measure = Field(
+    confusion: Confusion
+    ece: Value = Field(
         description="Expected calibration error: equal-width bins of the top label's probability, renormalized over "
         "the labels (Guo et al. 2017, arXiv:1706.04599)."
     )
     calibration: list[CalibrationBin] = Field(description="The bins behind `ece`.")
-    log_loss: Measure = Field(description="Mean negative log-probability of the gold label, renormalized; nats.")
-    label_mass: Measure = Field(description="Mean probability the model gives to all labels together.")
+    label_mass: Value = Field(description="Mean probability the model gives to all labels together.")
 
 
-class MatrixCell(Record):
-    """A task's score after a stage of an arm: one cell of the stage × task matrix."""
+class AurocPair(Record):
+    """Two labels told apart by the difference of their log-probabilities."""
 
-    arm: str
-    seed: int
-    fold: int | None
-    stage: int = Field(description="0 is the untuned base model.")
-    stage_tasks: list[str] = Field(description="What this stage learnt; empty at stage 0.")
-    lineage: Lineage = Field(description="Who answers this task after this stage.")
+    first: str
+    second: str
+    auroc: Value
+
+
+class Discrimination(Record):
+    """Discrimination of a model whatever its label prior; none without log-probabilities."""
+
+    lineages: list[Lineage] = Field(description="As in `scores`.")
     task: str
     split: str
-    learnt: bool = Field(description="The task was learnt at this stage or before.")
-    items: int
-    accuracy: float
-    macro_f1: float
+    auroc: Value = Field(
+        description="Mean over all pairs of labels (Hand & Till 2001, doi:10.1023/A:1010920819831), on the log-odds "
+        "of each pair; missing if a label has no item."
+    )
+    pairs: list[AurocPair] = Field([], description="Empty over several runs.")
+    log_loss: Value = Field(description="Mean negative log-probability of the gold label, renormalized; nats.")
+    log_loss_fitted: Value = Field(
+        description="The same after adding `bias`; missing on validation itself, and if that was not scored or lacks a "
+        "label."
+    )
+    bias: list[float] | None = Field(
+        None,
+        description="Per-label bias that minimizes validation log loss (between -20 and 20 nats), first label 0; left "
+        "out over several runs and if not fitted.",
+    )

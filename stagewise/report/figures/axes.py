@@ -40,8 +40,10 @@ class Point(NamedTuple):
     hollow: bool = False
 
 
-def draw_lines(name: str, caption: str, title: str, axis: str, drawn: list[Line]) -> Picture:
-    """Draw lines over optimizer steps; percentages run from 0 to 100, everything else from 0."""
+def draw_lines(
+    name: str, caption: str, title: str, axis: str, drawn: list[Line], limits: tuple[float, float] | None = None
+) -> Picture:
+    """Draw lines over optimizer steps; without limits percentages run from 0 to 100, everything else from 0."""
 
     def draw(axes):
         axes.set(xlabel="Optimizer step", ylabel=axis)
@@ -54,6 +56,8 @@ def draw_lines(name: str, caption: str, title: str, axis: str, drawn: list[Line]
             axes.plot(*zip(*line.points, strict=True), color=color, linewidth=1.8, clip_on=False, **marker)
         values = [value for line in drawn for points in (line.points, *line.runs) for _, value in points]
         limit_steps(axes, axis, values, [step for line in drawn for step, _ in line.points])
+        if limits:
+            axes.set_ylim(*limits)
         _label_ends(axes, [line for line in drawn if line.end])
 
     spoken = "; ".join(

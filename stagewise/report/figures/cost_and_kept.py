@@ -2,10 +2,10 @@
 
 from stagewise.report.figures.axes import Point, draw_points, limits
 from stagewise.report.figures.figure import Drawing, Figure, frame, groups
-from stagewise.report.figures.stability_plasticity import MARGINS, WIDTH, describe_runs, scale, task_roles
+from stagewise.report.figures.stability_plasticity import MARGINS, WIDTH, describe_runs, task_roles
 from stagewise.report.figures.style import arm_keys, arm_style, label
 from stagewise.report.figures.svg import Picture, picture
-from stagewise.report.lookup import View, final
+from stagewise.report.lookup import View
 from stagewise.report.tables.number_format import percent
 
 HEIGHT = 300
@@ -21,10 +21,9 @@ def compute(view: View):
     rows = []
     for task in task_roles(view)[1] if view.several_arms else ():
         for cost in view.metrics.costs:
-            record = final(view, cost.arm, task, "accuracy")
-            if record and record.final.value is not None:
-                kept = record.final
-                bounds = kept.value, kept.both.low, kept.both.high
+            kept = view.arm_value(cost.arm, task, "accuracy")
+            if kept and kept.value is not None:
+                bounds = kept.value, kept.low, kept.high
                 rows.append((cost.arm, cost.tokens + cost.extra_tokens, cost.seconds, task, view.main_split, *bounds))
     return frame(COLUMNS, rows)
 
@@ -49,7 +48,7 @@ def _draw_cost(view: View, task: str, kind: str, rows) -> Picture:
             100 * row.kept,
             label(view, row.arm),
             arm_style(view, [row.arm]),
-            y_bounds=scale(row.kept_low, row.kept_high),
+            y_bounds=view.measures["accuracy"].scaled(row.kept_low, row.kept_high),
         )
         for row in rows.itertuples()
     ]

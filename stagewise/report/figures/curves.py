@@ -5,11 +5,15 @@ from stagewise.report.figures.figure import Drawing, Figure, frame, groups
 from stagewise.report.figures.style import WIDTH, arm_keys, arm_style, shared_key
 from stagewise.report.figures.svg import MARKERS, MUTED, SERIES, Key, Picture, picture, variable
 from stagewise.report.lookup import View
+from stagewise.report.measures import ShownMeasure
 
 COLUMNS = ("lineage", "stage", "split", "metric", "step", "value")
 
-TRAIN, VALIDATION, MACRO = (SERIES[1], None), (SERIES[0], 0), (SERIES[2], 2)
-"""Colour and marker of the lines in an adapter's own pictures."""
+TRAIN, VALIDATION = (SERIES[1], None), (SERIES[0], 0)
+"""Colour and marker of the losses in an adapter's own pictures."""
+
+SCORES = (VALIDATION, *((SERIES[n], n) for n in (2, 3, 4, 5)))
+"""Colour and marker of validation scores that are shares, in the order of the measures."""
 
 # Caption, axis label, split and metric of each picture that overlays arms.
 OVERLAID = (
@@ -26,7 +30,7 @@ def compute(view: View):
         for lineage, adapter in view.adapters.items()
         if lineage in view.logs
         for (split, metric), line in view.logs[lineage].series.items()
-        if metric in ("loss", "accuracy", "macro_f1")
+        if metric in ("loss", *view.measures)
         for step, value in line
     ]
     return frame(COLUMNS, rows)
@@ -45,7 +49,7 @@ def draw(view: View, data) -> Drawing:
         lines_are += ", the mean over runs; no intervals." if view.several_runs else "; no intervals."
     caption = (
         "Losses are means over counted tokens of a batch (training, as logged) or of the whole validation split; "
-        f"validation accuracy and macro-F1 are over the validation split, {items}. {lines_are}"
+        f"validation scores are over the validation split, {items}. {lines_are}"
     )
     return Drawing(caption, panels, _legend(view))
 
@@ -68,13 +72,17 @@ def _draw_adapter(view: View, lineage: str, lines: dict) -> tuple[str, list[Pict
         (VALIDATION, "validation", lines.get((lineage, "validation", "loss"))),
     ]
     scores = [
-        (VALIDATION, "validation accuracy", _percent(lines.get((lineage, "validation", "accuracy")))),
-        (MACRO, "validation macro-F1", _percent(lines.get((lineage, "validation", "macro_f1")))),
+        (style, f"validation {measure.title}", _percent(lines.get((lineage, "validation", measure.name))))
+        for style, measure in zip(SCORES, _shares(view), strict=False)
     ]
     return heading, [
         _draw_curves(view, lineage, "Loss", f"Loss in the training of {name}", "Loss, nats per token", losses),
         _draw_curves(view, lineage, "Validation", f"Validation in the training of {name}", "Validation, %", scores),
     ]
+
+
+def _shares(view: View) -> list[ShownMeasure]:
+    return [measure for measure in view.measures.values() if measure.is_share]
 
 
 def _percent(line: list[tuple] | None) -> list[tuple]:
@@ -83,7 +91,8 @@ def _percent(line: list[tuple] | None) -> list[tuple]:
 
 def _draw_curves(view: View, lineage: str, caption: str, title: str, axis: str, lines: list) -> Picture:
     lines = [(style, text, sorted(line)) for style, text, line in lines if line]
-    kept = next((r.best_step for r in view.metrics.training if r.lineage == lineage), None)
+    training = view.find("training", lineage=lineage)
+    kept = training and training.best_step
 
     def draw(axes):
         axes.set(xlabel="Optimizer step", ylabel=axis)
@@ -131,10 +140,11 @@ def _overlay(view: View, lines: dict) -> list[tuple[str, list[Picture]]]:
 def _legend(view: View) -> list[Key]:
     if view.compact:
         return [shared_key(view), *arm_keys(view)]
-    entries = ((TRAIN, "training loss"), (VALIDATION, "validation loss, validation accuracy"))
+    first, *others = zip(SCORES, _shares(view), strict=False)
+    entries = [(TRAIN, "training loss"), (VALIDATION, f"validation loss, validation {first[1].title}")]
+    entries += [(style, f"validation {measure.title}") for style, measure in others]
     keys = [
-        Key(text, variable(color), None if shape is None else MARKERS[shape][1], "")
-        for (color, shape), text in (*entries, (MACRO, "validation macro-F1"))
+        Key(text, variable(color), None if shape is None else MARKERS[shape][1], "") for (color, shape), text in entries
     ]
     return [*keys, Key("checkpoint kept", variable(MUTED), dashes="2 2")]
 

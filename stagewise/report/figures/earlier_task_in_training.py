@@ -2,7 +2,7 @@
 
 from stagewise.report.figures.axes import Line, draw_lines, mean_line
 from stagewise.report.figures.figure import Drawing, Figure, frame, groups
-from stagewise.report.figures.style import MEASURES, arm_keys, arm_style, label, shared_key, shorten
+from stagewise.report.figures.style import arm_keys, arm_style, label, shared_key, shorten
 from stagewise.report.lookup import View
 from stagewise.report.tables.number_format import listed
 
@@ -18,7 +18,7 @@ def compute(view: View):
         stages.setdefault((adapter.stage, adapter.task), []).extend(lineages)
     for _, lineages in sorted(stages.items()):
         for task in view.tasks:
-            for measure in MEASURES:
+            for measure in view.measures:
                 for lineage in lineages:
                     adapter, log = view.adapters[lineage], view.logs.get(lineage)
                     keys = " ".join(adapter.arms), lineage, adapter.fold, adapter.seed, adapter.stage, adapter.task
@@ -31,16 +31,19 @@ def draw(view: View, data) -> Drawing:
     """Draw each later stage and earlier task, a picture per measure and in it a line for each way of training."""
     panels = []
     for (stage, learnt, task), rows in groups(data, "stage", "stage_tasks", "task"):
-        pictures = [
-            draw_lines(
-                f"during-{stage}-{learnt}-{task}-{measure}",
-                f"{MEASURES[measure]} on {task}",
-                f"{MEASURES[measure]} on {task} while stage {stage} learns {learnt}",
-                f"{MEASURES[measure]}, %",
-                _lines(view, of_measure),
+        pictures = []
+        for name, of_measure in groups(rows, "measure"):
+            measure = view.measures[name]
+            pictures.append(
+                draw_lines(
+                    f"during-{stage}-{learnt}-{task}-{name}",
+                    f"{measure.heading} on {task}",
+                    f"{measure.heading} on {task} while stage {stage} learns {learnt}",
+                    measure.axis,
+                    _lines(view, of_measure, measure.scale),
+                    measure.limits,
+                )
             )
-            for measure, of_measure in groups(rows, "measure")
-        ]
         panels.append((f"{task} while stage {stage} learns {learnt}", pictures))
     sizes = listed(f"{s.items} of {s.task}" for s in view.metrics.splits if s.split == "validation")
     caption = (
@@ -52,7 +55,7 @@ def draw(view: View, data) -> Drawing:
     return Drawing(caption, panels, [shared_key(view), *arm_keys(view)] if view.several_arms else [])
 
 
-def _lines(view: View, rows) -> list[Line]:
+def _lines(view: View, rows, scale: int) -> list[Line]:
     logs: dict[str, dict[str, list[tuple]]] = {}
     for lineage, log in groups(rows, "lineage"):
         points = list(zip(log.step, log.value, strict=True))
@@ -60,9 +63,9 @@ def _lines(view: View, rows) -> list[Line]:
     lines = []
     for variant, by_lineage in logs.items():
         arms = view.adapters[next(iter(by_lineage))].arms
-        runs = tuple([(step, 100 * value) for step, value in log] for log in by_lineage.values())
+        runs = tuple([(step, scale * value) for step, value in log] for log in by_lineage.values())
         end = shorten(", ".join(label(view, arm) for arm in arms), 16) if view.several_arms else ""
-        if points := mean_line(list(by_lineage.values()), 100):
+        if points := mean_line(list(by_lineage.values()), scale):
             lines.append(Line(variant, arm_style(view, arms), points, runs if len(runs) > 1 else (), end))
     return lines
 

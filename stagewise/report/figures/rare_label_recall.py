@@ -1,6 +1,6 @@
 """Recall of each task's rarest label by decision rule, after the stage that learnt the task and after the last."""
 
-from stagewise.metrics.schema import RULES, ArmStage, Decision, DecisionOverRuns, Estimate, Spread
+from stagewise.metrics.schema import RULES, ArmStage, Score, Value
 from stagewise.report.figures.axes import ROW, arm_names, label_rows
 from stagewise.report.figures.figure import Drawing, Figure, frame, groups
 from stagewise.report.figures.style import arm_style
@@ -45,19 +45,18 @@ def _stages(view: View, arm: str, task: str) -> list[list[ArmStage]]:
 def _rows(view: View, arm: str, task: str, rare: str, rule: str, steps: list[ArmStage]) -> list[tuple]:
     keys, rows = (task, rare, view.main_split, rule), []
     for step in steps:
-        recall = _recall(view.decisions.get((step.answers.get(task), task, rule)), rare)
+        recall = _recall(view.score(step.answers[task], task, view.main_split, rule), rare)
         if recall and recall.value is not None:
             rows.append((arm, step.fold, step.seed, *keys, step.stage, recall.value, recall.low, recall.high))
-    lineages = (step.answers.get(task) for step in steps)
-    over_runs = _recall(view.decisions_over_runs.get((*lineages, task, rule)), rare)
-    if rows and view.several_runs and over_runs and over_runs.value is not None:
-        both = over_runs.both
-        rows.append((arm, None, None, *keys, steps[0].stage, over_runs.value, both.low, both.high))
+    lineages = [step.answers[task] for step in steps]
+    over_runs = _recall(view.score(lineages, task, view.main_split, rule), rare) if len(lineages) > 1 else None
+    if rows and over_runs and over_runs.value is not None:
+        rows.append((arm, None, None, *keys, steps[0].stage, over_runs.value, over_runs.low, over_runs.high))
     return rows
 
 
-def _recall(decision: Decision | DecisionOverRuns | None, label: str) -> Estimate | Spread | None:
-    return next((entry.recall for entry in decision.recalls if entry.label == label), None) if decision else None
+def _recall(score: Score | None, label: str) -> Value | None:
+    return next((entry.recall for entry in score.labels if entry.label == label), None) if score else None
 
 
 def draw(view: View, data) -> Drawing:
@@ -75,7 +74,7 @@ def draw(view: View, data) -> Drawing:
     )
     if view.several_runs:
         caption += f"Large points are means over {view.over_runs()}, small ones single runs"
-        caption += f"; bars are intervals ({view.intervals})." if view.decisions_over_runs else "; no intervals."
+        caption += f"; bars are intervals ({view.intervals})." if view.has_intervals_over_runs else "; no intervals."
     else:
         caption += f"Bars are intervals ({view.interval})."
     keys = [Key("after learning it", variable(INK), MARKERS[0][1], hollow=True)]

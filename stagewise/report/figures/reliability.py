@@ -1,5 +1,7 @@
 """Reliability diagrams: confidence against the share of right answers."""
 
+import numpy as np
+
 from stagewise.lineage import BASE
 from stagewise.report.figures.figure import Drawing, Figure, frame, groups
 from stagewise.report.figures.svg import MUTED, RULE, SERIES, Picture, picture
@@ -11,12 +13,12 @@ COLUMNS = ("lineage", "task", "split", "low", "high", "items", "confidence", "ac
 
 def compute(view: View):
     """Calibration bins of the base model and every adapter on every task."""
-    rows = []
+    rows, edges = [], np.linspace(0, 1, view.experiment.calibration_bins + 1).tolist()
     for task in view.tasks:
         for lineage in (BASE, *view.adapters):
-            score = view.score(lineage, task, view.main_split)
-            for entry in score.calibration if score else ():
-                bounds = entry.low, entry.high, entry.items, entry.confidence, entry.accuracy
+            answers = view.predictions(lineage, task, view.main_split)
+            for entry in answers.calibration if answers else ():
+                bounds = *edges[entry.bin : entry.bin + 2], entry.items, entry.confidence, entry.right / entry.items
                 rows.append((lineage, task, view.main_split, *bounds))
     return frame(COLUMNS, rows)
 

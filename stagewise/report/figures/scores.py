@@ -3,36 +3,44 @@
 from stagewise.lineage import BASE
 from stagewise.metrics.schema import BASELINES as NAMES
 from stagewise.report.figures.figure import Drawing, Figure, frame, groups
-from stagewise.report.figures.style import BASELINES, MEASURES, WIDTH, arm_style
+from stagewise.report.figures.style import BASELINES, WIDTH, arm_style
 from stagewise.report.figures.svg import INK, MARKERS, MUTED, SERIES, Key, Picture, picture, variable
 from stagewise.report.lookup import View
-from stagewise.report.tables.number_format import percent
+from stagewise.report.measures import ShownMeasure
+from stagewise.report.tables.number_format import listed
 
 COLUMNS = ("lineage", "stage", "task", "split", "items", "measure", "value", "low", "high")
 
 
 def compute(view: View):
-    """Accuracy and macro-F1 of every scorer on every task; no rows if adapters are too many for a picture."""
+    """Every measure of every model on every task; no rows if adapters are too many for a picture."""
     rows = []
     for task in view.tasks if not view.compact else ():
         for lineage in view.scorers:
             if score := view.score(lineage, task, view.main_split):
-                for measure in MEASURES:
-                    value = getattr(score, measure)
-                    keys = lineage, score.stage, task, score.split, score.items, measure
+                items = view.predictions(lineage, task, view.main_split).items
+                for measure, value in score.measures.items():
+                    keys = lineage, _stage(view, lineage), task, view.main_split, items, measure
                     rows.append((*keys, value.value, value.low, value.high))
     return frame(COLUMNS, rows)
+
+
+def _stage(view: View, lineage: str) -> int | None:
+    if lineage in view.adapters:
+        return view.adapters[lineage].stage
+    return 0 if lineage == BASE else None
 
 
 def draw(view: View, data) -> Drawing:
     """Draw a picture per task and measure."""
     panels = [
-        ("", [_draw_scores(view, task, measure, rows) for measure, rows in groups(of_task, "measure")])
+        ("", [_draw_scores(view, task, view.measures[name], rows) for name, rows in groups(of_task, "measure")])
         for task, of_task in groups(data, "task")
     ]
     items = ", ".join(f"{view.items(task, view.main_split)} items of {task}" for task in view.tasks)
+    titles = listed(measure.title for measure in view.measures.values())
     caption = (
-        f"Accuracy and macro-F1 over stages on the {view.main_split} split, {items}. Bars are intervals "
+        f"{titles[0].upper()}{titles[1:]} over stages on the {view.main_split} split, {items}. Bars are intervals "
         f"({view.interval}); horizontal lines are baselines; thin lines join an adapter to the one it grew from."
     )
     narrow = all(picture.width <= WIDTH for _, pictures in panels for picture in pictures)
@@ -54,48 +62,50 @@ def _positions(view: View) -> tuple[dict[str, float], int]:
     return positions, siblings
 
 
-def _draw_scores(view: View, task: str, measure: str, rows) -> Picture:
+def _draw_scores(view: View, task: str, measure: ShownMeasure, rows) -> Picture:
     positions, siblings = _positions(view)
     last = max(round(position) for position in positions.values())
     scores = {row.lineage: row for row in rows.itertuples() if row.value is not None}
     scores = {lineage: scores[lineage] for lineage in (*positions, *NAMES) if lineage in scores}
 
     def draw(axes):
-        axes.set(xlim=(-0.5, last + 0.5), ylim=(0, 100), yticks=range(0, 101, 20), ylabel=f"{MEASURES[measure]}, %")
+        low, high = measure.limits
+        ticks = [low + n * (high - low) / 5 for n in range(6)]
+        axes.set(xlim=(-0.5, last + 0.5), ylim=(low, high), yticks=ticks, ylabel=measure.axis)
         axes.set_xticks(range(last + 1), [_tick(view, stage) for stage in range(last + 1)])
         axes.tick_params(axis="x", length=0)
         axes.grid(axis="y")
         for name, dashes in BASELINES.items():
             if name in scores:
-                axes.axhline(100 * scores[name].value, color=MUTED, linewidth=1.5, linestyle=(0, dashes))
+                axes.axhline(measure.scale * scores[name].value, color=MUTED, linewidth=1.5, linestyle=(0, dashes))
         for lineage, position in positions.items():
             adapter = view.adapters.get(lineage)
             if adapter and lineage in scores and adapter.parent in scores:
                 color, _ = arm_style(view, adapter.arms)
-                ends = [100 * scores[adapter.parent].value, 100 * scores[lineage].value]
+                ends = measure.scaled(scores[adapter.parent].value, scores[lineage].value)
                 axes.plot([positions.get(adapter.parent, 0), position], ends, color=color, linewidth=1.2, alpha=0.45)
         for lineage, position in positions.items():
             if lineage in scores:
-                _draw_score(view, axes, position, scores[lineage], annotate=siblings == 1)
+                _draw_score(view, axes, position, scores[lineage], measure, annotate=siblings == 1)
 
-    spoken = ", ".join(f"{view.title(lineage)} {percent(score.value)}%" for lineage, score in scores.items())
-    texts = f"{MEASURES[measure]} on {task}", f"{MEASURES[measure]} on {task} over stages"
+    spoken = ", ".join(f"{view.title(lineage)} {measure.spoken(score.value)}" for lineage, score in scores.items())
+    texts = f"{measure.heading} on {task}", f"{measure.heading} on {task} over stages"
     width = max(WIDTH, 60 + (last + 1) * max(70, 12 * siblings))
     spoken = f"{view.main_split} split: {spoken}."
-    return picture(f"scores-{task}-{measure}", (*texts, spoken), width, 250, draw, (46, 8, 10, 40))
+    return picture(f"scores-{task}-{measure.name}", (*texts, spoken), width, 250, draw, (46, 8, 10, 40))
 
 
-def _draw_score(view: View, axes, position: float, score, annotate: bool) -> None:
+def _draw_score(view: View, axes, position: float, score, measure: ShownMeasure, annotate: bool) -> None:
     adapter = view.adapters.get(score.lineage)
     color, shape = arm_style(view, adapter.arms) if adapter else (INK if view.several_arms else SERIES[0], 0)
-    y = 100 * score.value
-    if score.low is not None and score.high is not None:
-        axes.vlines(position, 100 * score.low, 100 * score.high, color=color, linewidth=2)
+    y, low, high = measure.scaled(score.value, score.low, score.high)
+    if low is not None and high is not None:
+        axes.vlines(position, low, high, color=color, linewidth=2)
     fill = color if view.learnt(score.lineage, score.task) else "none"
     style = {"color": color, "markerfacecolor": fill, "markeredgewidth": 2, "clip_on": False}
     axes.plot([position], [y], MARKERS[shape][0], markersize=8, **style)
     if annotate:
-        axes.annotate(percent(score.value), (position, y), (9, -4), textcoords="offset points")
+        axes.annotate(measure.write(score.value), (position, y), (9, -4), textcoords="offset points")
 
 
 def _tick(view: View, stage: int) -> str:
@@ -116,9 +126,8 @@ def _legend(view: View) -> list[Key]:
         for arm in view.arms:
             color, shape = arm_style(view, [arm])
             keys.append(Key(f"arm {arm}", variable(color), MARKERS[shape][1], ""))
-    scored = {score.lineage for score in view.metrics.scores}
     for name, dashes in BASELINES.items():
-        if name in scored:
+        if name in view.scorers:
             keys.append(Key(view.name(name), variable(MUTED), dashes=" ".join(map(str, dashes))))
     return keys
 

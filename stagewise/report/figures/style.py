@@ -1,10 +1,8 @@
-"""Style that several figures share: measures, baselines, and how arms are told apart."""
+"""Style that several figures share: baselines, and how arms are told apart."""
 
 from stagewise.metrics.schema import MAJORITY, TFIDF, TFIDF_BALANCED
 from stagewise.report.figures.svg import INK, MARKERS, SERIES, Key, variable
 from stagewise.report.lookup import View
-
-MEASURES = {"accuracy": "Accuracy", "macro_f1": "Macro-F1"}
 
 # Line styles of the baselines: matplotlib's (offset, dashes in points) and the same for CSS.
 BASELINES = {MAJORITY: (6, 3), TFIDF: (2, 2), TFIDF_BALANCED: (8, 2, 2, 2)}
@@ -29,19 +27,14 @@ def arm_style(view: View, arms: list[str]) -> tuple[str, int]:
     return SERIES[color], (color + turn + 1) % len(MARKERS)  # the first marker is that of shared adapters
 
 
-def number(view: View, arm: str) -> str:
-    """Number of an arm, the same in every figure and table."""
-    return str(view.arms.index(arm) + 1)
-
-
 def label(view: View, arm: str) -> str:
     """Label of an arm's point: its name, or its number if names would cover each other."""
-    return arm if len(view.arms) <= FEW else number(view, arm)
+    return arm if len(view.arms) <= FEW else view.number(arm)
 
 
 def named(view: View, arm: str) -> str:
     """Name of an arm in a list, after its number if points are numbered."""
-    return arm if len(view.arms) <= FEW else f"{number(view, arm)} {arm}"
+    return arm if len(view.arms) <= FEW else f"{view.number(arm)} {arm}"
 
 
 def arm_keys(view: View) -> list[Key]:

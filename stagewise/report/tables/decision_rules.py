@@ -1,77 +1,79 @@
-"""Decision rules, what no rule can change, and the gold labels' own noise."""
+"""Decision rules, discrimination, which no rule can change, and the gold labels' own noise."""
 
 from stagewise.lineage import BASE
-from stagewise.metrics.schema import RULES, Decision, DecisionOverRuns, Estimate, Spread
-from stagewise.report.figures.style import MEASURES
+from stagewise.metrics.schema import RULES, Value
 from stagewise.report.lookup import View
-from stagewise.report.tables import number_format
-from stagewise.report.tables.arms import head, spread
+from stagewise.report.tables.arms import arm_cell
 from stagewise.report.tables.number_format import MISSING, count, number, percent
-from stagewise.report.tables.table import Cell, Table, estimate, numeric, value
+from stagewise.report.tables.scores import list_measures
+from stagewise.report.tables.table import Cell, Table, numeric, value, value_cell
 
 
 def groups(view: View) -> list[tuple[str, list[str]]]:
     """The base model, then every adapter with its runs together: name and lineages."""
-    found = [(view.name(BASE), [BASE])]
-    for way, lineages in view.variants().items():
+    named = [(view.name(BASE), [BASE])]
+    for variant, lineages in view.variants().items():
         adapter = view.adapters[lineages[0]]
         arms = f", {view.whose(adapter.arms)}" if view.several_arms else ""
-        found.append((f"after {way}: stage {adapter.stage}{arms}", lineages))
-    return found
+        named.append((f"after {variant}: stage {adapter.stage}{arms}", lineages))
+    return named
 
 
-def over_runs(values: list[Estimate], whole: list[Spread], write=percent) -> Cell:
-    """One estimate with its interval; of several that of the whole, or without one their mean and range."""
-    if whole:
-        return spread(whole[0], write)
-    known = [entry for entry in values if entry.value is not None]
-    if len(values) == 1 or not known:
-        return estimate(values[0] if values else None, write)
-    numbers = [entry.value for entry in known]
+def over_runs_cell(over_runs: Value | None, by_run: list[Value], write=percent) -> Cell:
+    """One value with its interval; without one over several runs their mean and range."""
+    if over_runs is not None:
+        return value_cell(over_runs, write)
+    numbers = [entry.value for entry in by_run if entry.value is not None]
+    if len(by_run) < 2 or not numbers:
+        return value_cell(by_run[0] if by_run else None, write)
     return Cell(write(sum(numbers) / len(numbers)), f"{write(min(numbers))} to {write(max(numbers))}")
 
 
-def _intervals(view: View) -> str:
+def _describe_intervals(view: View) -> str:
     if not view.several_runs:
         return f"Intervals: {view.interval}."
-    if view.decisions_over_runs:
+    if view.has_intervals_over_runs:
         return f"Of an adapter it is the mean over {view.over_runs()}. Intervals: {view.intervals}."
     return f"Of an adapter it is the mean over {view.over_runs()} with the range of the runs below; no intervals."
 
 
 def decisions(view: View, task: str) -> Table:
     """Every adapter on one task under every decision rule."""
-    labels = next(record.labels for record in view.metrics.tasks if record.task == task)
+    labels = view.find("tasks", task=task).labels
     caption = (
-        f"Decision rules on {task}, {view.main_split} split ({count(view.items(task, view.main_split))} items), in "
-        "percent. Argmax: the most probable label. Prior-adjusted: tau times the log training priors is subtracted, "
-        "tau chosen on validation (Menon et al. 2021). Batch-calibrated: the mean over the split is subtracted (Zhou "
-        f"et al. 2023). Contextual: what content-free inputs give is subtracted (Zhao et al. 2021). {_intervals(view)}"
+        f"Decision rules on {task}, {view.main_split} split ({count(view.items(task, view.main_split))} items): "
+        f"{list_measures(view)}. Argmax: the most probable label. Prior-adjusted: tau times the log training priors is "
+        "subtracted, tau chosen on validation (Menon et al. 2021). Batch-calibrated: the mean over the split is "
+        "subtracted (Zhou et al. 2023). Contextual: what content-free inputs give is subtracted (Zhao et al. 2021). "
+        f"{_describe_intervals(view)}"
     )
-    columns = ["Rule", *numeric("Tau", "Accuracy", "Macro-F1"), *numeric(*labels, group="Recall")]
+    headings = [measure.heading for measure in view.measures.values()]
+    columns = ["Rule", *numeric("Tau", *headings), *numeric(*labels, group="Recall")]
     table = Table(f"decisions-{task}", caption, columns)
-    wanted = [d for d in view.metrics.decisions if (d.task, d.split) == (task, view.main_split)]
     for name, lineages in groups(view):
-        for rule in RULES:
-            found = [d for d in wanted if d.rule == rule and d.lineage in lineages]
-            if not found:
+        for rule in RULES if _has_probabilities(view, lineages, task) else ():
+            by_run = [s for x in lineages if (s := view.score(x, task, view.main_split, rule))]
+            if not by_run:
                 continue
             table.part(f"{name[0].upper()}{name[1:]}")
-            taus = sorted({d.tau for d in found if d.tau is not None})
+            taus = sorted({score.tau for score in by_run if score.tau is not None})
             tau = " to ".join(dict.fromkeys(f"{t:g}" for t in (taus[0], taus[-1]))) if taus else ""
-            whole = _whole(view.decisions_over_runs, (*lineages, task, rule))
-            scores = [over_runs(*([getattr(d, key) for d in each] for each in (found, whole))) for key in MEASURES]
-            recalls = [over_runs(*(_recalls(each, label) for each in (found, whole))) for label in labels]
-            table.add(rule, tau, *scores, *recalls)
+            together = view.score(lineages, task, view.main_split, rule)
+            row: list = [rule, tau]
+            for key, measure in view.measures.items():
+                values = [score.measures[key] for score in by_run]
+                row.append(over_runs_cell(together and together.measures[key], values, measure.write))
+            for n in range(len(labels)):
+                values = [score.labels[n].recall for score in by_run]
+                row.append(over_runs_cell(together and together.labels[n].recall, values))
+            table.add(*row)
     return table
 
 
-def _whole(records: dict, key: tuple) -> list:
-    return [records[key]] if key in records else []
-
-
-def _recalls(records: list[Decision] | list[DecisionOverRuns], label: str) -> list:
-    return [entry.recall for record in records for entry in record.recalls if entry.label == label]
+def _has_probabilities(view: View, lineages: list[str], task: str) -> bool:
+    """True if some of these answers have label probabilities, which leave a choice of rules."""
+    split = view.main_split
+    return any(view.find("discrimination", lineages=[x], task=task, split=split) for x in lineages)
 
 
 def discrimination(view: View) -> Table:
@@ -80,36 +82,38 @@ def discrimination(view: View) -> Table:
         f"What no decision rule changes, {view.main_split} split. AUROC: the mean over pairs of labels on their "
         "log-odds (Hand & Till 2001), in percent; a shifted label prior does not move it. Log loss in nats as it is, "
         "and after a bias for each label that was fitted on validation: what the bias wins back was prior. "
-        f"{_intervals(view)}"
+        f"{_describe_intervals(view)}"
     )
     columns: list = ["Model"]
     for task in view.tasks:
         columns += numeric("AUROC", "Log loss", "With fitted bias", group=task)
     table = Table("discrimination", caption, columns)
-    records = {(d.lineage, d.task): d for d in view.metrics.discrimination if d.split == view.main_split}
     for name, lineages in groups(view):
         row: list = [name]
         for task in view.tasks:
-            found = [records[lineage, task] for lineage in lineages if (lineage, task) in records]
-            whole = _whole(view.discrimination_over_runs, (*lineages, task))
+            keys = {"task": task, "split": view.main_split}
+            by_run = [r for x in lineages if (r := view.find("discrimination", lineages=[x], **keys))]
+            together = view.find("discrimination", lineages=lineages, **keys)
             for key, write in (("auroc", percent), ("log_loss", number), ("log_loss_fitted", number)):
-                row.append(over_runs(*([getattr(d, key) for d in each] for each in (found, whole)), write))
+                values = [getattr(record, key) for record in by_run]
+                row.append(over_runs_cell(together and getattr(together, key), values, write))
         if any(cell != row[1] or cell.text != MISSING for cell in row[1:]):
             table.add(*row)
     return table
 
 
 def agreement(view: View) -> Table:
-    """How far annotators agree with the gold labels: a ceiling to be read with care."""
+    """Agreement of annotators with the gold labels: a ceiling to be read with care."""
     caption = (
         "How far annotators agree with the gold labels, in percent with intervals: what one annotator reaches, a "
         "ceiling to be read with care."
     )
     table = Table("agreement", caption, ["Task", "Column", *numeric("Items", "Mean agreement")])
     for record in view.metrics.agreement:
-        bounds = number_format.interval(record.low, record.high)
         task = Cell(record.task, f"{record.split} split")
-        table.add(task, Cell(record.column, style="code"), count(record.items), Cell(percent(record.mean), bounds))
+        mean = value_cell(record.mean)
+        mean = Cell(mean.text, mean.detail)
+        table.add(task, Cell(record.column, style="code"), count(record.items), mean)
     return table
 
 
@@ -120,17 +124,16 @@ def agreement_groups(view: View) -> Table:
         f"{', the mean over ' + view.over_runs() if view.several_runs else ''}. No intervals: nothing is claimed from "
         "it."
     )
-    arms = [head(view, arm).text for arm in view.arms]
+    arms = [arm_cell(view, arm).text for arm in view.arms]
     table = Table("agreement-groups", caption, ["Agreement", *numeric("Items", "Untuned", *arms)])
-    for record in view.metrics.agreement:
-        if record.split != view.main_split:
-            continue
+    for record in view.select("agreement", split=view.main_split):
         table.part(f"{record.task}, {record.column}")
         for group in record.groups:
             same = f"{group.low:g}" == f"{group.high:g}"
             cells = [value(group.accuracy.get(BASE), percent)]
             for arm in view.arms:
-                known = [group.accuracy[name] for name in view.answers(arm, record.task) if name in group.accuracy]
-                cells.append(value(sum(known) / len(known) if known else None, percent))
+                lineages = view.answered_by(arm, record.task)
+                by_run = [group.accuracy[name] for name in lineages if name in group.accuracy]
+                cells.append(value(sum(by_run) / len(by_run) if by_run else None, percent))
             table.add(f"{group.low:g}" if same else f"{group.low:g} to {group.high:g}", count(group.items), *cells)
     return table

@@ -20,24 +20,23 @@ class Flipped:
 
 def flipped(view: View) -> dict[str, dict[str, Flipped]]:
     """By task and id, the items of the main split that some arm lost or gained."""
-    found: dict[str, dict[str, Flipped]] = {}
-    records = [record for record in view.metrics.flips if record.split == view.main_split]
-    for record in records:
-        items = found.setdefault(record.task, {})
+    by_task: dict[str, dict[str, Flipped]] = {}
+    for record in view.select("flips", split=view.main_split):
+        items = by_task.setdefault(record.task, {})
         for name in (*record.lost, *record.gained):
             items.setdefault(name, Flipped(name, ""))
         for side in ("lost", "gained"):
             for name in getattr(record, side):
                 arms = getattr(items[name], side)
                 arms[record.arm] = arms.get(record.arm, 0) + 1
-    for place, items in enumerate(found.values(), start=1):
-        for number_, name in enumerate(sorted(items), start=1):
-            items[name].anchor = f"item-{place}-{number_}"
-    return found
+    for task_number, items in enumerate(by_task.values(), start=1):
+        for item_number, name in enumerate(sorted(items), start=1):
+            items[name].anchor = f"item-{task_number}-{item_number}"
+    return by_task
 
 
 def flips_table(view: View) -> Table:
-    """How many items each arm lost and gained."""
+    """Numbers of items that each arm lost and gained."""
     mean = f", the mean over {view.over_runs()}" if view.several_runs else ""
     caption = (
         f"Items that flipped, {view.main_split} split{mean}. Lost: right after the stage that learnt the task, wrong "
@@ -48,30 +47,30 @@ def flips_table(view: View) -> Table:
     columns = ["Arm", *numeric("Lost", "Gained")]
     if view.several_runs:
         columns += numeric("Lost", "Gained", group="In every run")
-    found = Table("flips", caption, columns)
+    table = Table("flips", caption, columns)
     for task, items in flipped(view).items():
-        found.part(task)
+        table.part(task)
         for arm in view.arms:
-            own = [r for r in view.metrics.flips if (r.arm, r.task, r.split) == (arm, task, view.main_split)]
-            if not own:
+            by_run = view.select("flips", arm=arm, task=task, split=view.main_split)
+            if not by_run:
                 continue
             row = [
-                Cell(f"{sum(len(getattr(r, side)) for r in own) / len(own):.1f}".removesuffix(".0"))
+                Cell(f"{sum(len(getattr(r, side)) for r in by_run) / len(by_run):.1f}".removesuffix(".0"))
                 for side in ("lost", "gained")
             ]
             if view.several_runs:
                 for side in ("lost", "gained"):
-                    row.append(Cell(count(sum(getattr(i, side).get(arm, 0) == len(own) for i in items.values()))))
-            found.add(arm, *row)
-    return found
+                    row.append(Cell(count(sum(getattr(i, side).get(arm, 0) == len(by_run) for i in items.values()))))
+            table.add(arm, *row)
+    return table
 
 
 def lost_items(view: View) -> list[tuple[str, str, list[Flipped]]]:
     """By task and arm, the items that the arm lost in some run, those of most runs first."""
-    found = []
+    lists = []
     for task, items in flipped(view).items():
         for arm in view.arms:
             lost = sorted((i for i in items.values() if arm in i.lost), key=lambda i: (-i.lost[arm], i.id))
             if lost:
-                found.append((task, arm, lost))
-    return found
+                lists.append((task, arm, lost))
+    return lists

@@ -1,4 +1,4 @@
-"""How figures are written: percentages, points, p-values, times, sizes."""
+"""Formats of numbers: percentages, points, p-values, times, sizes."""
 
 MISSING = "–"
 
@@ -18,8 +18,22 @@ def points(value: float | None) -> str:
     return "0.0" if text[1:] == "0.0" else text
 
 
+def decimal(value: float | None) -> str:
+    """A value that is no share, three decimals."""
+    return MISSING if value is None else _unsigned_zero(f"{value:.3f}").replace("-", MINUS)
+
+
+def signed_decimal(value: float | None) -> str:
+    """A difference of such values, always with its sign."""
+    return MISSING if value is None else _unsigned_zero(f"{value:+.3f}").replace("-", MINUS)
+
+
+def _unsigned_zero(text: str) -> str:
+    return text.lstrip("+-") if not text.strip("+-0.") else text
+
+
 def interval(low: float | None, high: float | None, write=percent) -> str:
-    """``[low, high]``, or nothing where there is no interval."""
+    """``[low, high]``, or nothing without an interval."""
     return "" if low is None or high is None else f"[{write(low)}, {write(high)}]"
 
 

@@ -1,4 +1,4 @@
-"""What the figures come from: package versions and fingerprints."""
+"""Provenance of the figures: package versions and fingerprints."""
 
 from stagewise.report.lookup import View
 from stagewise.report.tables.number_format import MISSING

@@ -1,4 +1,4 @@
-"""What was run, on which data, how it was trained, and where everything comes from."""
+"""Setup of the experiment: arms, data, settings, training and scoring."""
 
 from stagewise.metrics.schema import TrainingRecord
 from stagewise.report.lookup import View
@@ -24,7 +24,7 @@ def run(view: View) -> Table:
     table.add("Trained on", "; ".join(devices) or Cell(MISSING, reason="training recorded no device"))
     table.add("Tasks", ", ".join(view.tasks))
     for arm in view.arms:
-        table.add(f"Arm {arm}", _way(view, arm))
+        table.add(f"Arm {arm}", _describe_arm(view, arm))
     if view.several_arms:
         table.add("Compared with", f"arm {view.reference}")
     table.add("Seeds", plain(e.seeds))
@@ -39,8 +39,8 @@ def run(view: View) -> Table:
     return table
 
 
-def _way(view: View, arm: str) -> str:
-    """What an arm learns stage by stage, each with its remedies."""
+def _describe_arm(view: View, arm: str) -> str:
+    """Tasks of an arm stage by stage, each with its remedies."""
     stages, config = [], (view.experiment.config.get("arms") or {}).get(arm) or {}
     for step in view.steps(arm)[1:]:
         adapters = [view.adapters[name] for name in dict.fromkeys((view.trained(step.lineage), step.lineage))]
@@ -58,12 +58,12 @@ def settings(view: View, lineages=None) -> Table:
     for lineage in lineages or view.adapters:
         if view.adapters[lineage].sources:
             continue  # made of others without training
-        own, who = view.stage_settings(lineage), view.variant(lineage)
-        known = next((names for names, values in sets if values == own), None)
-        if known is None:
-            sets.append(([who], own))
-        elif who not in known:
-            known.append(who)
+        values, variant = view.stage_settings(lineage), view.variant(lineage)
+        variants = next((names for names, others in sets if others == values), None)
+        if variants is None:
+            sets.append(([variant], values))
+        elif variant not in variants:
+            variants.append(variant)
     # The set that most stages share comes first, and needs no list of them.
     sets.sort(key=lambda entry: -len(entry[0]))
     heads = ["every other stage" if len(names) > 1 else names[0] for names, _ in sets] or ["Value"]
@@ -82,7 +82,7 @@ def settings(view: View, lineages=None) -> Table:
 
 
 def sources(view: View) -> Table:
-    """Where each task's items come from, and what was set aside."""
+    """Sources of each task's items, and rows set aside."""
     m, rules = view.metrics, view.experiment.config.get("duplicates") or {}
     across = _exact(m.duplicates_across_tasks, m.duplicates_across_tasks_exact)
     caption = (
@@ -113,9 +113,9 @@ def sources(view: View) -> Table:
     return table
 
 
-def _exact(found: int, exact: int | None) -> str:
-    """How many duplicates repeat to the letter."""
-    return f"{count(exact)} to the letter" if found and exact is not None else ""
+def _exact(duplicates: int, exact: int | None) -> str:
+    """Number of duplicates that repeat to the letter."""
+    return f"{count(exact)} to the letter" if duplicates and exact is not None else ""
 
 
 def splits(view: View) -> Table:
@@ -148,7 +148,7 @@ def checksums(view: View) -> Table:
 
 
 def training(view: View, lineages=None) -> Table:
-    """How each adapter was trained."""
+    """Training summary of each adapter."""
     caption = (
         "Training summaries, one row per adapter. Losses are in nats per counted token, the final loss is the last "
         "one logged in training, peak memory is of the training process or its GPU."
@@ -197,12 +197,13 @@ def _kept(record: TrainingRecord) -> Cell:
 
 
 def scoring(view: View) -> Table:
-    """How the predictions were made."""
+    """Method and cost of the predictions."""
     caption = "Scoring: all tasks and splits together, one row per model. Shortened: prompts cut to fit."
     columns = ["Model", "Method", *numeric("Items", "Prompt tokens", "Time", "Shortened"), Column("Device")]
     table = Table("scoring", caption, columns)
     for record in view.metrics.scoring:
-        cut = [s.shortened for s in view.metrics.scores if s.lineage == record.lineage and s.shortened is not None]
+        answers = view.select("predictions", lineage=record.lineage)
+        cut = [entry.shortened for entry in answers if entry.shortened is not None]
         table.add(
             view.title(record.lineage),
             record.method,

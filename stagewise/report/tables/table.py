@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from stagewise.metrics.schema import Estimate, Measure
+from stagewise.metrics.schema import Value
 from stagewise.report.tables import number_format
 
 # A sign beside each claim, so that colour is never its only carrier.
@@ -21,7 +21,7 @@ SIGNS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, an interval or other detail beside it, and why something is missing."""
+    """One cell: its text, an interval or other detail beside it, and the reason if something is missing."""
 
     text: str
     detail: str = ""
@@ -80,7 +80,7 @@ class Table:
         return [(self.parts.get(start, ""), self.rows[start:end]) for start, end in zip(starts, ends, strict=True)]
 
     def drop_empty(self) -> "Table":
-        """Without the columns in which no row says anything."""
+        """Drop the columns that are empty in every row."""
         keep = [i for i in range(len(self.columns)) if i < self.heads or any(row[i].text for row in self.rows)]
         self.columns = [self.columns[i] for i in keep]
         self.rows = [[row[i] for i in keep] for row in self.rows]
@@ -89,13 +89,13 @@ class Table:
     @property
     def reasons(self) -> dict[str, str]:
         """A letter for each distinct reason, in reading order."""
-        found: dict[str, str] = {}
+        letters: dict[str, str] = {}
         for row in self.rows:
             for cell in row:
-                if cell.reason and cell.reason not in found:
-                    n = len(found)
-                    found[cell.reason] = (chr(96 + n // 26) if n >= 26 else "") + chr(97 + n % 26)
-        return found
+                if cell.reason and cell.reason not in letters:
+                    n = len(letters)
+                    letters[cell.reason] = (chr(96 + n // 26) if n >= 26 else "") + chr(97 + n % 26)
+        return letters
 
     @property
     def groups(self) -> list[tuple[str, int]]:
@@ -111,8 +111,8 @@ class Table:
         return [(text, span) for text, span in spans]
 
 
-def estimate(value: Estimate | None, write=number_format.percent, why: str = "not computed") -> Cell:
-    """A number with its interval; what is missing has its reason."""
+def value_cell(value: Value | None, write=number_format.percent, why: str = "not computed") -> Cell:
+    """A number with its interval; a missing one has its reason."""
     if value is None:
         return Cell(number_format.MISSING, reason=why)
     if value.value is None:
@@ -121,10 +121,9 @@ def estimate(value: Estimate | None, write=number_format.percent, why: str = "no
     return Cell(write(value.value), bounds, None if bounds else value.reason)
 
 
-def measure(value: Measure, write) -> Cell:
-    """A number without an interval."""
-    missing = value.value is None
-    return Cell(write(value.value), reason=(value.reason or "not computed") if missing else None)
+def bare_cell(value: Value | None, write, why: str = "not computed") -> Cell:
+    """A number without its interval."""
+    return value_cell(value if value is None or value.value is None else Value(value=value.value), write, why)
 
 
 def value(number, write, why: str = "not recorded") -> Cell:

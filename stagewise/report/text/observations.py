@@ -1,11 +1,12 @@
-"""Everything worth saying about the figures, in sentences drawn by rule.
+"""Observations: sentences about single stages and adapters, drawn from the figures by rule.
 
 A figure without an interval is stated as a number, and nothing is concluded from it.
 """
 
 from stagewise.lineage import BASE
-from stagewise.metrics.schema import TFIDF, Forgetting
+from stagewise.metrics.schema import BASELINES, TFIDF, Forgetting
 from stagewise.report.lookup import View
+from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables.number_format import count, listed, number, percent, plural
 from stagewise.report.text.sentences import (
     Sentence,
@@ -22,20 +23,21 @@ from stagewise.report.text.sentences import (
 
 
 def observations(view: View) -> list[Sentence]:
-    """Sentences about the main split: learning, forgetting, then what the answers and trainings look like."""
+    """Sentences about the main split: learning, forgetting, then answers and trainings."""
     groups = [[adapter.lineage for adapter in group] for group in variants(view)]
-    found: list[Sentence | None] = [sentence for group in variants(view) for sentence in learnings(view, group)]
-    found += [against_tfidf(view, names, task) for names in groups for task in view.adapters[names[0]].tasks]
-    for records in paired(view, view.metrics.forgetting):
-        found += [forgetting(view, records), macro_f1_alone(view, records)]
+    said: list[Sentence | None] = [sentence for group in variants(view) for sentence in learnings(view, group)]
+    said += [against_tfidf(view, names, task) for names in groups for task in view.adapters[names[0]].tasks]
+    _, *others = view.measures.values()
+    for records in paired(view):
+        said += [forgetting(view, records), *(unseen_by_accuracy(view, records, measure) for measure in others)]
     plain = [*unused_labels(view), *invalid_answers(view), *calibration(view), *checkpoints(view)]
     plain += [f"Not computed is {entry.what}; {entry.reason.rstrip('.')}" for entry in view.metrics.omitted]
-    found += [Sentence(text) for text in plain]
-    return list(dict.fromkeys(sentence for sentence in found if sentence))
+    said += [Sentence(text) for text in plain]
+    return list(dict.fromkeys(sentence for sentence in said if sentence))
 
 
 def against_tfidf(view: View, lineages: list[str], task: str) -> Sentence | None:
-    """An adapter beside a bag of words, which costs nothing."""
+    """Compare an adapter with a bag of words, which costs nothing."""
     records = [record for lineage in lineages if (record := compared(view, lineage, TFIDF, task))]
     if not records:
         return None
@@ -49,88 +51,91 @@ def against_tfidf(view: View, lineages: list[str], task: str) -> Sentence | None
         "worse": f"{who} stays below TF-IDF with logistic regression on {task}",
         "no measurable difference": f"{who} and TF-IDF with logistic regression do not measurably differ on {task}",
     }
-    change = measured(records[0].changes, "accuracy")
+    change = measured(records[0], "accuracy")
     text = words.get(records[0].claim)
-    return Sentence(text, f"{difference(change)} of accuracy") if text and change else None
+    return Sentence(text, f"{difference(change, view.measures['accuracy'])} of accuracy") if text and change else None
 
 
-def macro_f1_alone(view: View, records: list[Forgetting]) -> Sentence | None:
-    """A change that accuracy does not show and macro-F1 does: rare labels lost or found."""
-    found = []
+def unseen_by_accuracy(view: View, records: list[Forgetting], measure: ShownMeasure) -> Sentence | None:
+    """Name a change that accuracy does not show and another measure does: rare labels lost or found, say."""
+    changes = []
     for record in records:
-        change = measured(record.changes, "macro_f1")
-        if change is None or change.difference.low is None or record.claim != "no measurable change":
+        change = measured(record, measure.name)
+        if change is None or change.low is None or record.claim != "no measurable change":
             continue
-        if change.difference.high < 0 or change.difference.low > 0:
-            found.append(difference(change) + (f" ({view.run(record)})" if view.several_runs else ""))
-    if not found:
+        if change.high < 0 or change.low > 0:
+            run = f" ({view.run(record)})" if view.several_runs else ""
+            changes.append(difference(change, measure) + run)
+    if not changes:
         return None
     after = stage(view, records[0].after_lineage)
-    text = f"Accuracy on {records[0].task} did not measurably change after {after}, but macro-F1 did"
-    return Sentence(text, listed(found))
+    text = f"Accuracy on {records[0].task} did not measurably change after {after}, but {measure.title} did"
+    return Sentence(text, listed(changes))
 
 
 def unused_labels(view: View) -> list[str]:
     """Labels that an adapter or the base model never answers although items have them."""
-    found = []
-    for score in view.metrics.scores:
-        if score.kind == "baseline" or score.split != view.main_split:
+    said = []
+    for answers in view.select("predictions", split=view.main_split):
+        score = view.score(answers.lineage, answers.task, answers.split)
+        if answers.lineage in BASELINES or score is None:
             continue
-        never = [entry for entry in score.classes if entry.predicted == 0 and entry.support > 0]
+        never = [entry for entry in score.labels if entry.predicted == 0 and entry.support > 0]
         if never:
             labels = listed(f"“{entry.label}” (right for {count(entry.support)})" for entry in never)
-            items = plural(score.items, f"{score.split} item")
-            found.append(f"On {score.task} {_who(view, score.lineage)} never answers {labels} in {items}")
-    return found
+            items = plural(answers.items, f"{answers.split} item")
+            said.append(f"On {answers.task} {_name(view, answers.lineage)} never answers {labels} in {items}")
+    return said
 
 
 def invalid_answers(view: View) -> list[str]:
     """Answers that are no label of the task."""
     return [
-        f"On {score.task} {count(score.invalid)} of {plural(score.items, 'answer')} of {_who(view, score.lineage)} are "
-        f"no label ({percent(score.invalid / score.items)}%); they count as wrong"
-        for score in view.metrics.scores
-        if score.invalid and score.split == view.main_split
+        f"On {answers.task} {count(answers.invalid)} of {plural(answers.items, 'answer')} of "
+        f"{_name(view, answers.lineage)} are no label ({percent(answers.invalid / answers.items)}%); they count as "
+        "wrong"
+        for answers in view.select("predictions", split=view.main_split)
+        if answers.invalid
     ]
 
 
 def calibration(view: View) -> list[str]:
-    """How the calibration error moved on a task that was learnt and then left."""
-    found = []
-    for records in paired(view, view.metrics.forgetting):
+    """Changes of the calibration error on a task that was learnt and then left."""
+    said = []
+    for records in paired(view):
         task, first = records[0].task, records[0]
         sides = []
         for lineages in ([r.before_lineage for r in records], [r.after_lineage for r in records]):
-            scores = [view.score(lineage, task, view.main_split) for lineage in lineages]
-            errors = sorted(score.ece.value for score in scores if score and score.ece.value is not None)
+            answers = [view.predictions(lineage, task, view.main_split) for lineage in lineages]
+            errors = sorted(entry.ece.value for entry in answers if entry and entry.ece.value is not None)
             sides.append(errors if len(errors) == len(records) else None)
         if None not in sides:
             before, after = (
-                " to ".join(dict.fromkeys(percent(e) for e in (errors[0], errors[-1]))) for errors in sides
+                " to ".join(dict.fromkeys(percent(error) for error in (errors[0], errors[-1]))) for errors in sides
             )
             over = f", over {plural(len(records), 'run')}" if len(records) > 1 else ""
-            found.append(
+            said.append(
                 f"The calibration error on {task} is {before} points after stage {first.before_stage} and {after} "
                 f"points after {stage(view, first.after_lineage)}{over}; it has no interval, so nothing is claimed "
                 "from it"
             )
-    return found
+    return said
 
 
 def checkpoints(view: View) -> list[str]:
     """Trainings whose validation loss was lowest before the last evaluation."""
-    found = []
+    said = []
     for record in view.metrics.training:
         log, best = view.logs.get(record.lineage), record.best_eval_step
         later = [] if log is None or best is None else [n for n, _ in log.get("validation", "loss") if n > best]
         if later:
-            found.append(
-                f"In the training of {_who(view, record.lineage)} validation loss was lowest at step "
+            said.append(
+                f"In the training of {_name(view, record.lineage)} validation loss was lowest at step "
                 f"{best} ({number(record.best_eval_loss)}) and never lower in the "
                 f"{plural(len(set(later)), 'evaluation')} after it"
             )
-    return found
+    return said
 
 
-def _who(view: View, lineage: str) -> str:
+def _name(view: View, lineage: str) -> str:
     return "the untuned model" if lineage == BASE else f"the adapter {view.name(lineage)}"

@@ -1,4 +1,4 @@
-"""What each stage taught and what was forgotten, in sentences drawn from the figures by rule.
+"""Sentences about learning and forgetting, drawn from the figures by rule.
 
 Each verdict is the claim that the metrics make by an interval; no sentence claims more than that.
 """
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from stagewise.lineage import BASE
-from stagewise.metrics.schema import MAJORITY, Change, Forgetting, Learning
+from stagewise.metrics.schema import MAJORITY, Forgetting, Learning, Value
 from stagewise.report.lookup import View
+from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables.number_format import count, interval, listed, p_value, percent, plural, points
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -39,7 +40,7 @@ class Paragraph:
 
 
 def sample_warning(view: View) -> str | None:
-    """What to say where a task ran on the embedded sample."""
+    """A warning if a task ran on the embedded sample."""
     if not (tasks := view.sample_tasks):
         return None
     which = "" if len(tasks) == len(view.tasks) else f" for {listed(tasks)}"
@@ -55,12 +56,12 @@ def headline(view: View) -> list[Paragraph]:
     for adapters in variants(view):
         by_arms.setdefault(tuple(adapters[0].arms), []).extend(learnings(view, adapters))
     if view.several_arms:
-        return [Paragraph(_who(view, arms), found) for arms, found in by_arms.items() if len(arms) > 1]
+        return [Paragraph(_name_arms(view, arms), said) for arms, said in by_arms.items() if len(arms) > 1]
     (arm,) = view.arms
-    sentences = [sentence for found in by_arms.values() for sentence in found]
+    sentences = [sentence for said in by_arms.values() for sentence in said]
     # The last stage is what the arm ends with; the stages between are among the observations.
     last = {lineage for run in view.runs for lineage in view.steps(arm, run)[-1].answers.values()}
-    pairs = paired(view, [r for r in view.metrics.forgetting if r.after_lineage in last])
+    pairs = [group for group in paired(view) if group[0].after_lineage in last]
     sentences += [forgetting(view, records) for records in pairs]
     if not pairs:
         sentences.append(
@@ -69,14 +70,14 @@ def headline(view: View) -> list[Paragraph]:
     return [Paragraph("", sentences)]
 
 
-def _who(view: View, arms: tuple[str, ...]) -> str:
+def _name_arms(view: View, arms: tuple[str, ...]) -> str:
     if len(arms) == len(view.arms):
         return "Every arm"
     return f"Arms {listed(arms)}" if len(arms) < 5 else f"{len(arms)} of {len(view.arms)} arms"
 
 
 def learnings(view: View, adapters: list) -> list[Sentence]:
-    """What one stage taught, a sentence for each of its tasks; several adapters are its runs."""
+    """A sentence about each task that a stage learnt; several adapters are its runs."""
     return [learning(view, [adapter.lineage for adapter in adapters], task) for task in adapters[0].tasks]
 
 
@@ -85,16 +86,15 @@ def variants(view: View) -> list[list]:
     return [[view.adapters[lineage] for lineage in lineages] for lineages in view.variants().values()]
 
 
-def paired(view: View, records: list[Forgetting]) -> list[list[Forgetting]]:
+def paired(view: View) -> list[list[Forgetting]]:
     """Paired comparisons on the main split, grouped over runs; arms that share both adapters count once."""
     groups: dict[tuple, dict[tuple, Forgetting]] = {}
-    for record in records:
-        # Where one adapter answers before and after there is nothing to compare.
-        same = record.before_lineage == record.after_lineage
-        if record.comparison == "paired" and record.before_split == view.main_split and not same:
-            pair = view.variant(record.before_lineage), view.variant(record.after_lineage)
-            own = record.before_lineage, record.after_lineage
-            groups.setdefault((record.task, *pair), {}).setdefault(own, record)
+    for record in view.select("forgetting", comparison="paired", before_split=view.main_split):
+        lineages = record.before_lineage, record.after_lineage
+        # There is nothing to compare if one adapter answers before and after.
+        if lineages[0] != lineages[1]:
+            variants = map(view.variant, lineages)
+            groups.setdefault((record.task, *variants), {}).setdefault(lineages, record)
     return [list(group.values()) for group in groups.values()]
 
 
@@ -104,43 +104,43 @@ def stage(view: View, lineage: str) -> str:
     return f"{number} ({view.variant(lineage)})" if view.several_arms else number
 
 
-def difference(change: Change) -> str:
-    """A difference in percentage points with its interval."""
-    bounds = interval(change.difference.low, change.difference.high, points)
-    return f"{points(change.difference.value)} points{' ' + bounds if bounds else ''}"
+def difference(change: Value, measure: ShownMeasure) -> str:
+    """A difference with its interval, of shares in percentage points."""
+    bounds = interval(change.low, change.high, measure.write_difference)
+    return f"{measure.write_difference(change.value)}{measure.difference_unit}{' ' + bounds if bounds else ''}"
 
 
-def measured(changes: list[Change], name: str) -> Change | None:
-    """The change in one measure."""
-    return next((change for change in changes if change.measure == name), None)
+def measured(record: Learning | Forgetting, name: str) -> Value | None:
+    """The change in one measure; None if it has no value."""
+    change = record.changes.get(name)
+    return change if change and change.value is not None else None
 
 
 def compared(view: View, lineage: str, against: str, task: str) -> Learning | None:
-    """An adapter on a task of its own against one other scorer, on the main split."""
-    wanted = lineage, against, task, view.main_split
-    return next((r for r in view.metrics.learning if (r.lineage, r.against, r.task, r.split) == wanted), None)
+    """An adapter on a task of its stage against one other model, on the main split."""
+    return view.find("learning", lineage=lineage, against=against, task=task, split=view.main_split)
 
 
 def learning(view: View, lineages: list[str], task: str) -> Sentence:
-    """What one stage taught of one task; several lineages are the runs of one and the same stage."""
-    who = stage(view, lineages[0])
-    found = []
+    """A sentence about a task that a stage learnt; several lineages are the runs of one and the same stage."""
+    name, accuracy = stage(view, lineages[0]), view.measures["accuracy"]
+    runs = []
     for lineage in lineages:
         records = compared(view, lineage, MAJORITY, task), compared(view, lineage, BASE, task)
-        score = view.score(lineage, task, view.main_split)
-        if score and all(records):
-            found.append((score, *records))
-    if not found:
-        return Sentence(f"What {who} learnt of {task} was not compared with the majority class and the untuned model")
+        value = view.value(lineage, task, view.main_split, accuracy.name)
+        if value and all(records):
+            runs.append((value, *records))
+    if not runs:
+        return Sentence(f"What {name} learnt of {task} was not compared with the majority class and the untuned model")
+    items = plural(view.items(task, view.main_split), f"{view.main_split} item")
     if len(lineages) > 1:
-        return _learning_over_runs(view, found, capital(who), task)
-    score, majority, base = found[0]
-    parts = [f"{percent(score.accuracy.value)}% {interval(score.accuracy.low, score.accuracy.high)}".strip()]
-    for record, whom in ((majority, "the majority class"), (base, "the untuned model")):
-        if change := measured(record.changes, "accuracy"):
-            parts.append(f"{difference(change)} against {whom}")
-    verdict = _learning_verdict(majority.claim, base.claim).format(stage=who, task=task)
-    items = plural(score.items, f"{score.split} item")
+        return _learning_over_runs(view, runs, capital(name), task, items)
+    value, majority, base = runs[0]
+    parts = [f"{percent(value.value)}% {interval(value.low, value.high)}".strip()]
+    for record, other in ((majority, "the majority class"), (base, "the untuned model")):
+        if change := measured(record, accuracy.name):
+            parts.append(f"{difference(change, accuracy)} against {other}")
+    verdict = _learning_verdict(majority.claim, base.claim).format(stage=name, task=task)
     return Sentence(capital(verdict), f"accuracy on {items} is {listed(parts)}")
 
 
@@ -156,28 +156,28 @@ def _learning_verdict(majority: str, base: str) -> str:
     return "{stage} learnt {task}"
 
 
-def _learning_over_runs(view: View, found: list, who: str, task: str) -> Sentence:
-    learnt = sum(majority.claim == base.claim == "better" for _, majority, base in found)
-    above = sum(majority.claim == "better" for _, majority, _ in found)
-    accuracies = [score.accuracy.value for score, _, _ in found]
-    figures = f"accuracy is {percent(min(accuracies))}% to {percent(max(accuracies))}% on "
-    figures += plural(found[0][0].items, f"{found[0][0].split} item")
+def _learning_over_runs(view: View, runs: list, name: str, task: str, items: str) -> Sentence:
+    learnt = sum(majority.claim == base.claim == "better" for _, majority, base in runs)
+    above = sum(majority.claim == "better" for _, majority, _ in runs)
+    accuracies = [value.value for value, _, _ in runs]
+    figures = f"accuracy is {percent(min(accuracies))}% to {percent(max(accuracies))}% on {items}"
     if above > learnt:
         figures += f"; measurably above the majority class in {above}, above the untuned model too in {learnt}"
-    return Sentence(f"{who} learnt {task} in {learnt} of {_of_runs(view, len(found))}", figures)
+    return Sentence(f"{name} learnt {task} in {learnt} of {_of_runs(view, len(runs))}", figures)
 
 
 def forgetting(view: View, records: list[Forgetting]) -> Sentence:
-    """Whether a later stage made the model forget an earlier task; several records are its runs."""
-    record = records[0]
+    """A sentence about an earlier task after a later stage; several records are its runs."""
+    record, accuracy = records[0], view.measures["accuracy"]
     after = f"after {stage(view, record.after_lineage)}"
     if len(records) > 1:
         return _forgetting_over_runs(view, records, after)
     facts = []
-    if change := measured(record.changes, "accuracy"):
-        items = plural(record.before_items, f"{record.before_split} item")
-        moved = f"from {percent(change.before)}% to {percent(change.after)}% on the same {items}"
-        facts.append(f"accuracy went {moved}, {difference(change)}")
+    if change := measured(record, accuracy.name):
+        sides = ((record.before_lineage, record.before_split), (record.after_lineage, record.after_split))
+        before, last = (view.value(lineage, record.task, split, accuracy.name) for lineage, split in sides)
+        moved = f"from {percent(before.value)}% to {percent(last.value)}% on the same {_items(view, record)}"
+        facts.append(f"accuracy went {moved}, {difference(change, accuracy)}")
     if record.pairs:
         p = p_value(record.pairs.mcnemar_p)
         p = f"p {p}" if p.startswith("<") else f"p = {p}"
@@ -202,13 +202,17 @@ def _forgetting_over_runs(view: View, records: list[Forgetting], after: str) -> 
         "not claimed": "without a claim in {}",
     }
     said = listed(text.format(claims[claim]) for claim, text in words.items() if claims[claim])
-    changes = [change for record in records if (change := measured(record.changes, "accuracy"))]
-    moves = sorted(change.difference.value for change in changes if change.difference.value is not None)
-    items = plural(records[0].before_items, f"{records[0].before_split} item")
+    moves = sorted(change.value for record in records if (change := measured(record, "accuracy")))
     text = f"{capital(after)} {records[0].task} is, over {_of_runs(view, len(records))}, {said}"
     if not moves:
         return Sentence(text)
-    return Sentence(text, f"accuracy changed by {points(moves[0])} to {points(moves[-1])} points on the same {items}")
+    span, items = f"{points(moves[0])} to {points(moves[-1])} points", _items(view, records[0])
+    return Sentence(text, f"accuracy changed by {span} on the same {items}")
+
+
+def _items(view: View, record: Forgetting) -> str:
+    answers = view.predictions(record.before_lineage, record.task, record.before_split)
+    return plural(answers.items, f"{record.before_split} item")
 
 
 def _of_runs(view: View, n: int) -> str:

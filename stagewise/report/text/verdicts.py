@@ -1,12 +1,11 @@
-"""One conclusion per arm, drawn by rule from the figures; what an interval does not carry is not claimed.
+"""Conclusions about arms, drawn from the figures by rule; what an interval does not carry is not claimed.
 
 Every claim goes by the interval over items and runs together. That nothing changed is never claimed: an interval
 around 0 says that the data cannot tell.
 """
 
-from stagewise.metrics.schema import RULES, ArmTask, Forgetting
-from stagewise.report.lookup import View, final
-from stagewise.report.tables.arms import comparison, last_forgetting
+from stagewise.metrics.schema import RULES, Forgetting, Value
+from stagewise.report.lookup import View
 from stagewise.report.tables.number_format import interval, listed, p_value, percent, plural, points
 from stagewise.report.text.sentences import NO_BREAK, Paragraph, Sentence, headline
 
@@ -14,31 +13,31 @@ FEW_RUNS = 5
 
 
 def lead(view: View) -> list[Paragraph]:
-    """What stands before the conclusions of several arms; with one arm, the whole result."""
-    found = headline(view)
+    """The lead before the conclusions of several arms; with one arm, the whole result."""
+    paragraphs = headline(view)
     if view.several_arms:
-        return found
-    (paragraph,), (arm,) = found, view.arms
+        return paragraphs
+    (paragraph,), (arm,) = paragraphs, view.arms
     said = [sentence for task in view.tasks if (sentence := prior(view, arm, task))]
     return [Paragraph(paragraph.lead, paragraph.sentences + said)]
 
 
 def conclusions(view: View) -> list[Paragraph]:
-    """A paragraph per arm: what it kept, how it stands against the reference, and how much is a shifted prior."""
+    """A paragraph per arm: retention, distance to the reference arm, and the part of a shifted prior."""
     return [Paragraph(f"Arm {arm}", of_arm(view, arm)) for arm in view.arms]
 
 
 def of_arm(view: View, arm: str) -> list[Sentence]:
     """The arm's sentences."""
-    found = [against_reference(view, arm)] if arm != view.reference else []
-    found += [kept(view, arm, task) for task in view.tasks]
-    found += [prior(view, arm, task) for task in view.tasks]
-    said = [sentence for sentence in found if sentence]
+    sentences = [against_reference(view, arm)] if arm != view.reference else []
+    sentences += [kept(view, arm, task) for task in view.tasks]
+    sentences += [prior(view, arm, task) for task in view.tasks]
+    said = [sentence for sentence in sentences if sentence]
     return said or [Sentence("No earlier task was scored after a later stage, so nothing is said about forgetting")]
 
 
 def runs_remark(view: View) -> str:
-    """What the number of runs means for every sentence."""
+    """A caveat on the number of runs."""
     runs = len(view.runs)
     if runs == 1:
         return (
@@ -51,29 +50,27 @@ def runs_remark(view: View) -> str:
     return f"{text}."
 
 
-def moved(value: float | None, low: float | None, high: float | None) -> str:
+def moved(change: Value) -> str:
     """A difference in points with its interval."""
-    return f"{points(value)} points {interval(low, high, points)}".strip()
+    return f"{points(change.value)} points {interval(change.low, change.high, points)}".strip()
 
 
 def against_reference(view: View, arm: str) -> Sentence | None:
-    """How the arm's last scores stand against the reference arm's, task by task."""
+    """Compare the arm's last accuracy with the reference arm's, task by task."""
     by_claim: dict[str, list[str]] = {}
     facts = []
     for task in view.tasks:
-        record = comparison(view, arm, task, "accuracy")
+        record = view.arm_difference(arm, task, "accuracy")
         if record is None or record.difference.value is None:
             continue
         by_claim.setdefault(record.claim, []).append(task)
-        both, p = record.difference.both, ""
+        p = ""
         if record.p_holm is not None:
             p = p_value(record.p_holm)
             p = f" (Holm p {p})" if p.startswith("<") else f" (Holm p = {p})"
         unseen = record.claim == "no measurable difference" and record.smallest_effect is not None
         power = f"; less than about {percent(record.smallest_effect)} points could go unseen" if unseen else ""
-        facts.append(
-            f"{moved(record.difference.value, both.low, both.high)} on {task}{p.replace(' ', NO_BREAK, 3)}{power}"
-        )
+        facts.append(f"{moved(record.difference)} on {task}{p.replace(' ', NO_BREAK, 3)}{power}")
     if not facts:
         return None
     words = {
@@ -87,33 +84,41 @@ def against_reference(view: View, arm: str) -> Sentence | None:
 
 
 def kept(view: View, arm: str, task: str) -> Sentence | None:
-    """Whether the arm forgot an earlier task, and whether it still beats those who never learnt it."""
-    entry = final(view, arm, task, "accuracy")
-    if entry is None or not entry.earlier or entry.change.value is None:
+    """Say if the arm forgot an earlier task, and if it still beats those who never learnt it."""
+    change = _change(view, arm, task)
+    if change is None:
         return None
-    records = last_forgetting(view, arm, task)
+    records = view.last_forgetting(arm, task)
     if records and all(record.before_lineage == record.after_lineage for record in records):
         return Sentence(f"It cannot forget {task}, because the adapter that learnt it still answers it")
-    both, verdict = entry.change.both, _verdict(entry, records)
+    verdict = _verdict(change, records)
     retained = sum(record.retained == "retained" for record in records)
     if not records:
         still = ""
     elif retained == len(records):
         still = "it is retained, above both the majority class and the untuned model" + _in_every(records)
     else:
-        where = f" in {len(records) - retained} of {plural(len(records), 'run')}" if len(records) > 1 else ""
-        still = f"that it is retained above the majority class and the untuned model is not shown{where}"
-    facts = f"accuracy went from {percent(entry.learnt.value)}% to {percent(entry.final.value)}%, "
-    facts += moved(entry.change.value, both.low, both.high)
+        runs = f" in {len(records) - retained} of {plural(len(records), 'run')}" if len(records) > 1 else ""
+        still = f"that it is retained above the majority class and the untuned model is not shown{runs}"
+    stage = view.arm_task(arm, task).learnt_stage
+    learnt, last = view.arm_value(arm, task, "accuracy", stage=stage), view.arm_value(arm, task, "accuracy")
+    facts = f"accuracy went from {percent(learnt.value)}% to {percent(last.value)}%, {moved(change)}"
     return Sentence(verdict.format(task=task), "; ".join(filter(None, (facts, still))))
+
+
+def _change(view: View, arm: str, task: str, rule: str = "argmax") -> Value | None:
+    """The change of accuracy since an earlier task was learnt; None if there is none."""
+    record = view.arm_task(arm, task, rule)
+    change = record.change.get("accuracy") if record and record.earlier else None
+    return change if change and change.value is not None else None
 
 
 def _in_every(records: list) -> str:
     return f" in each of {plural(len(records), 'run')}" if len(records) > 1 else ""
 
 
-def _verdict(entry: ArmTask, records: list[Forgetting]) -> str:
-    low, high = entry.change.both.low, entry.change.both.high
+def _verdict(change: Value, records: list[Forgetting]) -> str:
+    low, high = change.low, change.high
     if low is None or high is None:
         return "Nothing is claimed about forgetting of {task}"
     if low > 0:
@@ -132,57 +137,55 @@ def _verdict(entry: ArmTask, records: list[Forgetting]) -> str:
 
 
 def prior(view: View, arm: str, task: str) -> Sentence | None:
-    """How much of a measured loss the decision rules give back: a shifted label prior, or lost knowledge.
+    """Say how much of a measured loss the decision rules give back: a shifted label prior, or lost knowledge.
 
     Most of a loss is called a shifted prior only where under some rule the loss is measurably smaller, even its lower
     bound leaves less than half of it, and AUROC did not measurably fall in any run. All rules are named with their
     figures, so that a reader sees if one was merely lucky.
     """
-    plain = final(view, arm, task, "accuracy")
-    if plain is None or not plain.earlier or None in (plain.change.value, plain.change.both.high, plain.final.value):
+    loss, last = _change(view, arm, task), view.arm_value(arm, task, "accuracy")
+    if loss is None or loss.high is None or loss.high >= 0 or last is None or last.value is None:
         return None
-    loss = plain.change
-    if loss.both.high >= 0:
-        return None
-    others = {rule: final(view, arm, task, "accuracy", rule) for rule in RULES if rule != "argmax"}
-    others = {
-        rule: entry
-        for rule, entry in others.items()
-        if entry and None not in (entry.change.value, entry.change.both.low, entry.final.value)
-    }
+    others = {}
+    for rule in RULES[1:]:
+        change, score = _change(view, arm, task, rule), view.arm_value(arm, task, "accuracy", rule)
+        if change and change.low is not None and score and score.value is not None:
+            others[rule] = change, score
     if not others:
         return None
     back = []
-    for rule, entry in others.items():
-        gained = min(max(entry.final.value - plain.final.value, 0), -loss.value)
+    for rule, (_, score) in others.items():
+        gained = min(max(score.value - last.value, 0), -loss.value)
         back.append(f"{'none' if percent(gained) == '0.0' else percent(gained)} by the {rule} rule")
-    lows = [entry.change.both.low for entry in others.values()]
-    records = last_forgetting(view, arm, task)
-    fell, known, figures = _auroc(records)
-    if max(lows) > max(loss.both.high, loss.value / 2) and known and not fell:
-        verdict = "AUROC did not measurably fall, so most of it is a shifted label prior"
-    elif fell and fell == len(records):
-        where = f" in each of {plural(len(records), 'run')}" if len(records) > 1 else ""
-        verdict = f"AUROC fell too{where}, so knowledge was lost, not only the label prior shifted"
-    elif fell:
-        verdict = f"AUROC fell in {fell} of {plural(len(records), 'run')}, so in those knowledge was lost as well"
-    elif max(lows) > loss.both.high:
-        verdict = "part of it is a shifted label prior; whether knowledge was lost as well is not shown"
-    else:
-        verdict = "how much of it is a shifted label prior is not shown"
-    changes = [f"{rule} {moved(e.change.value, e.change.both.low, e.change.both.high)}" for rule, e in others.items()]
+    records = view.last_forgetting(arm, task)
+    verdict = _prior_verdict(loss, max(change.low for change, _ in others.values()), records)
+    changes = [f"{rule} {moved(change)}" for rule, (change, _) in others.items()]
+    *_, figures = _auroc(records)
     text = f"Of the {percent(-loss.value)} points lost on {task}, {listed(back)} are given back; {verdict}"
     return Sentence(text, "; ".join([f"change by rule: {', '.join(changes)}", *([figures] if figures else [])]))
 
 
+def _prior_verdict(loss: Value, best_low: float, records: list[Forgetting]) -> str:
+    """Tell a shifted prior from lost knowledge; `best_low` is the largest lower bound of a change under a rule."""
+    fell, complete, _ = _auroc(records)
+    if best_low > max(loss.high, loss.value / 2) and complete and not fell:
+        return "AUROC did not measurably fall, so most of it is a shifted label prior"
+    if fell and fell == len(records):
+        return f"AUROC fell too{_in_every(records)}, so knowledge was lost, not only the label prior shifted"
+    if fell:
+        return f"AUROC fell in {fell} of {plural(len(records), 'run')}, so in those knowledge was lost as well"
+    if best_low > loss.high:
+        return "part of it is a shifted label prior; whether knowledge was lost as well is not shown"
+    return "how much of it is a shifted label prior is not shown"
+
+
 def _auroc(records: list[Forgetting]) -> tuple[int, bool, str]:
-    """Runs in which AUROC measurably fell, whether every run has an interval, and the figures."""
-    changes = [record.auroc.difference for record in records if record.auroc]
-    known = [change for change in changes if change.low is not None and change.high is not None]
-    if not known:
+    """Number of runs in which AUROC measurably fell, if every run has an interval, and the figures."""
+    changes = [record.auroc for record in records if record.auroc and record.auroc.low is not None]
+    if not changes:
         return 0, False, ""
-    moves = sorted(change.value for change in known)
-    figures = f"AUROC {moved(known[0].value, known[0].low, known[0].high)}"
-    if len(known) > 1:
-        figures = f"AUROC {points(moves[0])} to {points(moves[-1])} points over {plural(len(known), 'run')}"
-    return sum(change.high < 0 for change in known), len(known) == len(records), figures
+    moves = sorted(change.value for change in changes)
+    figures = f"AUROC {moved(changes[0])}"
+    if len(changes) > 1:
+        figures = f"AUROC {points(moves[0])} to {points(moves[-1])} points over {plural(len(changes), 'run')}"
+    return sum(change.high < 0 for change in changes), len(changes) == len(records), figures

@@ -1,300 +1,272 @@
-"""Scores, intervals and comparisons, each against an independent computation."""
+"""report_metrics.json of made-up experiments: its contents, its schema, and a measure that is declared once."""
 
-import math
+import csv
+import json
+import shutil
 
+import jsonschema
 import numpy as np
 import pytest
-from scipy import stats
-from sklearn import metrics as sk
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.proportion import proportion_confint
+from sklearn.metrics import accuracy_score, f1_score
 
-from stagewise.metrics import baselines, classification, intervals, paired
-from stagewise.metrics.prediction_table import Answers
-from stagewise.metrics.resampling import resample
-from stagewise.metrics.schema import BASELINES, INVALID, MAJORITY, TFIDF, Estimate, Pairs
+from scripts import metrics as step
+from stagewise import measures
+from stagewise.config.yaml_files import read_yaml
+from stagewise.measures import MEASURES, measure
+from stagewise.metrics.build import build_metrics, flatten_metrics, format_metrics
+from stagewise.metrics.read_results import read_results
+from stagewise.metrics.schema import BASELINES, SCHEMA_VERSION, ReportMetrics
+from stagewise.provenance.receipts import write_receipt
+from stagewise.provenance.sealed_json import is_sealed
+from stagewise.report import html, markdown
+from stagewise.report.figures.registry import draw_figures
+from stagewise.report.lookup import View
+from tests.helpers import fake_results as made
+from tests.helpers.records import find
+from tests.helpers.report_experiments import Page
+from tests.unit.metrics.conftest import SIZES, SMALL
 
-WORDS = ["yes", "no", "maybe"]
-
-
-def answers(gold, answer, logprobs=None, words=WORDS) -> Answers:
-    logs = None if logprobs is None else np.asarray(logprobs, dtype=float)
-    return Answers(list(words), np.asarray(gold, dtype=int), np.asarray(answer, dtype=int), logs)
-
-
-def drawn(n=120, seed=0, invalid=True) -> Answers:
-    rng = np.random.default_rng(seed)
-    gold = rng.choice(3, n, p=[0.55, 0.34, 0.11])
-    answer = np.where(rng.random(n) < 0.5, gold, rng.integers(0, 4 if invalid else 3, n))
-    return answers(gold, answer, rng.normal(size=(n, 3)) - 3)
+BASE, FIRST, SECOND = "base", "base/seed-0/pubmedqa", "base/seed-0/pubmedqa/dreaddit"
+FAST = {"statistics": {"bootstrap_samples": 100}}
 
 
-def scored(given, samples=400):
-    return classification.label_scores(given, intervals.weights(len(given), samples, 0), 0.95)
+@pytest.fixture(scope="module")
+def report(small):
+    """The metrics as they are written."""
+    return json.loads(format_metrics(small[2]))
 
 
-def changes(before, after, samples=100, confidence=0.95, seed=0):
-    weights = intervals.weights(len(before), samples, seed)
-    resampled = [resample(each.gold, each.answer, len(each.words), weights) for each in (before, after)]
-    return paired.changes(*resampled, confidence)
+@pytest.fixture
+def results(small, tmp_path):
+    return shutil.copytree(small[0], tmp_path / "results")
 
 
-def named(given):
-    """Gold and answer as words, so that scikit-learn sees something else than our codes."""
-    every = np.array([*WORDS, "none of them"])
-    return every[given.gold], every[given.answer]
+def rows(results, lineage, name="pubmedqa.test"):
+    with open(results / lineage / "predictions" / f"{name}.csv", encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
 
 
-@pytest.mark.parametrize("invalid", [True, False])
-def test_scores_agree_with_scikit_learn(invalid):
-    given = drawn(invalid=invalid)
-    gold, answer = named(given)
-    score = scored(given)
-    assert score["accuracy"].value == pytest.approx(sk.accuracy_score(gold, answer), abs=1e-12)
-    expected = sk.f1_score(gold, answer, labels=WORDS, average="macro", zero_division=0)
-    assert score["macro_f1"].value == pytest.approx(expected, abs=1e-12)
-    report = sk.classification_report(gold, answer, labels=WORDS, output_dict=True, zero_division=0)
-    for entry in score["classes"]:
-        theirs = report[entry.label]
-        assert entry.precision == pytest.approx(theirs["precision"], abs=1e-12)
-        assert entry.recall == pytest.approx(theirs["recall"], abs=1e-12)
-        assert entry.f1.value == pytest.approx(theirs["f1-score"], abs=1e-12)
-        assert entry.support == theirs["support"]
-        assert entry.predicted == (answer == entry.label).sum()
-        assert entry.predicted_share == pytest.approx((answer == entry.label).mean())
-    columns = [*WORDS, *(["none of them"] if invalid else [])]
-    matrix = sk.confusion_matrix(gold, answer, labels=[*WORDS, "none of them"])[:3, : len(columns)]
-    assert score["confusion"].counts == matrix.tolist()
-    assert score["confusion"].columns == [*WORDS, *([INVALID] if invalid else [])]
-    assert score["invalid"] == (answer == "none of them").sum()
+def run(results, *settings, output=None):
+    settings = settings or [made.config(**FAST).model_dump_json(exclude_defaults=True)]
+    output = output or results / "report_metrics.json"
+    flat = str(output.with_name(f"{output.stem}.flat.json"))
+    arguments = ["--results", str(results), "--output", str(output), "--flat", flat]
+    return step.main(["--settings", *settings, *arguments])
 
 
-def test_an_invalid_answer_is_wrong_and_belongs_to_no_label():
-    score = scored(answers([0, 0, 1, 2], [0, 3, 3, 2]))
-    assert score["accuracy"].value == 0.5
-    assert [entry.recall for entry in score["classes"]] == [0.5, 0, 1]
-    assert [entry.precision for entry in score["classes"]] == [1, 0, 1]
-    # Mean of 2/3, 0 and 1: the invalid answers are no class of their own.
-    assert score["macro_f1"].value == pytest.approx(5 / 9, abs=1e-12)
-    assert score["confusion"].counts == [[1, 0, 0, 1], [0, 0, 0, 1], [0, 0, 1, 0]]
+def without_probabilities(results):
+    """Replace every answer on pubmedqa by generated text, of which every third is no label."""
+    for lineage in (BASE, FIRST, SECOND):
+        folder = results / lineage / "predictions"
+        for name in ("pubmedqa.test", "pubmedqa.validation"):
+            task, split = name.split(".")
+            answers = [(row, "" if n % 3 == 0 else "yes", None) for n, row in enumerate(rows(results, lineage, name))]
+            made.write_answers(folder / f"{name}.csv", task, split, ["yes", "no", "maybe"], answers)
+        receipt = json.loads((folder / "receipt.json").read_text())
+        receipt.pop("files")
+        write_receipt(folder, receipt)
 
 
-def test_log_loss_and_label_mass():
-    given = drawn()
-    score = classification.probability_scores(given, 15)
-    raw = np.exp(given.logprobs)
-    share = raw / raw.sum(1, keepdims=True)
-    expected = -np.log(share[np.arange(len(given)), given.gold]).mean()
-    assert score["log_loss"].value == pytest.approx(expected, abs=1e-12)
-    assert score["label_mass"].value == pytest.approx(raw.sum(1).mean(), abs=1e-12)
+def test_valid_against_the_published_schema(report):
+    schema = json.loads((made.ROOT / "schemas/report_metrics.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(report, schema)
+    assert report["schema_version"] == SCHEMA_VERSION
 
 
-def test_log_loss_keeps_to_the_label_order():
-    # In alphabetical order the columns would be maybe, no, yes.
-    given = answers([0], [0], [[math.log(0.7), math.log(0.2), math.log(0.1)]])
-    assert classification.probability_scores(given, 15)["log_loss"].value == pytest.approx(-math.log(0.7), abs=1e-12)
+def test_the_schema_knows_every_measure_and_no_other(report):
+    schema = ReportMetrics.model_json_schema(mode="serialization")
+    changed = json.loads(json.dumps(report))
+    changed["scores"][0]["measures"]["surprise"] = {"value": 1.0}
+    with pytest.raises(jsonschema.ValidationError, match="surprise"):
+        jsonschema.validate(changed, schema)
 
 
-def test_ece_by_hand():
-    # Confidences 0.9 (right), 0.7 (wrong), 0.6 (right), and 0.6 again (wrong), in five bins of width 0.2:
-    # (0.8, 1] holds 0.9; (0.6, 0.8] holds 0.7; 0.6 is the upper edge of (0.4, 0.6], which holds the other two.
-    probabilities = [[0.9, 0.1], [0.3, 0.7], [0.6, 0.4], [0.6, 0.4]]
-    given = answers([0, 0, 0, 1], [0, 1, 0, 0], np.log(probabilities), words=["a", "b"])
-    score = classification.probability_scores(given, 5)
-    assert [(entry.items, entry.accuracy) for entry in score["calibration"]] == [(2, 0.5), (1, 0), (1, 1)]
-    expected = 2 / 4 * abs(0.5 - 0.6) + 1 / 4 * abs(0 - 0.7) + 1 / 4 * abs(1 - 0.9)
-    assert score["ece"].value == pytest.approx(expected, abs=1e-12)
+def test_several_arms_seeds_and_folds_keep_the_shape(three, folded):
+    schema = ReportMetrics.model_json_schema(mode="serialization")
+    for metrics in (three[1], folded[2]):
+        jsonschema.validate(json.loads(format_metrics(metrics)), schema)
 
 
-def test_ece_renormalizes_over_the_labels():
-    given = answers([0, 1], [0, 0], np.log([[0.09, 0.01], [0.009, 0.001]]), words=["a", "b"])
-    score = classification.probability_scores(given, 10)
-    assert score["ece"].value == pytest.approx(0.4, abs=1e-9)
-    assert score["label_mass"].value == pytest.approx(0.055, abs=1e-12)
+def test_a_file_holds_a_record_a_line_and_reads_back(small):
+    text = format_metrics(small[2])
+    metrics = ReportMetrics.model_validate(json.loads(text))
+    assert metrics.model_copy(update={"checksum": None}) == small[2] and is_sealed(json.loads(text))
+    lines = text.splitlines()
+    assert sum(line.startswith('{"lineages":') for line in lines) == len(small[2].scores) + len(small[2].discrimination)
 
 
-def test_weights_stand_for_resampled_items():
-    """Every draw, written out as items and scored by scikit-learn, gives the same numbers."""
-    before, after = drawn(60, 1), drawn(60, 2)
-    after = answers(before.gold, after.answer)
-    draws = intervals.weights(60, 40, seed=3)
-    first, second = (intervals.tables(each.gold, each.answer, draws, 3) for each in (before, after))
-    differences = []
-    for number, draw in enumerate(draws):
-        assert draw.sum() == 60
-        items = np.repeat(np.arange(60), draw.astype(int))
-        scores = []
-        for table, given in ((first, before), (second, after)):
-            gold, answer = given.gold[items], given.answer[items]
-            accuracy = sk.accuracy_score(gold, answer)
-            macro = sk.f1_score(gold, answer, labels=[0, 1, 2], average="macro", zero_division=0)
-            assert intervals.accuracy(table[number]) == pytest.approx(accuracy, abs=1e-12)
-            assert intervals.class_f1(table[number]).mean() == pytest.approx(macro, abs=1e-12)
-            scores.append((accuracy, macro))
-        differences.append(np.subtract(scores[1], scores[0]))
-    found = changes(before, after, samples=40, confidence=0.9, seed=3)
-    for change, theirs in zip(found, np.transpose(differences), strict=True):
-        low, high = np.percentile(theirs, [5, 95])
-        assert (change.difference.low, change.difference.high) == pytest.approx((low, high), abs=1e-12)
+def test_a_score_for_everything_that_answered(report):
+    scores = [s for s in report["scores"] if s["rule"] == "argmax"]
+    keys = {(*s["lineages"], s["task"], s["split"]) for s in scores}
+    models = (BASE, FIRST, SECOND, *BASELINES)
+    assert keys == {(m, t, p) for m in models for t in ("pubmedqa", "dreaddit") for p in ("validation", "test")}
+    assert len(keys) == len(scores) == len(report["predictions"])
+    assert all(set(score["measures"]) == set(MEASURES) for score in scores)
 
 
-def test_interval_agrees_with_scipy_bootstrap():
-    given = drawn(150, 5)
-    score = scored(given, samples=9000)
-
-    def macro(gold, answer):
-        return sk.f1_score(gold, answer, labels=[0, 1, 2], average="macro", zero_division=0)
-
-    for ours, data, statistic, vectorized, resamples in (
-        (score["accuracy"], (given.right.astype(float),), np.mean, True, 9000),
-        (score["macro_f1"], (given.gold, given.answer), macro, False, 800),
-    ):
-        theirs = stats.bootstrap(
-            data,
-            statistic,
-            paired=len(data) > 1,
-            vectorized=vectorized,
-            n_resamples=resamples,
-            method="percentile",
-            rng=np.random.default_rng(1),
-        ).confidence_interval
-        assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.02)
+def test_scores_recomputed_from_the_csv(report, small):
+    for score in report["scores"]:
+        if score["rule"] != "argmax" or score["lineages"][0] in BASELINES:
+            continue
+        answers = rows(small[0], score["lineages"][0], f"{score['task']}.{score['split']}")
+        gold, answer = [r["label"] for r in answers], [r["prediction"] for r in answers]
+        labels = find(report["tasks"], task=score["task"])["labels"]
+        macro = f1_score(gold, answer, labels=labels, average="macro", zero_division=0)
+        assert score["measures"]["accuracy"]["value"] == pytest.approx(accuracy_score(gold, answer), abs=1e-12)
+        assert score["measures"]["macro_f1"]["value"] == pytest.approx(macro, abs=1e-12)
 
 
-def test_wilson_agrees_with_statsmodels():
-    for right in (0, 1, 17, 30):
-        ours = intervals.wilson(right, 30, 0.9)
-        assert (ours.low, ours.high) == pytest.approx(proportion_confint(right, 30, 0.1, "wilson"), abs=1e-9)
+def numbers(values):
+    """Every number of the file with the part that it stands in."""
+    if isinstance(values, dict):
+        return [number for value in values.values() for number in numbers(value)]
+    if isinstance(values, list):
+        return [number for value in values for number in numbers(value)]
+    return [values] if isinstance(values, float) else []
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_mcnemar_agrees_with_statsmodels(seed):
-    before, after = drawn(40, seed), drawn(40, seed + 100)
-    after = answers(before.gold, after.answer)
-    found = paired.pairs(before, after)
-    table = [[found.right_both, found.lost], [found.gained, found.wrong_both]]
-    assert sum(map(sum, table)) == 40
-    assert found.lost == sum(b == g != a for g, b, a in zip(before.gold, before.answer, after.answer, strict=True))
-    assert found.mcnemar_p == pytest.approx(mcnemar(table, exact=True).pvalue, abs=1e-12)
+def test_one_accuracy_stands_in_one_place(one):
+    """The published figures are copies by design: two experiments side by side."""
+    report = json.loads(format_metrics(one[1]))
+    parts = {name: numbers(part) for name, part in report.items() if name not in ("published", "experiment")}
+    for lineage in (FIRST, SECOND):
+        score = find(report["scores"], lineages=[lineage], task="pubmedqa", split="test", rule="argmax")
+        for name in ("macro_f1", "brier"):
+            value = score["measures"][name]["value"]
+            assert [(part, found.count(value)) for part, found in parts.items() if value in found] == [("scores", 1)]
 
 
-def test_unchanged_answers():
-    given = drawn()
-    assert paired.pairs(given, given).mcnemar_p == 1
-    difference = changes(given, given)[0].difference
-    assert (difference.value, difference.low, difference.high) == (0, None, None)
-    claim, reason = paired.claim_difference(difference, paired.pairs(given, given), ("up", "same", "down"))
-    assert (claim, reason) == ("same", "Every item is right or wrong as before.")
+def test_facts_of_the_experiment(report):
+    experiment = report["experiment"]
+    assert experiment["sample"]
+    assert "mirror" not in experiment["config"]
+    assert experiment["config"]["arms"]["sequential"]["stages"][1]["task"] == "dreaddit"
+    task = find(report["tasks"], task="pubmedqa")
+    assert {s["reason"]: s["rows"] for s in task["set_aside"]} == {"empty text": 3, "unknown label": 1}
+    split = find(report["splits"], task="dreaddit", split="train")
+    assert sum(label["items"] for label in split["labels"]) == split["items"] == 40
+    assert task["duplicates_across_splits_exact"] == 0
+    assert find(report["scoring"], lineage=FIRST)["method"] == "likelihood"
+    assert find(report["training"], lineage=SECOND)["final_loss"] == pytest.approx(0.61)
+    assert [(s["stage"], s["lineage"]) for s in report["arms"]] == [(0, BASE), (1, FIRST), (2, SECOND)]
+    assert [m["name"] for m in report["measures"]] == list(MEASURES)
 
 
-def test_other_items_are_no_pairs():
-    with pytest.raises(ValueError, match="same items"):
-        changes(answers([0, 1], [0, 1]), answers([1, 0], [0, 1]))
+def test_every_arm_after_every_stage(one):
+    _, report = one
+    steps = {(step.arm, step.stage): step for step in report.arms}
+    assert steps["isolated", 2].answers == {"pubmedqa": FIRST, "dreaddit": "base/seed-0/dreaddit"}
+    assert steps["multitask", 1].tasks == ["pubmedqa", "dreaddit"]
+    blend = f"{SECOND}/merged-blend-0.5"
+    assert steps["blend-0.5", 2].lineage == blend
+    merged = find(report.adapters, lineage=blend)
+    assert (merged.sources, merged.remedies) == ([FIRST, SECOND], {"blend": {"alpha": 0.5}})
+    assert find(report.adapters, lineage=f"{SECOND}+rehearsal-10").remedies == {"rehearsal": {"share": 0.1}}
+    assert all(adapter.bytes for adapter in report.adapters)
 
 
-@pytest.mark.parametrize(
-    ("accuracy", "over_majority", "claim", "reason"),
-    [
-        ((-0.2, -0.3, -0.1), (0.1, 0.02, 0.2), "forgotten", "below 0: accuracy -20.0 points [-30.0, -10.0]"),
-        ((-0.2, -0.3, -0.1), (0.1, 0.0, 0.2), "not claimed", "Stage 1 did not beat the majority class"),
-        ((-0.2, -0.3, -0.1), (0.0, None, None), "not claimed", "Stage 1 did not beat the majority class"),
-        ((-0.05, -0.1, 0.01), (0.1, 0.02, 0.2), "no measurable change", "includes 0"),
-        ((-0.05, -0.1, 0.01), (0.1, -0.1, 0.2), "not claimed", "Stage 1 did not beat the majority class"),
-        ((0.2, 0.1, 0.3), (0.1, -0.1, 0.2), "improved", "above 0"),
-        ((-1.0, None, None), (0.1, 0.02, 0.2), "not claimed", "No interval"),
-    ],
-)
-def test_claims(accuracy, over_majority, claim, reason):
-    def estimate(value, low, high):
-        return Estimate(value=value, low=low, high=high, reason=None if low is not None else intervals.NO_SPREAD)
-
-    counts = Pairs(right_both=1, lost=5, gained=1, wrong_both=1, mcnemar_p=0.2)
-    found = paired.claim_forgetting(estimate(*accuracy), counts, estimate(*over_majority), stage=1)
-    assert found[0] == claim
-    assert reason in found[1]
+def test_generated_answers_without_probabilities(results):
+    without_probabilities(results)
+    report = json.loads(format_metrics(build_metrics(read_results(made.config(**FAST), results))))
+    keys = {"task": "pubmedqa", "split": "test"}
+    answers = find(report["predictions"], lineage=FIRST, **keys)
+    assert (answers["shortened"], answers["invalid"]) == (0, 10)
+    assert answers["confusion"]["columns"][-1] == "invalid"
+    assert answers["ece"] == {"reason": "no label probabilities"}
+    score = find(report["scores"], lineages=[FIRST], **keys)
+    assert score["measures"]["brier"] == {"reason": "no label probabilities"}
+    record = find(report["forgetting"], comparison="paired", after_split="test")
+    assert record["claim"] == "not claimed"
+    assert "did not beat the majority class" in record["reason"]
+    assert "auroc" not in record
+    assert {r["lineages"][0] for r in report["discrimination"] if r["task"] == "pubmedqa"} == set(BASELINES[1:])
+    assert {s["rule"] for s in report["arm_summaries"]} == {"argmax"}
+    what = {entry["what"]: entry["reason"] for entry in report["omitted"]}
+    assert "were generated" in what["decision rules and discrimination on pubmedqa"]
 
 
-@pytest.mark.parametrize(
-    ("gold", "answer"),
-    [
-        ([0], [0]),
-        ([0], [3]),
-        ([0, 0, 0], [0, 0, 0]),
-        ([0, 1, 2], [0, 1, 2]),
-        ([0, 1], [3, 3]),
-        ([1, 1, 1, 1], [0, 1, 2, 3]),
-    ],
-)
-def test_degenerate_answers_give_numbers_or_a_reason(gold, answer):
-    given = answers(gold, answer, np.full((len(gold), 3), -1.0))
-    score = scored(given) | classification.probability_scores(given, 15)
-    for name in ("accuracy", "macro_f1", "accuracy_wilson", "ece", "log_loss"):
-        assert math.isfinite(score[name].value)
-    for name in ("accuracy", "macro_f1"):
-        assert (score[name].low is None) == (score[name].reason is not None)
-    assert 0 <= score["accuracy_wilson"].low <= score["accuracy_wilson"].high <= 1
-    changes(given, given)
+def test_without_content_free_answers(results):
+    path = results / SECOND / "predictions/receipt.json"
+    receipt = json.loads(path.read_text())
+    receipt["content_free"].pop("pubmedqa")
+    path.write_text(json.dumps(receipt))
+    report = build_metrics(read_results(made.config(**FAST), results))
+    reason = find(report.omitted, what="the decision rule contextual on pubmedqa").reason
+    assert reason.startswith("1 of 3 predictions")
+    assert "contextual" not in {summary.rule for summary in report.arm_summaries}
+    assert "contextual" in {score.rule for score in report.scores if score.lineages == [FIRST]}
 
 
-def test_a_perfect_score_claims_no_certainty():
-    score = scored(answers([0, 1, 2, 0], [0, 1, 2, 0]))
-    assert score["accuracy"].value == 1
-    assert score["accuracy"].low is None
-    assert score["accuracy"].reason == intervals.NO_SPREAD
-    assert score["accuracy_wilson"].low == pytest.approx(proportion_confint(4, 4, 0.05, "wilson")[0])
+def test_two_runs_write_the_same_bytes(results, tmp_path):
+    for name in ("one", "two"):
+        assert run(results, output=tmp_path / name / "metrics.json") == 0
+    for name in ("metrics.json", "metrics.flat.json"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert "NaN" not in (tmp_path / "one" / "metrics.json").read_text()
 
 
-def test_extreme_log_probabilities():
-    given = answers([0, 1], [0, 0], [[0.0, -800.0, -900.0], [-1e-9, -np.inf, -5.0]])
-    score = classification.probability_scores(given, 15)
-    assert math.isfinite(score["log_loss"].value)
-    assert score["log_loss"].value > 10
+def test_the_flat_file_holds_the_main_figures_by_name(small):
+    flat, report = flatten_metrics(small[2]), small[2]
+    final = find(report.scores, lineages=[SECOND], task="pubmedqa", split="test", rule="argmax")
+    change = find(report.arm_tasks, task="pubmedqa", rule="argmax").change
+    entry = flat["sequential"]["pubmedqa"]
+    for name in MEASURES:
+        assert entry[name] == final.measures[name].model_dump(include={"value", "low", "high"})
+        assert entry[f"{name}_change"]["value"] == change[name].value
+    assert "accuracy_change" not in flat["sequential"]["dreaddit"]
 
 
-def test_no_log_probabilities():
-    score = classification.probability_scores(answers([0, 1], [0, 3]), 15)
-    assert score["ece"].value is score["log_loss"].value is score["label_mass"].value is None
-    assert score["ece"].reason == classification.NO_PROBABILITIES
+def test_a_handful_of_items(tmp_path):
+    _, report = made.experiment(tmp_path, dict.fromkeys(SMALL, 2), **FAST)
+    assert json.loads(format_metrics(report))["omitted"] is not None
 
 
-def _texts(labels, words):
-    return [{"id": str(i), "label": x, "fields": {"a": f"{words[x]} item", "b": "it"}} for i, x in enumerate(labels)]
+def test_settings_from_files(results, tmp_path):
+    others = {name: None for name in read_yaml(made.ROOT / "config.yaml")["arms"] if name != "sequential"}
+    (tmp_path / "overlay.yaml").write_text(json.dumps({"arms": others}))
+    assert run(results, str(made.ROOT / "config.yaml"), str(tmp_path / "overlay.yaml")) == 0
+    report = json.loads((results / "report_metrics.json").read_text())
+    assert report["experiment"]["splits"] == read_yaml(made.ROOT / "config.yaml")["evaluation"]["splits"]
+    assert (report["published"], report["published_source"]) == ([], None)
 
 
-def test_baselines():
-    words = {"yes": "good help", "no": "bad harm", "maybe": "unclear mixed"}
-    train = _texts(["yes"] * 6 + ["no"] * 4 + ["maybe"] * 2, words)
-    test = _texts(["maybe", "no", "yes"], words)
-    assert baselines.fit(MAJORITY, train, WORDS)(test).answer.tolist() == [0, 0, 0]
-    for name in BASELINES[1:]:
-        found = baselines.fit(name, train, WORDS)(test)
-        assert found.gold.tolist() == [2, 1, 0]
-        assert np.exp(found.logprobs).sum(1) == pytest.approx(1)
-        assert found.answer.tolist() == found.logprobs.argmax(1).tolist()
-    assert found.answer.tolist() == [2, 1, 0]
-    assert classification.probability_scores(found, 15)["label_mass"].value is None
+@pytest.fixture
+def zeal():
+    """A measure that nobody else knows, declared as any other."""
+
+    @measure("zeal", title="zeal", range=(0, 1))
+    def zeal(confusion):
+        """Share of answers that are the first label."""
+        return confusion[..., 0].sum(-1) / confusion.sum((-2, -1))
+
+    yield zeal
+    del measures.MEASURES["zeal"]
 
 
-def test_a_label_unseen_in_training_gets_probability_zero():
-    train = _texts(["yes", "no"] * 3, {"yes": "good", "no": "bad"})
-    found = baselines.fit(TFIDF, train, WORDS)(_texts(["maybe"], {"maybe": "bad"}))
-    assert found.answer.tolist() == [1]
-    assert found.logprobs[0, 2] == -np.inf
-    assert math.isfinite(classification.probability_scores(found, 15)["log_loss"].value)
+def test_a_measure_that_is_declared_is_everywhere(zeal, tmp_path):
+    """In scores, comparisons, every table that lists measures, figures, Markdown, metrics.json and the schema."""
+    results, metrics = made.experiment(tmp_path, SIZES, arms=made.ARMS, seeds=[0, 1], **FAST)
+    report = json.loads(format_metrics(metrics))
+    jsonschema.validate(report, ReportMetrics.model_json_schema(mode="serialization"))
+    answers = results.predictions[SECOND, "pubmedqa", "test"].answer
+    for part in ("scores", "arm_comparisons"):
+        assert all("zeal" in record["measures"] for record in report[part])
+    for part in ("learning", "forgetting"):
+        assert all("zeal" in record["changes"] for record in report[part])
+    assert all("zeal" in record["average"] for record in report["arm_summaries"])
+    score = find(report["scores"], lineages=[SECOND], task="pubmedqa", split="test", rule="argmax")
+    assert score["measures"]["zeal"]["value"] == pytest.approx(np.mean(answers == 0))
+    assert "zeal" in flatten_metrics(metrics)["sequential"]["pubmedqa"]
 
-
-def test_majority_ties_go_to_the_first_label():
-    assert baselines.majority(_texts(["no", "yes"], {"yes": "a", "no": "b"}), WORDS) == "yes"
-
-
-@pytest.mark.parametrize(
-    ("train", "reason"),
-    [
-        ([], "empty"),
-        (_texts(["yes"] * 3, {"yes": "good"}), "one label only"),
-        ([{"id": "1", "label": x, "fields": {"a": "! ?"}} for x in ("yes", "no")], "no words"),
-    ],
-)
-def test_a_baseline_that_cannot_be_fitted_says_why(train, reason):
-    with pytest.raises(baselines.CannotFit, match=reason):
-        baselines.fit(TFIDF, train, WORDS)
+    view = View(ReportMetrics.model_validate(report), {})
+    figures = draw_figures(view)
+    page = Page(html.render(view, figures))
+    for name in ("scores-test", "forgetting-test", "learning-test", "matrix-metrics", "decisions-pubmedqa"):
+        assert any("Zeal" in cell for row in page.tables[name].head for cell in row), name
+    assert any("Average zeal" in cell for row in page.tables["arms"].head for cell in row)
+    assert "Zeal" in page.tables["arms-zeal"].caption
+    for name in ("stability-plasticity", "stage-task-matrix"):
+        assert any("Zeal" in picture.svg for picture in figures[name].pictures), name
+    text = markdown.render(view)
+    assert "pubmedqa: Zeal" in text and "The same in zeal" in text

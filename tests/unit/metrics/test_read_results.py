@@ -1,4 +1,4 @@
-"""What the metrics step refuses, each in one sentence with exit code 2."""
+"""Inputs that the metrics step refuses, each in one sentence with exit code 2; folds and their items."""
 
 import json
 import shutil
@@ -6,6 +6,9 @@ import shutil
 import pytest
 
 from scripts import metrics as step
+from stagewise.errors import InputError
+from stagewise.lineage import data_folder
+from stagewise.metrics.read_results import read_results
 from stagewise.provenance.files import write_json
 from stagewise.provenance.receipts import write_receipt
 from tests.helpers import fake_results as made
@@ -177,3 +180,49 @@ def test_bad_published_figures(results, tmp_path, capsys, content, message):
     settings = made.config(published=str(path), **FAST)
     assert run(results, settings) == 2
     assert message in capsys.readouterr().err
+
+
+def test_folds_share_test_items_and_nothing_else(folded):
+    _, results, report = folded
+    assert (report.experiment.folds, report.experiment.reference) == ([3, 5], "sequential")
+    other = "base/fold-5/seed-0/pubmedqa"
+    assert results.data(other) == data_folder(5)
+    # The base model answers the first fold's validation items: no pairs with another fold's, but with what folds share.
+    assert results.items_of(BASE, "pubmedqa", "validation") != results.items_of(other, "pubmedqa", "validation")
+    assert results.shared_splits() == ["test"]
+    assert {record.split for record in report.learning if record.lineage == other} == {"test"}
+    later = "base/fold-5/seed-0/pubmedqa/dreaddit"
+    assert {record.split for record in report.learning if record.lineage == later} == {"test", "validation"}
+    (record,) = [
+        record
+        for record in report.forgetting
+        if (record.arm, record.fold, record.comparison, record.after_split) == ("sequential", 5, "paired", "validation")
+    ]
+    assert (record.over_majority, record.retained, record.claim) == (None, "not shown", "not claimed")
+    assert "another fold" in record.reason
+
+
+def test_folds_that_test_on_other_items(folded, tmp_path):
+    original, experiment, _ = folded
+    results = shutil.copytree(original, tmp_path / "results")
+    fold = results / "data/fold-5"
+    test = fold / "pubmedqa/test.jsonl"
+    test.write_text("".join(test.read_text().splitlines(keepends=True)[1:]))
+    summary = json.loads((fold / "summary.json").read_text())
+    files = write_receipt(fold / "pubmedqa", {})["files"]
+    summary["tasks"]["pubmedqa"]["splits"]["test"]["sha256"] = files["test.jsonl"]
+    write_json(fold / "summary.json", summary)
+    with pytest.raises(InputError, match="fold-5/pubmedqa/test.jsonl: not the test items of .*fold-3/pubmedqa"):
+        read_results(experiment.config, results)
+
+
+@pytest.mark.parametrize("spoil", [{"logprobs": [-1.0]}, {"input": "N/A"}, {"logprobs": [0.5, -1.0, -2.0]}])
+def test_odd_content_free_answers(original, tmp_path, spoil):
+    settings = made.config(**FAST)
+    results = shutil.copytree(original, tmp_path / "results")
+    path = results / BASE / "predictions/receipt.json"
+    receipt = json.loads(path.read_text())
+    receipt["content_free"]["pubmedqa"] = [spoil]
+    write_json(path, receipt)
+    with pytest.raises(InputError, match="content_free of pubmedqa does not hold"):
+        read_results(settings, results)

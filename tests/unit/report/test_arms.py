@@ -8,7 +8,8 @@ import pytest
 from scripts import report as step
 from stagewise.report import html, items_page, markdown
 from tests.helpers import report_experiments
-from tests.helpers.report_experiments import Page, arguments, estimate, find, signed, view
+from tests.helpers.records import find
+from tests.helpers.report_experiments import Page, arguments, arm_score, estimate, score, signed, view
 
 ARMS = list(report_experiments.made.ARMS)
 
@@ -36,11 +37,6 @@ def shown(written):
     return Page((written / "r.html").read_text())
 
 
-def spread(entry: dict, write=lambda v: f"{100 * v:.1f}") -> str:
-    """A mean over runs as the report writes it."""
-    return f"{write(entry['value'])} [{write(entry['both']['low'])}, {write(entry['both']['high'])}]"
-
-
 def test_the_main_table_has_a_row_per_arm_and_rule(metrics, shown):
     table = shown.tables["arms"]
     rules = ["argmax", "prior-adjusted", "batch-calibrated", "contextual"]
@@ -48,18 +44,19 @@ def test_the_main_table_has_a_row_per_arm_and_rule(metrics, shown):
     assert len(table.rows) == len(ARMS) * len(rules)
     for place, row in enumerate(table.rows):
         arm, rule = ARMS[place % len(ARMS)], rules[place // len(ARMS)]
-        own = {"arm": arm, "rule": rule, "split": "test"}
-        kept = find(metrics["arm_tasks"], **own, measure="accuracy", task="pubmedqa")
-        assert row[0].startswith(f"{place % len(ARMS) + 1} {arm}") and row[1] == spread(kept["final"])
+        keys = {"arm": arm, "rule": rule, "split": "test"}
+        final = arm_score(metrics, arm, "pubmedqa", rule)["accuracy"]
+        assert row[0].startswith(f"{place % len(ARMS) + 1} {arm}") and row[1] == estimate(final)
         if arm == "rehearsal-10":
-            assert row[2] == spread(kept["change"], signed)
+            change = find(metrics["arm_tasks"], **keys, task="pubmedqa")["change"]["accuracy"]
+            assert row[2] == estimate(change, signed)
         if arm != "sequential":
-            against = find(metrics["arm_comparisons"], **own, measure="accuracy", task="pubmedqa")
-            assert row[3][0] in "▲≈▼○" and row[3][2:] == spread(against["difference"], signed)
+            against = find(metrics["arm_comparisons"], **keys, task="pubmedqa")["measures"]["accuracy"]
+            assert row[3][0] in "▲≈▼○" and row[3][2:] == estimate(against["difference"], signed)
             assert row[4] == ("< 0.001" if against["p_holm"] < 0.001 else f"{against['p_holm']:.3f}")
-        average = find(metrics["arm_summaries"], **own, measure="accuracy")
-        assert row[8] == spread(average["average"])
-        assert row[-1] == f"{100 * average['average']['training_share']:.1f}%"
+        average = find(metrics["arm_summaries"], **keys)["average"]
+        assert row[8:10] == [estimate(average[name]) for name in ("accuracy", "macro_f1")]
+        assert row[-1] == f"{100 * average['accuracy']['training_share']:.1f}%"
 
 
 def test_one_arm_has_a_row_per_rule():
@@ -67,8 +64,9 @@ def test_one_arm_has_a_row_per_rule():
     rows = Page(html.render(view(values))).tables["arms"].rows
     assert [row[0] for row in rows] == ["argmax", "prior-adjusted", "batch-calibrated", "contextual"]
     for row in rows:
-        kept = find(values["arm_tasks"], rule=row[0], measure="accuracy", task="pubmedqa", split="test")
-        assert row[1:3] == [spread(kept["final"]), spread(kept["change"], signed)]
+        kept = find(values["arm_tasks"], rule=row[0], task="pubmedqa", split="test")
+        final = arm_score(values, "sequential", "pubmedqa", row[0])["accuracy"]
+        assert row[1:3] == [estimate(final), estimate(kept["change"]["accuracy"], signed)]
 
 
 def test_costs_and_the_matrix_metrics_are_those_of_the_records(metrics, shown):
@@ -81,43 +79,40 @@ def test_costs_and_the_matrix_metrics_are_those_of_the_records(metrics, shown):
             f"{cost['seconds_over_reference']:.2f}",
             str(cost["adapters"]),
         ]
-    record = find(metrics["arm_summaries"], arm="sequential", rule="argmax", measure="macro_f1", split="test")
+    record = find(metrics["arm_summaries"], arm="sequential", rule="argmax", split="test")
     row = next(r for r in shown.tables["matrix-metrics"].rows if r[0].startswith("1 sequential"))
-    assert row[6:8] == [spread(record["backward_transfer"], signed), spread(record["forgetting"], signed)]
+    assert row[6:8] == [estimate(record[name]["macro_f1"], signed) for name in ("backward_transfer", "forgetting")]
 
 
 def test_rules_discrimination_and_agreement_are_those_of_the_records(metrics, shown):
-    base = {"lineage": "base", "task": "pubmedqa", "split": "test"}
-    decision = find(metrics["decisions"], **base, rule="argmax")
-    table = shown.tables["decisions-pubmedqa"]
-    assert table.rows[0][0] == "argmax" and table.rows[0][3].startswith(f"{100 * decision['macro_f1']['value']:.1f} ")
-    assert table.rows[0][6].startswith(f"{100 * find(decision['recalls'], label='maybe')['recall']['value']:.1f}")
-    known = find(metrics["discrimination"], **base)
+    decision = score(metrics, "base", "pubmedqa")
+    row = shown.tables["decisions-pubmedqa"].rows[0]
+    assert row[0] == "argmax" and row[3].startswith(f"{100 * decision['measures']['macro_f1']['value']:.1f} ")
+    assert row[-1].startswith(f"{100 * find(decision['labels'], label='maybe')['recall']['value']:.1f}")
+    known = find(metrics["discrimination"], lineages=["base"], task="pubmedqa", split="test")
     row = shown.tables["discrimination"].row("untuned base model")
     assert row[1].startswith(f"{100 * known['auroc']['value']:.1f} ")
     assert row[2:4] == [estimate(known[key], lambda v: f"{v:.4g}") for key in ("log_loss", "log_loss_fitted")]
     for record in metrics["agreement"]:
         row = shown.tables["agreement"].row(f"{record['task']} {record['split']} split", record["column"])
-        assert row[2] == str(record["items"]) and row[3].startswith(f"{100 * record['mean']:.1f}")
+        assert row[2] == str(record["items"]) and row[3] == estimate(record["mean"])
 
 
 def test_the_smallest_effect_stands_beside_the_comparison(metrics, shown):
     table = shown.tables["against-reference"]
     assert table.parts == ["pubmedqa", "dreaddit", "Mean over all tasks"]
     row = next(row for row in table.rows if row[0] == "4 rehearsal-10")
-    own = {"arm": "rehearsal-10", "task": "pubmedqa", "rule": "argmax", "measure": "accuracy", "split": "test"}
-    record = find(metrics["arm_comparisons"], **own)
+    keys = {"arm": "rehearsal-10", "task": "pubmedqa", "rule": "argmax", "split": "test"}
+    record = find(metrics["arm_comparisons"], **keys)["measures"]["accuracy"]
     assert record["claim"] in row[1] and row[7] == f"{100 * record['smallest_effect']:.1f}"
-    items = record["difference"]["items"]
+    items = record["items"]
     assert row[3] == f"[{signed(items['low'])}, {signed(items['high'])}]"
 
 
 def test_markdown_has_the_main_table_the_conclusions_and_the_cost(metrics, written):
     text = (written / "r.md").read_text()
-    record = find(
-        metrics["arm_tasks"], arm="isolated", rule="argmax", measure="accuracy", split="test", task="pubmedqa"
-    )
-    assert f"| 2 isolated | {spread(record['final'])} |" in text
+    final = arm_score(metrics, "isolated", "pubmedqa")["accuracy"]
+    assert f"| 2 isolated | {estimate(final)} |" in text
     assert "**Arm isolated.** Against sequential it ends" in text and "### Cost" in text
     assert "are too few to measure training noise well" in text
 

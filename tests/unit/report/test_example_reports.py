@@ -6,9 +6,9 @@ import re
 import jsonschema
 import pytest
 
+from stagewise.metrics.schema import read_metrics
 from stagewise.report import markdown
 from stagewise.report.lookup import View
-from stagewise.report.read import read_metrics
 from stagewise.report.tables import arms
 from tests.helpers.project_copy import ROOT
 

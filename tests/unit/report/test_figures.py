@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from scripts import report as step
+from stagewise.measures import MEASURES
 from stagewise.provenance.receipts import read_receipt
 from stagewise.report import figures as package
 from stagewise.report import html, markdown
@@ -17,7 +18,8 @@ from stagewise.report.figures.figure import DrawnFigure, frame
 from stagewise.report.figures.registry import draw_figures, write_figures
 from stagewise.report.figures.style import arm_style, label
 from tests.helpers import report_experiments
-from tests.helpers.report_experiments import FIRST, SECOND, Page, arguments, find, render, view
+from tests.helpers.records import find
+from tests.helpers.report_experiments import FIRST, SECOND, Page, arguments, arm_score, render, score, view
 
 
 @pytest.fixture(scope="module")
@@ -52,29 +54,27 @@ def test_every_picture_has_a_caption_and_its_numbers(figures):
 def test_the_tradeoff_is_that_of_the_arms(metrics, figures):
     found = rows(figures, "stability-plasticity")
     for arm in report_experiments.made.ARMS:
-        for measure in ("accuracy", "macro_f1"):
-            learnt, kept = (
-                find(metrics["arm_tasks"], arm=arm, task=task, rule="argmax", measure=measure, split="test")["final"]
-                for task in ("dreaddit", "pubmedqa")
-            )
+        for measure in MEASURES:
+            learnt, kept = (arm_score(metrics, arm, task)[measure] for task in ("dreaddit", "pubmedqa"))
             row = find(found, arm=arm, measure=measure, seed="")
             assert (row["task_learnt"], row["task_kept"]) == ("dreaddit", "pubmedqa")
             for side, entry in (("learnt", learnt), ("kept", kept)):
                 assert same(row[side], entry["value"])
-                assert same(row[f"{side}_low"], entry["both"]["low"])
-                assert same(row[f"{side}_high"], entry["both"]["high"])
+                assert same(row[f"{side}_low"], entry["low"])
+                assert same(row[f"{side}_high"], entry["high"])
             for seed in (0, 1):
                 row = find(found, arm=arm, measure=measure, seed=str(seed))
-                assert same(row["learnt"], learnt["values"][seed]) and same(row["kept"], kept["values"][seed])
+                steps = find(metrics["arms"], arm=arm, seed=seed, stage=1 if arm == "multitask" else 2)
+                for side, task in (("learnt", "dreaddit"), ("kept", "pubmedqa")):
+                    assert same(row[side], score(metrics, steps["answers"][task], task)["measures"][measure]["value"])
 
 
 def test_the_matrix_holds_means_over_runs(metrics, figures):
     for row in rows(figures, "stage-task-matrix"):
         cells = [
-            cell[row["measure"]]
-            for cell in metrics["matrix"]
-            if (cell["arm"], str(cell["stage"]), cell["task"], cell["split"])
-            == (row["arm"], row["stage"], row["task"], "test")
+            score(metrics, step["answers"][row["task"]], row["task"])["measures"][row["measure"]]["value"]
+            for step in metrics["arms"]
+            if (step["arm"], str(step["stage"])) == (row["arm"], row["stage"])
         ]
         assert len(cells) == 2 == int(row["runs"])
         assert float(row["mean"]) == pytest.approx(sum(cells) / 2)
@@ -98,8 +98,7 @@ def test_flips_recalls_and_costs_are_those_of_the_records(metrics, figures):
     assert {(row["task"], row["label"]) for row in recalls} == {("pubmedqa", "maybe")}
     row = find(recalls, arm="sequential", seed="1", rule="prior-adjusted", stage="2")
     lineage = SECOND.replace("seed-0", "seed-1")
-    own = {"lineage": lineage, "task": "pubmedqa", "split": "test", "rule": "prior-adjusted"}
-    recall = find(find(metrics["decisions"], **own)["recalls"], label="maybe")["recall"]
+    recall = find(score(metrics, lineage, "pubmedqa", rule="prior-adjusted")["labels"], label="maybe")["recall"]
     assert same(row["recall"], recall["value"]) and same(row["low"], recall["low"])
     for row in rows(figures, "cost-and-kept"):
         cost = find(metrics["costs"], arm=row["arm"])
@@ -115,16 +114,16 @@ def test_curves_scores_and_reliability_are_written_too(metrics, figures):
         if (r["lineage"], r["split"], r["metric"]) == (SECOND, "validation", "loss")
     ]
     assert loss == [(step, 0.5 + abs(step - 30) / 50) for step in range(0, 41, 10)]
-    entry = find(metrics["scores"], lineage=SECOND, task="pubmedqa", split="test")
+    entry = find(metrics["predictions"], lineage=SECOND, task="pubmedqa", split="test")
     bins = [r for r in rows(figures, "reliability") if (r["lineage"], r["task"]) == (SECOND, "pubmedqa")]
     assert [(int(r["items"]), float(r["accuracy"])) for r in bins] == [
-        (e["items"], e["accuracy"]) for e in entry["calibration"]
+        (e["items"], e["right"] / e["items"]) for e in entry["calibration"]
     ]
     small = report_experiments.metrics("small")
     drawn = rows(draw_figures(view(small)), "scores")
     row = find(drawn, lineage=FIRST, task="pubmedqa", measure="macro_f1")
-    score = find(small["scores"], lineage=FIRST, task="pubmedqa", split="test")["macro_f1"]
-    assert (float(row["value"]), float(row["low"])) == (score["value"], score["low"])
+    value = score(small, FIRST, "pubmedqa")["measures"]["macro_f1"]
+    assert (float(row["value"]), float(row["low"])) == (value["value"], value["low"])
 
 
 def test_the_page_and_markdown_offer_the_very_files_of_the_folder(shown_view, figures, tmp_path):

@@ -6,7 +6,8 @@ import re
 from markdown_it import MarkdownIt
 
 from stagewise.report import markdown
-from tests.helpers.report_experiments import BASE, FIRST, SECOND, Page, estimate, find, render, signed, view
+from tests.helpers.records import find
+from tests.helpers.report_experiments import BASE, FIRST, SECOND, Page, estimate, plain, render, score, signed, view
 
 
 def test_scores_of_every_adapter_and_task_are_those_of_the_metrics(metrics, shown):
@@ -20,38 +21,42 @@ def test_scores_of_every_adapter_and_task_are_those_of_the_metrics(metrics, show
     for split in ("test", "validation"):
         for lineage, name in rows.items():
             cells = [cell.removeprefix("● ") for cell in shown.tables[f"scores-{split}"].row(name)[1:]]
+            cells = [re.sub(r"(–|\d)[a-z]$", r"\1", cell) for cell in cells]
             expected = []
             for task in ("pubmedqa", "dreaddit"):
-                score = find(metrics["scores"], lineage=lineage, task=task, split=split)
-                expected += [estimate(score["accuracy"]), estimate(score["macro_f1"])]
+                measures = score(metrics, lineage, task, split)["measures"]
+                expected += [estimate(measures[key]) for key in ("accuracy", "macro_f1", "balanced_accuracy")]
+                expected += [estimate(measures[key], plain) for key in ("mcc", "brier")]
             assert cells == expected, (split, lineage)
 
 
 def test_a_dot_marks_what_was_learnt(shown):
     table = shown.tables["scores-test"]
     assert not any("●" in cell for cell in table.row("untuned base model stage 0"))
-    assert ["●" in cell for cell in table.row("after pubmedqa stage 1")[1:]] == [True, True, False, False]
+    assert ["●" in cell for cell in table.row("after pubmedqa stage 1")[1:]] == [True] * 5 + [False] * 5
     assert all("●" in cell for cell in table.row("after pubmedqa → dreaddit stage 2")[1:])
 
 
 def test_forgetting_is_that_of_the_metrics(metrics, shown):
     record = find(metrics["forgetting"], comparison="paired", before_split="test")
     (row,) = shown.tables["forgetting-test"].rows
-    accuracy, macro_f1 = record["changes"]
-    pairs = record["pairs"]
+    changes, pairs = record["changes"], record["pairs"]
+    before, after = (score(metrics, lineage, "pubmedqa")["measures"] for lineage in (FIRST, SECOND))
     assert row[0] == "pubmedqa learnt at stage 1, 120 test items"
     assert row[1].endswith(record["claim"])
-    assert row[2] == f"{100 * accuracy['before']:.1f} → {100 * accuracy['after']:.1f}"
-    assert row[3] == estimate(accuracy["difference"], signed)
-    assert row[5] == estimate(macro_f1["difference"], signed)
-    assert row[6:9] == [str(pairs["right_both"]), str(pairs["lost"]), str(pairs["gained"])]
-    assert row[9] == ("< 0.001" if pairs["mcnemar_p"] < 0.001 else f"{pairs['mcnemar_p']:.3f}")
-    assert row[10] == estimate(record["over_majority"], signed)
+    assert row[2] == f"{100 * before['accuracy']['value']:.1f} → {100 * after['accuracy']['value']:.1f}"
+    assert row[3] == estimate(changes["accuracy"], signed)
+    assert row[5] == estimate(changes["macro_f1"], signed)
+    assert row[8] == f"{plain(before['mcc']['value'])} → {plain(after['mcc']['value'])}"
+    assert row[11] == estimate(changes["brier"], lambda value: f"{value:+.3f}".replace("-", "−"))
+    assert row[12:15] == [str(pairs["right_both"]), str(pairs["lost"]), str(pairs["gained"])]
+    assert row[15] == ("< 0.001" if pairs["mcnemar_p"] < 0.001 else f"{pairs['mcnemar_p']:.3f}")
+    assert row[16] == estimate(record["over_majority"], signed)
 
 
 def test_the_published_way_is_shown_but_claims_nothing(metrics, shown):
     (row,) = shown.tables["published-way"].rows
-    assert "not claimed" in row[1] and row[6].startswith("–")
+    assert "not claimed" in row[1] and row[12].startswith("–")
     assert "120 test items, then 40 validation items" in row[0]
 
 
@@ -61,26 +66,26 @@ def test_learning_is_that_of_the_metrics(metrics, shown):
     assert len(rows) == len(records) == 8
     for row, record in zip(rows, records, strict=True):
         assert row[1].startswith(("▲", "≈", "▼", "○")) and record["claim"] in row[1]
-        assert row[3] == estimate(record["changes"][0]["difference"], signed)
+        assert row[3] == estimate(record["changes"]["accuracy"], signed)
 
 
 def test_confusion_counts_and_their_totals(metrics, shown):
     for lineage in (BASE, FIRST, SECOND):
         for task in ("pubmedqa", "dreaddit"):
-            score = find(metrics["scores"], lineage=lineage, task=task, split="test")
+            answers = find(metrics["predictions"], lineage=lineage, task=task, split="test")
             table = shown.tables[f"confusion-test-{task}-{lineage}".replace("/", ":")]
             counts = [[int(cell.split()[0]) for cell in row[1:]] for row in table.rows]
-            assert counts == score["confusion"]["counts"]
-            assert sum(map(sum, counts)) == score["items"]
+            assert counts == answers["confusion"]["counts"]
+            assert sum(map(sum, counts)) == answers["items"]
 
 
 def test_invalid_answers_are_counted_and_shown(values):
-    score = find(values["scores"], lineage=SECOND, task="dreaddit", split="test")
-    score["confusion"]["columns"].append("invalid")
-    for row in score["confusion"]["counts"]:
+    answers = find(values["predictions"], lineage=SECOND, task="dreaddit", split="test")
+    answers["confusion"]["columns"].append("invalid")
+    for row in answers["confusion"]["counts"]:
         row[0] -= 3
         row.append(3)
-    score["invalid"] = 6
+    answers["invalid"] = 6
     shown = Page(render(values))
     table = shown.tables["confusion-test-dreaddit-base:seed-0:pubmedqa:dreaddit"]
     assert table.head[-1][-1] == "invalid" and "6 invalid answers" in table.caption
@@ -89,12 +94,14 @@ def test_invalid_answers_are_counted_and_shown(values):
 
 
 def test_calibration_and_training_are_those_of_the_metrics(metrics, shown):
-    score = find(metrics["scores"], lineage=SECOND, task="pubmedqa", split="test")
+    keys = {"task": "pubmedqa", "split": "test"}
+    answers = find(metrics["predictions"], lineage=SECOND, **keys)
+    loss = find(metrics["discrimination"], lineages=[SECOND], **keys)["log_loss"]
     row = shown.tables["calibration-test"].row("after pubmedqa → dreaddit stage 2")
     assert row[1:4] == [
-        f"{100 * score['ece']['value']:.1f}",
-        f"{score['log_loss']['value']:.4g}",
-        f"{100 * score['label_mass']['value']:.1f}",
+        f"{100 * answers['ece']['value']:.1f}",
+        f"{loss['value']:.4g}",
+        f"{100 * answers['label_mass']['value']:.1f}",
     ]
     training = metrics["training"][0]
     row = shown.tables["training"].row("pubmedqa stage 1")
@@ -149,8 +156,8 @@ def test_markdown_has_the_shape_of_a_training_report_and_the_same_figures(metric
         "## Observations",
         "## Provenance",
     ]
-    score = find(metrics["scores"], lineage=FIRST, task="pubmedqa", split="test")
-    assert f"| ● {estimate(score['accuracy'])} | ● {estimate(score['macro_f1'])} |" in text
+    measures = score(metrics, FIRST, "pubmedqa")["measures"]
+    assert f"| ● {estimate(measures['accuracy'])} | ● {estimate(measures['macro_f1'])} |" in text
     # Every table is whole: as many cells in each row as in its head.
     tables = re.findall(r"(?:^\|.*\n)+", text, re.M)
     assert len(tables) > 15

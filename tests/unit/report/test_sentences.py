@@ -4,15 +4,14 @@ import json
 
 import pytest
 
-from stagewise.metrics.paired import claim_difference, claim_forgetting
-from stagewise.metrics.schema import Estimate, Pairs
+from stagewise.metrics.claims import LEARNING, claim_change, claim_forgetting
+from stagewise.metrics.schema import Pairs, Value
 from stagewise.report.text.observations import observations
 from stagewise.report.text.sentences import headline, sample_warning
 from tests.helpers import report_experiments
-from tests.helpers.report_experiments import FIRST, SECOND, view
+from tests.helpers.report_experiments import FIRST, SECOND, score, view
 
-LEARNING = ("better", "no measurable difference", "worse")
-PAIRS = {"right_both": 50, "lost": 30, "gained": 12, "wrong_both": 28, "mcnemar_p": 0.0081}
+PAIRS = {"right_both": 50, "lost": 30, "gained": 12, "mcnemar_p": 0.0081}
 
 
 @pytest.fixture
@@ -37,18 +36,20 @@ def learnt(values, lineage, against, low, value, high) -> None:
     for record in values["learning"]:
         if (record["lineage"], record["against"], record["split"]) == (lineage, against, "test"):
             difference = {"value": value, "low": low, "high": high, "reason": None if low is not None else "one item"}
-            record["changes"][0]["difference"] = difference
-            claim, reason = claim_difference(Estimate(**difference), Pairs(**PAIRS), LEARNING)
+            record["changes"]["accuracy"] = difference
+            claim, reason = claim_change(Value(**difference), Pairs(**PAIRS), LEARNING)
             record |= {"claim": claim, "reason": reason}
 
 
-def forgot(record, low, value, high, majority=(0.1, 0.2, 0.3), before=0.8) -> None:
+def forgot(values, record, low, value, high, majority=(0.1, 0.2, 0.3), before=0.8) -> None:
     """The same for a comparison of two adapters; `majority` is what the first had over the majority class."""
     difference = {"value": value, "low": low, "high": high, "reason": None}
-    over = Estimate(low=majority[0], value=majority[1], high=majority[2])
-    record["changes"][0] |= {"before": before, "after": before + value, "difference": difference}
+    over = Value(low=majority[0], value=majority[1], high=majority[2])
+    record["changes"]["accuracy"] = difference
+    for lineage, accuracy in ((record["before_lineage"], before), (record["after_lineage"], before + value)):
+        score(values, lineage, record["task"], record["before_split"])["measures"]["accuracy"]["value"] = accuracy
     record |= {"pairs": PAIRS, "over_majority": over.model_dump()}
-    claim, reason = claim_forgetting(Estimate(**difference), Pairs(**PAIRS), over, record["before_stage"])
+    claim, reason = claim_forgetting(Value(**difference), Pairs(**PAIRS), over, record["before_stage"])
     record |= {"claim": claim, "reason": reason}
 
 
@@ -58,7 +59,7 @@ def on_test(values) -> dict:
 
 
 def test_clear_forgetting(values):
-    forgot(on_test(values), -0.25, -0.15, -0.05)
+    forgot(values, on_test(values), -0.25, -0.15, -0.05)
     assert (
         "After stage 2 pubmedqa is forgotten: accuracy went from 80.0% to 65.0% on the same 120 test items, "
         "−15.0 points [−25.0, −5.0]; 30 items lost and 12 gained (McNemar p\xa0=\xa00.008)." in said(values)
@@ -66,7 +67,7 @@ def test_clear_forgetting(values):
 
 
 def test_an_interval_with_zero_shows_neither_forgetting_nor_its_absence(values):
-    forgot(on_test(values), -0.05, -0.02, 0.01)
+    forgot(values, on_test(values), -0.05, -0.02, 0.01)
     text = said(values)
     assert "Neither forgetting of pubmedqa nor its absence is shown after stage 2: accuracy went" in text
     assert "is forgotten" not in text and "improved" not in text
@@ -74,7 +75,7 @@ def test_an_interval_with_zero_shows_neither_forgetting_nor_its_absence(values):
 
 def test_a_drop_is_not_called_forgetting_where_stage_1_did_not_beat_the_majority_class(values):
     learnt(values, FIRST, "majority", -0.02, 0.01, 0.04)
-    forgot(on_test(values), -0.25, -0.15, -0.05, majority=(-0.02, 0.01, 0.04))
+    forgot(values, on_test(values), -0.25, -0.15, -0.05, majority=(-0.02, 0.01, 0.04))
     text = said(values)
     assert "Stage 1 is not measurably above the majority class on pubmedqa: accuracy on 120 test items is" in text
     assert "+1.0 points [−2.0, +4.0] against the majority class" in text
@@ -86,7 +87,7 @@ def test_a_drop_is_not_called_forgetting_where_stage_1_did_not_beat_the_majority
 
 
 def test_an_improvement_is_no_forgetting(values):
-    forgot(on_test(values), 0.02, 0.06, 0.1)
+    forgot(values, on_test(values), 0.02, 0.06, 0.1)
     assert "After stage 2 pubmedqa is not forgotten but improved: accuracy went from 80.0% to 86.0%" in said(values)
 
 
@@ -95,8 +96,8 @@ def test_what_both_stages_learnt(values):
         learnt(values, lineage, "majority", 0.1, 0.2, 0.3)
         learnt(values, lineage, "base", 0.2, 0.3, 0.4)
     text = said(values)
-    (score,) = [s for s in values["scores"] if (s["lineage"], s["task"], s["split"]) == (SECOND, "dreaddit", "test")]
-    a = {key: f"{100 * score['accuracy'][key]:.1f}" for key in ("value", "low", "high")}
+    accuracy = score(values, SECOND, "dreaddit")["measures"]["accuracy"]
+    a = {key: f"{100 * accuracy[key]:.1f}" for key in ("value", "low", "high")}
     assert "Stage 1 learnt pubmedqa: " in text
     assert (
         f"Stage 2 learnt dreaddit: accuracy on 120 test items is {a['value']}% [{a['low']}, {a['high']}], +20.0 points "
@@ -136,20 +137,19 @@ def test_tfidf_is_compared_by_its_claim(values):
 
 def test_macro_f1_speaks_where_accuracy_is_silent(values):
     record = on_test(values)
-    forgot(record, -0.05, -0.02, 0.01)
-    record["changes"][1]["difference"] = {"value": -0.2, "low": -0.3, "high": -0.1, "reason": None}
+    forgot(values, record, -0.05, -0.02, 0.01)
+    record["changes"]["macro_f1"] = {"value": -0.2, "low": -0.3, "high": -0.1}
     text = " ".join(sentence.text for sentence in observations(view(values)))
     assert (
         "Accuracy on pubmedqa did not measurably change after stage 2, but macro-F1 did: −20.0 points [−30.0, −10.0]."
         in text
     )
-    record["changes"][1]["difference"] = {"value": -0.2, "low": -0.5, "high": 0.1, "reason": None}
+    record["changes"]["macro_f1"] = {"value": -0.2, "low": -0.5, "high": 0.1}
     assert "but macro-F1 did" not in " ".join(sentence.text for sentence in observations(view(values)))
 
 
 def test_a_label_that_is_never_answered_is_named(values):
-    (score,) = [s for s in values["scores"] if (s["lineage"], s["task"], s["split"]) == (SECOND, "pubmedqa", "test")]
-    score["classes"][2] |= {"predicted": 0, "support": 11}
+    score(values, SECOND, "pubmedqa")["labels"][2] |= {"predicted": 0, "support": 11}
     text = " ".join(sentence.text for sentence in observations(view(values)))
     assert "On pubmedqa the adapter pubmedqa → dreaddit never answers “maybe” (right for 11) in 120 test items." in text
 
@@ -167,8 +167,8 @@ def test_seeds_are_counted_not_averaged_away(many):
         if (record["arm"], record["comparison"], record["before_split"]) == ("gentle", "paired", "test")
     ]
     assert [record["seed"] for record in found] == [0, 1]
-    forgot(found[0], -0.25, -0.15, -0.05)
-    forgot(found[1], -0.05, -0.02, 0.01)
+    forgot(values, found[0], -0.25, -0.15, -0.05)
+    forgot(values, found[1], -0.05, -0.02, 0.01)
     assert [paragraph.lead for paragraph in headline(view(values))] == ["Arms sequential and gentle"]
     text = " ".join(sentence.text for sentence in observations(view(values)))
     assert (

@@ -22,16 +22,20 @@ def test_everything_that_may_be_null_is_shown_as_a_dash_with_its_reason(values):
         for key in record:
             if key not in ("lineage", "stage", "task", "seed", "packages"):
                 record[key] = None
+    missing = {"value": None, "reason": "no label probabilities"}
+    for answers in values["predictions"]:
+        answers |= {"ece": missing, "label_mass": missing, "calibration": []}
     for score in values["scores"]:
-        missing = {"value": None, "reason": "no label probabilities"}
-        score |= {"ece": missing, "log_loss": missing, "label_mass": missing, "calibration": []}
-        score["macro_f1"] |= {"low": None, "high": None, "reason": "too few items to resample"}
-    values["scores"] = [score for score in values["scores"] if score["lineage"] != "tfidf"]
+        score["measures"]["brier"] = missing
+        score["measures"]["macro_f1"] |= {"low": None, "high": None, "reason": "too few items to resample"}
+    values["discrimination"] = []
+    for part in ("scores", "predictions"):
+        values[part] = [r for r in values[part] if "tfidf" not in (r.get("lineage"), *r.get("lineages", []))]
     values["learning"] = [record for record in values["learning"] if record["against"] != "tfidf"]
     values["omitted"] = [
         {"what": f"baseline tfidf on {task}", "reason": "one label"} for task in ("pubmedqa", "dreaddit")
     ]
-    values["forgetting"][0] |= {"pairs": None, "over_majority": None, "over_base": None, "changes": []}
+    values["forgetting"][0] |= {"pairs": None, "over_majority": None, "changes": {}}
     values["tasks"][0] |= {"licence": None, "files": [], "set_aside": []}
     values["experiment"]["config"] = {}
     found = view(values)
@@ -47,11 +51,11 @@ def test_everything_that_may_be_null_is_shown_as_a_dash_with_its_reason(values):
 
 
 def test_a_missing_baseline_is_named_with_its_reason(values):
-    keep = [s for s in values["scores"] if (s["lineage"], s["task"]) != ("tfidf", "dreaddit")]
+    keep = [s for s in values["scores"] if (s["lineages"], s["task"]) != (["tfidf"], "dreaddit")]
     values |= {"scores": keep, "omitted": [{"what": "baseline tfidf on dreaddit", "reason": "one label only"}]}
     shown = Page(render(values))
     row = shown.tables["scores-test"].row("TF-IDF + logistic regression")
-    assert row[3:] == ["–a", "–a"] and row[1] != "–a" and "a one label only" in shown.text
+    assert row[6:] == ["–c"] * 5 and row[1] != "–c" and "c one label only" in shown.text
 
 
 def test_one_stage_alone_is_no_case_of_forgetting(tmp_path):
@@ -100,10 +104,11 @@ def test_the_same_figures_give_the_same_bytes(results, tmp_path):
         (None, "report_metrics.json is missing"),
         ("{", "is not valid JSON"),
         ("[]", "'the whole file' does not fit the schema"),
-        ({"schema_version": 2}, "'schema_version' does not fit the schema"),
+        ({"schema_version": 1}, "has schema_version 1 and this report reads 2; run the step that writes it again"),
+        ({"schema_version": None}, "has schema_version None"),
         ({"surprise": 1}, "'surprise' does not fit the schema"),
         ({"scores": None}, "'scores' does not fit the schema"),
-        ({"scores": [{"lineage": "base"}]}, "'scores.0.kind' does not fit the schema"),
+        ({"scores": [{"lineages": ["base"]}]}, "'scores.0.task' does not fit the schema"),
     ],
 )
 def test_a_file_that_is_no_report_metrics_is_refused_in_one_sentence(text, said, metrics, tmp_path, capsys):

@@ -6,10 +6,11 @@ from stagewise.metrics.schema import RULES
 from stagewise.report.text.sentences import headline
 from stagewise.report.text.verdicts import conclusions, lead, runs_remark
 from tests.helpers import report_experiments
-from tests.helpers.report_experiments import find, view
+from tests.helpers.records import find
+from tests.helpers.report_experiments import arm_score, view
 
 ARM, TASK = "rehearsal-10", "pubmedqa"
-MAIN = {"split": "test", "measure": "accuracy"}
+MAIN = {"split": "test"}
 
 
 @pytest.fixture
@@ -22,16 +23,17 @@ def said(values, arm=ARM) -> str:
     return found
 
 
-def spread(entry: dict, low, value, high) -> None:
-    entry |= {"value": value, "both": {"low": low, "high": high, "reason": None if low is not None else "one item"}}
+def value_of(low, value, high) -> dict:
+    return {"value": value, "low": low, "high": high, "reason": None if low is not None else "one item"}
 
 
 def changed(values, rule, low, value, high, before=0.8, arm=ARM) -> None:
     """Put an earlier task's change under one rule into the metrics."""
     record = find(values["arm_tasks"], arm=arm, task=TASK, rule=rule, **MAIN)
     assert record["earlier"]
-    spread(record["change"], low, value, high)
-    record["learnt"]["value"], record["final"]["value"] = before, before + value
+    record["change"]["accuracy"] = value_of(low, value, high)
+    for stage, accuracy in ((record["learnt_stage"], before), (None, before + value)):
+        arm_score(values, arm, TASK, rule, stage)["accuracy"]["value"] = accuracy
 
 
 def runs(values, arm=ARM) -> list[dict]:
@@ -43,8 +45,7 @@ def runs(values, arm=ARM) -> list[dict]:
 def auroc(values, *bounds) -> None:
     """AUROC's change in each run: (low, value, high)."""
     for record, (low, value, high) in zip(runs(values), bounds, strict=True):
-        difference = {"value": value, "low": low, "high": high, "reason": None}
-        record["auroc"] = {"measure": "auroc", "before": 0.8, "after": 0.8 + value, "difference": difference}
+        record["auroc"] = value_of(low, value, high)
 
 
 def over_majority(values, low) -> None:
@@ -96,8 +97,8 @@ def test_retained_is_said_only_where_every_run_carries_it(values):
 def test_against_the_reference_the_claim_decides(values, claim, bounds, words):
     for task in ("pubmedqa", "dreaddit"):
         record = find(values["arm_comparisons"], arm=ARM, task=task, rule="argmax", **MAIN)
-        spread(record["difference"], *bounds)
-        record |= {"claim": claim, "p": 0.02, "p_holm": 0.08, "smallest_effect": 0.123}
+        record["measures"]["accuracy"] |= {"difference": value_of(*bounds), "claim": claim}
+        record["measures"]["accuracy"] |= {"p": 0.02, "p_holm": 0.08, "smallest_effect": 0.123}
     text = said(values)
     assert f"Against sequential {words} and dreaddit" in text and "(Holm\N{NO-BREAK SPACE}p\N{NO-BREAK SPACE}" in text
     assert ("less than about 12.3 points could go unseen" in text) == (claim == "no measurable difference")

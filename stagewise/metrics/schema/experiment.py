@@ -1,14 +1,24 @@
-"""What was run, on which data, and how training went."""
+"""Setup of the experiment: arms, adapters, data, trainings, scoring, cost and annotator agreement."""
 
 from typing import Any
 
 from pydantic import Field
 
-from stagewise.metrics.schema.base import Lineage, Record
+from stagewise.metrics.schema.base import Lineage, Record, Value
+
+
+class MeasureRecord(Record):
+    """A measure of this file."""
+
+    name: str = Field(description="Its key in every record.")
+    title: str = Field(description="Its name inside a sentence.")
+    range: tuple[float, float] = Field(description="Smallest and largest possible value.")
+    higher_is_better: bool
+    test: str | None = Field(None, description="Test of a paired difference; left out if there is none.")
 
 
 class Experiment(Record):
-    """What was run."""
+    """Settings of the experiment and versions behind its metrics."""
 
     name: str = Field(description="Name of the experiment.")
     sample: bool = Field(description="Some task ran on an embedded sample, so nothing here is a scientific result.")
@@ -29,6 +39,7 @@ class Experiment(Record):
     confidence: float = Field(description="Coverage of every interval.")
     bootstrap_samples: int = Field(description="Bootstrap resamples behind every bootstrap interval.")
     bootstrap_seed: int = Field(description="Seed of the resampling.")
+    calibration_bins: int = Field(description="Equal-width bins of the calibration error.")
     packages: dict[str, str] = Field(description="Versions that computed these metrics; training has its own.")
     config: dict[str, Any] = Field(description="The resolved configuration, the local mirror folder left out.")
 
@@ -56,9 +67,7 @@ class AdapterRecord(Record):
     seed: int
     fold: int | None
     remedies: dict[str, dict[str, Any]] = Field(description="Settings of the stage's remedies by name.")
-    sources: list[Lineage] = Field(
-        description="Adapters it was merged from without training; empty where it was trained."
-    )
+    sources: list[Lineage] = Field(description="Adapters it was merged from without training; empty if it was trained.")
     arms: list[str] = Field(description="Arms that pass through this adapter.")
     fingerprint: str = Field(description="Fingerprint of its recipe.")
     bytes: int | None = Field(description="Size of its weights file.")
@@ -101,7 +110,7 @@ class TaskRecord(Record):
 
 
 class LabelCount(Record):
-    """How often a label occurs."""
+    """Number of items with a label."""
 
     label: str
     items: int
@@ -120,7 +129,7 @@ class SplitRecord(Record):
 
 
 class TrainingRecord(Record):
-    """How one adapter was trained; null where training wrote no such value."""
+    """Training of one adapter; values that the training did not write are left out."""
 
     lineage: Lineage
     stage: int
@@ -154,7 +163,7 @@ class TrainingRecord(Record):
 
 
 class ScoringRecord(Record):
-    """How one lineage's predictions were made."""
+    """Scoring run behind one lineage's predictions."""
 
     lineage: Lineage
     method: str
@@ -163,3 +172,43 @@ class ScoringRecord(Record):
     seconds: float | None = Field(None, description="Time for all of them.")
     device: str | None = None
     dtype: str | None = None
+
+
+class Cost(Record):
+    """Cost of one arm as if it were alone, mean over its runs: all stages, with everything they are made from."""
+
+    arm: str
+    trainings: float = Field(description="Trainings of one run, shared ones included.")
+    merges: float
+    tokens: float = Field(description="Tokens trained on, over all its stages.")
+    extra_tokens: float = Field(description="Tokens that remedies read beside.")
+    seconds: float
+    adapters: int = Field(description="Adapters that must be kept to answer every task.")
+    bytes: int | None = Field(description="Size of their weights; null if a file is not at hand.")
+    seconds_over_reference: float | None = Field(description="Ratio of `seconds` to the reference arm's.")
+    tokens_over_reference: float | None
+
+
+class AgreementGroup(Record):
+    """Items with one degree of annotator agreement, and how every lineage that answered them does."""
+
+    low: float
+    high: float = Field(description="Items with an agreement from `low` to `high`, both included.")
+    items: int
+    accuracy: dict[Lineage, float] = Field(description="By lineage: the base model and every adapter.")
+
+
+class Agreement(Record):
+    """The gold labels' own noise: how far annotators agree with them."""
+
+    task: str
+    split: str
+    column: str = Field(description="Column of the raw file: an annotator's label, or a share of annotators.")
+    items: int = Field(description="Items that have it.")
+    mean: Value = Field(
+        description="Mean agreement with the gold label: what one annotator reaches, a ceiling to be read with care."
+    )
+    groups: list[AgreementGroup] = Field(
+        description="Lowest agreement first: below 1 and 1 for a label; for a share its values, or quartiles where "
+        "there are more than four."
+    )

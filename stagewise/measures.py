@@ -1,0 +1,178 @@
+"""The measures of a set of answers.
+
+A measure is declared once, here. Scores, decision rules, comparisons, tables, pictures, ``metrics.json``, the schema of
+``report_metrics.json``, validation during training and ``training.best_metric`` all iterate over `MEASURES`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+MEASURES: dict[str, "Measure"] = {}
+"""Every measure by name, in the order of the report."""
+
+PRIMARY = "accuracy"
+"""The measure that claims about learning and forgetting go by."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A registered measure."""
+
+    name: str
+    title: str
+    """Name as it is written inside a sentence."""
+    range: tuple[float, float]
+    higher_is_better: bool
+    needs: Literal["confusion", "probabilities"]
+    test: Literal["mcnemar"] | None
+    """Test of a paired difference; None if the interval alone decides."""
+    function: Callable[..., np.ndarray]
+
+    @property
+    def heading(self) -> str:
+        return self.title[0].upper() + self.title[1:]
+
+    @property
+    def is_share(self) -> bool:
+        """True if values are shares, which are written in percent."""
+        return self.range == (0, 1)
+
+    @property
+    def difference_range(self) -> tuple[float, float]:
+        low, high = self.range
+        return low - high, high - low
+
+
+def measure(name: str, *, title: str, range, higher_is_better=True, needs="confusion", test=None):
+    """Register a function as a measure.
+
+    Parameters
+    ----------
+    name
+        Key in every file.
+    title
+        Name inside a sentence; headings capitalize it.
+    range
+        Smallest and largest possible value.
+    higher_is_better
+        Direction of an improvement.
+    needs
+        ``confusion``: the function takes counts by gold label and answer, shape (..., L, L + 1) for L labels, the last
+        column being invalid answers, and returns shape (...). ``probabilities``: it takes probabilities of shape
+        (items, L), whose rows add up to 1, and gold codes of shape (items,), and returns one value per item; the
+        measure is their mean.
+    test
+        ``mcnemar`` if a difference is one of right and wrong answers: McNemar's exact test applies (a sign-flip
+        permutation test over several runs).
+    """
+
+    def register(function):
+        if name in MEASURES:
+            raise ValueError(f"the measure '{name}' is registered twice")
+        MEASURES[name] = Measure(name, title, tuple(range), higher_is_better, needs, test, function)
+        return function
+
+    return register
+
+
+def confusion_counts(gold: np.ndarray, answer: np.ndarray, labels: int, weights=None) -> np.ndarray:
+    """Count items by gold label and answer, once or on every resample.
+
+    Parameters
+    ----------
+    gold, answer
+        Codes, shape (items,); the answer `labels` stands for an invalid one.
+    labels
+        Number of labels L.
+    weights
+        How often each item counts, shape (samples, items).
+
+    Returns
+    -------
+    Shape (L, L + 1) without weights, (samples, L, L + 1) with them.
+    """
+    # In floating point, which is exact for counts: NumPy multiplies integer matrices many times slower.
+    cells = np.zeros((len(gold), labels * (labels + 1)), dtype=np.float32)
+    cells[np.arange(len(gold)), np.asarray(gold) * (labels + 1) + answer] = 1
+    counts = cells.sum(0, dtype=float) if weights is None else (weights @ cells).astype(float)
+    return counts.reshape(*counts.shape[:-1], labels, labels + 1)
+
+
+def recalls(confusion: np.ndarray) -> np.ndarray:
+    """Recall of each label, NaN if no item has it; shape (..., L, L + 1) to (..., L)."""
+    return _divide(_right(confusion), confusion.sum(-1), np.nan)
+
+
+def precisions(confusion: np.ndarray) -> np.ndarray:
+    """Precision of each label, 0 if it is never answered; shape (..., L, L + 1) to (..., L)."""
+    return _divide(_right(confusion), confusion.sum(-2)[..., :-1], 0)
+
+
+def label_f1(confusion: np.ndarray) -> np.ndarray:
+    """F1 of each label, 0 if it neither occurs nor is answered; shape (..., L, L + 1) to (..., L)."""
+    total = confusion.sum(-1) + confusion.sum(-2)[..., :-1]
+    return 2 * _right(confusion) / np.maximum(total, 1)
+
+
+def _right(confusion: np.ndarray) -> np.ndarray:
+    return np.diagonal(confusion, axis1=-2, axis2=-1)
+
+
+def _divide(part: np.ndarray, total: np.ndarray, otherwise: float) -> np.ndarray:
+    return np.divide(part, total, out=np.full(total.shape, float(otherwise)), where=total > 0)
+
+
+@measure("accuracy", title="accuracy", range=(0, 1), test="mcnemar")
+def accuracy(confusion):
+    """Share of right answers; an invalid answer is a wrong one."""
+    return np.trace(confusion, axis1=-2, axis2=-1) / confusion.sum((-2, -1))
+
+
+@measure("macro_f1", title="macro-F1", range=(0, 1))
+def macro_f1(confusion):
+    """Mean F1 over all labels of the task; a label that neither occurs nor is answered counts as 0."""
+    return label_f1(confusion).mean(-1)
+
+
+@measure("balanced_accuracy", title="balanced accuracy", range=(0, 1))
+def balanced_accuracy(confusion):
+    """Mean recall (Brodersen et al. 2010, doi:10.1109/ICPR.2010.764) over the labels that some item has."""
+    return np.nanmean(recalls(confusion), -1)
+
+
+@measure("mcc", title="Matthews correlation", range=(-1, 1))
+def mcc(confusion):
+    """Matthews' correlation coefficient for several labels (Gorodkin 2004, doi:10.1016/j.compbiolchem.2004.09.006).
+
+    Invalid answers are a label of their own that no item has. It is 0 if all items have one label or all answers are
+    one label, as in scikit-learn.
+    """
+    items, right = confusion.sum((-2, -1)), np.trace(confusion, axis1=-2, axis2=-1)
+    gold, answered = confusion.sum(-1), confusion.sum(-2)
+    covariance = right * items - (gold * answered[..., :-1]).sum(-1)
+    variances = (items**2 - (gold**2).sum(-1)) * (items**2 - (answered**2).sum(-1))
+    return _divide(covariance, np.sqrt(variances), 0)
+
+
+@measure("brier", title="Brier score", range=(0, 2), higher_is_better=False, needs="probabilities")
+def brier(probabilities, gold):
+    """Sum over labels of the squared distance of the probabilities from the gold label (Brier 1950, eq. 2,
+    doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2)."""
+    return ((probabilities - np.eye(probabilities.shape[1])[gold]) ** 2).sum(1)
+
+
+def evaluate(gold, logprobs: np.ndarray) -> dict[str, float]:
+    """Every measure of the most probable labels; `logprobs` has shape (items, labels), `gold` holds codes."""
+    gold, logprobs = np.asarray(gold, dtype=int), np.asarray(logprobs, dtype=float)
+    confusion = confusion_counts(gold, logprobs.argmax(1), logprobs.shape[1])
+    probabilities = np.exp(logprobs - logprobs.max(1, keepdims=True))
+    probabilities /= probabilities.sum(1, keepdims=True)
+    return {
+        name: float(
+            entry.function(confusion) if entry.needs == "confusion" else entry.function(probabilities, gold).mean()
+        )
+        for name, entry in MEASURES.items()
+    }

@@ -1,0 +1,167 @@
+"""Records of what was run, on which data and how."""
+
+import platform
+from importlib import metadata
+
+from stagewise.config.base import validate
+from stagewise.lineage import BASE, Step
+from stagewise.measures import MEASURES
+from stagewise.metrics.baselines import majority_label
+from stagewise.metrics.read_results import ExperimentResults
+from stagewise.metrics.schema import (
+    AdapterRecord,
+    ArmStage,
+    Experiment,
+    LabelCount,
+    MeasureRecord,
+    RawFile,
+    ScoringRecord,
+    SetAside,
+    SplitRecord,
+    TaskRecord,
+    TrainingRecord,
+)
+
+SAMPLE = "sample"
+
+PACKAGES = ("numpy", "pydantic", "scikit-learn", "scipy")
+
+
+def experiment_record(results: ExperimentResults) -> Experiment:
+    """Record the experiment's settings and the versions that computed its metrics."""
+    config = results.config
+    generated = config.evaluation.method == "generation"
+    return Experiment(
+        name=config.experiment,
+        sample=any(task.source == SAMPLE for task in config.active_tasks.values()),
+        model=config.model,
+        model_origin=config.base_model.model_dump(mode="json", exclude_none=True),
+        model_fingerprint=results.receipts[BASE]["inputs"]["model"],
+        quantization=config.quantization,
+        dtype=config.dtype,
+        compute_type=" and ".join(sorted({recipe.dtype for recipe in results.recipes.values()})),
+        seeds=config.seeds,
+        folds=config.folds,
+        reference=config.reference,
+        splits=config.evaluation.splits,
+        method=config.evaluation.method,
+        parse=config.evaluation.parse if generated else None,
+        confidence=config.statistics.confidence,
+        bootstrap_samples=config.statistics.bootstrap_samples,
+        bootstrap_seed=config.statistics.seed,
+        calibration_bins=config.statistics.calibration_bins,
+        packages={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
+        # The folder of a mirror is no fact of the experiment.
+        config=config.model_dump(mode="json", exclude={"mirror"}),
+    )
+
+
+def measure_records() -> list[MeasureRecord]:
+    """Record every registered measure, in order."""
+    return [
+        MeasureRecord(
+            name=measure.name,
+            title=measure.title,
+            range=measure.range,
+            higher_is_better=measure.higher_is_better,
+            test=measure.test,
+        )
+        for measure in MEASURES.values()
+    ]
+
+
+def arm_records(steps: dict[str, list[list[Step]]], runs: list[tuple[int | None, int]]) -> list[ArmStage]:
+    """Record every arm after every stage; `steps` holds a list per run, `runs` their folds and seeds."""
+    return [
+        ArmStage(
+            arm=arm,
+            seed=seed,
+            fold=fold,
+            stage=step.stage,
+            tasks=step.tasks,
+            lineage=step.lineage,
+            answers=step.answered_by,
+        )
+        for arm, by_run in steps.items()
+        for (fold, seed), run in zip(runs, by_run, strict=True)
+        for step in run
+    ]
+
+
+def adapter_records(results: ExperimentResults) -> list[AdapterRecord]:
+    """Record every adapter of the lineage tree, parents before children."""
+    return [
+        AdapterRecord(
+            lineage=lineage,
+            parent=adapter.parent or BASE,
+            stage=adapter.stage,
+            task=adapter.task,
+            tasks=adapter.tasks,
+            seed=adapter.seed,
+            fold=adapter.fold,
+            remedies=adapter.remedies.model_dump(mode="json", exclude_none=True),
+            sources=adapter.sources,
+            arms=adapter.arms,
+            fingerprint=results.recipes[lineage].fingerprint,
+            bytes=results.adapter_bytes[lineage],
+        )
+        for lineage, adapter in results.adapters.items()
+    ]
+
+
+def task_record(results: ExperimentResults, task: str) -> TaskRecord:
+    """Record a task's data, of the first fold."""
+    facts, labels = results.summary["tasks"][task], results.labels(task)
+    return TaskRecord(
+        task=task,
+        source=facts["source"],
+        sample=facts["source"] == SAMPLE,
+        licence=facts["licence"],
+        redistribute=facts["redistribute"],
+        labels=labels,
+        majority=majority_label(results.items_of(BASE, task, "train"), labels),
+        files=[RawFile(role=role, name=f["name"], sha256=f["sha256"]) for role, f in facts["files"].items()],
+        rows=facts["rows"],
+        set_aside=[SetAside(reason=reason, rows=rows) for reason, rows in facts["set_aside"].items()],
+        split=facts["split"],
+        **{f"duplicates_{kind}": number for kind, number in facts["duplicates"].items()},
+        groups_across_splits=facts["groups_across_splits"],
+    )
+
+
+def split_records(results: ExperimentResults) -> list[SplitRecord]:
+    """Record every split of every task, of the first fold."""
+    records = []
+    for task in results.config.active_tasks:
+        for split, facts in results.summary["tasks"][task]["splits"].items():
+            items = facts["items"]
+            counts = {label: facts["labels"].get(label, 0) for label in results.labels(task)}
+            records.append(
+                SplitRecord(
+                    task=task,
+                    split=split,
+                    items=items,
+                    items_before_limit=facts["items_before_limit"],
+                    labels=[
+                        LabelCount(label=label, items=count, share=count / items if items else None)
+                        for label, count in counts.items()
+                    ],
+                    sha256=facts["sha256"],
+                )
+            )
+    return records
+
+
+def training_record(results: ExperimentResults, lineage: str) -> TrainingRecord:
+    """Record an adapter's training. Raises `InputError` if its summary holds something else than numbers."""
+    adapter, facts = results.adapters[lineage], results.trainings[lineage]
+    keys = {"lineage": lineage, "stage": adapter.stage, "task": adapter.task}
+    keys |= {"seed": adapter.seed, "fold": adapter.fold}
+    values = {name: facts[name] for name in TrainingRecord.model_fields if name in facts and name not in keys}
+    return validate(TrainingRecord, keys | values, f"{lineage}/adapter/training.json")
+
+
+def scoring_record(lineage: str, receipt: dict) -> ScoringRecord:
+    """Record how a lineage's predictions were made, by their receipt."""
+    values = {name: receipt.get(name) for name in ScoringRecord.model_fields} | {"lineage": lineage}
+    return validate(ScoringRecord, values, f"{lineage}/predictions/receipt.json")

@@ -1,0 +1,176 @@
+"""Every measure of every set of answers with its resamples, by decision rule; and the records of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stagewise.measures import MEASURES, confusion_counts, label_f1, precisions, recalls
+from stagewise.metrics.bootstrap import Bootstrap, Resampled
+from stagewise.metrics.decision_rules import ARGMAX, DecisionRules, normalize
+from stagewise.metrics.prediction_table import Key, Predictions
+from stagewise.metrics.schema import LabelScore, Score, Value
+
+NO_PROBABILITIES = "no label probabilities"
+
+NO_LABEL = "no item has this label"
+
+NOT_DEFINED = "not defined on these items"
+
+
+@dataclass(frozen=True)
+class ResampledScores:
+    """Scores of one set of answers."""
+
+    gold: np.ndarray
+    confusion: np.ndarray
+    """Shape (labels, labels + 1)."""
+    measures: dict[str, Resampled]
+    """By name; NaN if the measure needs probabilities and there are none."""
+    recall: Resampled
+    """By label; NaN for a label without items."""
+    f1: Resampled
+    """By label."""
+
+
+def resample_scores(
+    gold: np.ndarray, answer: np.ndarray, labels: int, weights: np.ndarray, probabilities: np.ndarray | None = None
+) -> ResampledScores:
+    """Compute every measure on the items and on every resample.
+
+    Parameters
+    ----------
+    gold, answer
+        Codes, shape (items,); the answer `labels` stands for an invalid one.
+    labels
+        Number of labels L.
+    weights
+        Weights of the items, shape (samples, items), as `bootstrap.draw_weights` gives them.
+    probabilities
+        Shape (items, L), rows adding up to 1; None if there are none.
+    """
+    counts, drawn = confusion_counts(gold, answer, labels), confusion_counts(gold, answer, labels, weights)
+    measures = {}
+    for name, measure in MEASURES.items():
+        if measure.needs == "confusion":
+            measures[name] = Resampled(measure.function(counts), measure.function(drawn))
+        elif probabilities is None:
+            measures[name] = Resampled(np.nan, np.full(len(weights), np.nan))
+        else:
+            by_item = measure.function(probabilities, gold)
+            measures[name] = Resampled(by_item.mean(), weights @ by_item / len(gold))
+    by_label = (Resampled(score(counts), score(drawn)) for score in (recalls, label_f1))
+    return ResampledScores(gold, counts, measures, *by_label)
+
+
+class ScoreTable:
+    """Resampled scores of every model and baseline by task, split and decision rule, each computed once."""
+
+    def __init__(self, predictions: dict[Key, Predictions], rules: DecisionRules, bootstrap: Bootstrap):
+        self.predictions, self.rules, self.bootstrap = predictions, rules, bootstrap
+        self._scores: dict[tuple, ResampledScores] = {}
+
+    def __call__(self, lineage: str, task: str, split: str, rule: str = ARGMAX) -> ResampledScores:
+        key = lineage, task, split, rule
+        if key not in self._scores:
+            answers = self.predictions[lineage, task, split]
+            decision = None if rule == ARGMAX else self.rules.apply(lineage, task, split)[rule]
+            probabilities = None
+            if answers.logprobs is not None:
+                logs = normalize(answers.logprobs)
+                probabilities = np.exp(logs if decision is None else normalize(logs + decision.bias))
+            self._scores[key] = resample_scores(
+                answers.gold,
+                answers.answer if decision is None else decision.answer,
+                len(answers.labels),
+                self.bootstrap.weights(task, split, len(answers)),
+                probabilities,
+            )
+        return self._scores[key]
+
+    def items(self, lineage: str, task: str, split: str) -> int:
+        return len(self.predictions[lineage, task, split])
+
+
+def missing_reason(name: str) -> str:
+    """Say why a measure is NaN."""
+    return NO_PROBABILITIES if MEASURES[name].needs == "probabilities" else NOT_DEFINED
+
+
+def score_record(table: ScoreTable, lineage: str, task: str, split: str, rule: str = ARGMAX) -> Score:
+    """Record one model or baseline under one decision rule."""
+    scores, items = table(lineage, task, split, rule), table.items(lineage, task, split)
+    decision = None if rule == ARGMAX else table.rules.apply(lineage, task, split)[rule]
+    value = table.bootstrap.value
+    precision = precisions(scores.confusion)
+    labels = [
+        LabelScore(
+            label=label,
+            support=int(scores.confusion[n].sum()) if rule == ARGMAX else None,
+            predicted=int(scores.confusion[:, n].sum()),
+            precision=float(precision[n]) if rule == ARGMAX else None,
+            recall=value(Resampled(scores.recall.value[n], scores.recall.draws[:, n]), items, NO_LABEL),
+            f1=value(Resampled(scores.f1.value[n], scores.f1.draws[:, n]), items) if rule == ARGMAX else None,
+        )
+        for n, label in enumerate(table.predictions[lineage, task, split].labels)
+    ]
+    return Score(
+        lineages=[lineage],
+        task=task,
+        split=split,
+        rule=rule,
+        tau=decision and decision.tau,
+        # Adding 0 turns a negative zero into a plain one.
+        bias=None if decision is None else (decision.bias + 0.0).tolist(),
+        measures={name: value(scores.measures[name], items, missing_reason(name)) for name in MEASURES},
+        labels=labels,
+    )
+
+
+def score_over_runs(table: ScoreTable, lineages: list[str], task: str, split: str, rule: str) -> Score:
+    """Record adapters that differ in seed and fold alone, one a run, together."""
+    runs = [table(lineage, task, split, rule) for lineage in lineages]
+    items = table.items(lineages[0], task, split)
+
+    def recall(n: int) -> Value:
+        by_run = [Resampled(run.recall.value[n], run.recall.draws[:, n]) for run in runs]
+        return table.bootstrap.over_runs(by_run, items, (0, 1), NO_LABEL).value
+
+    measures = {}
+    for name, measure in MEASURES.items():
+        by_run = [run.measures[name] for run in runs]
+        measures[name] = table.bootstrap.over_runs(by_run, items, measure.range, missing_reason(name)).value
+    labels = table.predictions[lineages[0], task, split].labels
+    return Score(
+        lineages=lineages,
+        task=task,
+        split=split,
+        rule=rule,
+        measures=measures,
+        labels=[LabelScore(label=label, recall=recall(n)) for n, label in enumerate(labels)],
+    )
+
+
+def score_records(table: ScoreTable, main_split: str, groups: list[list[str]]) -> list[Score]:
+    """Record every model and baseline, on the main split by every rule it has answers by, then groups over their runs.
+
+    Parameters
+    ----------
+    table
+        The scores.
+    main_split
+        The split that conclusions are about.
+    groups
+        Lineages that differ in seed and fold alone, one a run; empty for one run, and if runs have other items.
+    """
+    records = [
+        score_record(table, lineage, task, split, rule)
+        for lineage, task, split in table.predictions
+        for rule in (table.rules.of(lineage, task, split) if split == main_split else [ARGMAX])
+    ]
+    tasks = dict.fromkeys(task for _, task, _ in table.predictions)
+    return records + [
+        score_over_runs(table, lineages, task, main_split, rule)
+        for lineages in groups
+        for task in tasks
+        for rule in table.rules.shared(lineages, task, main_split)
+    ]

@@ -1,0 +1,65 @@
+"""Measures as the report writes them."""
+
+from dataclasses import dataclass
+
+from stagewise.metrics.schema import MeasureRecord
+from stagewise.report.tables import number_format
+
+
+@dataclass(frozen=True)
+class ShownMeasure:
+    """A measure as the report writes it: shares in percent, everything else as it is."""
+
+    name: str
+    title: str
+    """Name inside a sentence."""
+    range: tuple[float, float]
+    higher_is_better: bool
+    test: str | None
+
+    @classmethod
+    def of(cls, record: MeasureRecord) -> "ShownMeasure":
+        return cls(record.name, record.title, record.range, record.higher_is_better, record.test)
+
+    @property
+    def heading(self) -> str:
+        return self.title[0].upper() + self.title[1:]
+
+    @property
+    def is_share(self) -> bool:
+        return self.range == (0, 1)
+
+    @property
+    def scale(self) -> int:
+        """Factor of a value on an axis."""
+        return 100 if self.is_share else 1
+
+    def scaled(self, *values: float | None) -> tuple[float | None, ...]:
+        """Values on an axis; missing ones stay missing."""
+        return tuple(None if value is None else self.scale * value for value in values)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Limits of an axis."""
+        low, high = self.range
+        return self.scale * low, self.scale * high
+
+    @property
+    def axis(self) -> str:
+        """Label of an axis."""
+        return f"{self.heading}, %" if self.is_share else self.heading
+
+    @property
+    def difference_unit(self) -> str:
+        """Unit after a difference in a sentence."""
+        return " points" if self.is_share else ""
+
+    def write(self, value: float | None) -> str:
+        return number_format.percent(value) if self.is_share else number_format.decimal(value)
+
+    def spoken(self, value: float | None) -> str:
+        """A value in a sentence."""
+        return f"{self.write(value)}%" if self.is_share else self.write(value)
+
+    def write_difference(self, value: float | None) -> str:
+        return number_format.points(value) if self.is_share else number_format.signed_decimal(value)

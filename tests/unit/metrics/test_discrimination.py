@@ -1,0 +1,142 @@
+"""Discrimination: AUROC and log loss against scikit-learn, and what a shifted label prior does not move."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import log_loss, roc_auc_score
+
+from stagewise.metrics.decision_rules import normalize
+from stagewise.metrics.discrimination import fit_bias, log_losses, pair_aurocs
+from tests.helpers.drawn_predictions import answered
+from tests.helpers.records import find
+
+SHIFT = np.array([0.7, 0.2, -2.5])
+BASE, FIRST, SECOND = "base", "base/seed-0/pubmedqa", "base/seed-0/pubmedqa/dreaddit"
+LAST = [f"base/seed-{seed}/pubmedqa/dreaddit" for seed in range(3)]
+TEST = {"task": "pubmedqa", "split": "test"}
+
+
+def mean_loss(probabilities, gold):
+    return log_losses(probabilities, gold).mean()
+
+
+def test_a_fitted_bias_undoes_any_shift():
+    (gold, logs), (known, validation) = answered(), answered(400, seed=9)
+    shifted, moved = (normalize(each + SHIFT) for each in (logs, validation))
+    bias, other = fit_bias(validation, known), fit_bias(moved, known)
+    assert other - bias == pytest.approx(-(SHIFT - SHIFT[0]), abs=1e-3)
+    losses = [mean_loss(np.exp(normalize(a + b)), gold) for a, b in ((logs, bias), (shifted, other))]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+    assert mean_loss(np.exp(shifted), gold) > losses[1] + 0.1
+
+
+def test_the_fitted_bias_is_the_optimum():
+    gold, logs = answered()
+    bias = fit_bias(logs, gold)
+    assert bias[0] == 0
+    best = mean_loss(np.exp(normalize(logs + bias)), gold)
+    for step in np.random.default_rng(0).normal(scale=0.1, size=(20, 3)):
+        assert mean_loss(np.exp(normalize(logs + bias + step)), gold) >= best
+
+
+def test_log_loss_agrees_with_scikit_learn():
+    gold, logs = answered()
+    assert mean_loss(np.exp(logs), gold) == pytest.approx(log_loss(gold, np.exp(logs)), abs=1e-12)
+    certain = np.array([[1.0, 0.0, 0.0]])
+    assert mean_loss(certain, np.array([1])) == pytest.approx(log_loss([1], certain, labels=[0, 1, 2]))
+
+
+def test_auroc_agrees_with_scikit_learn():
+    gold, logs = answered(120)
+    logs = np.round(logs, 1)  # ties
+    pairs = [(0, 1), (0, 2), (1, 2)]
+
+    def theirs(items):
+        kept = [(first, items[np.isin(gold[items], (first, second))], second) for first, second in pairs]
+        return [roc_auc_score(gold[i] == first, logs[i, first] - logs[i, second]) for first, i, second in kept]
+
+    everything = np.arange(120)
+    assert pair_aurocs(logs, gold)[0] == pytest.approx(theirs(everything), abs=1e-12)
+    weights = np.random.default_rng(0).multinomial(120, np.full(120, 1 / 120), size=5).astype(np.float32)
+    for found, drawn in zip(pair_aurocs(logs, gold, weights), weights.astype(int), strict=True):
+        assert found == pytest.approx(theirs(np.repeat(everything, drawn)), abs=1e-6)
+
+
+def test_auroc_is_not_moved_by_a_shift():
+    gold, logs = answered()
+    before, after = (pair_aurocs(normalize(x), gold) for x in (logs, logs + SHIFT))
+    assert before == pytest.approx(after, abs=1e-6)
+
+
+def test_auroc_without_a_label():
+    gold, logs = np.array([0, 1, 1]), np.log(np.full((3, 3), 1 / 3))
+    assert np.isnan(pair_aurocs(logs, gold)[0]).tolist() == [False, True, True]
+    assert pair_aurocs(logs, gold)[0, 0] == 0.5
+
+
+def test_the_record_recomputed(one):
+    results, report = one
+    answers = results.predictions[SECOND, "pubmedqa", "test"]
+    found = find(report.discrimination, lineages=[SECOND], **TEST)
+    expected = []
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        kept = np.isin(answers.gold, (first, second))
+        odds = answers.logprobs[kept, first] - answers.logprobs[kept, second]
+        expected.append(roc_auc_score(answers.gold[kept] == first, odds))
+    assert [pair.auroc.value for pair in found.pairs] == pytest.approx(expected, abs=1e-6)
+    assert found.auroc.value == pytest.approx(np.mean(expected), abs=1e-6)
+    assert found.auroc.low < found.auroc.value < found.auroc.high
+    shares = np.exp(answers.logprobs) / np.exp(answers.logprobs).sum(1, keepdims=True)
+    assert found.log_loss.value == pytest.approx(log_loss(answers.gold, shares, labels=[0, 1, 2]))
+    assert found.log_loss_fitted.value is not None
+    before = find(report.discrimination, lineages=[FIRST], **TEST)
+    change = find(report.forgetting, arm="sequential", comparison="paired", after_split="test").auroc
+    assert change.value == pytest.approx(found.auroc.value - before.auroc.value)
+
+
+def test_baselines_with_probabilities_have_a_log_loss(one):
+    _, report = one
+    assert find(report.discrimination, lineages=["tfidf"], **TEST).log_loss.value > 0
+    assert not [record for record in report.discrimination if record.lineages == ["majority"]]
+
+
+def resampled(statistic, items):
+    """A percentile bootstrap of somebody else's, over indices of items."""
+    interval = stats.bootstrap(
+        (np.arange(items),),
+        statistic,
+        vectorized=False,
+        n_resamples=3000,
+        method="percentile",
+        rng=np.random.default_rng(1),
+    ).confidence_interval
+    return pytest.approx((interval.low, interval.high), abs=0.02)
+
+
+def test_log_loss_over_runs_recomputed(three):
+    results, report = three
+    together = find(report.discrimination, lineages=LAST, **TEST)
+    runs = [results.predictions[lineage, "pubmedqa", "test"] for lineage in LAST]
+    fitted_on = [results.predictions[lineage, "pubmedqa", "validation"] for lineage in LAST]
+    biases = [fit_bias(answers.logprobs, answers.gold) for answers in fitted_on]
+
+    def losses(bias_by_run):
+        """Of every item, by run."""
+        for answers, bias in zip(runs, bias_by_run, strict=True):
+            shares = np.exp(answers.logprobs + bias)
+            shares /= shares.sum(1, keepdims=True)
+            pairs = zip(answers.gold, shares, strict=True)
+            yield [log_loss([gold], [share], labels=[0, 1, 2]) for gold, share in pairs]
+
+    for value, shift in ((together.log_loss, [0, 0, 0]), (together.log_loss_fitted, biases)):
+        by_item = np.mean(list(losses(shift)), 0)
+        assert value.value == pytest.approx(by_item.mean(), abs=1e-4)
+        # Items alone are a part of what moves the mean.
+        inner = resampled(lambda items: by_item[items].mean(), len(by_item)).expected  # noqa: B023
+        assert value.low <= inner[0] + 0.02 and value.high >= inner[1] - 0.02
+
+
+def test_no_fitted_loss_on_the_items_that_fitted_it(three):
+    _, report = three
+    value = find(report.discrimination, lineages=LAST[:1], task="pubmedqa", split="validation").log_loss_fitted
+    assert (value.value, value.reason) == (None, "the bias is fitted on these items")
