@@ -45,6 +45,11 @@ class ShownMeasure:
         return self.scale * low, self.scale * high
 
     @property
+    def axis_room(self) -> int:
+        """Pixels that an axis needs beside those for percentages: its numbers have a sign or decimals."""
+        return 0 if self.is_share else 12
+
+    @property
     def axis(self) -> str:
         """Label of an axis."""
         return f"{self.heading}, %" if self.is_share else self.heading

@@ -66,7 +66,14 @@ def draw_lines(
         for line in drawn
     )
     right = 12 + 7 * max([len(line.end) for line in drawn] or [0])
-    return picture(name, (caption, title, f"{spoken}."), WIDTH + right - 12, 230, draw, (52, right, 10, 44))
+    return picture(
+        name,
+        (caption, title, f"{spoken}."),
+        WIDTH + right - 12,
+        230,
+        draw,
+        (52 if axis.endswith("%") or limits is None else 64, right, 10, 44),
+    )
 
 
 def limit_steps(axes, axis: str, values: list[float], steps: list[int]) -> None:

@@ -92,7 +92,9 @@ def _draw_scores(view: View, task: str, measure: ShownMeasure, rows) -> Picture:
     texts = f"{measure.heading} on {task}", f"{measure.heading} on {task} over stages"
     width = max(WIDTH, 60 + (last + 1) * max(70, 12 * siblings))
     spoken = f"{view.main_split} split: {spoken}."
-    return picture(f"scores-{task}-{measure.name}", (*texts, spoken), width, 250, draw, (46, 8, 10, 40))
+    return picture(
+        f"scores-{task}-{measure.name}", (*texts, spoken), width, 250, draw, (46 + measure.axis_room, 8, 10, 40)
+    )
 
 
 def _draw_score(view: View, axes, position: float, score, measure: ShownMeasure, annotate: bool) -> None:

@@ -109,6 +109,8 @@ def _draw_pair(view: View, learnt: str, kept: str, measure: ShownMeasure, rows) 
     majority = [view.value("majority", task, view.main_split, measure.name) for task in (learnt, kept)]
     levels = scale(*(value and value.value for value in majority))
 
+    left = MARGINS[0] + measure.axis_room
+
     def draw(axes):
         axes.set(xlabel=f"Learnt: {learnt}, {measure.axis}", ylabel=f"Kept: {kept}, {measure.axis}")
         xs = [value for p in points for value in (p.x, *p.x_bounds, *(x for x, _ in p.runs))]
@@ -122,11 +124,11 @@ def _draw_pair(view: View, learnt: str, kept: str, measure: ShownMeasure, rows) 
         for level, (low, high), line in zip(levels, spans, (axes.axvline, axes.axhline), strict=True):
             if level is not None and low < level < high:
                 line(level, color=MUTED, linewidth=1.5, linestyle=(0, (6, 3)))
-        draw_points(axes, [*points, *base], WIDTH - MARGINS[0] - MARGINS[1], HEIGHT - MARGINS[2] - MARGINS[3])
+        draw_points(axes, [*points, *base], WIDTH - left - MARGINS[1], HEIGHT - MARGINS[2] - MARGINS[3])
 
     title = f"{measure.heading} kept on {kept} against learnt on {learnt}"
     texts = measure.heading, title, f"{'; '.join(spoken)}."
-    return picture(f"tradeoff-{learnt}-{kept}-{measure.name}", texts, WIDTH, HEIGHT, draw, MARGINS)
+    return picture(f"tradeoff-{learnt}-{kept}-{measure.name}", texts, WIDTH, HEIGHT, draw, (left, *MARGINS[1:]))
 
 
 FIGURE = Figure("Stability against plasticity", "result", compute, draw)
