@@ -5,6 +5,7 @@ A figure without an interval is stated as a number, and nothing is concluded fro
 
 from stagewise.lineage import BASE
 from stagewise.metrics.schema import BASELINES, TFIDF, Forgetting
+from stagewise.provenance.packages import mixed_versions
 from stagewise.report.lookup import View
 from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables.number_format import count, listed, number, percent, plural
@@ -30,7 +31,8 @@ def observations(view: View) -> list[Sentence]:
     _, *others = view.measures.values()
     for records in paired(view):
         said += [forgetting(view, records), *(unseen_by_accuracy(view, records, measure) for measure in others)]
-    plain = [*unused_labels(view), *invalid_answers(view), *calibration(view), *checkpoints(view)]
+    plain = [*mixed_packages(view), *unused_labels(view), *invalid_answers(view)]
+    plain += [*calibration(view), *checkpoints(view)]
     plain += [f"Not computed is {entry.what}; {entry.reason.rstrip('.')}" for entry in view.metrics.omitted]
     said += [Sentence(text) for text in plain]
     return list(dict.fromkeys(sentence for sentence in said if sentence))
@@ -71,6 +73,12 @@ def unseen_by_accuracy(view: View, records: list[Forgetting], measure: ShownMeas
     after = stage(view, records[0].after_lineage)
     text = f"Accuracy on {records[0].task} did not measurably change after {after}, but {measure.title} did"
     return Sentence(text, listed(changes))
+
+
+def mixed_packages(view: View) -> list[str]:
+    """Package versions that differ between the adapters' trainings."""
+    versions = {record.lineage: record.packages for record in view.metrics.training}
+    return [f"Not all trainings used the same packages: {sentence}" for sentence in mixed_versions(versions)]
 
 
 def unused_labels(view: View) -> list[str]:

@@ -174,3 +174,12 @@ def test_a_training_that_overfits_is_noticed(metrics, results):
     # Without a later evaluation there is nothing to say.
     values["training"][0]["best_eval_step"] = 40
     assert "validation loss was lowest" not in Page(render(values, results)).text
+
+
+def test_trainings_by_different_packages_are_named(metrics, results):
+    values = json.loads(json.dumps(metrics))
+    assert "Not all trainings used the same packages" not in Page(render(values, results)).text
+    for record, version in zip(values["training"], ("2.12.0", "2.13.0"), strict=False):
+        record["packages"] = {"torch": version}
+    text = Page(render(values, results)).text
+    assert "Not all trainings used the same packages: torch 2.12.0 made" in text and "2.13.0 made" in text
