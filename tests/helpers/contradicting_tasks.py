@@ -83,7 +83,7 @@ class AdapterFolder:
         return self.summary(name)
 
     def _argv(self, name: str) -> list[str]:
-        """What both steps are told."""
+        """Arguments of both steps."""
         paths = {
             "--recipe": self.folder / name / "recipe.json",
             "--model": self.model,
@@ -94,13 +94,13 @@ class AdapterFolder:
         return [str(word) for pair in paths.items() for word in pair]
 
     def recipe(self, name: str, parents: list[str], **settings) -> Recipe:
-        known = [Recipe.read(self.folder / parent / "recipe.json") for parent in parents]
+        recipes = [Recipe.read(self.folder / parent / "recipe.json") for parent in parents]
         lineage = f"{BASE}/seed-0/{name}"
         return write_toy_recipe(
             self.folder / name,
             self.model,
             self.data,
-            known,
+            recipes,
             lineage=lineage,
             quantization=self.quantization,
             **settings,

@@ -92,14 +92,14 @@ def predict(folder: Path, model: Path) -> dict:
     return figures | {"texts": list(step.table("trial.test").text)}
 
 
-def verdict(found: dict[str, dict], golden: dict) -> str | None:
+def verdict(figures: dict[str, dict], golden: dict) -> str | None:
     """Say what behaves differently under an unchanged version, and the way out; None if nothing does."""
     unchanged = {name for name, version in versions().items() if golden["versions"].get(name) == version}
-    for case, figures in found.items():
+    for case, values in figures.items():
         owner = CASES[case][0] if case in CASES else case
         # Another training makes every adapter another one.
         needed = {owner} if owner == "predictions" else {owner, "training"}
-        if needed <= unchanged and not _close(figures, golden["figures"].get(case, figures)):
+        if needed <= unchanged and not _close(values, golden["figures"].get(case, values)):
             subject = owner.removesuffix("s") if owner == "predictions" else owner
             way_out = f"raise {_where(owner)} and write the golden figures again with {COMMAND}"
             return f"{subject} behaves differently: {way_out}"
@@ -141,8 +141,8 @@ def _as_text(values) -> str:
     for key, group in shortened(values)["figures"].items():
         lines = ",\n   ".join(f"{json.dumps(name)}: {json.dumps(figure)}" for name, figure in group.items())
         parts.append(f"  {json.dumps(key)}: {{\n   {lines}\n  }}")
-    figures = ",\n".join(parts)
-    return f'{{\n "versions": {json.dumps(values["versions"])},\n "figures": {{\n{figures}\n }}\n}}\n'
+    body = ",\n".join(parts)
+    return f'{{\n "versions": {json.dumps(values["versions"])},\n "figures": {{\n{body}\n }}\n}}\n'
 
 
 def main() -> int:

@@ -118,7 +118,7 @@ def test_the_models_own_sampling_settings_are_neither_used_nor_lost(loaded):
     model, tokenizer = loaded
     prompts = [tokenizer("no no no no no stress no")["input_ids"]]
     plain = generation.generate(model, tokenizer, prompts, 8)
-    own = model.generation_config
+    configured = model.generation_config
     model.generation_config = GenerationConfig(
         do_sample=True, temperature=9.0, repetition_penalty=5.0, min_new_tokens=3, eos_token_id=[2, 0]
     )
@@ -127,7 +127,7 @@ def test_the_models_own_sampling_settings_are_neither_used_nor_lost(loaded):
         assert generation.generate(model, tokenizer, prompts, 8) == plain
         assert model.generation_config is changed
     finally:
-        model.generation_config = own
+        model.generation_config = configured
 
 
 def test_every_end_token_of_the_model_ends_a_text(loaded, monkeypatch):

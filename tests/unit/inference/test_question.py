@@ -23,15 +23,15 @@ FIELDS = ["--field", f"question={QUESTION}", "--field", "context=The sample was 
 
 
 def write_recipe(folder: Path, step: PredictionStep, task: str, parent: Recipe | None = None) -> Recipe:
-    known = [*(parent.tasks if parent else []), task]
+    names = [*(parent.tasks if parent else []), task]
     tasks = {
         name: {"prompt": str(step.folder / f"{name}.txt"), "fields": list(TASKS[name]["fields"])}
         | {key: TASKS[name][key] for key in ("words", "shorten")}
-        for name in known
+        for name in names
     }
     settings = RecipeSettings(
         lineage=f"base/seed-0/{task}",
-        stage=len(known),
+        stage=len(names),
         learns=[task],
         seed=0,
         tasks=tasks,
@@ -93,8 +93,8 @@ def test_a_line_for_people(here, capsys):
 
 
 def test_a_later_stage_remembers_its_parents_task_too(here, capsys):
-    own = answer(capsys, "--adapter", "trial/post", "--field", "text=I worry")
-    assert set(own["probabilities"]) == {"no", "no stress"}
+    post = answer(capsys, "--adapter", "trial/post", "--field", "text=I worry")
+    assert set(post["probabilities"]) == {"no", "no stress"}
     parents = answer(capsys, "--adapter", "trial/post", "--task", "trial", *FIELDS)
     assert set(parents["probabilities"]) == {"yes", "no", "maybe"}
     assert parents != answer(capsys, "--adapter", "trial", "--task", "trial", *FIELDS)

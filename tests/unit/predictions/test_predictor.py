@@ -100,9 +100,9 @@ def test_numbers_survive_the_file_to_the_last_bit(step, monkeypatch):
     read = step.table("trial.validation")[[f"logprob:{w}" for w in TASKS["trial"]["words"]]].to_numpy()
     content_free, scores = seen[:2]
     np.testing.assert_array_equal(read, scores)
-    known = step.receipt()["content_free"]["trial"]
-    assert [entry["input"] for entry in known] == ["N/A", "[MASK]", ""]
-    np.testing.assert_array_equal([entry["logprobs"] for entry in known], content_free)
+    recorded = step.receipt()["content_free"]["trial"]
+    assert [entry["input"] for entry in recorded] == ["N/A", "[MASK]", ""]
+    np.testing.assert_array_equal([entry["logprobs"] for entry in recorded], content_free)
 
 
 def test_an_adapter_is_scored_and_named(step, adapter):

@@ -70,11 +70,11 @@ def test_less_is_forgotten_in_as_many_steps(adapters, name, remedy):
 
 def test_distillation_on_the_stages_inputs_keeps_the_parents_label_distribution(adapters):
     child(adapters, "distill", distill={"strength": 3})
-    parent, plain, kept = (
+    parent, plain, distilled = (
         np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
         for scores, _ in (adapters.logprobs(name, "first") for name in ("one", "sequential", "distill"))
     )
-    assert np.abs(kept - parent).mean() < 0.5 * np.abs(plain - parent).mean()
+    assert np.abs(distilled - parent).mean() < 0.5 * np.abs(plain - parent).mean()
     assert adapters.accuracy("distill", "first") > adapters.accuracy("sequential", "first")
 
 
@@ -138,7 +138,7 @@ def test_the_fisher_estimate_is_the_mean_squared_gradient(adapters, tiny_model):
     answer = [*tokenizer("yes", add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
     prompts = [tokenizer(text)["input_ids"] for text in ("Does the treatment help?", "Today was a calm day.")]
     rows = [{"input_ids": p + answer, "labels": [], "task": "t", "label": 0, "prompt_tokens": len(p)} for p in prompts]
-    found, tokens = fisher_diagonal(TrainingContext(model, tokenizer, [], {"t": rows}, {"t": [answer]}, 0, Lora()), 2)
+    fisher, tokens = fisher_diagonal(TrainingContext(model, tokenizer, [], {"t": rows}, {"t": [answer]}, 0, Lora()), 2)
     assert tokens > 0
     expected = {name: torch.zeros_like(p) for name, p in model.named_parameters() if p.requires_grad}
     model.eval()
@@ -150,7 +150,7 @@ def test_the_fisher_estimate_is_the_mean_squared_gradient(adapters, tiny_model):
                 expected[name] += parameter.grad**2 / 2
                 parameter.grad = None
     for name, value in expected.items():
-        assert torch.allclose(found[name], value, rtol=1e-3, atol=1e-10), name
+        assert torch.allclose(fisher[name], value, rtol=1e-3, atol=1e-10), name
 
 
 def test_new_directions_are_orthogonal_to_all_earlier_ones(adapters):
@@ -212,8 +212,8 @@ def test_blending_runs_from_parent_to_child(adapters):
             adapters.adapter(end) / ADAPTER_WEIGHTS
         )
     parent, kid, blend = update(adapters, "one"), update(adapters, "sequential"), update(adapters, "blend-0.25")
-    for name, found in blend.items():
-        np.testing.assert_allclose(found, 0.75 * parent[name] + 0.25 * kid[name], atol=1e-6)
+    for name, blended in blend.items():
+        np.testing.assert_allclose(blended, 0.75 * parent[name] + 0.25 * kid[name], atol=1e-6)
     assert adapters.accuracy("blend-0.25", "first") > adapters.accuracy("sequential", "first")
 
 
@@ -232,9 +232,9 @@ def test_merging_is_pefts(adapters, tiny_model, method):
     model.set_adapter("merged")
     ids = torch.tensor([[5, 9, 30, 71, 100]])
     with torch.no_grad():
-        expected, found = model.eval()(ids).logits, adapters.load(f"merge-{method}")(ids).logits
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    assert not torch.allclose(found, adapters.load("one")(ids).logits, atol=1e-2)
+        expected, merged = model.eval()(ids).logits, adapters.load(f"merge-{method}")(ids).logits
+    torch.testing.assert_close(merged, expected, rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(merged, adapters.load("one")(ids).logits, atol=1e-2)
 
 
 def test_remedies_act_together_on_a_quantized_model(tmp_path, tiny_model):
@@ -256,12 +256,12 @@ def rows(**counts) -> list[dict]:
 
 
 def test_rehearsal_keeps_label_shares_and_larger_shares_contain_smaller_ones():
-    known = rows(yes=60, no=30, maybe=10)
-    ten, quarter = (rehearsal.draw_share(known, share, seed=3) for share in (0.1, 0.25))
+    items = rows(yes=60, no=30, maybe=10)
+    ten, quarter = (rehearsal.draw_share(items, share, seed=3) for share in (0.1, 0.25))
     assert Counter(row["label"] for row in ten) == {0: 6, 1: 3, 2: 1}
     assert [row for row in quarter if row in ten] == ten
-    assert rehearsal.draw_share(known, 0.1, seed=3) == ten != rehearsal.draw_share(known, 0.1, seed=4)
-    assert Counter(r["label"] for r in rehearsal.draw_share(known, 0.01, 0)) == {0: 1, 1: 1, 2: 1}
+    assert rehearsal.draw_share(items, 0.1, seed=3) == ten != rehearsal.draw_share(items, 0.1, seed=4)
+    assert Counter(r["label"] for r in rehearsal.draw_share(items, 0.01, 0)) == {0: 1, 1: 1, 2: 1}
 
 
 def test_rehearsal_trains_on_training_items_alone(adapters):

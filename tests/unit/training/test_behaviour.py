@@ -44,8 +44,8 @@ def test_another_loss_mask_is_noticed(tmp_path, tiny_model, monkeypatch):
     def wider(*arguments):
         rows, shortened = encode(*arguments)
         for row in rows:
-            place = row["prompt_tokens"] - 1
-            row["labels"][place] = row["input_ids"][place]
+            end = row["prompt_tokens"] - 1
+            row["labels"][end] = row["input_ids"][end]
         return rows, shortened
 
     monkeypatch.setattr(stage_data, "encode_items", wider)
@@ -63,13 +63,13 @@ def test_another_strength_of_a_remedy_is_noticed(tmp_path, tiny_model, monkeypat
 
     distance = anchor.product_distance
     monkeypatch.setattr(anchor, "product_distance", lambda *arguments: 1.5 * distance(*arguments))
-    found = compute(tmp_path, ("anchor", "blend"), tiny_model)
-    assert verdict(found, GOLDEN) == (
+    changed = compute(tmp_path, ("anchor", "blend"), tiny_model)
+    assert verdict(changed, GOLDEN) == (
         "anchor behaves differently: raise Anchor.behaviour (stagewise/remedies/anchor.py) and write the golden "
         f"figures again with {COMMAND}"
     )
     monkeypatch.setattr(Anchor, "behaviour", 2)
-    assert verdict(found, GOLDEN) is None
+    assert verdict(changed, GOLDEN) is None
 
 
 def test_another_way_of_scoring_is_noticed(tmp_path, tiny_model, monkeypatch):
@@ -77,8 +77,8 @@ def test_another_way_of_scoring_is_noticed(tmp_path, tiny_model, monkeypatch):
 
     score = likelihood._first_token
     monkeypatch.setattr(likelihood, "_first_token", lambda *arguments: 1.01 * score(*arguments))
-    found = golden_figures.predict(tmp_path, tiny_model)
-    assert verdict({"predictions": found}, GOLDEN) == (
+    changed = golden_figures.predict(tmp_path, tiny_model)
+    assert verdict({"predictions": changed}, GOLDEN) == (
         "prediction behaves differently: raise PREDICTION_BEHAVIOUR (stagewise/predictions/__init__.py) and write the "
         f"golden figures again with {COMMAND}"
     )

@@ -28,13 +28,13 @@ TOLERANCE = 1e-5
 
 
 def shares(items: int, batch: int, accumulation: int, count: int, epoch: int = 1) -> list[SharedBatches]:
-    found = []
+    shared = []
     for index in range(count):
         share = replace(distributed.share_step(batch, accumulation, count), index=index)
         sampler = GroupedByLength([7 + 3 * (i % 5) for i in range(items)], share.step_size, seed=3)
-        found.append(SharedBatches(SingleProcessBatches(sampler, share.pass_size), share))
-        found[-1].set_epoch(epoch)
-    return found
+        shared.append(SharedBatches(SingleProcessBatches(sampler, share.pass_size), share))
+        shared[-1].set_epoch(epoch)
+    return shared
 
 
 @pytest.mark.parametrize("items", [1, 8, 17, 23, 24, 31])
@@ -111,12 +111,12 @@ def arguments(adapters: AdapterFolder, name: str, parent: str | None, count: int
 def prepare(
     adapters: AdapterFolder, name: str, learns: str, parent: str | None = None, remedies=None, **training
 ) -> None:
-    known = [*(["first"] if parent else []), learns]
+    tasks = [*(["first"] if parent else []), learns]
     adapters.recipe(
         name,
         [parent] if parent else [],
         learns=[learns],
-        tasks={key: value for one in known for key, value in task(one, adapters).items()},
+        tasks={key: value for one in tasks for key, value in task(one, adapters).items()},
         remedies=remedies or {},
         lora={"r": 4, "alpha": 8, "dropout": 0},  # what is dropped out is another draw in every process
         training={"epochs": 3, "learning_rate": 5e-3} | training,
@@ -188,8 +188,8 @@ def test_remedies_do_in_two_processes_what_they_do_in_one(adapter_folders):
         if adapters is two:  # the very same parent
             shutil.copytree(one.folder / "first", two.folder / "first")
         # Whole passes are shared: three items cannot be, four passes can.
-        whole = {"batch_size": 3, "gradient_accumulation": 4, "best_metric": "macro_f1"}
-        prepare(adapters, "second", "second", "first", REMEDIES, **whole)
+        passes = {"batch_size": 3, "gradient_accumulation": 4, "best_metric": "macro_f1"}
+        prepare(adapters, "second", "second", "first", REMEDIES, **passes)
         train(adapters, "second", "first", count=count)
     compare(one, two, "second", ["first", "second"])
     assert two.summary("second")["rehearsed"] > 0 and two.summary("second")["extra_tokens"] > 0
@@ -223,13 +223,13 @@ class Waits(TrainingHook):
 
 @pytest.mark.slow
 def test_an_interrupted_training_goes_on_with_another_number_of_processes(adapter_folders, tmp_path, monkeypatch):
-    whole, cut = adapter_folders
+    uninterrupted, cut = adapter_folders
     (tmp_path / "stops.py").write_text(STOPS, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     for adapters in adapter_folders:
         prepare(adapters, "first", "first", remedies={"stops:Stops": {}}, eval_every=2, best_metric="last")
-    train(whole, "first", count=1)
+    train(uninterrupted, "first", count=1)
 
     stopped = tmp_path / "stopped"
     started = subprocess.Popen(
@@ -256,6 +256,7 @@ def test_an_interrupted_training_goes_on_with_another_number_of_processes(adapte
     train(cut, "first", count=1)
     summary = cut.summary("first")
     assert summary["resumed_from_step"] == 4 and summary["processes"] == 1
-    assert (summary["tokens"], summary["steps"]) == (whole.summary("first")["tokens"], whole.summary("first")["steps"])
+    reference = uninterrupted.summary("first")
+    assert (summary["tokens"], summary["steps"]) == (reference["tokens"], reference["steps"])
     mine, theirs = (load_file(adapters.adapter("first") / "adapter_model.safetensors") for adapters in adapter_folders)
     assert max(float(abs(mine[key] - theirs[key]).max()) for key in mine) < TOLERANCE

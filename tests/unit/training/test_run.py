@@ -109,8 +109,8 @@ def test_a_changed_recipe_meets_no_stale_checkpoint(tmp_path, tiny_model, data):
 def test_an_interrupted_training_resumes_to_the_same_bytes(tmp_path, tiny_model, data, monkeypatch, quantization):
     """For nf4 this fails without float32 adapters: trl casts them to bfloat16, a resume loads float32."""
     settings = {"quantization": quantization, "training": {"eval_every": 2, "best_metric": "last"}}
-    whole = Stage(tmp_path / "whole", tiny_model, data, **settings)
-    assert whole.train() == 0
+    uninterrupted = Stage(tmp_path / "uninterrupted", tiny_model, data, **settings)
+    assert uninterrupted.train() == 0
 
     from transformers import TrainerCallback
 
@@ -134,8 +134,8 @@ def test_an_interrupted_training_resumes_to_the_same_bytes(tmp_path, tiny_model,
     assert not cut.file("").exists()
     assert cut.train() == 0
     assert cut.summary()["resumed_from_step"] == 4
-    assert cut.summary()["tokens"] == whole.summary()["tokens"]
-    assert sha256_file(cut.file(WEIGHTS)) == sha256_file(whole.file(WEIGHTS))
+    assert cut.summary()["tokens"] == uninterrupted.summary()["tokens"]
+    assert sha256_file(cut.file(WEIGHTS)) == sha256_file(uninterrupted.file(WEIGHTS))
 
 
 def test_float32_adapters_are_what_makes_a_quantized_resume_exact(tmp_path, tiny_model, data, monkeypatch):
@@ -230,13 +230,13 @@ def test_a_long_prompt_is_shortened_and_its_answer_kept(tiny_model):
 
 
 def test_interrupted_checkpoints_are_removed(tmp_path):
-    whole, cut = tmp_path / "checkpoint-4", tmp_path / "checkpoint-8"
-    for folder in (whole, cut):
+    complete, cut = tmp_path / "checkpoint-4", tmp_path / "checkpoint-8"
+    for folder in (complete, cut):
         folder.mkdir()
         for name in CHECKPOINT_FILES:
             (folder / name).touch()
     (cut / "trainer_state.json").unlink()
-    assert last_checkpoint(tmp_path).folder == whole
+    assert last_checkpoint(tmp_path).folder == complete
     assert not cut.exists()
 
 
