@@ -63,7 +63,7 @@ class View:
         """`logs` by lineage, as `curves.read_logs` gives them."""
         self.metrics, self.logs = metrics, logs
         self.experiment = metrics.experiment
-        self.measures = {record.name: ShownMeasure.of(record) for record in metrics.measures}
+        self.measures = {record.name: ShownMeasure.of(record, rank) for rank, record in enumerate(metrics.measures)}
         # Seeds of one and the same variant stand side by side.
         variants = list(dict.fromkeys(_variant(adapter.lineage) for adapter in metrics.adapters))
         ordered = sorted(metrics.adapters, key=lambda adapter: variants.index(_variant(adapter.lineage)))

@@ -1,8 +1,9 @@
 """Measures as the report writes them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stagewise.metrics.schema import MeasureRecord
+from stagewise.report.figures.svg import Picture
 from stagewise.report.tables import number_format
 
 
@@ -16,10 +17,16 @@ class ShownMeasure:
     range: tuple[float, float]
     higher_is_better: bool
     test: str | None
+    rank: int
+    """Its place among the measures; the first two are shown open, pictures of the others are folded."""
 
     @classmethod
-    def of(cls, record: MeasureRecord) -> "ShownMeasure":
-        return cls(record.name, record.title, record.range, record.higher_is_better, record.test)
+    def of(cls, record: MeasureRecord, rank: int) -> "ShownMeasure":
+        return cls(record.name, record.title, record.range, record.higher_is_better, record.test, rank)
+
+    def fold(self, drawn: Picture) -> Picture:
+        """Fold a picture of this measure away if the measure is not one of the first two."""
+        return replace(drawn, folded=self.rank >= 2)
 
     @property
     def heading(self) -> str:

@@ -34,16 +34,15 @@ def draw(view: View, data) -> Drawing:
         pictures = []
         for name, of_measure in groups(rows, "measure"):
             measure = view.measures[name]
-            pictures.append(
-                draw_lines(
-                    f"during-{stage}-{learnt}-{task}-{name}",
-                    f"{measure.heading} on {task}",
-                    f"{measure.heading} on {task} while stage {stage} learns {learnt}",
-                    measure.axis,
-                    _lines(view, of_measure, measure.scale),
-                    measure.limits,
-                )
+            drawn = draw_lines(
+                f"during-{stage}-{learnt}-{task}-{name}",
+                f"{measure.heading} on {task}",
+                f"{measure.heading} on {task} while stage {stage} learns {learnt}",
+                measure.axis,
+                _lines(view, of_measure, measure.scale),
+                measure.limits,
             )
+            pictures.append(measure.fold(drawn))
         panels.append((f"{task} while stage {stage} learns {learnt}", pictures))
     sizes = listed(f"{s.items} of {s.task}" for s in view.metrics.splits if s.split == "validation")
     caption = (

@@ -34,7 +34,7 @@ def _stage(view: View, lineage: str) -> int | None:
 def draw(view: View, data) -> Drawing:
     """Draw a picture per task and measure."""
     panels = [
-        ("", [_draw_scores(view, task, view.measures[name], rows) for name, rows in groups(of_task, "measure")])
+        ("", [_draw_scores(view, task, view.measures[n], rows) for n, rows in groups(of_task, "measure")])
         for task, of_task in groups(data, "task")
     ]
     items = ", ".join(f"{view.items(task, view.main_split)} items of {task}" for task in view.tasks)
@@ -92,9 +92,10 @@ def _draw_scores(view: View, task: str, measure: ShownMeasure, rows) -> Picture:
     texts = f"{measure.heading} on {task}", f"{measure.heading} on {task} over stages"
     width = max(WIDTH, 60 + (last + 1) * max(70, 12 * siblings))
     spoken = f"{view.main_split} split: {spoken}."
-    return picture(
+    drawn = picture(
         f"scores-{task}-{measure.name}", (*texts, spoken), width, 250, draw, (46 + measure.axis_room, 8, 10, 40)
     )
+    return measure.fold(drawn)
 
 
 def _draw_score(view: View, axes, position: float, score, measure: ShownMeasure, annotate: bool) -> None:

@@ -128,7 +128,8 @@ def _draw_pair(view: View, learnt: str, kept: str, measure: ShownMeasure, rows) 
 
     title = f"{measure.heading} kept on {kept} against learnt on {learnt}"
     texts = measure.heading, title, f"{'; '.join(spoken)}."
-    return picture(f"tradeoff-{learnt}-{kept}-{measure.name}", texts, WIDTH, HEIGHT, draw, (left, *MARGINS[1:]))
+    name = f"tradeoff-{learnt}-{kept}-{measure.name}"
+    return measure.fold(picture(name, texts, WIDTH, HEIGHT, draw, (left, *MARGINS[1:])))
 
 
 FIGURE = Figure("Stability against plasticity", "result", compute, draw)

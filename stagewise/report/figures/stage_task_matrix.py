@@ -85,7 +85,8 @@ def _draw_matrix(view: View, arm: str, measure: ShownMeasure, cells) -> Picture:
     )
     caption = named(view, arm) if view.several_arms else measure.heading
     texts = caption, f"{measure.heading} of arm {arm} by stage and task", f"{spoken}."
-    return picture(f"matrix-{arm}-{measure.name}", texts, width, height, draw, (left, 4, 22, 4))
+    drawn = picture(f"matrix-{arm}-{measure.name}", texts, width, height, draw, (left, 4, 22, 4))
+    return measure.fold(drawn)
 
 
 FIGURE = Figure("Every task after every stage", "arms", compute, draw)

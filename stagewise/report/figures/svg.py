@@ -55,6 +55,8 @@ class Picture:
     caption: str
     width: float
     height: float
+    folded: bool = False
+    """The page folds it away, and it is not in the figure's SVG file: few pictures are looked at, many are not."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ def compose(title: str, description: str, panels: list, legend: list[Key], halo:
     mode; `halo` draws the background's colour around texts.
     """
     right, body = 0.0, []
-    for heading, pictures in panels:
+    for heading, drawn in panels:
+        pictures = [picture for picture in drawn if not picture.folded]
         rows = _flow(pictures, [picture.width for picture in pictures], WIDE)
         body.append((heading if pictures else "", rows))
         right = max([right, *(x + picture.width for row in rows for picture, x in row)])
