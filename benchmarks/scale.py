@@ -1,4 +1,4 @@
-"""What planning costs as an experiment grows, and what starting one job costs, as Markdown tables.
+"""Cost of planning as an experiment grows, and of starting one job, as Markdown tables.
 
 python -m benchmarks.scale                     # takes a quarter of an hour on two cores
 python -m benchmarks.scale --adapters 10 100   # a minute or two
@@ -61,7 +61,7 @@ def overlay(arms: int, seeds: int, folds: int | None) -> dict:
 
 @dataclass
 class Run:
-    """What a command took and said."""
+    """Cost and output of a command."""
 
     wall: float
     cpu: float
@@ -101,7 +101,7 @@ def planning(sizes: list[int]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             space = ProjectCopy(Path(folder))
             space.write(OVERLAY, overlay(*SHAPES[size]))
-            own = float(measured([sys.executable, "-c", OWN], space.path).output)
+            plan = float(measured([sys.executable, "-c", OWN], space.path).output)
             new = snakemake(space, "-n", "--quiet", "rules")
             shutil.copy(ROOT / "benchmarks" / "stub_experiment.py", space.path)  # beside the package that it imports
             measured([sys.executable, "stub_experiment.py", "config.yaml", OVERLAY], space.path)
@@ -109,7 +109,7 @@ def planning(sizes: list[int]) -> None:
         jobs = planned(new)
         further = f"{1000 * (new.cpu - first[1]) / (jobs - first[0]):.1f} ms" if first else ""
         first = first or (jobs, new.cpu)
-        cells = [f"{size:,}", f"{jobs:,}", f"{own:.2f} s"]
+        cells = [f"{size:,}", f"{jobs:,}", f"{plan:.2f} s"]
         cells += [f"{new.cpu:.1f} s", further, f"{new.wall:.1f} s", f"{new.memory:.0f} MB"]
         cells += [f"{old.cpu:.1f} s", f"{old.wall:.1f} s", f"{old.memory:.0f} MB"]
         if planned(old):
@@ -124,7 +124,7 @@ def planned(run: Run) -> int:
 
 
 def starting() -> None:
-    """What one job costs before it does anything."""
+    """Print the cost of one job before it does anything."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "Snakefile").write_text(TRIVIAL, encoding="utf-8")
         command = [sys.executable, "-m", "snakemake", "--cores", "2", "--quiet", "all"]

@@ -1,4 +1,4 @@
-"""What the phases share: the validated configuration, the lineage tree, and functions of wildcards.
+"""Shared by all phases: the validated configuration, the lineage tree, and functions of wildcards.
 
 CONFIG     the experiment, its compute type resolved    R      its results folder
 ADAPTERS   every adapter by lineage                     MODEL  folder of the base model

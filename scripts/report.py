@@ -62,7 +62,7 @@ def main(argv=None) -> int:
 
 
 def _facts(arguments, metrics, pages: list[Path]) -> dict:
-    """What the figures' receipt says: what the report was made from, and the checksums of its pages."""
+    """Collect the facts of the figures' receipt: the report's inputs record, and the checksums of its pages."""
     from stagewise.lineage import data_folder
     from stagewise.pipeline import inputs
     from stagewise.provenance.files import sha256_file

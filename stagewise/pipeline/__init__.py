@@ -1,1 +1,1 @@
-"""What the workflow makes, and what of it is current."""
+"""Declared outputs of the workflow, and which of them are current."""

@@ -1,4 +1,4 @@
-"""One output of the workflow: what makes it, from what, and why it may not be current."""
+"""One output of the workflow: its rule, its inputs, and the reasons why it may not be current."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class DvcOut:
     cache: bool = True
     metrics: bool = False
     dependency: Path | None = None
-    """What later stages depend on, if that is not the whole of `path`."""
+    """Path that later stages depend on, if not `path` as a whole."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Artifact:
     phase
         DVC stage that they belong to.
     label
-        What a reason calls them.
+        Their name in a reason.
     outputs, inputs
         Files, as the rule lists them.
     reasons
-        Why the files are not what settings and inputs give now, one phrase each; none if they are current. May raise
-        `InputError` or `OSError` if something that it needs is not there.
+        Function that phrases each difference between the files and what settings and inputs give now; an empty list
+        if the files are current. It may raise `InputError` or `OSError` if a file that it needs is missing.
     tracked
-        What DVC tracks of it.
+        Files and folders that DVC tracks.
     optional
         Outputs that may be missing as long as no job needs them: they can be made again.
     record, expected

@@ -38,7 +38,8 @@ def declared_artifacts(experiment: Experiment) -> Iterator[Artifact]:
 
 
 @declares("fetch_data")
-def raw_files(experiment: Experiment) -> Iterator[Artifact]:
+def declare_raw_files(experiment: Experiment) -> Iterator[Artifact]:
+    """Raw files that are fetched."""
     for name, task in experiment.config.active_tasks.items():
         source = task.sources[task.source]
         for role, file in source.files.items():
@@ -61,7 +62,8 @@ def raw_files(experiment: Experiment) -> Iterator[Artifact]:
 
 
 @declares("fetch_model")
-def base_model(experiment: Experiment) -> Iterator[Artifact]:
+def declare_base_model(experiment: Experiment) -> Iterator[Artifact]:
+    """The base model beside its receipt."""
     settings, folder = experiment.config.base_model, experiment.model
     # A directory of the user's own is used where it is: the folder holds its receipt alone.
     cache_it = settings.redistribute or settings.path is not None
@@ -77,7 +79,8 @@ def base_model(experiment: Experiment) -> Iterator[Artifact]:
 
 
 @declares("make_splits")
-def splits(experiment: Experiment) -> Iterator[Artifact]:
+def declare_splits(experiment: Experiment) -> Iterator[Artifact]:
+    """Items of every task and split, per fold."""
     for fold in dict.fromkeys(fold for fold, _ in experiment.config.runs):
         folder = data_folder(fold)
         settings = experiment.config.data_settings(fold)
@@ -107,7 +110,8 @@ def splits(experiment: Experiment) -> Iterator[Artifact]:
 
 
 @declares("write_recipe")
-def recipes(experiment: Experiment) -> Iterator[Artifact]:
+def declare_recipes(experiment: Experiment) -> Iterator[Artifact]:
+    """Recipes of the adapters."""
     for adapter in experiment.adapters.values():
         path = experiment.results / adapter.lineage / "recipe.json"
         expected = partial(experiment.expected_recipe, adapter.lineage)
@@ -135,16 +139,18 @@ def recipes(experiment: Experiment) -> Iterator[Artifact]:
 
 
 @declares("train_adapter")
-def trained_adapters(experiment: Experiment) -> Iterator[Artifact]:
-    yield from _adapters(experiment, "train_adapter", lambda adapter: adapter.training is not None)
+def declare_trained_adapters(experiment: Experiment) -> Iterator[Artifact]:
+    """Adapters that are trained."""
+    yield from _declare_adapters(experiment, "train_adapter", lambda adapter: adapter.training is not None)
 
 
 @declares("merge_adapters")
-def merged_adapters(experiment: Experiment) -> Iterator[Artifact]:
-    yield from _adapters(experiment, "merge_adapters", lambda adapter: adapter.training is None)
+def declare_merged_adapters(experiment: Experiment) -> Iterator[Artifact]:
+    """Adapters that are merged from others."""
+    yield from _declare_adapters(experiment, "merge_adapters", lambda adapter: adapter.training is None)
 
 
-def _adapters(experiment: Experiment, rule: str, belongs) -> Iterator[Artifact]:
+def _declare_adapters(experiment: Experiment, rule: str, belongs) -> Iterator[Artifact]:
     for adapter in filter(belongs, experiment.adapters.values()):
         folder = experiment.results / adapter.lineage / "adapter"
         parents = [experiment.results / parent / "adapter" / RECEIPT for parent in adapter.parents]
@@ -156,8 +162,8 @@ def _adapters(experiment: Experiment, rule: str, belongs) -> Iterator[Artifact]:
 
         def keep(folder=folder) -> None:
             made_from = read_json(folder / RECEIPT, "an adapter's receipt")["inputs"]
-            place = cache.adapter_cache(experiment.checkpoints, made_from, experiment.image)
-            cache.keep(folder, place / "adapter", experiment.checksum)
+            cached = cache.adapter_cache(experiment.checkpoints, made_from, experiment.image)
+            cache.keep(folder, cached / "adapter", experiment.checksum)
 
         yield Artifact(
             rule=rule,
@@ -180,7 +186,8 @@ def _adapters(experiment: Experiment, rule: str, belongs) -> Iterator[Artifact]:
 
 
 @declares("predict")
-def predictions(experiment: Experiment) -> Iterator[Artifact]:
+def declare_predictions(experiment: Experiment) -> Iterator[Artifact]:
+    """Predictions of the base model and of every adapter."""
     config = experiment.config
     tasks, scored = config.active_tasks, config.evaluation.splits
     for lineage in (BASE, *experiment.adapters):
@@ -193,8 +200,8 @@ def predictions(experiment: Experiment) -> Iterator[Artifact]:
         expected = partial(experiment.prediction_inputs, data, receipt)
 
         def keep(folder=folder, expected=expected) -> None:
-            place = cache.predictions_cache(experiment.checkpoints, expected(), experiment.image)
-            cache.keep(folder, place, experiment.checksum)
+            cached = cache.predictions_cache(experiment.checkpoints, expected(), experiment.image)
+            cache.keep(folder, cached, experiment.checksum)
 
         yield Artifact(
             rule="predict",
@@ -218,7 +225,8 @@ def predictions(experiment: Experiment) -> Iterator[Artifact]:
 
 
 @declares("metrics")
-def metrics(experiment: Experiment) -> Iterator[Artifact]:
+def declare_metrics(experiment: Experiment) -> Iterator[Artifact]:
+    """All figures, and the main ones by name."""
     results, config = experiment.results, experiment.config
     full, flat = results / "report_metrics.json", results / "metrics.json"
     files = inputs.metrics_files(config, results, experiment.data_folders, experiment.adapters)
@@ -239,7 +247,8 @@ def metrics(experiment: Experiment) -> Iterator[Artifact]:
 
 
 @declares("report")
-def report(experiment: Experiment) -> Iterator[Artifact]:
+def declare_report(experiment: Experiment) -> Iterator[Artifact]:
+    """Pages and pictures."""
     results, config = experiment.results, experiment.config
     page, markdown, local = (results / name for name in ("report.html", "report.md", "items.html"))
     receipt = results / "figures" / RECEIPT

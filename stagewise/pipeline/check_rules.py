@@ -1,5 +1,5 @@
-"""Compare the rules with the declared artifacts: a file that only one of them knows would be made again for no reason,
-or never."""
+"""Comparison of the rules with the declared artifacts: a file that only one of them lists would be made again for no
+reason, or never."""
 
 from collections import defaultdict
 from collections.abc import Iterable

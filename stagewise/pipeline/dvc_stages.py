@@ -80,7 +80,7 @@ def _stage(name: str, artifacts: list[Artifact], made_by, command: list[str], fi
 
 
 def _dependencies(phase: str, artifacts: list[Artifact], made_by: dict[Path, Artifact]) -> list[str]:
-    """What the stage reads that it does not make, as other stages track it."""
+    """List the files and folders of other stages, or of the user, that a stage reads."""
     paths = []
     for artifact in artifacts:
         for path in artifact.inputs if phase != "fetch" else ():

@@ -1,4 +1,4 @@
-"""An experiment's folders, and the facts about its outputs that several of them share."""
+"""Folders of an experiment, and facts that several of its outputs share."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ from stagewise.recipe import Recipe, RecipeModel, describe_base_model
 
 
 class Experiment:
-    """What every declaration of artifacts needs.
+    """Context of every declaration of artifacts.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class Experiment:
 
     @cached_property
     def model_changes(self) -> list[str]:
-        """What is not as the base model's receipt says."""
+        """Differences between the base model and its receipt, or the configuration."""
         receipt = self.model_receipt
         if (receipt["model"], receipt["origin"]) != (self.config.model, self.config.base_model.origin):
             return inputs.reasons({"settings": receipt["origin"]}, {"settings": self.config.base_model.origin}) or [

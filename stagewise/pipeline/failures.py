@@ -1,4 +1,4 @@
-"""What failed in a run, one sentence a step: a reader should not search it between Snakemake's lines."""
+"""One sentence per failed step, so that nobody has to search for it between Snakemake's lines."""
 
 import re
 from pathlib import Path

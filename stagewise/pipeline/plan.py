@@ -1,4 +1,4 @@
-"""What happens before Snakemake plans: rules are checked, stale outputs marked, and the reasons said."""
+"""Preparation of a plan: check the rules, mark stale outputs, and say the reasons."""
 
 import sys
 from collections import defaultdict

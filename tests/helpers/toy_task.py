@@ -25,7 +25,7 @@ def write_toy_split(folder: Path, task: str = "toy", train: int = 16, validation
 
 
 def toy_task(data: Path) -> dict:
-    """What a recipe's settings say about the toy task; its prompt is written beside the data."""
+    """Settings of the toy task in a recipe; its prompt is written beside the data."""
     prompt = data / "prompt.txt"
     prompt.write_text("{text} Stress or no stress?\n", encoding="utf-8")
     return {"prompt": str(prompt), "words": WORDS, "shorten": "text", "fields": ["text"]}

@@ -15,7 +15,7 @@ PACKAGE = str(Path(stagewise.__file__).parent)
 
 
 def calls(of) -> int:
-    """How many functions of this project are called while `of` runs."""
+    """Count the calls of this project's functions while `of` runs."""
     counted = 0
 
     def count(frame, event, _):
@@ -48,7 +48,7 @@ def experiment(tmp_path, arms: int, seeds: int, folds: int):
 
 
 def plan_everything(config) -> int:
-    """What the rules ask of the plan while Snakemake builds the graph; returns the number of adapters."""
+    """Ask for everything that the rules ask for while Snakemake builds the graph; return the number of adapters."""
     tree = lineage_tree(config)
     for adapter in tree.values():
         recipe_settings(config, adapter).model_dump_json(exclude_defaults=True)
