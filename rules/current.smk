@@ -13,7 +13,9 @@ ARTIFACTS = list(declared_artifacts(EXPERIMENT))
 # A job's own process makes no plan.
 if workflow.is_main_process:
     try:
-        prepare_plan(EXPERIMENT, ARTIFACTS, workflow.rules)
+        # A default storage provider gives the rules' files other names.
+        renamed = workflow.storage_settings and workflow.storage_settings.default_storage_provider
+        prepare_plan(EXPERIMENT, ARTIFACTS, None if renamed else workflow.rules)
     except InputError as error:
         sys.exit(f"error: {error}")
 

@@ -33,15 +33,18 @@ def open_experiment(config: Config, declared: Config, image: str | None, definit
     return Experiment(config, declared, image, definition, checksums, ProjectCode(checksums))
 
 
-def prepare_plan(experiment: Experiment, artifacts: list[Artifact], rules: Iterable) -> None:
+def prepare_plan(experiment: Experiment, artifacts: list[Artifact], rules: Iterable | None) -> None:
     """Compare rules and declarations, make file times tell what content says, and say why outputs are stale.
+
+    `rules` are Snakemake's; None leaves them uncompared.
 
     Raises
     ------
     InputError
         If a rule and the declarations do not agree, or a file's time cannot be set.
     """
-    check_rules(rules, artifacts)
+    if rules is not None:
+        check_rules(rules, artifacts)
     verdicts = settle(artifacts, experiment.checksum.set_time)
     for line in [*explain(verdicts), *_mixed_packages(artifacts, verdicts)]:
         print(line, file=sys.stderr)
