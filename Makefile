@@ -9,8 +9,9 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 run: $(VENV)/.run-$(TORCH)
 	snakemake --cores all
 
+# A process per core; each takes whole test files, so that what a file prepares is prepared once.
 test: $(VENV)/.dev-$(TORCH)
-	pytest
+	pytest -n auto --dist loadfile
 
 # DVC for real: fresh clones, checkouts, remotes in a folder and on an S3 server on loopback.
 dvc-test: $(VENV)/.dev-$(TORCH) .venv-s3/.s3
