@@ -10,7 +10,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
     os.environ.pop(name, None)
 # Removed from the environment: a test gets the real data only from the fixture `real_data`.
-MIRROR = os.environ.pop("STAGEWISE_MIRROR", None)
+# The processes that pytest-xdist starts find it under the second name, which no code of the project reads.
+MIRROR = os.environ.pop("STAGEWISE_MIRROR", None) or os.environ.get("PYTEST_REAL_DATA")
+if MIRROR:
+    os.environ["PYTEST_REAL_DATA"] = MIRROR
 
 from pathlib import Path  # noqa: E402
 
