@@ -19,7 +19,7 @@ from stagewise.predictions.fingerprint import adapter_group, data_checksums, pre
 from stagewise.provenance.code import ProjectCode
 from stagewise.provenance.files import read_json, sha256_file
 from stagewise.provenance.receipts import RECEIPT, damaged_files
-from stagewise.provenance.sealed_json import is_sealed
+from stagewise.provenance.sealed_json import CHECKSUM, is_sealed
 from stagewise.recipe import Recipe, RecipeModel, describe_base_model
 
 
@@ -156,6 +156,8 @@ class Experiment:
     def record_reasons(self, record: Path, expected: Callable[[], dict], optional: Iterable[Path] = ()) -> list[str]:
         """Compare an output's inputs record, its image and its files with what they should be."""
         values = read_json(record, "the receipt")
+        if CHECKSUM not in values:
+            return ["written by another version"]
         if not is_sealed(values):
             return [f"damaged: {record.name}"]
         reasons = [] if self.image in (None, values.get("image")) else ["another image"]

@@ -95,7 +95,7 @@ def _stale_reasons(artifact: Artifact, there: set[Path]) -> list[str]:
     try:
         return artifact.reasons()
     except InputError as error:
-        return [str(error)]
+        return [str(error).partition("; delete")[0]]  # the step replaces it
     except (OSError, LookupError, TypeError, AttributeError, ValueError):
         return ["incomplete, or written by another version"]
 

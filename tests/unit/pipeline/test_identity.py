@@ -322,3 +322,11 @@ def test_splits_and_texts_may_be_elsewhere(copy):
 def test_a_base_model_that_is_not_here_is_known_by_its_recipes(copy):
     shutil.rmtree("my-model")
     assert stale() == {}
+
+
+def test_a_record_of_an_earlier_version_is_named_as_such(copy):
+    path = RESULTS / "base/predictions/receipt.json"
+    receipt = json.loads(path.read_text())
+    del receipt["checksum"]
+    path.write_text(json.dumps(receipt))
+    assert stale()["base/predictions"] == ["written by another version"]
