@@ -4,6 +4,7 @@ A measure is declared once, here. Scores, decision rules, comparisons, tables, p
 ``report_metrics.json``, validation during training and ``training.best_metric`` all iterate over `MEASURES`.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +13,9 @@ import numpy as np
 
 MEASURES: dict[str, "Measure"] = {}
 """Every measure by name, in the order of the report."""
+
+RESERVED = ("loss", "last")
+"""Values of ``training.best_metric`` that are no measures."""
 
 PRIMARY = "accuracy"
 """The measure that claims about learning and forgetting go by."""
@@ -30,10 +34,6 @@ class Measure:
     test: Literal["mcnemar"] | None
     """Test of a paired difference; None if the interval alone decides."""
     function: Callable[..., np.ndarray]
-
-    @property
-    def heading(self) -> str:
-        return self.title[0].upper() + self.title[1:]
 
     @property
     def is_share(self) -> bool:
@@ -56,7 +56,7 @@ def measure(name: str, *, title: str, range, higher_is_better=True, needs="confu
     title
         Name inside a sentence; headings capitalize it.
     range
-        Smallest and largest possible value.
+        Smallest and largest possible value, both finite: axes and intervals end there.
     higher_is_better
         Direction of an improvement.
     needs
@@ -68,6 +68,11 @@ def measure(name: str, *, title: str, range, higher_is_better=True, needs="confu
         ``mcnemar`` if a difference is one of right and wrong answers: McNemar's exact test applies (a sign-flip
         permutation test over several runs).
     """
+
+    if name in RESERVED:
+        raise ValueError(f"a measure cannot be called '{name}': training.best_metric has that name already")
+    if not all(map(math.isfinite, range)):
+        raise ValueError(f"the measure '{name}' needs a finite range, not {range}")
 
     def register(function):
         if name in MEASURES:

@@ -23,7 +23,7 @@ def _module_file(name: str) -> str:
     module_name = name.partition(":")[0]
     try:
         spec = find_spec(module_name)
-    except ImportError:
+    except (ImportError, ValueError):  # a module that is running has no specification
         spec = None
     if spec is None or not spec.has_location:
         raise InputError(

@@ -16,6 +16,7 @@ from stagewise.config.tasks import SPLITS
 from stagewise.metrics.schema import Value
 
 TOO_FEW = "fewer than two items"
+NO_RESAMPLE = "no resample of the items can be scored in every run"
 
 NO_SPREAD = "every resample gives the same value, so the bootstrap says nothing about the spread"
 
@@ -140,6 +141,8 @@ def spread_over_runs(
     if np.isnan(values).any():
         return Spread(*[Value(reason=reason, runs=len(values))] * 3)
     finite = np.isfinite(draws).all(0)
+    if not finite.any():
+        return Spread(*[Value(value=float(values.mean()), reason=NO_RESAMPLE, runs=len(values))] * 3)
     draws, run_shares = draws[:, finite], run_shares[finite]
     mean, runs = float(values.mean()), len(values)
     over_items = draws.mean(0)

@@ -140,21 +140,6 @@ def code_packages(entry: str) -> dict[str, str]:
     return ProjectCode().packages(entry)
 
 
-def code_modules(entry: str) -> dict[str, str]:
-    """Hash every file that a step is made of, by path."""
-    return ProjectCode().modules(entry)
-
-
-def code_fingerprint(entry: str) -> str:
-    """Hash the whole code of a step."""
-    return ProjectCode().fingerprint(entry)
-
-
-def changed_code(old: dict[str, str], new: dict[str, str]) -> list[str]:
-    """Name the modules or packages that were changed, added or removed between two results of one kind, sorted."""
-    return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-
-
 def _package(path: str) -> str:
     """Phase of a file: ``stagewise.metrics`` for all below it, ``stagewise`` or ``scripts`` for those at the top."""
     parts = Path(path).parts

@@ -21,6 +21,7 @@ from stagewise.metrics.schema import (
 )
 from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables import number_format
+from stagewise.report.tables.number_format import listed
 
 NAMES = {
     BASE: "untuned base model",
@@ -45,11 +46,6 @@ class Index:
             for record in self._records:
                 groups.setdefault(tuple(_hashable(getattr(record, name)) for name in names), []).append(record)
         return self._by_keys[names].get(tuple(map(_hashable, keys.values())), [])
-
-    def find(self, **keys):
-        """The first record with these values; None if there is none."""
-        records = self.select(**keys)
-        return records[0] if records else None
 
 
 def _hashable(value):
@@ -141,6 +137,12 @@ class View:
     def sample_tasks(self) -> list[str]:
         """Tasks whose items come from the embedded sample."""
         return [task.task for task in self.metrics.tasks if task.sample]
+
+    @property
+    def direction_note(self) -> str:
+        """Sentence for captions that names the measures of which lower is better; empty if there are none."""
+        titles = [measure.title for measure in self.measures.values() if not measure.higher_is_better]
+        return f" Lower is better: {listed(titles)}." if titles else ""
 
     def score(self, lineages, task: str, split: str, rule: str = "argmax") -> Score | None:
         """Score of one lineage or baseline, or of several lineages over their runs."""

@@ -49,7 +49,7 @@ def draw(view: View, data) -> Drawing:
     caption = (
         f"The stage × task matrix of each arm, {view.main_split} split, shares in percent{mean}: a row per stage, a "
         "column per task. A frame marks a task that was learnt at that stage or before. No intervals: the tables have "
-        "them."
+        f"them.{view.direction_note}"
     )
     return Drawing(caption, panels, open_panels=1 if view.compact else None, style="heat")
 

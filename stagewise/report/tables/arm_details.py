@@ -49,9 +49,9 @@ def matrix_metrics(view: View) -> Table:
     """Average, backward transfer, forgetting and forward transfer of every arm under argmax."""
     caption = (
         f"Metrics of the stage × task matrix, {view.main_split} split, argmax, with intervals ({view.intervals}). "
-        "Average accuracy, backward and forward transfer as Lopez-Paz & Ranzato (2017) define them, forgetting as "
-        "Chaudhry et al. (2018): the best score at any earlier stage minus the last. Of shares, the average is in "
-        "percent, the rest in points."
+        "Average, backward and forward transfer as Lopez-Paz & Ranzato (2017) define them, forgetting as Chaudhry et "
+        "al. (2018): by how much the last score is worse than the best at any earlier stage. Of shares, the average is "
+        f"in percent, the rest in points.{view.direction_note}"
     )
     columns: list = ["Arm"]
     for measure in view.measures.values():

@@ -16,7 +16,9 @@ def list_measures(view: View) -> str:
     """Names of all measures, for captions; those that are no shares are set apart."""
     shares = [measure.title for measure in view.measures.values() if measure.is_share]
     others = [measure.title for measure in view.measures.values() if not measure.is_share]
-    return f"{listed(shares)} in percent" + (f", {listed(others)} as they are" if others else "")
+    text = f"{listed(shares)} in percent" + (f", {listed(others)} as they are" if others else "")
+    lower = [measure.title for measure in view.measures.values() if not measure.higher_is_better]
+    return text + (f" (lower is better: {listed(lower)})" if lower else "")
 
 
 def _start_row(view: View, table: Table, lineage: str) -> Cell:

@@ -67,7 +67,8 @@ def unseen_by_accuracy(view: View, records: list[Forgetting], measure: ShownMeas
             continue
         if change.high < 0 or change.low > 0:
             run = f" ({view.run(record)})" if view.several_runs else ""
-            changes.append(difference(change, measure) + run)
+            direction = "" if measure.higher_is_better else " (better)" if change.high < 0 else " (worse)"
+            changes.append(difference(change, measure) + direction + run)
     if not changes:
         return None
     after = stage(view, records[0].after_lineage)

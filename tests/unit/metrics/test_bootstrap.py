@@ -141,3 +141,10 @@ def test_resamples_that_lack_a_value_are_left_out():
     found = spread_over_runs(values, holes, run_shares, 10, 0.95)
     expected = spread_over_runs(values, draws[:, 1::2], run_shares[1::2], 10, 0.95)
     assert found == expected
+
+
+def test_no_interval_if_no_resample_can_be_scored_in_every_run():
+    draws = np.array([[np.nan, 0.5], [0.5, np.nan]])
+    spread = spread_over_runs(np.array([0.4, 0.6]), draws, np.full((2, 2), 0.5), 10, 0.95)
+    assert spread.value.value == 0.5 and spread.value.low is None
+    assert spread.value.reason == "no resample of the items can be scored in every run"

@@ -8,7 +8,7 @@ import pytest
 
 from stagewise.errors import InputError
 from stagewise.provenance.checksums import ChecksumMemory
-from stagewise.provenance.code import ProjectCode, changed_code, code_fingerprint, code_modules, code_packages
+from stagewise.provenance.code import ProjectCode, code_packages
 from tests.helpers.project_copy import ROOT
 
 METRICS = '''"""Compute."""
@@ -44,6 +44,11 @@ FILES = {
     "stagewise/training/__init__.py": "",
     "stagewise/training/run.py": "STEPS = 3\n",
 }
+
+
+def changed_code(old: dict[str, str], new: dict[str, str]) -> list[str]:
+    """Name what was changed, added or removed, sorted."""
+    return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
 
 
 @pytest.fixture
@@ -197,7 +202,7 @@ def test_every_module_that_a_step_has_loaded_is_one_of_its_files(step):
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = {line.removeprefix(f"{ROOT}/") for line in done.stdout.split()}
-    assert len(loaded) > 10 and loaded <= set(code_modules(f"scripts.{step}"))
+    assert len(loaded) > 10 and loaded <= set(ProjectCode().modules(f"scripts.{step}"))
 
 
 def test_each_step_has_the_phases_that_its_work_needs():
@@ -206,7 +211,7 @@ def test_each_step_has_the_phases_that_its_work_needs():
     assert not {"stagewise.metrics", "stagewise.report", "stagewise.training"} & set(
         code_packages("scripts.make_splits")
     )
-    assert code_fingerprint("scripts.metrics") != code_fingerprint("scripts.report")
+    assert ProjectCode().fingerprint("scripts.metrics") != ProjectCode().fingerprint("scripts.report")
 
 
 def test_a_plan_pays_little_for_code_that_did_not_change(tmp_path):
