@@ -55,6 +55,7 @@ rule make_splits:
     """Turn raw files into training, validation and test items of every task."""
     input:
         lambda wc: list(map(str, splits_files(CONFIG.data_settings(fold_number(wc.data)), RAW))),
+        DEFINITION,
     output:
         expand(f"{R}/{{{{data}}}}/{{task}}/{{split}}.jsonl", task=TASKS, split=SPLITS),
         expand(f"{R}/{{{{data}}}}/{{task}}/set_aside.csv", task=TASKS),

@@ -1,5 +1,6 @@
 """Typed configuration of an experiment, from which its JSON schema and its reference page are generated."""
 
+import os
 from functools import cached_property
 from typing import Annotated
 
@@ -23,7 +24,7 @@ class Config(Settings):
     """Settings of an experiment. Threads, memory and GPUs belong in a profile."""
 
     experiment: Name = Field(description="Name shown in the report.")
-    results: str = Field("results", description="Folder for all results.")
+    results: str = Field("results", pattern=r"^[^{}]*[^{}./][^{}]*$", description="Folder for all results.")
     mirror: str | None = Field(
         None,
         description="Folder that is searched for raw files and model packages before any download, checked by the same "
@@ -57,6 +58,12 @@ class Config(Settings):
     published: str | None = Field(
         None, description="JSON file of the published experiment's figures, for comparison; null shows none."
     )
+
+    @field_validator("results")
+    @classmethod
+    def plain_path(cls, results):
+        """Spell the folder in one way: every path below it is compared as text."""
+        return os.path.normpath(results)
 
     @field_validator("seeds")
     @classmethod

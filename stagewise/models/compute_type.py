@@ -10,8 +10,9 @@ from stagewise.config.experiment import Config
 from stagewise.errors import InputError
 from stagewise.lineage import BASE, lineage_tree
 from stagewise.models.torch_environment import cpu_has_bfloat16
-from stagewise.provenance.files import read_json
 from stagewise.provenance.receipts import RECEIPT
+from stagewise.provenance.sealed_json import read_sealed
+from stagewise.recipe import Recipe
 
 COMPUTE_TYPES = ("float32", "bfloat16")
 
@@ -54,12 +55,16 @@ def finished_compute_type(config: Config, results) -> str | None:
     files = [results / lineage / "recipe.json" for lineage in lineage_tree(config)]
     for path in [*files, results / BASE / "predictions" / RECEIPT]:
         try:
-            name = read_json(path, "a finished output").get("dtype")
-        except (InputError, OSError, AttributeError):
-            continue  # missing or damaged: it is made again
+            name = Recipe.read(path).dtype if path.name == "recipe.json" else _read_dtype(path)
+        except (InputError, OSError):
+            continue  # missing, edited or damaged: it is made again
         if name in COMPUTE_TYPES:
             return name
     return None
+
+
+def _read_dtype(receipt: Path) -> str | None:
+    return read_sealed(receipt, "the predictions' receipt").get("dtype")
 
 
 def gpu_capability() -> tuple[int, int] | None:

@@ -100,7 +100,8 @@ def declare_splits(experiment: Experiment) -> Iterator[Artifact]:
             phase="splits",
             label=folder,
             outputs=(*texts, summary),
-            inputs=tuple(splits_files(settings, experiment.raw)),
+            # Raw files may be dated 1970, which is no later than a stale output.
+            inputs=(*splits_files(settings, experiment.raw), experiment.definition),
             reasons=partial(experiment.record_reasons, summary, expected, texts),
             record=summary,
             expected=expected,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from stagewise.errors import InputError
-from stagewise.pipeline.artifact import Artifact
+from stagewise.pipeline.artifact import DECLARATIONS, Artifact
 
 SAMPLED = 4
 """Artifacts of each rule that are compared in a plan: rules are the same for all of them."""
@@ -34,7 +34,7 @@ def check_rules(rules: Iterable, artifacts: Iterable[Artifact], sampled: int | N
         declared[artifact.rule].append(artifact)
     by_name = {rule.name: rule for rule in rules}
     for rule in by_name.values():
-        if list(rule.output) and rule.name not in declared and not _declared_without_artifacts(rule.name):
+        if list(rule.output) and rule.name not in (declared.keys() | DECLARATIONS.keys()):
             raise InputError(
                 f"rule {rule.name}: no artifact declares what it makes, so nothing would make it again when its "
                 "settings change; declare it in stagewise/pipeline/artifacts.py (docs/extending.md)"
@@ -44,13 +44,6 @@ def check_rules(rules: Iterable, artifacts: Iterable[Artifact], sampled: int | N
             raise InputError(f"artifacts of rule '{name}' are declared, but there is no such rule; add it to rules/")
         for artifact in members if sampled is None else members[: sampled // 2] + members[-(sampled // 2) :]:
             _compare(by_name[name], artifact)
-
-
-def _declared_without_artifacts(rule: str) -> bool:
-    """Tell if the rule is declared, though this experiment has nothing for it to make."""
-    from stagewise.pipeline.artifact import DECLARATIONS
-
-    return rule in DECLARATIONS
 
 
 def _compare(rule, artifact: Artifact) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from stagewise.config.experiment import Config
 from stagewise.pipeline.artifact import Artifact, DvcOut
 from stagewise.pipeline.artifacts import declared_artifacts
-from stagewise.pipeline.experiment import Experiment
+from stagewise.pipeline.experiment import DEFINITION, Experiment
 
 HEAD = """\
 # The experiment as DVC stages, each calling snakemake for its targets: both tools run the same steps.
@@ -83,7 +83,9 @@ def _dependencies(phase: str, artifacts: list[Artifact], made_by: dict[Path, Art
     """List the files and folders of other stages, or of the user, that a stage reads."""
     paths = []
     for artifact in artifacts:
-        for path in artifact.inputs if phase != "fetch" else ():
+        for path in artifact.inputs:
+            if path == DEFINITION:  # there for Snakemake alone
+                continue
             maker = made_by.get(path)
             if maker is None:
                 paths.append(path)

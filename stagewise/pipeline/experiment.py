@@ -18,9 +18,13 @@ from stagewise.pipeline.build_recipe import build_recipe, recipe_settings
 from stagewise.predictions.fingerprint import adapter_group, data_checksums, prediction_inputs
 from stagewise.provenance.code import ProjectCode
 from stagewise.provenance.files import read_json, sha256_file
+from stagewise.provenance.fingerprints import fingerprint
 from stagewise.provenance.receipts import RECEIPT, damaged_files
 from stagewise.provenance.sealed_json import CHECKSUM, is_sealed
 from stagewise.recipe import Recipe, RecipeModel, describe_base_model
+
+DEFINITION = Path("Snakefile")
+"""Input of steps that have no other, or none that is sure to have a date."""
 
 
 class Experiment:
@@ -49,7 +53,7 @@ class Experiment:
         config: Config,
         declared: Config | None = None,
         image: str | None = None,
-        definition: Path = Path("Snakefile"),
+        definition: Path = DEFINITION,
         checksum: inputs.Checksum = sha256_file,
         code: ProjectCode | None = None,
         raw: str = RAW,
@@ -95,23 +99,35 @@ class Experiment:
     @cached_property
     def model_changes(self) -> list[str]:
         """Differences between the base model and its receipt, or the configuration."""
-        receipt = self.model_receipt
-        if (receipt["model"], receipt["origin"]) != (self.config.model, self.config.base_model.origin):
-            return inputs.reasons({"settings": receipt["origin"]}, {"settings": self.config.base_model.origin}) or [
+        receipt, settings = self.model_receipt, self.config.base_model
+        if (receipt["model"], receipt["origin"]) != (self.config.model, settings.origin):
+            return inputs.reasons({"settings": receipt["origin"]}, {"settings": settings.origin}) or [
                 f"model {receipt['model']} -> {self.config.model}"
             ]
+        if fingerprint(receipt["files"]) != receipt["fingerprint"]:
+            return [f"damaged: {RECEIPT}"]
+        if settings.path and receipt["path"] != (directory := str(Path(settings.path).resolve())):
+            return [f"the model's folder is {directory} now"]
         return changed_model_files(self.model, receipt, self.checksum)
 
     @cached_property
     def base_model(self) -> RecipeModel:
         """Describe the base model: as it is here, or else as the recipes have it."""
-        origin = self.config.base_model.origin
+        origin, path = self.config.base_model.origin, self.config.base_model.path
         if receipt := self.model_receipt:
+            if path and Path(path).is_dir():
+                # What the folder holds now decides, wherever it was when the receipt was written.
+                there = receipt | {"path": str(Path(path).resolve())}
+                return describe_base_model(
+                    {
+                        "model": self.config.model,
+                        "origin": origin,
+                        "fingerprint": current_fingerprint(self.model, there, self.checksum),
+                    }
+                )
             if receipt["origin"] != origin:
                 raise InputError(f"{self.model}: not the model that the configuration names")
-            if self.model_changes:
-                receipt = receipt | {"fingerprint": current_fingerprint(self.model, receipt, self.checksum)}
-            return describe_base_model(receipt)
+            return describe_base_model(receipt | {"fingerprint": fingerprint(receipt["files"])})
         for lineage in self.adapters:
             try:
                 model = Recipe.read(self.results / lineage / "recipe.json").model

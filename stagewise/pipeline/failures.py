@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 _FAILED = re.compile(r"^Error in rule (\w+):$")
-_LOG = re.compile(r"^ +log: (\S+)")
+_LOG = re.compile(r"^ +log: (.+?)(?: \(check log file.*)?$")
 
 
 def failed_steps(logs) -> list[str]:

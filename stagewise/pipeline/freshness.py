@@ -5,7 +5,9 @@ against settings and checksums. Current files get times that say so, however new
 inputs; stale files get a time older than any input. The default profile has Snakemake look at nothing else.
 """
 
+import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +58,8 @@ def settle(artifacts: Iterable[Artifact], set_time: Callable[[Path, int], None])
             newest = max(map(_time, artifact.inputs), default=0)
             _set([path for path, time in times.items() if time < newest], newest, set_time)
             if artifact.keep:
-                artifact.keep()
+                with suppress(OSError):  # a disk that is full or read-only; the cache saves work and nothing else
+                    artifact.keep()
         follows = not renewed.isdisjoint(artifact.inputs)
         if reasons or follows:
             renewed.update(artifact.outputs)
@@ -95,7 +98,7 @@ def _stale_reasons(artifact: Artifact, there: set[Path]) -> list[str]:
     try:
         return artifact.reasons()
     except InputError as error:
-        return [str(error).partition("; delete")[0]]  # the step replaces it
+        return [re.split("; (?:delete|run)", str(error))[0]]  # the workflow does
     except (OSError, LookupError, TypeError, AttributeError, ValueError):
         return ["incomplete, or written by another version"]
 
@@ -112,7 +115,8 @@ def _set(paths: list[Path], time: int, set_time: Callable[[Path, int], None]) ->
     for path in paths:
         try:
             set_time(path, time)
-        except PermissionError:
+        except OSError as error:
             raise InputError(
-                f"{path}: it belongs to someone else, so its time cannot be set; work on a copy of your own"
+                f"{path}: its time cannot be set ({error.strerror or 'not permitted'}: it belongs to someone else or "
+                "the disk is read-only); work on a copy of your own"
             ) from None

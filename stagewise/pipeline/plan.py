@@ -46,10 +46,27 @@ def prepare_plan(experiment: Experiment, artifacts: list[Artifact], rules: Itera
     if rules is not None:
         check_rules(rules, artifacts)
     verdicts = settle(artifacts, experiment.checksum.set_time)
+    _refuse_missing_inputs(artifacts, verdicts)
     for line in [*explain(verdicts), *_mixed_packages(artifacts, verdicts)]:
         print(line, file=sys.stderr)
     experiment.checksum.save()
     experiment.code.save()
+
+
+def _refuse_missing_inputs(artifacts: list[Artifact], verdicts: list[Verdict]) -> None:
+    """Refuse to plan if a stale output needs a file that is neither there nor made by any rule.
+
+    Snakemake would not make the output again, and what is made from it would be taken for new.
+    """
+    made = {path for artifact in artifacts for path in artifact.outputs}
+    for verdict in verdicts:
+        missing = [path for path in verdict.artifact.inputs if verdict.reasons and path not in made]
+        for path in missing:
+            if not path.exists():
+                raise InputError(
+                    f"{path}: no such file, and {verdict.artifact.label} is to be made from it "
+                    f"({verdict.reasons[0]}); put it there or correct the configuration"
+                )
 
 
 def phase_files(artifacts: Iterable[Artifact]) -> dict[str, list[str]]:

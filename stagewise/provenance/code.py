@@ -19,6 +19,8 @@ from stagewise.provenance.memory import FOLDER, read_memory, write_memory
 
 ROOT = Path(__file__).parents[2]
 TOP_PACKAGES = ("stagewise", "scripts")
+DATA_FILES = (".j2", ".css")
+"""Endings of the files of a package that are part of a step, apart from modules: templates and style sheets."""
 CODE = FOLDER / "stagewise-code.json"
 
 _VERSION = "stagewise-code-1"
@@ -168,7 +170,7 @@ def _scan(folder: Path, relative: str, package: str, sources: dict[str, str], da
             sources[package] = path
         elif entry.name.endswith(".py"):
             sources[f"{package}.{entry.name[:-3]}"] = path
-        else:
+        elif entry.name.endswith(DATA_FILES):
             data.setdefault(package, []).append(path)
 
 

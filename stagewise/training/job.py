@@ -95,6 +95,17 @@ def _check_parents(recipe_file, recipe: Recipe, model_dir, parent_dirs) -> list[
     return receipts
 
 
+def _is_intact(folder: Path) -> bool:
+    """Check a cached adapter against its receipt; the main process removes a damaged one."""
+    try:
+        read_receipt(folder, "the stored adapter")
+    except InputError:
+        if not process_index():
+            shutil.rmtree(folder, ignore_errors=True)
+        return False
+    return True
+
+
 def get_or_make(job: AdapterJob, make: Callable[[Path], None]) -> None:
     """Put the finished adapter at the job's output, whole or not at all.
 
@@ -105,7 +116,7 @@ def get_or_make(job: AdapterJob, make: Callable[[Path], None]) -> None:
         only if the cache has none.
     """
     cached = adapter_cache(job.checkpoints, job.inputs, job.image)
-    if not (cached / "adapter").is_dir():
+    if not _is_intact(cached / "adapter"):
         make(cached)
     if process_index():
         return  # the main process alone writes

@@ -1,7 +1,6 @@
 """The compute type that `auto` stands for: by hardware, without torch, and the same as long as an experiment lasts."""
 
 import ctypes
-import json
 import subprocess
 import sys
 
@@ -10,6 +9,8 @@ import pytest
 from stagewise.config.load_config import load
 from stagewise.models import compute_type
 from stagewise.models.compute_type import experiment_compute_type, gpu_capability, resolve, with_compute_type
+from stagewise.provenance.sealed_json import write_sealed
+from stagewise.recipe import Recipe
 from tests.helpers.project_copy import ROOT
 
 
@@ -146,8 +147,14 @@ def test_auto_keeps_the_type_of_what_is_finished(auto, tmp_path, monkeypatch, fi
     assert experiment_compute_type(auto, tmp_path) == finished
     (tmp_path / "base/predictions/receipt.json").write_text("damaged")
     assert experiment_compute_type(auto, tmp_path) == hardware
-    write(tmp_path / "base/seed-0/pubmedqa/dreaddit/recipe.json", finished)
+    recipe = tmp_path / "base/seed-0/pubmedqa/dreaddit/recipe.json"
+    write(recipe, finished)
     assert experiment_compute_type(auto, tmp_path) == finished
+    # One edited recipe does not decide for the whole experiment.
+    recipe.write_text(recipe.read_text().replace(f'"{finished}"', f'"{hardware}"'))
+    assert experiment_compute_type(auto, tmp_path) == hardware
+    recipe.write_text(recipe.read_text().replace('"seed": 0', '"seed": 1'))
+    assert experiment_compute_type(auto, tmp_path) == hardware
 
 
 def test_a_lineage_of_another_experiment_does_not_count(auto, tmp_path, monkeypatch):
@@ -164,5 +171,11 @@ def test_a_configured_type_overrules_what_is_finished(auto, tmp_path):
 
 
 def write(path, dtype: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"dtype": dtype}))
+    """Write a recipe, or the predictions' receipt, as finished outputs of this type leave them."""
+    if path.name == "receipt.json":
+        write_sealed(path, {"dtype": dtype})
+        return
+    fields = {"lineage": "l", "stage": 1, "learns": [], "seed": 0, "tasks": {}, "quantization": "none"}
+    fields |= {"max_length": 96, "training": None, "code": {}, "parents": [], "prompting": {}, "lora": {}}
+    model = {"name": "tiny", "fingerprint": "a" * 64, "origin": {}}
+    Recipe.build(**fields, dtype=dtype, model=model, remedies={}).write(path)

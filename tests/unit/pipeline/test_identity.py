@@ -1,6 +1,7 @@
 """Edits of every kind, each with the exact set of outputs that it makes stale and the reason that is given."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -275,8 +276,6 @@ def test_an_edit_under_its_old_time_is_noticed(copy):
     assert stale() == {}
     before = path.stat()
     path.write_text(path.read_text().swapcase())
-    import os
-
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert stale()[FIRST] == ["damaged: adapter_model.safetensors"]
 
@@ -330,3 +329,38 @@ def test_a_record_of_an_earlier_version_is_named_as_such(copy):
     del receipt["checksum"]
     path.write_text(json.dumps(receipt))
     assert stale()["base/predictions"] == ["written by another version"]
+
+
+def test_a_file_that_is_missing_is_refused_before_a_plan(copy):
+    """Snakemake would leave the output as it is and make what comes after it from the old one."""
+    from stagewise.errors import InputError
+    from stagewise.pipeline.plan import prepare_plan
+
+    Path("prompts/dreaddit.txt").unlink()
+    checksums = ChecksumMemory()
+    experiment = Experiment(study(), checksum=checksums, code=ProjectCode(checksums, root=Path()))
+    with pytest.raises(InputError, match=r"prompts/dreaddit.txt: no such file, and .* is to be made from it"):
+        prepare_plan(experiment, list(declared_artifacts(experiment)), None)
+
+
+def test_raw_files_of_1970_hide_no_stale_splits(copy):
+    raw = Path("data/sample/pubmedqa.json")
+    os.utime(raw, (1, 1))
+    assert set(stale({"limit": {"test": 40}})) == DATA | METRICS
+    newest = max(path.stat().st_mtime for path in (raw, Path("Snakefile")))
+    assert Path("results/data/summary.json").stat().st_mtime < newest
+
+
+def test_a_model_folder_that_moved_is_the_model_that_it_holds(copy):
+    Path("my-model").rename("elsewhere")
+    moved = stale({"models": {"mine": {"path": "elsewhere"}}})
+    assert set(moved) == MODEL | METRICS  # the receipt names the folder; what it holds is the same
+    Path("elsewhere/config.json").write_text('{"a": 1}')
+    assert ADAPTERS <= set(stale({"models": {"mine": {"path": "elsewhere"}}}))
+
+
+def test_an_edited_receipt_of_the_model_is_not_believed(copy):
+    path = Path("models/mine/receipt.json")
+    receipt = json.loads(path.read_text())
+    path.write_text(json.dumps(receipt | {"fingerprint": "5" * 64}))
+    assert stale() == {"models/mine": ["damaged: receipt.json"]}
