@@ -1,4 +1,4 @@
-# make run: the default experiment.   make test: every test.   TORCH=cpu spares the CUDA packages (see README).
+# make run: the default experiment.   make test: every test.   TORCH=cpu avoids the CUDA packages (see README).
 TORCH ?= cuda
 PYTHON ?= python3.11
 VENV ?= .venv

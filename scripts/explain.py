@@ -2,7 +2,7 @@
 
     python -m scripts.explain results other-results
 
-Prints one line a difference: first what could have changed the result (settings, data, prompts, the model, code,
+Prints one line per difference: first what could have changed the result (settings, data, prompts, the model, code,
 package versions), then how the results differ, then what is known to change nothing, and why. The exit code is 0 if
 nothing that could matter differs, 1 if something does, and 2 if the results cannot be compared.
 """

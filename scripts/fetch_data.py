@@ -18,7 +18,9 @@ from stagewise.errors import InputError, exit_on_input_error
 @exit_on_input_error
 def main(argv=None) -> int:
     """Fetch the file; return 0 if it is there with the right checksum, 2 after an error in one sentence."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.fetch_data", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--url", required=True, help="the file, or the zip or tar archive that holds it")
     parser.add_argument("--sha256", required=True, help="checksum of the file that is used (of the member)")
     parser.add_argument("--member", help="the file's path inside the archive")

@@ -1,7 +1,7 @@
 """Ask a trained adapter, or the untuned base model, about one item or a file of them.
 
 An adapter remembers the prompt, labels and model of its own task and of the stages before it; for any other
-task, and for the base model, the settings say them (config.yaml if --settings is not given).
+task, and for the base model, they come from the settings (config.yaml if --settings is not given).
 """
 
 import argparse

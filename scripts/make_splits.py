@@ -1,4 +1,4 @@
-"""Make train, validation and test items of raw files, for every task at once.
+"""Make train, validation and test items from raw files, for every task at once.
 
     python -m scripts.make_splits --settings config.yaml --output results/data
 

@@ -1,4 +1,4 @@
-"""Make one adapter of finished ones, without any training, from its recipe."""
+"""Make one adapter from finished ones, without any training, from its recipe."""
 
 import argparse
 import sys

@@ -28,7 +28,7 @@ def main(argv=None) -> int:
         "--items",
         type=Path,
         metavar="FILE",
-        help="page to write with the texts of the items that flipped; not to be passed on where the licence forbids it",
+        help="page to write with the texts of the items that flipped; not to be passed on if the licence forbids it",
     )
     add_image(parser)
     arguments = parser.parse_args(argv)

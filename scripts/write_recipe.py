@@ -16,7 +16,7 @@ from stagewise.recipe import Recipe, describe_base_model
 @exit_on_input_error
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.write_recipe", description=__doc__)
-    parser.add_argument("--lineage", help="which adapter, where --settings names whole configuration files")
+    parser.add_argument("--lineage", help="which adapter, if --settings names whole configuration files")
     parser.add_argument("--model", required=True, help="folder of the base model")
     parser.add_argument("--data", required=True, help="folder of the splits")
     parser.add_argument(
