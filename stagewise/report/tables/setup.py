@@ -14,7 +14,7 @@ def run(view: View) -> Table:
     revision = e.model_origin.get("revision")
     devices = dict.fromkeys(f"{t.device}, {t.dtype}" for t in view.metrics.training if t.device)
     how = "log-likelihood of each label" if e.method == "likelihood" else f"greedy generation, read the {e.parse} way"
-    table = Table("run", "The experiment. Every interval in this report is as said here.", ["", "Value"])
+    table = Table("run", "The experiment. These settings apply to every interval in the report.", ["", "Value"])
     table.add("Experiment", e.name)
     table.add("Base model", Cell(e.model, f"{origin} at {revision}" if revision else origin))
     table.add("Quantization of the frozen weights", e.quantization)
@@ -35,7 +35,7 @@ def run(view: View) -> Table:
     table.add("Intervals", f"{view.interval}, seed {e.bootstrap_seed}")
     limit = {split: n for split, n in (e.config.get("limit") or {}).items() if n is not None}
     if limit:
-        table.add("Cut down to", ", ".join(f"{n} {split} items a task" for split, n in limit.items()))
+        table.add("Limited to", ", ".join(f"{n} {split} items per task" for split, n in limit.items()))
     return table
 
 

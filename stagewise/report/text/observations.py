@@ -33,7 +33,7 @@ def observations(view: View) -> list[Sentence]:
         said += [forgetting(view, records), *(unseen_by_accuracy(view, records, measure) for measure in others)]
     plain = [*mixed_packages(view), *unused_labels(view), *invalid_answers(view)]
     plain += [*calibration(view), *checkpoints(view)]
-    plain += [f"Not computed is {entry.what}; {entry.reason.rstrip('.')}" for entry in view.metrics.omitted]
+    plain += [f"{capital(entry.what)}: not computed; {entry.reason.rstrip('.')}" for entry in view.metrics.omitted]
     said += [Sentence(text) for text in plain]
     return list(dict.fromkeys(sentence for sentence in said if sentence))
 
@@ -91,7 +91,7 @@ def unused_labels(view: View) -> list[str]:
             continue
         never = [entry for entry in score.labels if entry.predicted == 0 and entry.support > 0]
         if never:
-            labels = listed(f"“{entry.label}” (right for {count(entry.support)})" for entry in never)
+            labels = listed(f"“{entry.label}” (gold label of {count(entry.support)})" for entry in never)
             items = plural(answers.items, f"{answers.split} item")
             said.append(f"On {answers.task} {_name(view, answers.lineage)} never answers {labels} in {items}")
     return said

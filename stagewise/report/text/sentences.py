@@ -46,7 +46,7 @@ def sample_warning(view: View) -> str | None:
     which = "" if len(tasks) == len(view.tasks) else f" for {listed(tasks)}"
     return (
         f"This experiment ran on the embedded sample{which}: made-up items that show that the workflow works. Figures "
-        "on a sample are no scientific result."
+        "on a sample are not a scientific result."
     )
 
 
@@ -181,7 +181,7 @@ def forgetting(view: View, records: list[Forgetting]) -> Sentence:
     if record.pairs:
         p = p_value(record.pairs.mcnemar_p)
         p = f"p {p}" if p.startswith("<") else f"p = {p}"
-        counts = f"{count(record.pairs.lost)} items lost and {count(record.pairs.gained)} gained"
+        counts = f"{plural(record.pairs.lost, 'item')} lost and {count(record.pairs.gained)} gained"
         facts.append(f"{counts} (McNemar {p.replace(' ', NO_BREAK)})")
     verdicts = {
         "forgotten": f"{after} {record.task} is forgotten",

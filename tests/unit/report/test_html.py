@@ -75,13 +75,13 @@ def test_colours_can_be_read_in_both_modes(html):
 
 
 def test_a_banner_stands_where_the_data_is_a_sample_and_nowhere_else(values, shown, html):
-    assert "Figures on a sample are no scientific result." in shown.text
+    assert "Figures on a sample are not a scientific result." in shown.text
     values["tasks"][0] |= {"sample": False, "source": "original"}
     assert "embedded sample for dreaddit: made-up" in Page(render(values)).text
     values["tasks"][1] |= {"sample": False, "source": "original"}
     values["experiment"]["sample"] = False
     plain = Page(render(values))
-    assert "no scientific result" not in plain.text and not [v for v in plain.all("p") if v.get("role") == "note"]
+    assert "a scientific result" not in plain.text and not [v for v in plain.all("p") if v.get("role") == "note"]
     assert "> **Sample.**" not in markdown.render(view(values))
 
 

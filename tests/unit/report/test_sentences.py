@@ -151,7 +151,8 @@ def test_macro_f1_speaks_where_accuracy_is_silent(values):
 def test_a_label_that_is_never_answered_is_named(values):
     score(values, SECOND, "pubmedqa")["labels"][2] |= {"predicted": 0, "support": 11}
     text = " ".join(sentence.text for sentence in observations(view(values)))
-    assert "On pubmedqa the adapter pubmedqa → dreaddit never answers “maybe” (right for 11) in 120 test items." in text
+    name = "the adapter pubmedqa → dreaddit"
+    assert f"On pubmedqa {name} never answers “maybe” (gold label of 11) in 120 test items." in text
 
 
 def test_a_figure_without_interval_carries_no_claim(values):

@@ -44,7 +44,7 @@ def test_everything_that_may_be_null_is_shown_as_a_dash_with_its_reason(values):
     for reason in ("no label probabilities", "too few items to resample", "not recorded", "no licence is stated"):
         assert reason in text, reason
     assert shown.tables["training"].row("pubmedqa stage 1")[1:] == ["–a"] * 12
-    assert "Not computed is baseline tfidf on pubmedqa; one label" in text
+    assert "Baseline tfidf on pubmedqa: not computed; one label" in text
     assert "no training log was read" in text and "there are no label probabilities" in text
     assert "None" not in text and not re.search(r"\bnan\b", text)
     assert "None" not in markdown.render(found)
