@@ -21,7 +21,7 @@ rule write_recipe:
     localrule: True
     params:
         settings=lambda wc: write_settings(recipe_settings(CONFIG, adapter_of(wc))),
-        model=MODEL,
+        model=lambda wc, input: dirname(input.model),
         data=data_of,
     shell:
         "python -m scripts.write_recipe --settings {params.settings:q} --model {params.model:q} --data {params.data:q}"
@@ -50,7 +50,7 @@ rule train_adapter:
     resources:
         processes=1,  # one a GPU; more than one train it together (docs/running/multi-gpu.md)
     params:
-        model=MODEL,
+        model=lambda wc, input: dirname(input.model),
         data=data_of,
         parent=lambda wc: ["--parent", f"{R}/{p}/adapter"] if (p := adapter_of(wc).parent) else [],
         logging=["--log-steps", CONFIG.logging.steps, "--report-to", *CONFIG.logging.report_to],
@@ -82,7 +82,7 @@ rule merge_adapters:
     wildcard_constraints:
         lineage=rf"{BASE}(/[^/]+)*/{MERGED}[^/]+",
     params:
-        model=MODEL,
+        model=lambda wc, input: dirname(input.model),
         data=data_of,
         parents=parent_files("adapter"),
         checkpoints=f"{R}/checkpoints",

@@ -6,6 +6,7 @@ ADAPTERS   every adapter by lineage                     MODEL  folder of the bas
 
 import os
 import sys
+from os.path import dirname
 from pathlib import Path
 
 from snakemake.settings.types import DeploymentMethod

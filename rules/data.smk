@@ -45,7 +45,7 @@ rule fetch_model:
     params:
         settings=write_settings(CONFIG.base_model),
         name=CONFIG.model,
-        folder=MODEL,
+        folder=lambda wc, output: dirname(output[0]),
     shell:
         "python -m scripts.fetch_model --settings {params.settings:q} --name {params.name:q}"
         " --output {params.folder:q} 2>&1 | tee {log:q}"

@@ -21,7 +21,7 @@ rule predict:
     threads: 8  # at most; --cores and the profile bring it down
     params:
         settings=write_settings(CONFIG.scoring_settings()),
-        model=MODEL,
+        model=lambda wc, input: dirname(input.model),
         data=data_of,
         adapter=lambda wc: [] if wc.lineage == BASE else ["--adapter", f"{R}/{wc.lineage}/adapter"],
         folder=f"{R}/{{lineage}}/predictions",

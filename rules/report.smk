@@ -32,7 +32,7 @@ rule metrics:
     localrule: True
     params:
         settings=write_settings(DECLARED),
-        results=R,
+        results=lambda wc, output: dirname(output.full),
         image=IMAGE,
     shell:
         "python -m scripts.metrics --settings {params.settings:q} --results {params.results:q}"
@@ -58,8 +58,8 @@ rule report:
         f"logs/{R}/report.log",
     localrule: True
     params:
-        results=R,
-        figures=f"{R}/figures",
+        results=lambda wc, output: dirname(output.html),
+        figures=lambda wc, output: dirname(output.figures),
         image=IMAGE,
     shell:
         "python -m scripts.report --metrics {input.metrics:q} --results {params.results:q}"
