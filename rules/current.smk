@@ -7,17 +7,16 @@ Produces   nothing; says on standard error which outputs are stale and why
 from stagewise.pipeline.artifacts import declared_artifacts
 from stagewise.pipeline.plan import open_experiment, phase_files, prepare_plan
 
-EXPERIMENT = open_experiment(CONFIG, DECLARED, IMAGE_SHA256, Path(DEFINITION))
-ARTIFACTS = list(declared_artifacts(EXPERIMENT))
-
-# A job's own process makes no plan.
-if workflow.is_main_process:
-    try:
+try:
+    EXPERIMENT = open_experiment(CONFIG, DECLARED, IMAGE_SHA256, Path(DEFINITION))
+    ARTIFACTS = list(declared_artifacts(EXPERIMENT))
+    # A job's own process makes no plan.
+    if workflow.is_main_process:
         # A default storage provider gives the rules' files other names.
         renamed = workflow.storage_settings and workflow.storage_settings.default_storage_provider
         prepare_plan(EXPERIMENT, ARTIFACTS, None if renamed else workflow.rules)
-    except InputError as error:
-        sys.exit(f"error: {error}")
+except InputError as error:
+    sys.exit(f"error: {error}")
 
 
 # One rule a phase asks for everything of it: `snakemake splits`, `snakemake stage_1`; DVC's stages call them.

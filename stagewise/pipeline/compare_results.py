@@ -47,7 +47,7 @@ def _pattern(path: str) -> str:
 
 # The first rule that fits counts.
 _RULES: list[Rule] = [
-    ("*", r"checksum|made_from|fingerprint", "consequence", ""),
+    ("*", r"checksum|fingerprint", "consequence", ""),
     ("*", r"(.*\.)?(seconds\w*|tokens_per_second|peak_memory_bytes)(\..*)?", "none", _CLOCK),
     ("*", r"(.*\.)?packages\..*|image|(.*\.)?dtype", "cause", ""),
     ("*", r"(.*\.)?device", "none", "the same computation, equal up to rounding"),

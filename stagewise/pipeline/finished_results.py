@@ -25,9 +25,9 @@ class Result:
     """A finished result."""
 
     kind: str
-    """What it is, for readers; results of one kind can be compared."""
+    """Name of its kind, for messages; results of one kind can be compared."""
     records: dict[tuple[str, str], dict]
-    """Its JSON records by place (a lineage or a folder of splits; empty if there is one alone) and type."""
+    """Its JSON records by folder (a lineage or a folder of splits; empty if there is only one) and type."""
 
 
 def read_result(path) -> Result:

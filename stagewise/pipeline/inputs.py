@@ -99,6 +99,9 @@ def reasons(recorded: dict, expected: dict, prompts: dict[str, str] | None = Non
     phrases = []
     for group in dict.fromkeys([*recorded, *expected]):
         changed = differences(recorded.get(group, {}), expected.get(group, {}))
+        if group == "files":
+            # A file that is not here has not changed: a clone may lack raw data, and what a rule makes is made again.
+            changed = [difference for difference in changed if difference.new is not None]
         named = changed[:1] if group == "files" and len(changed) > 2 else changed
         phrases += [_phrase(group, difference, prompts or {}) for difference in named]
         if len(named) < len(changed):
@@ -123,4 +126,4 @@ def _phrase(group: str, difference: Difference, prompts: dict[str, str]) -> str:
             return "recipe changed"
         case "parents":
             return "weights of a parent changed" if name.startswith("[") else f"parent {name} changed"
-    return f"{name} {'is not there' if difference.new is None else 'changed'}"
+    return f"{name} changed"

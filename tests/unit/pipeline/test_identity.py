@@ -10,11 +10,14 @@ import pytest
 from benchmarks.stub_experiment import write_stubs
 from stagewise.config.load_config import check
 from stagewise.config.yaml_files import merge, read_yaml
+from stagewise.errors import InputError
 from stagewise.pipeline.artifacts import declared_artifacts
 from stagewise.pipeline.experiment import Experiment
 from stagewise.pipeline.freshness import settle
+from stagewise.pipeline.plan import prepare_plan
 from stagewise.provenance.checksums import ChecksumMemory
 from stagewise.provenance.code import ProjectCode
+from stagewise.provenance.receipts import write_receipt
 from tests.helpers.project_copy import ProjectCopy
 
 FIRST = "base/seed-0/pubmedqa"
@@ -103,7 +106,7 @@ def test_a_finished_experiment_is_current(copy):
 SETTINGS = {
     "learning rate": ({"training": {"learning_rate": 0.5}}, ADAPTERS | METRICS, "training.learning_rate 0.001 -> 0.5"),
     "LoRA rank": ({"lora": {"r": 8}}, ADAPTERS | METRICS, "lora.r 16 -> 8"),
-    "seed": ({"seeds": [0, 1]}, METRICS | REPORT, "seeds[1] added: 1|is not there"),
+    "seed": ({"seeds": [0, 1]}, METRICS, "seeds[1] added: 1"),
     "compute type": ({"dtype": "bfloat16"}, ADAPTERS | PREDICTIONS | METRICS, 'dtype "float32" -> "bfloat16"'),
     "quantization": ({"quantization": "nf4"}, ADAPTERS | PREDICTIONS | METRICS, 'quantization "none" -> "nf4"'),
     "system message": (
@@ -302,8 +305,6 @@ def test_other_weights_of_a_parent(copy):
     """Training on a GPU is not reproducible to the bit, so the same recipe may give other weights."""
     folder = RESULTS / FIRST / "adapter"
     append(folder / "adapter_model.safetensors", "another training of the same recipe")
-    from stagewise.provenance.receipts import write_receipt
-
     receipt = json.loads((folder / "receipt.json").read_text())
     (folder / "receipt.json").unlink()
     write_receipt(folder, {"inputs": receipt["inputs"]})
@@ -333,13 +334,19 @@ def test_a_record_of_an_earlier_version_is_named_as_such(copy):
 
 def test_a_file_that_is_missing_is_refused_before_a_plan(copy):
     """Snakemake would leave the output as it is and make what comes after it from the old one."""
-    from stagewise.errors import InputError
-    from stagewise.pipeline.plan import prepare_plan
-
     Path("prompts/dreaddit.txt").unlink()
     checksums = ChecksumMemory()
     experiment = Experiment(study(), checksum=checksums, code=ProjectCode(checksums, root=Path()))
     with pytest.raises(InputError, match=r"prompts/dreaddit.txt: no such file, and .* is to be made from it"):
+        prepare_plan(experiment, list(declared_artifacts(experiment)), None)
+
+
+def test_raw_data_that_is_not_here_makes_nothing_stale(copy):
+    """A clone need not have it, unless the splits are to be made again."""
+    Path("data/sample/pubmedqa.json").unlink()
+    assert stale() == {}
+    experiment = Experiment(study({"limit": {"test": 40}}), code=ProjectCode(root=Path()), checksum=ChecksumMemory())
+    with pytest.raises(InputError, match=r"pubmedqa.json: no such file, and data is to be made from it \(limit.test"):
         prepare_plan(experiment, list(declared_artifacts(experiment)), None)
 
 
