@@ -106,8 +106,9 @@ class Experiment:
             ]
         if fingerprint(receipt["files"]) != receipt["fingerprint"]:
             return [f"damaged: {RECEIPT}"]
-        if settings.path and receipt["path"] != (directory := str(Path(settings.path).resolve())):
-            return [f"the model's folder is {directory} now"]
+        directory = settings.path and Path(settings.path)
+        if directory and directory.is_dir() and receipt["path"] != str(directory.resolve()):
+            return [f"the model's folder is {directory.resolve()} now"]
         return changed_model_files(self.model, receipt, self.checksum)
 
     @cached_property

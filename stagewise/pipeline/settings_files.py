@@ -1,9 +1,7 @@
 """Settings of single steps in small files, so that a step's command stays short."""
 
-from pathlib import Path
-
 from stagewise.config.base import Settings
-from stagewise.provenance.files import atomic
+from stagewise.provenance.files import write_json
 from stagewise.provenance.fingerprints import fingerprint
 from stagewise.provenance.memory import FOLDER
 
@@ -16,9 +14,7 @@ def write_settings(settings: Settings) -> str:
     Every process that reads the workflow writes the files that it lacks, on whichever machine it runs.
     """
     values = settings.model_dump(mode="json", exclude_defaults=True, exclude={"mirror"})
-    path = Path(SETTINGS) / f"{type(settings).__name__}-{fingerprint(values)[:16]}.json"
+    path = SETTINGS / f"{type(settings).__name__}-{fingerprint(values)[:16]}.json"
     if not path.is_file():
-        text = settings.model_dump_json(exclude_defaults=True, exclude={"mirror"}, indent=1)
-        with atomic(path) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+        write_json(path, values)
     return str(path)

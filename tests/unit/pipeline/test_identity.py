@@ -366,6 +366,14 @@ def test_a_model_folder_that_moved_is_the_model_that_it_holds(copy):
     assert ADAPTERS <= set(stale({"models": {"mine": {"path": "elsewhere"}}}))
 
 
+def test_a_clone_without_the_models_folder_has_nothing_to_do(copy):
+    """The receipt names the folder of the machine that wrote it."""
+    receipt = json.loads(Path("models/mine/receipt.json").read_text())
+    Path("models/mine/receipt.json").write_text(json.dumps(receipt | {"path": "/another/machine/my-model"}))
+    shutil.rmtree("my-model")
+    assert stale() == {}
+
+
 def test_an_edited_receipt_of_the_model_is_not_believed(copy):
     path = Path("models/mine/receipt.json")
     receipt = json.loads(path.read_text())
