@@ -13,6 +13,7 @@ from stagewise.metrics.schema import (
     ArmDifference,
     ArmStage,
     ArmTask,
+    Claim,
     Forgetting,
     Record,
     ReportMetrics,
@@ -109,19 +110,28 @@ class View:
         return self.experiment.reference
 
     @property
+    def primary(self) -> ShownMeasure:
+        """The measure that claims are about."""
+        return self.measures[self.experiment.primary_measure]
+
+    def claim(self, kind: str, arm: str, task: str, against: str | None = None) -> Claim | None:
+        """What is claimed of an arm's adapters on a task; None if they are not compared."""
+        claims = self.select("claims", kind=kind, task=task)
+        return next((c for c in claims if arm in c.arms and against in (None, c.against)), None)
+
+    @property
     def interval(self) -> str:
         """Description of an interval, for captions."""
-        e = self.experiment
-        return f"{100 * e.confidence:g}% percentile bootstrap over items, {e.bootstrap_samples:,} resamples"
+        return f"{100 * self.experiment.confidence:g}% percentile bootstrap over items"
 
     @property
     def intervals(self) -> str:
         """Description of the intervals of arms, for captions."""
         e = self.experiment
-        text = f"{100 * e.confidence:g}% bootstrap, {number_format.count(e.bootstrap_samples)} resamples"
+        text = f"{100 * e.confidence:g}%, over items"
         if self.several_runs:
-            return f"{text} of items and {self.over_runs()} together"
-        return f"{text} of items; one run, so training noise is not in them"
+            return f"{text} and {self.over_runs()} together"
+        return f"{text}; one run, so training noise is not in them"
 
     @cached_property
     def scorers(self) -> list[str]:

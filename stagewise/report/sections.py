@@ -66,10 +66,11 @@ def result_section(view: View) -> Section:
     """Conclusions and the table of arms."""
     by_arm = verdicts.conclusions(view) if view.several_arms else []
     remark = (
-        f"Drawn from the figures by rule. Brackets hold the {100 * view.experiment.confidence:g}% interval; what an "
-        f"interval does not carry is not claimed. {verdicts.runs_remark(view)}"
+        f"Drawn from the figures by rule. Brackets hold the {100 * view.experiment.confidence:g}% interval. "
+        f"{verdicts.runs_remark(view)}"
     )
     blocks: list[Block] = [
+        Text(verdicts.headline(view).text, style="verdict"),
         Conclusions(verdicts.lead(view), by_arm, brief=len(view.arms) > 3),
         Text(remark, style="quiet"),
     ]
@@ -176,7 +177,7 @@ def observations_section(view: View) -> Section:
     """Everything worth saying about the figures."""
     said = observations.observations(view)
     title = f"{len(said)} sentences about single stages and adapters"
-    remark = "Drawn from the figures by rule; what an interval does not carry is not claimed."
+    remark = "Drawn from the figures by rule."
     blocks = [Text(remark, on_page=False)] if said else []
     blocks.append(Fold(title, [Bullets(said)], if_long=True))
     return Section("observations", "Observations", blocks, empty="The figures carry no observation.")

@@ -1,11 +1,11 @@
 """Arms side by side: the main table and the short one."""
 
-from stagewise.metrics.schema import RULES, ArmDifference, Value
+from stagewise.metrics.schema import RULES, Claim, Value
 from stagewise.report.lookup import View
 from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables.number_format import MISSING, count, p_value, percent, seconds
 from stagewise.report.tables.scores import on_items
-from stagewise.report.tables.table import Cell, Table, claim, numeric, value_cell
+from stagewise.report.tables.table import Cell, Table, numeric, value_cell, verdict_cell
 
 MAX_ROWS = 20
 """Rows of the main table; with more, only argmax stands in it and the other rules are folded away."""
@@ -48,12 +48,20 @@ def _difference_cell(view: View, arm: str, task: str | None, measure: ShownMeasu
         return Cell(MISSING, reason="the reference itself")
     record = view.arm_difference(arm, task, measure.name, rule)
     cell = value_cell(record and record.difference, measure.write_difference)
-    sign = claim(record.claim) if record else Cell("")
+    if not is_claimed(view, measure, rule) or task is None or not view.several_runs:
+        return cell
+    sign = verdict_cell(view.claim("arms", arm, task), view.several_runs)
     return Cell(cell.text, cell.detail, cell.reason, sign.style, sign.sign)
 
 
-def p_cell(record: ArmDifference | None, key: str, why: str) -> Cell:
-    p = getattr(record, key) if record else None
+def is_claimed(view: View, measure: ShownMeasure, rule: str = "argmax") -> bool:
+    """True if the report claims something about this measure under this rule."""
+    return measure == view.primary and rule == "argmax"
+
+
+def p_cell(claim: Claim | None, key: str, why: str = "not compared: the same adapter") -> Cell:
+    """A p-value of a claim."""
+    p = getattr(claim, key) if claim else None
     return Cell(MISSING, reason=why) if p is None else Cell(p_value(p))
 
 
@@ -85,12 +93,12 @@ def _main_caption(view: View, measure: ShownMeasure) -> str:
         f"({view.intervals}). Change: since the stage that learnt the task{', in points' if measure.is_share else ''}. "
     )
     if view.several_arms:
-        test = "McNemar's exact test" if not view.several_runs else "a sign-flip permutation test over items"
-        caption += (
-            f"Against {view.reference}: paired difference{' in points' if measure.is_share else ''}, ▲ better, "
-            "▼ worse, ≈ no measurable difference"
-        )
-        caption += f"; p: {test} after Holm's correction over the arms. " if measure.test else ". "
+        caption += f"Against {view.reference}: paired difference{' in points' if measure.is_share else ''}"
+        if is_claimed(view, measure):
+            signs = "; ▲ better, ▼ worse, ○ not shown" if view.several_runs else ""
+            caption += f"{signs}; p: after Holm's correction over all claims of the report. "
+        else:
+            caption += ", about which nothing is claimed. "
     if not measure.higher_is_better:
         caption += "Lower is better. "
     caption += "Average and backward transfer after Lopez-Paz & Ranzato (2017)."
@@ -104,7 +112,7 @@ def _main_columns(view: View, measure: ShownMeasure) -> list:
     against = [f"Against {view.reference}"] if view.several_arms else []
     for task in view.tasks:
         columns += numeric("Final", *(["Change"] if task in earlier_tasks(view) else []), *against, group=task)
-        columns += numeric(*(["Holm p"] if against and measure.test else []), group=task)
+        columns += numeric(*(["p"] if against and is_claimed(view, measure) else []), group=task)
     others = [f"Average {other.title}" for other in _other_measures(view, measure)]
     noise = ["Training noise"] if view.several_runs else []
     return columns + numeric("Average", *others, *against, "Backward transfer", *noise, group="All tasks")
@@ -124,9 +132,10 @@ def _task_cells(view: View, arm: str, task: str, measure: ShownMeasure, rule: st
         cells.append(value_cell(change, measure.write_difference, NO_LATER_STAGE))
     if view.several_arms:
         cells.append(_difference_cell(view, arm, task, measure, rule))
-    if view.several_arms and measure.test:
-        why = "the reference itself" if is_reference(view, arm) else "not tested"
-        cells.append(p_cell(view.arm_difference(arm, task, measure.name, rule), "p_holm", why))
+    if view.several_arms and is_claimed(view, measure):
+        why = "the reference itself" if is_reference(view, arm) else "nothing is claimed by this rule"
+        claim = view.claim("arms", arm, task) if is_claimed(view, measure, rule) else None
+        cells.append(p_cell(claim, "p_corrected", why))
     return cells
 
 
@@ -148,8 +157,7 @@ def short(view: View) -> Table:
     accuracy, macro_f1 = view.measures["accuracy"], view.measures["macro_f1"]
     caption = (
         f"Arms in short, {view.main_split} split ({on_items(view, view.main_split)}), argmax: accuracy after the last "
-        f"stage and its change since the stage that learnt the task ({view.intervals}). ▲ better, ▼ worse than "
-        f"{view.reference}, ≈ no measurable difference."
+        f"stage and its change since the stage that learnt the task ({view.intervals})."
     )
     columns: list = ["Arm"]
     for task in view.tasks:
@@ -159,10 +167,7 @@ def short(view: View) -> Table:
     for arm in view.arms:
         row: list = [arm]
         for task in view.tasks:
-            against = view.arm_difference(arm, task, accuracy.name)
-            cell = value_cell(view.arm_value(arm, task, accuracy.name), accuracy.write)
-            sign = claim(against.claim).sign if against else ""
-            row.append(Cell(cell.text, cell.detail, cell.reason, sign=sign))
+            row.append(value_cell(view.arm_value(arm, task, accuracy.name), accuracy.write))
             if task in earlier:
                 record = view.arm_task(arm, task)
                 change = record.change.get(accuracy.name) if record else None

@@ -4,16 +4,21 @@ from stagewise.metrics.schema import Forgetting, Learning
 from stagewise.report.lookup import View
 from stagewise.report.tables.number_format import MISSING, count, p_value, plural, points
 from stagewise.report.tables.scores import on_items
-from stagewise.report.tables.table import Cell, Column, Table, claim, numeric, value_cell
+from stagewise.report.tables.table import Cell, Column, Table, numeric, value_cell
 
 NOT_PAIRED = "different items before and after"
+
+P_ALONE = (
+    "p: exact test that lost and gained are equally likely, of these two alone and uncorrected; what is claimed stands "
+    "with the verdicts."
+)
 
 
 def _columns(view: View, arrow: str) -> list[Column]:
     columns = []
     for measure in view.measures.values():
         columns += numeric(arrow, "Difference", group=measure.heading)
-    return [*columns, *numeric("Kept", "Lost", "Gained", group="Items"), *numeric("McNemar p")]
+    return [*columns, *numeric("Kept", "Lost", "Gained", group="Items"), *numeric("p")]
 
 
 def _cells(view: View, record: Learning | Forgetting, before: tuple, after: tuple) -> list[Cell]:
@@ -31,13 +36,7 @@ def _cells(view: View, record: Learning | Forgetting, before: tuple, after: tupl
         return cells + [Cell(MISSING, reason=NOT_PAIRED)] * 4
     pairs = record.pairs
     counts = [Cell(count(n)) for n in (pairs.right_both, pairs.lost, pairs.gained)]
-    return [*cells, *counts, Cell(p_value(pairs.mcnemar_p))]
-
-
-def _claim(record: Learning | Forgetting) -> Cell:
-    cell = claim(record.claim)
-    reason = record.reason.rstrip(".") if record.claim == "not claimed" else None
-    return Cell(cell.text, reason=reason, style=cell.style, sign=cell.sign)
+    return [*cells, *counts, Cell(p_value(pairs.p))]
 
 
 def learning(view: View, split: str) -> Table:
@@ -46,15 +45,14 @@ def learning(view: View, split: str) -> Table:
         f"What each stage taught, {split} split: on the same items ({on_items(view, split)}), the untuned model or a "
         "baseline, then the adapter. Differences of shares are in percentage points, with paired intervals "
         f"({view.interval}). Kept: right both times; lost: only the other was right; gained: only the adapter was. "
-        "McNemar's exact test asks whether lost and gained are equally likely. The claim goes by the interval of the "
-        "accuracy difference."
+        f"{P_ALONE}"
     )
-    table = Table(f"learning-{split}", caption, ["Against", "Claim", *_columns(view, "Other → adapter")])
+    table = Table(f"learning-{split}", caption, ["Against", *_columns(view, "Other → adapter")])
     for lineage, adapter in view.adapters.items():
         for record in view.select("learning", lineage=lineage, split=split):
             table.part(f"Stage {adapter.stage}: {view.name(lineage)}, on {record.task}")
             keys = [(name, record.task, split) for name in (record.against, lineage)]
-            table.add(view.name(record.against), _claim(record), *_cells(view, record, *keys))
+            table.add(view.name(record.against), *_cells(view, record, *keys))
     return table
 
 
@@ -63,11 +61,8 @@ def forgetting(view: View, split: str) -> Table:
     caption = (
         f"Forgetting, {split} split: an earlier task after the stage that learnt it and after a later one, on the same "
         f"items. Differences of shares are in percentage points, with paired intervals ({view.interval}). Kept: right "
-        "before and after; lost: right before only; gained: right after only; McNemar's exact test asks whether lost "
-        "and gained are equally likely. A drop is called forgotten only where the interval of the accuracy difference "
-        "lies below 0 and the stage that learnt the task beat the majority class (learnt over majority); a task is "
-        "called retained only where accuracy is still above both the majority class and the untuned model. AUROC: its "
-        "change on the labels' log-odds, which a shifted label prior does not move."
+        f"before and after; lost: right before only; gained: right after only. {P_ALONE} AUROC: its change on the "
+        "labels' log-odds, which a shifted label prior does not move."
     )
     return _forgetting(view, f"forgetting-{split}", caption, split, "paired")
 
@@ -82,9 +77,9 @@ def published_way(view: View) -> Table:
 
 
 def _forgetting(view: View, name: str, caption: str, split: str | None, comparison: str) -> Table:
-    columns = ["Task", "Claim", *_columns(view, "Before → after"), *numeric("Learnt over majority")]
+    columns = ["Task", *_columns(view, "Before → after")]
     if paired := comparison == "paired":
-        columns += [Column("Retained"), *numeric("Majority", "Untuned model", group="Still over"), *numeric("AUROC")]
+        columns += numeric("AUROC")
     table = Table(name, caption, columns)
     # Arms that share both adapters have one and the same comparison.
     distinct: dict[tuple, Forgetting] = {}
@@ -102,11 +97,8 @@ def _forgetting(view: View, name: str, caption: str, split: str | None, comparis
         table.part(f"After stage {record.after_stage}: {view.variant(record.after_lineage)}")
         run = f", {view.run(record)}" if view.several_runs else ""
         items = f"learnt at stage {record.before_stage}, {_describe_items(view, before, after)}"
-        row = [Cell(f"{record.task}{run}", items), _claim(record), *_cells(view, record, before, after)]
-        row.append(value_cell(record.over_majority, points))
+        row = [Cell(f"{record.task}{run}", items), *_cells(view, record, before, after)]
         if paired:
-            row.append(claim(record.retained))
-            row += [value_cell(over, points) for over in (record.retained_over_majority, record.retained_over_base)]
             row.append(value_cell(record.auroc, points, "no label probabilities"))
         table.add(*row)
     return table
