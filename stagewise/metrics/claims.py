@@ -132,9 +132,11 @@ def claim_records(arms: ArmScores, reference: str, primary: str, seed: int) -> l
     tested = [Tested.of(arms, c, spread, seed) for c, spread in zip(comparisons, spreads, strict=True)]
     usable = [test for test in tested if test.p is not None]
     level = 1 - arms.bootstrap.confidence
-    for test, corrected in zip(usable, holm([test.p for test in usable]), strict=True):
-        test.p_corrected = corrected
-        test.detectable = test.smallest.at(level / len(usable))
+    corrected = holm([test.p for test in usable])
+    # Holm's step at which the claims that are not shown were stopped: what a difference would have had to pass.
+    step = level / max(1, sum(p >= level for p in corrected))
+    for test, p in zip(usable, corrected, strict=True):
+        test.p_corrected, test.detectable = p, test.smallest.at(step)
     claims = [test.claim(level, arms.split) for test in tested]
     return [_gate(claim, claims) for claim in claims]
 
@@ -272,8 +274,8 @@ class Detectable:
     """What decides which difference a comparison could have shown."""
 
     units: int
-    discordant: float | None
-    """Share of items on which the two disagree, of single answers; None if the exact test is not McNemar's."""
+    answers: tuple[float, float] | None
+    """Mean accuracy of the two and the share of items on which they disagree; None if the test is not McNemar's."""
     error: crossed.StandardError | None
 
     @classmethod
@@ -289,7 +291,8 @@ class Detectable:
         if spread.error is not None:
             return cls(units, None, spread.error)
         if len(after) == 1 and measure.test == "sign-flip" and after[0].groups is None:
-            return cls(units, float((after[0].right != before[0].right).mean()), None)
+            right, other = after[0].right, before[0].right
+            return cls(units, (float((right.mean() + other.mean()) / 2), float((right != other).mean())), None)
         if len(after) == 1 and measure.test == "sign-flip":
             variance = float((item_differences(after, before) ** 2).sum()) / len(after[0]) ** 2
             return cls(units, None, crossed.items_alone(variance, units))
@@ -300,8 +303,9 @@ class Detectable:
 
     def at(self, level: float) -> float | None:
         """The difference that is found with 80 % power; None if nothing is known of the noise."""
-        if self.discordant is not None:
-            return detectable_by_sign_flip(self.units, self.discordant, level) if self.discordant else None
+        if self.answers is not None:
+            accuracy, discordant = self.answers
+            return detectable_by_sign_flip(self.units, accuracy, discordant, level) if discordant else None
         if self.error is None or self.error.variance <= crossed.NOTHING:
             return None
         return detectable_by_t(self.error.variance, self.error.df, level)
