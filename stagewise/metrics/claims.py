@@ -25,6 +25,7 @@ from stagewise.metrics.significance import (
     detectable_by_t,
     exchange,
     holm,
+    items_growth,
     sign_flip,
     sum_by_group,
 )
@@ -273,9 +274,12 @@ def _exchangeable(after: Predictions, before: Predictions, measure: Measure):
 class Detectable:
     """What decides which difference a comparison could have shown."""
 
+    runs: int
     units: int
+    exact: bool
+    """The test is McNemar's."""
     answers: tuple[float, float] | None
-    """Mean accuracy of the two and the share of items on which they disagree; None if the test is not McNemar's."""
+    """Mean accuracy of the two and the share of items on which they disagree in a run; None for other measures."""
     error: crossed.StandardError | None
 
     @classmethod
@@ -287,28 +291,28 @@ class Detectable:
         measure: Measure,
         confidence: float,
     ) -> "Detectable":
-        units = after[0].units
-        if spread.error is not None:
-            return cls(units, None, spread.error)
-        if len(after) == 1 and measure.test == "sign-flip" and after[0].groups is None:
-            right, other = after[0].right, before[0].right
-            return cls(units, (float((right.mean() + other.mean()) / 2), float((right != other).mean())), None)
-        if len(after) == 1 and measure.test == "sign-flip":
-            variance = float((item_differences(after, before) ** 2).sum()) / len(after[0]) ** 2
-            return cls(units, None, crossed.items_alone(variance, units))
-        if spread.value.low is None:
-            return cls(units, None, None)
-        half = (spread.value.high - spread.value.low) / 2
-        return cls(units, None, crossed.items_alone((half / crossed.half_width(1, np.inf, confidence)) ** 2, units))
+        """Gather it from the answers and the interval of a comparison."""
+        runs, units, answers, error = len(after), after[0].units, None, spread.error
+        if measure.test == "sign-flip":
+            right, other = (np.array([side.right for side in sides]) for sides in (after, before))
+            answers = float((right.mean() + other.mean()) / 2), float((right != other).mean())
+        exact = runs == 1 and answers is not None and after[0].groups is None
+        if runs == 1 and spread.value.low is not None:
+            half = (spread.value.high - spread.value.low) / 2
+            error = crossed.items_alone((half / crossed.half_width(1, np.inf, confidence)) ** 2, units)
+        return cls(runs, units, exact, answers, error)
 
     def at(self, level: float) -> float | None:
         """The difference that is found with 80 % power; None if nothing is known of the noise."""
-        if self.answers is not None:
-            accuracy, discordant = self.answers
-            return detectable_by_sign_flip(self.units, accuracy, discordant, level) if discordant else None
         if self.error is None or self.error.variance <= crossed.NOTHING:
             return None
-        return detectable_by_t(self.error.variance, self.error.df, level)
+        if self.exact:
+            return detectable_by_sign_flip(self.units, *self.answers, level)
+        if self.answers is None:
+            return detectable_by_t(lambda _: self.error.variance, self.error.df, level)
+        accuracy, discordant = self.answers
+        growth = items_growth(accuracy, discordant, self.runs)
+        return detectable_by_t(lambda d: self.error.items * growth(d) + self.error.training, self.error.df, level)
 
 
 def _gate(claim: Claim, claims: list[Claim]) -> Claim:

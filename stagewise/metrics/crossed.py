@@ -38,6 +38,10 @@ class Runs:
     overlap: float = 0.0
     """Held-out items over training items of a fold; 0 if there is one fold."""
 
+    def number(self, runs: int) -> int:
+        """Number of runs that count."""
+        return runs if self.folds == 1 else self.folds
+
     def independent(self, values: np.ndarray) -> np.ndarray:
         """Average the seeds of each fold, shape (runs, ...) to (folds, ...); seeds stay as they are without folds."""
         if self.folds == 1:

@@ -182,23 +182,56 @@ def _most_lost(units: int, level: float) -> np.ndarray:
     return np.where(binom.cdf(lost, changed, 0.5) <= level / 2, lost, lost - 1)
 
 
-def detectable_by_t(variance: float, df: float, level: float) -> float:
+def detectable_by_t(variance: Callable[[float], float], df: float, level: float) -> float | None:
     """Solve for the difference that a two-sided t-test finds with 80 % power (noncentral t).
 
     Parameters
     ----------
     variance
-        Of the estimated difference.
+        Variance of the estimated difference by the true one (`answer_variance` says how the items' part grows).
     df
         Its degrees of freedom.
     level
         Level of the test, corrections included.
+
+    Returns
+    -------
+    The difference; None if not even one of 99 points would be found.
     """
     from scipy.optimize import brentq
     from scipy.special import gammaincinv, ndtr, stdtrit
 
     # Given the estimated noise, the statistic is normal: power is the mean over 400 equal parts of its distribution.
+    # The series of the noncentral t distribution does not converge at low levels with few degrees of freedom.
     noise = np.sqrt(2 * gammaincinv(df / 2, (np.arange(400) + 0.5) / 400) / df)
     critical = stdtrit(df, 1 - level / 2)
-    distance = brentq(lambda shift: ndtr(shift - critical * noise).mean() - POWER, 0.0, 2 * critical * noise[-1] + 10)
-    return float(distance * np.sqrt(variance))
+    errors = brentq(lambda shift: ndtr(shift - critical * noise).mean() - POWER, 0.0, 2 * critical * noise[-1] + 10)
+
+    def lacking(difference: float) -> float:
+        return errors * np.sqrt(variance(difference)) - difference
+
+    return None if lacking(0.99) > 0 else float(brentq(lacking, 0.0, 0.99, xtol=1e-4))
+
+
+def answer_variance(accuracy: float, difference: float, correlation: float, runs: int) -> float:
+    """Variance over items of the difference between two arms' right answers, averaged over runs.
+
+    Each item has a difficulty that all adapters share; given it, answers are independent. An effect moves items of
+    medium difficulty more than others, so a difference varies from item to item however many runs are averaged.
+    Arguments as for `disagreement`; `runs` is the number of runs.
+    """
+    from scipy.special import ndtr, ndtri
+
+    margin = difference / 2 + 1e-3
+    low = min(max(accuracy, margin), 1 - margin) - difference / 2
+    correlation = min(max(correlation, 0.0), 0.999)
+    difficulty = np.sqrt(correlation) * ndtri((np.arange(400) + 0.5) / 400)
+    one, other = (ndtr((ndtri(share) + difficulty) / np.sqrt(1 - correlation)) for share in (low, low + difference))
+    return float((other - one).var() + (one * (1 - one) + other * (1 - other)).mean() / runs)
+
+
+def items_growth(accuracy: float, discordant: float, runs: int) -> Callable[[float], float]:
+    """Return by how much the items' part of a variance grows with the difference, as a function of that."""
+    correlation = latent_correlation(accuracy, discordant)
+    now = answer_variance(accuracy, 0.0, correlation, runs)
+    return lambda difference: answer_variance(accuracy, difference, correlation, runs) / now
