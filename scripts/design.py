@@ -36,9 +36,8 @@ def main(argv=None) -> int:
     config = load(*(files if files[0] == "config.yaml" else ["config.yaml", *files]))
 
     from stagewise.metrics.design import Assumed, plan_of
-    from stagewise.metrics.planned_items import count_items
-    from stagewise.report.design_picture import draw_design
-    from stagewise.report.tables.design import design_tables
+    from stagewise.pipeline.planned_items import count_items
+    from stagewise.pipeline.study_design import design_picture, design_tables
 
     given = dict(arguments.items)
     if unknown := sorted(set(given) - set(config.active_tasks)):
@@ -49,7 +48,7 @@ def main(argv=None) -> int:
     print("\n".join(design_tables(config.experiment, design, assumed, arguments.effect)))
     path = arguments.picture or Path(config.results) / "design.svg"
     with atomic(path) as temporary:
-        temporary.write_text(draw_design(design, assumed, f"What {config.experiment} could show"), encoding="utf-8")
+        temporary.write_text(design_picture(config.experiment, design, assumed), encoding="utf-8")
     print(f"\nPicture: {path}")
     return 0
 

@@ -308,11 +308,8 @@ class Detectable:
             return None
         if self.exact:
             return detectable_by_sign_flip(self.units, *self.answers, level)
-        if self.answers is None:
-            return detectable_by_t(lambda _: self.error.variance, self.error.df, level)
-        accuracy, discordant = self.answers
-        growth = items_growth(accuracy, discordant, self.runs)
-        return detectable_by_t(lambda d: self.error.items * growth(d) + self.error.training, self.error.df, level)
+        growth = items_growth(*self.answers, self.runs) if self.answers else lambda difference: 1.0
+        return detectable_by_t(self.error, growth, level)
 
 
 def _gate(claim: Claim, claims: list[Claim]) -> Claim:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from stagewise.config.experiment import Config
 from stagewise.lineage import BASE, steps_of_arm
 from stagewise.metrics.claims import list_comparisons
-from stagewise.metrics.crossed import Components, Noise, Runs, standard_error
+from stagewise.metrics.crossed import Components, Noise, Runs, items_alone, standard_error
 from stagewise.metrics.schema import BASELINES
 from stagewise.metrics.significance import detectable_by_sign_flip, detectable_by_t, items_growth
 
@@ -85,13 +85,11 @@ class Design:
         rest, runs = assumed.disagreement / units, self.runs
         growth = items_growth(assumed.accuracy, assumed.disagreement, runs)
         if runs == 1:
-            return detectable_by_t(lambda difference: rest * growth(difference), units - 1, self.step)
+            return detectable_by_t(items_alone(rest, round(units)), growth, self.step)
         # Both adapters of a comparison have the training's noise.
         noise = Noise(2 * assumed.noise**2 + rest, self._noise_df(group))
         error = standard_error(Components(rest / runs, rest, round(units), runs), noise, self.overlap)
-        return detectable_by_t(
-            lambda difference: error.items * growth(difference) + error.training, error.df, self.step
-        )
+        return detectable_by_t(error, growth, self.step)
 
     def _noise_df(self, group: Comparisons) -> float:
         """Degrees of freedom of the noise that all comparisons of a kind tell together (`crossed`)."""

@@ -5,6 +5,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from stagewise.metrics.crossed import StandardError
+
 PERMUTATIONS = 9_999
 
 POWER = 0.8
@@ -182,15 +184,19 @@ def _most_lost(units: int, level: float) -> np.ndarray:
     return np.where(binom.cdf(lost, changed, 0.5) <= level / 2, lost, lost - 1)
 
 
-def detectable_by_t(variance: Callable[[float], float], df: float, level: float) -> float | None:
-    """Solve for the difference that a two-sided t-test finds with 80 % power (noncentral t).
+def detectable_by_t(error: StandardError, growth: Callable[[float], float], level: float) -> float | None:
+    """Solve for the difference that the t-test over items and runs finds with 80 % power.
+
+    Estimated noise is the true one times a chi-squared number over its degrees of freedom. For each of 400 equal parts
+    of that distribution the test is done as it would be: with the variance and the degrees of freedom that these runs
+    would have shown. (With many degrees of freedom it is the noncentral t distribution.)
 
     Parameters
     ----------
-    variance
-        Variance of the estimated difference by the true one (`answer_variance` says how the items' part grows).
-    df
-        Its degrees of freedom.
+    error
+        Variance of the estimated difference, by its parts, taken for the true ones.
+    growth
+        Factor of the items' part by the difference (`items_growth`).
     level
         Level of the test, corrections included.
 
@@ -201,14 +207,14 @@ def detectable_by_t(variance: Callable[[float], float], df: float, level: float)
     from scipy.optimize import brentq
     from scipy.special import gammaincinv, ndtr, stdtrit
 
-    # Given the estimated noise, the statistic is normal: power is the mean over 400 equal parts of its distribution.
-    # The series of the noncentral t distribution does not converge at low levels with few degrees of freedom.
-    noise = np.sqrt(2 * gammaincinv(df / 2, (np.arange(400) + 0.5) / 400) / df)
-    critical = stdtrit(df, 1 - level / 2)
-    errors = brentq(lambda shift: ndtr(shift - critical * noise).mean() - POWER, 0.0, 2 * critical * noise[-1] + 10)
+    df = error.noise.df
+    scale = 2 * gammaincinv(df / 2, (np.arange(400) + 0.5) / 400) / df
 
     def lacking(difference: float) -> float:
-        return errors * np.sqrt(variance(difference)) - difference
+        items = error.items * growth(difference)
+        variance, degrees = error.estimated(items, scale)
+        needed = stdtrit(degrees, 1 - level / 2) * np.sqrt(variance)
+        return POWER - ndtr((difference - needed) / np.sqrt(items + error.training)).mean()
 
     return None if lacking(0.99) > 0 else float(brentq(lacking, 0.0, 0.99, xtol=1e-4))
 
@@ -234,4 +240,5 @@ def items_growth(accuracy: float, discordant: float, runs: int) -> Callable[[flo
     """Return by how much the items' part of a variance grows with the difference, as a function of that."""
     correlation = latent_correlation(accuracy, discordant)
     now = answer_variance(accuracy, 0.0, correlation, runs)
-    return lambda difference: answer_variance(accuracy, difference, correlation, runs) / now
+    # Near 0 and 1 answers vary less; that is no reason to expect less noise.
+    return lambda difference: max(1.0, answer_variance(accuracy, difference, correlation, runs) / now)

@@ -1,8 +1,37 @@
-"""What a planned study could show, as lines of Markdown."""
+"""What a planned study could show: a table in Markdown, and a picture."""
+
+from dataclasses import replace
 
 from stagewise.metrics.design import MOST_RUNS, Assumed, Comparisons, Design
-from stagewise.report.design_picture import describe
+from stagewise.report.design_picture import Panel, draw_design
 from stagewise.report.tables.number_format import listed, percent, plural
+
+RUNS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20)
+"""Numbers of runs in the picture."""
+
+HIGHEST = 0.5
+"""Differences above this are not drawn."""
+
+
+def design_picture(name: str, design: Design, assumed: list[Assumed]) -> str:
+    """Draw the detectable differences by the number of runs; returns an SVG file's text."""
+    panels = []
+    for group in design.comparisons:
+        lines = []
+        for each in assumed:
+            points = [(runs, replace(design, runs=runs).detectable(group, each)) for runs in RUNS]
+            lines.append([(runs, 100 * value) for runs, value in points if value is not None and value <= HIGHEST])
+        caption = f"{describe(group)}, {design.tasks[group.task].items} items"
+        panels.append(Panel(f"design-{group.kind}-{group.task}", caption, lines))
+    noise = [100 * each.noise for each in assumed]
+    return draw_design(f"What {name} could show", noise, panels, design.runs)
+
+
+def describe(group: Comparisons) -> str:
+    """What claims of a kind are about."""
+    if group.kind == "kept":
+        return f"{group.task}: kept since it was learnt"
+    return f"{group.task}: against the reference arm"
 
 
 def design_tables(name: str, design: Design, assumed: list[Assumed], effects: list[float]) -> list[str]:
