@@ -177,8 +177,6 @@ def test_generated_answers_without_probabilities(results):
     score = find(report["scores"], lineages=[FIRST], **keys)
     assert score["measures"]["brier"] == {"reason": "no label probabilities"}
     record = find(report["forgetting"], comparison="paired", after_split="test")
-    assert record["claim"] == "not claimed"
-    assert "did not beat the majority class" in record["reason"]
     assert "auroc" not in record
     assert {r["lineages"][0] for r in report["discrimination"] if r["task"] == "pubmedqa"} == set(BASELINES[1:])
     assert {s["rule"] for s in report["arm_summaries"]} == {"argmax"}
