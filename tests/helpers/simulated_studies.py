@@ -70,3 +70,23 @@ def study(
     table = ScoreTable(predictions, DecisionRules(predictions, {}, {}), bootstrap)
     steps = {arm: [steps_of_arm(settings, arm, seed) for seed in seeds] for arm in settings.active_arms}
     return ArmScores(steps, tasks, "test", lineages, table)
+
+
+def simulated(accuracies, items: int, noise: float, seed: int, runs: int = 3) -> dict:
+    """Draw arguments of `study`: arms of two stages, ``sequential`` and ``arm-1`` on, over several seeds.
+
+    Every adapter of stage 1 is right on 85 % of either task's items, the untuned model on half, and each arm's last
+    adapter on a share of `accuracies`; `noise` as in `draw_right`.
+    """
+    names = ["sequential", *(f"arm-{n}" for n in range(1, len(accuracies)))]
+    first, second = {"task": "pubmedqa"}, {"task": "dreaddit"}
+    arms = {name: {"stages": [first, second | ({} if name == names[0] else {"name": name})]} for name in names}
+    rng = np.random.default_rng(seed)
+    drawn = {task: draw_right(rng, [0.5, 0.85, *accuracies], runs, items, noise) for task in ("pubmedqa", "dreaddit")}
+    folders = ["base", "pubmedqa", "dreaddit", *names[1:]]
+
+    def right(lineage, task):
+        path = lineage.split("/")
+        return drawn[task][folders.index(path[-1]), int(path[1].removeprefix("seed-")) if path[1:] else 0]
+
+    return {"right": right, "arms": arms, "seeds": range(runs)}
