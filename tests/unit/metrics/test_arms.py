@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score
 
+from benchmarks.claims import Cell, simulate
 from stagewise.lineage import steps_of_arm
 from stagewise.measures import MEASURES
 from stagewise.metrics.bootstrap import NO_SPREAD
@@ -12,7 +13,6 @@ from stagewise.metrics.build import _runs
 from stagewise.metrics.crossed import Runs
 from tests.helpers import fake_results as made
 from tests.helpers.records import find
-from tests.helpers.simulated_studies import simulated, study
 
 FIRST, SECOND = "base/seed-0/pubmedqa", "base/seed-0/pubmedqa/dreaddit"
 MAIN = {"rule": "argmax", "split": "test"}
@@ -121,21 +121,17 @@ def right_after_last_stage(results):
 
 def test_arms_tell_the_noise_between_runs_together():
     """The run component of every difference is that of a randomized block design of arms and runs."""
-    arms = study(**simulated([0.6] * 5, 100, 0.05, seed=0))
-    folders = {"sequential": "dreaddit"} | {f"arm-{n}": f"arm-{n}" for n in range(1, 5)}
+    drawn = simulate(Cell(arms=5, items=100, runs=3, noise=5), seed=0)
     right = {
-        arm: np.array(
-            [arms.scores.predictions[f"base/seed-{seed}/pubmedqa/{folder}", "dreaddit", "test"].right for seed in "012"]
-        ).astype(int)
-        for arm, folder in folders.items()
+        arm: np.array([drawn.predictions[f"run-{run}/{arm}", "second", "test"].right for run in range(3)]).astype(int)
+        for arm in (f"arm-{n}" for n in range(5))
     }
     table = np.array([answers.mean(1) for answers in right.values()])
     rest = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
     shared = 2 * (rest**2).sum() / ((len(table) - 1) * 2)
-    others = [arm for arm in folders if arm != "sequential"]
-    spreads = arms.differences(others, "sequential", "argmax", "accuracy", "dreaddit")
+    spreads = drawn.scores(0).differences([*right][1:], "arm-0", "argmax", "accuracy", "second")
     for arm, spread in spreads.items():
-        difference = right[arm] - right["sequential"]
+        difference = right[arm] - right["arm-0"]
         chance = (difference - difference.mean(0)).var(1).mean() * 3 / 2 / 100
         items, training = difference.mean(0).var() / 100, (shared - chance) / 3
         assert training > 0

@@ -107,19 +107,45 @@ def test_holm_agrees_with_statsmodels():
     assert significance.holm(values.tolist()) == pytest.approx(multipletests(values, method="holm")[1])
 
 
-def rejected(units, discordant, difference, level, studies=2000):
+def latent_answers(rng, accuracies, correlation, items):
+    """Right answers of two adapters, shape (2, ...items): correlated normal variables below their quantiles."""
+    first = rng.standard_normal(items)
+    second = correlation * first + np.sqrt(1 - correlation**2) * rng.standard_normal(items)
+    return np.array([first, second]) < stats.norm.ppf(accuracies).reshape(2, *[1] * len(items))
+
+
+@pytest.mark.parametrize("correlation", [-0.3, 0.2, 0.81, 0.97])
+def test_disagreement_of_two_adapters(correlation):
+    # Sheppard (1899): signs of normal variables.
+    expected = np.arccos(correlation) / np.pi
+    assert significance.disagreement(0.5, 0.0, correlation) == pytest.approx(expected, abs=2e-3)
+    found = significance.disagreement(0.65, 0.1, correlation)
+    one, other = latent_answers(np.random.default_rng(0), [0.6, 0.7], correlation, (400_000,))
+    assert found == pytest.approx((one != other).mean(), abs=4e-3)
+    assert significance.latent_correlation(0.5, expected) == pytest.approx(correlation, abs=0.02)
+
+
+def test_adapters_that_differ_more_disagree_more():
+    assert significance.disagreement(0.65, 0.3, 0.99) == pytest.approx(0.3, abs=5e-3)
+    # A mean accuracy of 98 % leaves no room for 30 points: it moves away from 1.
+    assert 0.3 <= significance.disagreement(0.98, 0.3, 0.8) < 0.4
+
+
+def rejected(units, accuracy, discordant, difference, level, studies=2000):
     """Share of studies of two adapters, which differ that much, in which the exact test rejects."""
-    shares = [(discordant + difference) / 2, (discordant - difference) / 2, 1 - discordant]
-    gained, lost, _ = np.random.default_rng(6).multinomial(units, shares, size=studies).T
+    correlation = significance.latent_correlation(accuracy, discordant)
+    shares = [accuracy - difference / 2, accuracy + difference / 2]
+    one, other = latent_answers(np.random.default_rng(6), shares, correlation, (studies, units))
+    lost, gained = (one & ~other).sum(1), (other & ~one).sum(1)
     return (2 * stats.binom.cdf(np.minimum(gained, lost), gained + lost, 0.5) <= level).mean()
 
 
-@pytest.mark.parametrize(("units", "discordant"), [(80, 0.2), (500, 0.2), (715, 0.05)])
+@pytest.mark.parametrize(("units", "accuracy", "discordant"), [(80, 0.65, 0.2), (500, 0.65, 0.2), (715, 0.8, 0.05)])
 @pytest.mark.parametrize("level", [0.05, 0.05 / 14])
-def test_one_run_finds_a_detectable_difference_in_four_of_five_studies(units, discordant, level):
-    found = significance.detectable_by_sign_flip(units, discordant, level)
-    assert 0.75 < rejected(units, max(discordant, found), found, level) < 0.85
-    assert rejected(units, max(discordant, found / 2), found / 2, level) < 0.4
+def test_one_run_finds_a_detectable_difference_in_four_of_five_studies(units, accuracy, discordant, level):
+    found = significance.detectable_by_sign_flip(units, accuracy, discordant, level)
+    assert 0.75 < rejected(units, accuracy, discordant, found, level) < 0.85
+    assert rejected(units, accuracy, discordant, found / 2, level) < 0.4
 
 
 def test_the_power_of_the_exact_test_is_that_of_all_studies():
@@ -129,34 +155,57 @@ def test_the_power_of_the_exact_test_is_that_of_all_studies():
     power = sum(
         stats.multinomial.pmf([gained, lost, units - gained - lost], units, shares)
         for gained, lost in product(range(units + 1), repeat=2)
-        if 0 < gained + lost <= units and lost < gained and stats.binomtest(lost, gained + lost).pvalue <= level
+        if gained + lost <= units and lost < gained and stats.binomtest(lost, gained + lost).pvalue <= level
     )
     assert significance.sign_flip_power(units, discordant, difference, level) == pytest.approx(power, abs=1e-6)
 
 
 def test_too_few_items_can_show_nothing():
     # Five items that all change in one direction have p = 0.0625.
-    assert significance.detectable_by_sign_flip(5, 0.5, 0.05) is None
-    assert significance.detectable_by_sign_flip(6, 0.5, 0.05) == pytest.approx(0.96, abs=0.02)
+    assert significance.detectable_by_sign_flip(5, 0.5, 0.5, 0.05) is None
+    assert significance.detectable_by_sign_flip(6, 0.5, 0.5, 0.05) == pytest.approx(0.96, abs=0.02)
 
 
 @pytest.mark.parametrize("df", [2, 4, 14, 79])
 @pytest.mark.parametrize("level", [0.05, 0.05 / 14])
 def test_a_t_test_finds_a_detectable_difference_in_four_of_five_studies(df, level):
-    rng, difference = np.random.default_rng(7), significance.detectable_by_t(0.03**2, df, level)
-    means = difference + 0.03 * rng.standard_normal(4000)
-    errors = 0.03 * np.sqrt(rng.chisquare(df, 4000) / df)
-    power = (2 * stats.t.sf(means / errors, df) < level).mean()
+    """Also if the variance grows with the difference."""
+    rng = np.random.default_rng(7)
+
+    def variance(difference):
+        return 0.01**2 * (1 + 5 * difference)
+
+    difference = significance.detectable_by_t(variance, df, level)
+    error = variance(difference) ** 0.5
+    means = difference + error * rng.standard_normal(4000)
+    power = (2 * stats.t.sf(means / (error * np.sqrt(rng.chisquare(df, 4000) / df)), df) < level).mean()
     assert power == pytest.approx(significance.POWER, abs=0.02)
 
 
 @pytest.mark.parametrize(("df", "level"), [(1, 0.05), (3, 0.01), (499, 0.05 / 40)])
 def test_a_detectable_difference_agrees_with_the_noncentral_t_distribution(df, level):
-    difference = significance.detectable_by_t(4.0, df, level)
-    assert stats.nct.sf(stats.t.ppf(1 - level / 2, df), df, difference / 2) == pytest.approx(0.8, abs=1e-3)
+    difference = significance.detectable_by_t(lambda _: 0.01**2, df, level)
+    shift = difference / 0.01
+    assert stats.nct.sf(stats.t.ppf(1 - level / 2, df), df, shift) == pytest.approx(0.8, abs=3e-3)
 
 
-def test_two_runs_have_a_detectable_difference_however_many_claims_there_are():
-    """The noncentral t distribution of SciPy does not converge here."""
-    few, many = (significance.detectable_by_t(0.01**2, 1, 0.05 / claims) for claims in (1, 300))
-    assert many == pytest.approx(300 * few, rel=0.01)
+def test_a_difference_of_more_than_all_points_cannot_be_detected():
+    """Two runs and many claims: SciPy's noncentral t distribution does not converge there."""
+    assert significance.detectable_by_t(lambda _: 0.0001**2, 1, 0.05 / 100) == pytest.approx(0.163, abs=0.002)
+    assert significance.detectable_by_t(lambda _: 0.01**2, 1, 0.05 / 100) is None
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_variance_of_answers_over_items(runs):
+    """Difficulty is common to all adapters of both arms, chance is each one's own."""
+    accuracy, difference, correlation, items = 0.65, 0.2, 0.8, 60_000
+    rng = np.random.default_rng(8)
+    hard = np.sqrt(correlation) * rng.standard_normal(items)
+    thresholds = stats.norm.ppf([accuracy - difference / 2, accuracy + difference / 2])[:, None, None]
+    chance = np.sqrt(1 - correlation) * rng.standard_normal((2, runs, items))
+    right = (hard + chance < thresholds).mean(1)
+    expected = (right[1] - right[0]).var()
+    assert significance.answer_variance(accuracy, difference, correlation, runs) == pytest.approx(expected, rel=0.03)
+    growth = significance.items_growth(accuracy, significance.disagreement(accuracy, 0.0, correlation), runs)
+    now = significance.answer_variance(accuracy, 0.0, correlation, runs)
+    assert (growth(0.0), growth(difference)) == (pytest.approx(1), pytest.approx(expected / now, rel=0.05))
