@@ -18,8 +18,7 @@ from stagewise.metrics import crossed
 from stagewise.metrics.prediction_table import Predictions
 from stagewise.metrics.schema import Value
 
-TOO_FEW = "fewer than two items"
-TOO_FEW_GROUPS = "fewer than two groups of items"
+TOO_FEW = "fewer than two items, or groups of items"
 NO_RESAMPLE = "no resample of the items can be scored in every run"
 
 NO_SPREAD = "every resample gives the same value, so the bootstrap says nothing about the spread"
