@@ -8,6 +8,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from stagewise.metrics import significance
+from stagewise.metrics.crossed import Components, Noise, standard_error
 from stagewise.metrics.significance import exchange, sign_flip, sum_by_group
 
 
@@ -166,33 +167,42 @@ def test_too_few_items_can_show_nothing():
     assert significance.detectable_by_sign_flip(6, 0.5, 0.5, 0.05) == pytest.approx(0.96, abs=0.02)
 
 
-@pytest.mark.parametrize("df", [2, 4, 14, 79])
+@pytest.mark.parametrize(("training", "df"), [(0.04, 2), (0.02, 14), (0.005, 4), (0.0, 4)])
 @pytest.mark.parametrize("level", [0.05, 0.05 / 14])
-def test_a_t_test_finds_a_detectable_difference_in_four_of_five_studies(df, level):
-    """Also if the variance grows with the difference."""
-    rng = np.random.default_rng(7)
+def test_a_detectable_difference_is_found_in_four_of_five_studies(training, df, level):
+    """Each study estimates the noise between its three runs and tests by it; the items' part grows with the effect."""
+    parts = Components(items=0.02**2, rest=0.01**2, units=100, runs=3)
+    noise = Noise(training**2 + parts.rest, df)
 
-    def variance(difference):
-        return 0.01**2 * (1 + 5 * difference)
+    def growth(difference):
+        return 1 + 2 * difference
 
-    difference = significance.detectable_by_t(variance, df, level)
-    error = variance(difference) ** 0.5
-    means = difference + error * rng.standard_normal(4000)
-    power = (2 * stats.t.sf(means / (error * np.sqrt(rng.chisquare(df, 4000) / df)), df) < level).mean()
-    assert power == pytest.approx(significance.POWER, abs=0.02)
+    difference = significance.detectable_by_t(standard_error(parts, noise), growth, level)
+    rng, parts = np.random.default_rng(7), parts._replace(items=parts.items * growth(difference))
+    found = []
+    for _ in range(1500):
+        mean = difference + rng.normal() * (parts.items + training**2 / 3) ** 0.5
+        drawn = noise._replace(variance=noise.variance * rng.chisquare(df) / df)
+        found.append(standard_error(parts, drawn).p(mean) < level)
+    assert np.mean(found) == pytest.approx(significance.POWER, abs=0.03)
+
+
+def training_alone(error, df):
+    """Two runs whose mean has this standard error."""
+    return standard_error(Components(0.0, 0.0, 500, 2), Noise(2 * error**2, df))
 
 
 @pytest.mark.parametrize(("df", "level"), [(1, 0.05), (3, 0.01), (499, 0.05 / 40)])
-def test_a_detectable_difference_agrees_with_the_noncentral_t_distribution(df, level):
-    difference = significance.detectable_by_t(lambda _: 0.01**2, df, level)
+def test_with_training_noise_alone_power_is_that_of_the_noncentral_t_distribution(df, level):
+    difference = significance.detectable_by_t(training_alone(0.01, df), lambda _: 1.0, level)
     shift = difference / 0.01
     assert stats.nct.sf(stats.t.ppf(1 - level / 2, df), df, shift) == pytest.approx(0.8, abs=3e-3)
 
 
 def test_a_difference_of_more_than_all_points_cannot_be_detected():
     """Two runs and many claims: SciPy's noncentral t distribution does not converge there."""
-    assert significance.detectable_by_t(lambda _: 0.0001**2, 1, 0.05 / 100) == pytest.approx(0.163, abs=0.002)
-    assert significance.detectable_by_t(lambda _: 0.01**2, 1, 0.05 / 100) is None
+    found = [significance.detectable_by_t(training_alone(e, 1), lambda _: 1.0, 0.05 / 100) for e in (1e-4, 1e-2)]
+    assert found == [pytest.approx(0.163, abs=0.002), None]
 
 
 @pytest.mark.parametrize("runs", [1, 3])
@@ -208,4 +218,4 @@ def test_variance_of_answers_over_items(runs):
     assert significance.answer_variance(accuracy, difference, correlation, runs) == pytest.approx(expected, rel=0.03)
     growth = significance.items_growth(accuracy, significance.disagreement(accuracy, 0.0, correlation), runs)
     now = significance.answer_variance(accuracy, 0.0, correlation, runs)
-    assert (growth(0.0), growth(difference)) == (pytest.approx(1), pytest.approx(expected / now, rel=0.05))
+    assert (growth(0.0), growth(difference)) == (pytest.approx(1), pytest.approx(max(1, expected / now), rel=0.05))
