@@ -68,11 +68,10 @@ _scratch = tempfile.TemporaryDirectory(prefix="report-")
 def experiment(name: str) -> Path:
     """Results of a made-up experiment, written once for all tests; read only.
 
-    ``small`` has one arm, ``arms`` one of every kind and two seeds, ``one-run`` the same and one, ``many`` three with
-    up to three stages, ``study`` twelve and three seeds.
+    ``small`` has one arm, ``arms`` one of every kind and two seeds, ``many`` three with up to three stages, ``study``
+    twelve and three seeds.
     """
-    overlays = {"small": {}, "many": MANY, "study": STUDY, "one-run": {"arms": made.ARMS}}
-    overlays["arms"] = {"arms": made.ARMS, "seeds": [0, 1]}
+    overlays = {"small": {}, "many": MANY, "arms": {"arms": made.ARMS, "seeds": [0, 1]}, "study": STUDY}
     return write(Path(_scratch.name) / name, **overlays[name])
 
 

@@ -1,5 +1,6 @@
 """Verdicts are drawn from the claims by rule: what constructed claims let the report say of an arm, and what not."""
 
+import json
 import re
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from stagewise.report import markdown
 from stagewise.report.text.observations import observations
 from stagewise.report.text.verdicts import conclusions, headline, lead, runs_remark
+from tests.helpers import fake_results as made
 from tests.helpers import report_experiments
 from tests.helpers.report_experiments import arm_score, claim, shows, view
 
@@ -18,9 +20,11 @@ def values():
     return report_experiments.metrics("arms")
 
 
-@pytest.fixture
-def one_run():
-    return report_experiments.metrics("one-run")
+@pytest.fixture(scope="module")
+def one_run(tmp_path_factory):
+    """An arm of every kind and one seed; read only."""
+    results = report_experiments.write(tmp_path_factory.mktemp("one-run"), arms=made.ARMS)
+    return json.loads((results / "report_metrics.json").read_text())
 
 
 def said(values, arm=ARM) -> str:
