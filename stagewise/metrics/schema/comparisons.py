@@ -43,7 +43,8 @@ class Claim(Record):
     detectable: float | None = Field(
         None,
         description="The difference that this comparison, with the noise it showed and the correction over all claims, "
-        "finds with 80 % power; a smaller one may be there and unseen. Left out if nothing is known of the noise.",
+        "finds with 80 % power; a smaller one may be there and unseen. Left out if nothing is known of the noise, and "
+        "if not even one of 99 points would be found.",
     )
     verdict: Literal["better", "not shown", "worse", "not claimed"] = Field(
         description="`better` or `worse` if `p_corrected` is below 1 - confidence and the interval leaves 0 out. A "
