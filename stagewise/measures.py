@@ -89,7 +89,8 @@ def confusion_counts(gold: np.ndarray, answer: np.ndarray, labels: int, weights=
     Parameters
     ----------
     gold, answer
-        Codes, shape (items,); the answer `labels` stands for an invalid one.
+        Codes, shape (items,); the answer `labels` stands for an invalid one. With weights, answers may differ from
+        resample to resample: shape (samples, items).
     labels
         Number of labels L.
     weights
@@ -99,6 +100,11 @@ def confusion_counts(gold: np.ndarray, answer: np.ndarray, labels: int, weights=
     -------
     Shape (L, L + 1) without weights, (samples, L, L + 1) with them.
     """
+    if np.ndim(answer) > 1:
+        counts = np.empty((len(weights), labels * (labels + 1)))
+        for draw, (row, weight) in enumerate(zip(answer, weights, strict=True)):
+            counts[draw] = np.bincount(gold * (labels + 1) + row, weight, counts.shape[1])
+        return counts.reshape(-1, labels, labels + 1)
     # In floating point, which is exact for counts: NumPy multiplies integer matrices many times slower.
     cells = np.zeros((len(gold), labels * (labels + 1)), dtype=np.float32)
     cells[np.arange(len(gold)), np.asarray(gold) * (labels + 1) + answer] = 1
@@ -118,8 +124,12 @@ def precisions(confusion: np.ndarray) -> np.ndarray:
 
 def label_f1(confusion: np.ndarray) -> np.ndarray:
     """F1 of each label, 0 if it neither occurs nor is answered; shape (..., L, L + 1) to (..., L)."""
-    total = confusion.sum(-1) + confusion.sum(-2)[..., :-1]
-    return 2 * _right(confusion) / np.maximum(total, 1)
+    return f1_of_counts(_right(confusion), confusion.sum(-1), confusion.sum(-2)[..., :-1])
+
+
+def f1_of_counts(right: np.ndarray, gold: np.ndarray, answered: np.ndarray) -> np.ndarray:
+    """F1 from the items answered rightly with a label, those that have it and those answered with it; any shape."""
+    return 2 * right / np.maximum(gold + answered, 1)
 
 
 def _right(confusion: np.ndarray) -> np.ndarray:
@@ -166,7 +176,9 @@ def mcc(confusion):
 def brier(probabilities, gold):
     """Sum over labels of the squared distance of the probabilities from the gold label (Brier 1950, eq. 2,
     doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2)."""
-    return ((probabilities - np.eye(probabilities.shape[1])[gold]) ** 2).sum(1)
+    distances = np.array(probabilities)
+    distances[np.arange(len(gold)), gold] -= 1
+    return np.einsum("il,il->i", distances, distances)
 
 
 def evaluate(gold, logprobs: np.ndarray) -> dict[str, float]:

@@ -39,7 +39,7 @@ class Score(Record):
         "probability over the split, which is the batch (Zhou et al. 2023, arXiv:2309.17249). `contextual`: minus "
         "the log of each label's mean probability over inputs without content (Zhao et al. 2021, arXiv:2102.09690)."
     )
-    tau: float | None = Field(None, description="Of `prior-adjusted`.")
+    tau: Value | None = Field(None, description="Of `prior-adjusted`; its interval is over the validation items.")
     bias: list[float] | None = Field(
         None, description="What the rule adds to each label's log-probability, in label order; nats. Not for `argmax`."
     )

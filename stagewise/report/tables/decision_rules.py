@@ -56,10 +56,9 @@ def decisions(view: View, task: str) -> Table:
             if not by_run:
                 continue
             table.part(f"{name[0].upper()}{name[1:]}")
-            taus = sorted({score.tau for score in by_run if score.tau is not None})
-            tau = " to ".join(dict.fromkeys(f"{t:g}" for t in (taus[0], taus[-1]))) if taus else ""
+            taus = [score.tau for score in by_run if score.tau is not None]
             together = view.score(lineages, task, view.main_split, rule)
-            row: list = [rule, tau]
+            row: list = [rule, over_runs_cell(None, taus, number) if taus else ""]
             for key, measure in view.measures.items():
                 values = [score.measures[key] for score in by_run]
                 row.append(over_runs_cell(together and together.measures[key], values, measure.write))
