@@ -33,6 +33,12 @@ class Statistics(Settings):
     bootstrap_samples: int = Field(2000, ge=100, description="Bootstrap resamples.")
     seed: int = Field(0, description="Seed of the resampling.")
     calibration_bins: int = Field(15, ge=2, description="Equal-width bins of the expected calibration error.")
+    auroc_margin: float = Field(
+        0.02,
+        gt=0,
+        description="Largest fall of AUROC that counts as none, as a share (0.02 is two points): 'a shifted label "
+        "prior' is said only where a larger one is excluded.",
+    )
     reference: str | None = Field(None, description="Arm that the others are compared with; by default the first.")
     forgetting: Literal["paired", "published"] = Field(
         "paired",

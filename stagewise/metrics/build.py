@@ -19,6 +19,7 @@ from stagewise.metrics.forgetting import (
     published_forgetting,
 )
 from stagewise.metrics.prediction_table import Key, Predictions
+from stagewise.metrics.prior_shift import prior_shifts
 from stagewise.metrics.read_results import ExperimentResults
 from stagewise.metrics.schema import BASELINES, Agreement, AnswerRecord, Omitted, ReportMetrics
 from stagewise.metrics.scores import ScoreTable, score_records
@@ -41,7 +42,7 @@ def build_metrics(results: ExperimentResults) -> ReportMetrics:
 
 
 def _build(results: ExperimentResults) -> ReportMetrics:
-    config = results.config
+    config, statistics = results.config, results.config.statistics
     tasks, splits, shared = list(config.active_tasks), config.evaluation.splits, results.shared_splits()
     main = main_split(splits)
     figures = published_figures.read_published(config.published) if config.published else None
@@ -57,7 +58,7 @@ def _build(results: ExperimentResults) -> ReportMetrics:
 
     changes = PairedChanges(table, {key: results.checksum(*key) for key in predictions})
     forgetting = forgetting_records(walk_earlier_tasks(config), splits, changes, discrimination.change)
-    if config.statistics.forgetting == "published":
+    if statistics.forgetting == "published":
         forgetting += published_forgetting(forgetting, table)
         omitted += _omitted_published(splits)
 
@@ -87,7 +88,10 @@ def _build(results: ExperimentResults) -> ReportMetrics:
         flips=flip_records(walk_earlier_tasks(config), main, predictions, results.item_ids),
         arm_summaries=arm_summaries(arms) if main in shared else [],
         arm_tasks=arm_tasks(arms) if main in shared else [],
-        arm_comparisons=arm_comparisons(arms, config.reference, config.statistics.seed) if main in shared else [],
+        arm_comparisons=arm_comparisons(arms, config.reference, statistics.seed) if main in shared else [],
+        prior_shifts=prior_shifts(arms, discrimination.change, statistics.auroc_margin, statistics.seed)
+        if main in shared
+        else [],
         costs=cost_records(steps, config.reference, results.adapters, trainings, results.adapter_bytes),
         agreement=_agreement(results, bootstrap),
         published_source=published_figures.published_source(config.published, figures) if figures else None,

@@ -135,6 +135,49 @@ class ArmTask(Record):
     )
 
 
+class RuleGain(Record):
+    """One decision rule against argmax on an earlier task after an arm's last stage, same adapters, same items."""
+
+    rule: RuleName
+    gain: Value = Field(description="Final accuracy under the rule minus argmax's.")
+    left: Value = Field(
+        description="What is left of the loss: final accuracy under the rule minus argmax's right after the stage that "
+        "learnt the task."
+    )
+    test: Literal["mcnemar", "permutation"]
+    p: float = Field(
+        description="Test of the rule's final answers against argmax's: McNemar's exact test with one run; with "
+        "several, an exact or 9,999-draw sign-flip permutation test over items of the sum over runs. The rule is taken "
+        "as fitted; its fit varies in `gain` and `left`."
+    )
+    p_corrected: float = Field(description="`p` after Holm's correction over all rules, arms and tasks.")
+
+
+class PriorShift(Record):
+    """Whether an arm's loss on an earlier task is a shifted label prior or lost knowledge, by accuracy.
+
+    Only on the main split, if its items are the same in every run and there are decision rules beside argmax; an arm
+    whose learning adapter still answers the task has lost nothing and no record.
+    """
+
+    arm: str
+    task: str
+    split: str
+    loss: Value = Field(description="Argmax after the last stage minus right after the stage that learnt the task.")
+    rules: list[RuleGain]
+    auroc: list[Value] = Field(
+        description="Change of the one-vs-one AUROC on the log-odds, which a shifted label prior does not move, one a "
+        "run; without a value where it cannot be computed."
+    )
+    verdict: Literal["shifted prior", "knowledge lost", "not shown", "no loss shown"] = Field(
+        description="`no loss shown` unless the interval of `loss` lies below 0. `shifted prior` only if under one and "
+        "the same rule `gain` lies above 0, `p_corrected` is below 1 - confidence and the lower bound of `left` is "
+        "above half of `loss`, and if in every run the lower bound of `auroc` is above minus "
+        "`experiment.auroc_margin`. Else `knowledge lost` if in every run the upper bound of `auroc` is below 0. Else "
+        "`not shown`."
+    )
+
+
 class ArmDifference(Record):
     """One measure of an arm minus the reference arm's, with its test and what it lets one claim."""
 

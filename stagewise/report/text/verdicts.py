@@ -4,9 +4,10 @@ Every claim goes by the interval over items and runs together. That nothing chan
 around 0 says that the data cannot tell.
 """
 
-from stagewise.metrics.schema import RULES, Forgetting, Value
+from stagewise.metrics.schema import Forgetting, Value
 from stagewise.report.lookup import View
-from stagewise.report.tables.number_format import interval, listed, p_value, percent, plural, points
+from stagewise.report.tables.number_format import listed, p_value, percent, plural
+from stagewise.report.text.prior import moved, prior
 from stagewise.report.text.sentences import NO_BREAK, Paragraph, Sentence, headline
 
 FEW_RUNS = 5
@@ -48,11 +49,6 @@ def runs_remark(view: View) -> str:
     if runs < FEW_RUNS:
         return f"{text}; {runs} are too few to measure training noise well, so the intervals may be too narrow."
     return f"{text}."
-
-
-def moved(change: Value) -> str:
-    """A difference in points with its interval."""
-    return f"{points(change.value)} points {interval(change.low, change.high, points)}".strip()
 
 
 def against_reference(view: View, arm: str) -> Sentence | None:
@@ -106,9 +102,9 @@ def kept(view: View, arm: str, task: str) -> Sentence | None:
     return Sentence(verdict.format(task=task), "; ".join(filter(None, (facts, still))))
 
 
-def _change(view: View, arm: str, task: str, rule: str = "argmax") -> Value | None:
+def _change(view: View, arm: str, task: str) -> Value | None:
     """The change of accuracy since an earlier task was learnt; None if there is none."""
-    record = view.arm_task(arm, task, rule)
+    record = view.arm_task(arm, task)
     change = record.change.get("accuracy") if record and record.earlier else None
     return change if change and change.value is not None else None
 
@@ -134,58 +130,3 @@ def _verdict(change: Value, records: list[Forgetting]) -> str:
         "Its accuracy on {task} fell, but that is not called forgetting, because the stage that learnt it was not "
         "measurably above the majority class" + (" in every run" if len(records) > 1 else "")
     )
-
-
-def prior(view: View, arm: str, task: str) -> Sentence | None:
-    """Say how much of a measured loss the decision rules give back: a shifted label prior, or lost knowledge.
-
-    Most of a loss is called a shifted prior only where under some rule the loss is measurably smaller, even its lower
-    bound leaves less than half of it, and AUROC did not measurably fall in any run. All rules are named with their
-    figures, so that a reader sees if one was merely lucky.
-    """
-    loss, last = _change(view, arm, task), view.arm_value(arm, task, "accuracy")
-    if loss is None or loss.high is None or loss.high >= 0 or last is None or last.value is None:
-        return None
-    others = {}
-    for rule in RULES[1:]:
-        change, score = _change(view, arm, task, rule), view.arm_value(arm, task, "accuracy", rule)
-        if change and change.low is not None and score and score.value is not None:
-            others[rule] = change, score
-    if not others:
-        return None
-    back = []
-    for rule, (_, score) in others.items():
-        gained = min(max(score.value - last.value, 0), -loss.value)
-        back.append(f"{'none' if percent(gained) == '0.0' else percent(gained)} by the {rule} rule")
-    records = view.last_forgetting(arm, task)
-    verdict = _prior_verdict(loss, max(change.low for change, _ in others.values()), records)
-    changes = [f"{rule} {moved(change)}" for rule, (change, _) in others.items()]
-    *_, figures = _auroc(records)
-    text = f"Of the {percent(-loss.value)} points lost on {task}, {listed(back)} are given back; {verdict}"
-    return Sentence(text, "; ".join([f"change by rule: {', '.join(changes)}", *([figures] if figures else [])]))
-
-
-def _prior_verdict(loss: Value, best_low: float, records: list[Forgetting]) -> str:
-    """Tell a shifted prior from lost knowledge; `best_low` is the largest lower bound of a change under a rule."""
-    fell, complete, _ = _auroc(records)
-    if best_low > max(loss.high, loss.value / 2) and complete and not fell:
-        return "AUROC did not measurably fall, so most of it is a shifted label prior"
-    if fell and fell == len(records):
-        return f"AUROC fell too{_in_every(records)}, so knowledge was lost, not only the label prior shifted"
-    if fell:
-        return f"AUROC fell in {fell} of {plural(len(records), 'run')}, so in those knowledge was lost as well"
-    if best_low > loss.high:
-        return "part of it is a shifted label prior; whether knowledge was lost as well is not shown"
-    return "how much of it is a shifted label prior is not shown"
-
-
-def _auroc(records: list[Forgetting]) -> tuple[int, bool, str]:
-    """Number of runs in which AUROC measurably fell, if every run has an interval, and the figures."""
-    changes = [record.auroc for record in records if record.auroc and record.auroc.low is not None]
-    if not changes:
-        return 0, False, ""
-    moves = sorted(change.value for change in changes)
-    figures = f"AUROC {moved(changes[0])}"
-    if len(changes) > 1:
-        figures = f"AUROC {points(moves[0])} to {points(moves[-1])} points over {plural(len(changes), 'run')}"
-    return sum(change.high < 0 for change in changes), len(changes) == len(records), figures

@@ -1,0 +1,156 @@
+"""Prior or knowledge: whether an arm's loss on an earlier task is a shifted label prior, or lost knowledge.
+
+A label prior that shifted costs accuracy and leaves the ranking of the items: a rule that adds a bias to each label
+gives the accuracy back, and AUROC, which no such bias moves, stays. That a rule changes little between the two stages
+is no sign of it: a rule may ruin the answers of both.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from stagewise.measures import MEASURES
+from stagewise.metrics.arms import ArmScores, right_answers
+from stagewise.metrics.bootstrap import NO_SPREAD
+from stagewise.metrics.claims import is_above_zero
+from stagewise.metrics.decision_rules import ARGMAX
+from stagewise.metrics.discrimination import NO_PAIR
+from stagewise.metrics.schema import PriorShift, RuleGain, Value
+from stagewise.metrics.significance import holm, mcnemar, permutation
+
+ACCURACY = MEASURES["accuracy"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """An earlier task of an arm that other adapters answer after its last stage than right after learning it."""
+
+    arm: str
+    task: str
+    before: list[str]
+    """Lineages that answer right after the stage that learnt the task, one a run."""
+    after: list[str]
+    """Lineages that answer after the last stage, one a run."""
+
+
+def prior_shifts(
+    arms: ArmScores, auroc_change: Callable[[str, str, str, str], Value | None], margin: float, seed: int
+) -> list[PriorShift]:
+    """Record every earlier task of every arm; nothing if answers are by argmax alone.
+
+    Parameters
+    ----------
+    arms
+        Scores of the arms.
+    auroc_change
+        Returns the change of AUROC between two lineages on a task's split; None if it cannot be computed.
+    margin
+        Largest fall of AUROC that counts as none.
+    seed
+        Of permutation tests.
+    """
+    rules = [rule for rule in arms.rules if rule != ARGMAX]
+    cases = _cases(arms) if rules else []
+    tests = _test_rules(arms, cases, rules, seed)
+    level, records = 1 - arms.bootstrap.confidence, []
+    for case in cases:
+        loss = _difference(arms, case, ARGMAX, _learnt(arms, case))
+        gains = [
+            RuleGain(
+                rule=rule,
+                gain=_difference(arms, case, rule, -1),
+                left=_difference(arms, case, rule, _learnt(arms, case)),
+                **tests[case.arm, case.task, rule],
+            )
+            for rule in rules
+        ]
+        changes = [
+            auroc_change(before, after, case.task, arms.split) or Value(reason=NO_PAIR)
+            for before, after in zip(case.before, case.after, strict=True)
+        ]
+        records.append(
+            PriorShift(
+                arm=case.arm,
+                task=case.task,
+                split=arms.split,
+                loss=loss,
+                rules=gains,
+                auroc=changes,
+                verdict=judge(loss, gains, changes, margin, level),
+            )
+        )
+    return records
+
+
+def judge(loss: Value, gains: list[RuleGain], auroc: list[Value], margin: float, level: float) -> str:
+    """Give the verdict of a `PriorShift`, by the rule that its schema states.
+
+    That AUROC did not fall is shown, not assumed: even the lower bound of its change lies above minus the margin, as in
+    a test of non-inferiority (Schuirmann 1987, doi:10.1007/BF01068419).
+    """
+    if loss.high is None or loss.high >= 0:
+        return "no loss shown"
+    if any(_gives_back(gain, loss, level) for gain in gains) and all(_has_not_fallen(c, margin) for c in auroc):
+        return "shifted prior"
+    if all(change.high is not None and change.high < 0 for change in auroc):
+        return "knowledge lost"
+    return "not shown"
+
+
+def _gives_back(gain: RuleGain, loss: Value, level: float) -> bool:
+    """True if the rule measurably ends above argmax and leaves measurably less than half of the loss."""
+    if gain.p_corrected >= level or not is_above_zero(gain.gain):
+        return False
+    return gain.left.low is not None and gain.left.low > loss.value / 2
+
+
+def _has_not_fallen(change: Value, margin: float) -> bool:
+    if change.low is None:
+        # The same bias added to every item leaves every pair of items in its order, in every resample.
+        return change.reason == NO_SPREAD and change.value is not None and abs(change.value) < 1e-12
+    return change.low > -margin
+
+
+def _cases(arms: ArmScores) -> list[Case]:
+    cases = []
+    for arm, runs in arms.steps.items():
+        for number in arms.learnt[arm].earlier:
+            task, stage = arms.tasks[number], arms.learnt[arm].last[number]
+            before, after = ([run[step].answered_by[task] for run in runs] for step in (stage, -1))
+            if before != after:
+                cases.append(Case(arm, task, before, after))
+    return cases
+
+
+def _learnt(arms: ArmScores, case: Case) -> int:
+    return arms.learnt[case.arm].last[arms.tasks.index(case.task)]
+
+
+def _difference(arms: ArmScores, case: Case, rule: str, stage: int) -> Value:
+    """Final accuracy under a rule minus argmax's after a stage, paired by item and by run."""
+    number = arms.tasks.index(case.task)
+    final, other = (arms.matrix(case.arm, name, ACCURACY.name) for name in (rule, ARGMAX))
+    values, draws = (
+        ours[..., -1, number] - theirs[..., stage, number] for ours, theirs in zip(final, other, strict=True)
+    )
+    return arms.over_runs(values, draws, case.task, ACCURACY, ACCURACY.difference_range).value
+
+
+def _test_rules(arms: ArmScores, cases: list[Case], rules: list[str], seed: int) -> dict[tuple[str, str, str], dict]:
+    """Test every rule's final answers against argmax's, corrected over all of them: by arm, task and rule."""
+    tests: dict[tuple[str, str, str], dict] = {}
+    for task in dict.fromkeys(case.task for case in cases):
+        keys = [(case.arm, task, rule) for case in cases if case.task == task for rule in rules]
+        pairs = [
+            (right_answers(arms, arm, task, ARGMAX), right_answers(arms, arm, task, rule)) for arm, _, rule in keys
+        ]
+        if len(pairs[0][0]) == 1:
+            test, values = "mcnemar", [mcnemar(plain[0] > 0, ruled[0] > 0) for plain, ruled in pairs]
+        else:
+            sums = np.stack([(ruled - plain).sum(0) for plain, ruled in pairs], 1)
+            test, values = "permutation", permutation(sums, seed)
+        tests |= {key: {"test": test, "p": p} for key, p in zip(keys, values, strict=True)}
+    for test, corrected in zip(tests.values(), holm([test["p"] for test in tests.values()]), strict=True):
+        test["p_corrected"] = corrected
+    return tests
