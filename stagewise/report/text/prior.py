@@ -20,7 +20,7 @@ def prior(view: View, arm: str, task: str) -> Sentence | None:
         return None
     runs = f" in each of {plural(len(record.auroc), 'run')}" if len(record.auroc) > 1 else ""
     gains = listed(f"{moved(entry.gain)} ({entry.rule})" for entry in record.rules)
-    figures = [*_auroc(view, record, runs), f"final accuracy against argmax is {gains}"]
+    figures = [*_auroc(view, record, runs), f"final accuracy minus that of argmax is {gains}"]
     return Sentence(VERDICTS[record.verdict].format(task=task, runs=runs), "; ".join(figures))
 
 
