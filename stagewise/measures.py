@@ -101,15 +101,25 @@ def confusion_counts(gold: np.ndarray, answer: np.ndarray, labels: int, weights=
     Shape (L, L + 1) without weights, (samples, L, L + 1) with them.
     """
     if np.ndim(answer) > 1:
-        counts = np.empty((len(weights), labels * (labels + 1)))
-        for draw, (row, weight) in enumerate(zip(answer, weights, strict=True)):
-            counts[draw] = np.bincount(gold * (labels + 1) + row, weight, counts.shape[1])
-        return counts.reshape(-1, labels, labels + 1)
+        return _count_by_resample(gold * (labels + 1) + answer, labels * (labels + 1), weights).reshape(
+            -1, labels, labels + 1
+        )
     # In floating point, which is exact for counts: NumPy multiplies integer matrices many times slower.
     cells = np.zeros((len(gold), labels * (labels + 1)), dtype=np.float32)
     cells[np.arange(len(gold)), np.asarray(gold) * (labels + 1) + answer] = 1
     counts = cells.sum(0, dtype=float) if weights is None else (weights @ cells).astype(float)
     return counts.reshape(*counts.shape[:-1], labels, labels + 1)
+
+
+def _count_by_resample(cells: np.ndarray, size: int, weights: np.ndarray) -> np.ndarray:
+    """Sum weights by cell in every resample, both of shape (samples, items), to shape (samples, size)."""
+    counts = np.empty((len(weights), size))
+    # One call counts many resamples, each in cells of its own; blocks bound what is in memory.
+    for start in range(0, len(weights), 256):
+        part = slice(start, start + 256)
+        apart = cells[part] + size * np.arange(len(weights[part]))[:, None]
+        counts[part] = np.bincount(apart.ravel(), weights[part].ravel(), apart.shape[0] * size).reshape(-1, size)
+    return counts
 
 
 def recalls(confusion: np.ndarray) -> np.ndarray:

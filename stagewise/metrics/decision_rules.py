@@ -67,25 +67,26 @@ class Refits:
         `function` takes probabilities of shape (n, labels) and n gold codes, and returns n values; `gold` holds the
         items' codes.
         """
-        probabilities, factors, sums = self._shifted()
-        values = np.empty(sums.shape)
+        probabilities, factors, scale = self._shifted()
+        values, labels = np.empty(scale.shape), probabilities.shape[1]
         for part in _blocks(len(factors), probabilities.size):
-            shifted = probabilities * factors[part, None]
-            shifted /= sums[part, :, None]
-            by_row = function(shifted.reshape(-1, probabilities.shape[1]), np.tile(gold, len(shifted)))
+            shifted = np.empty((*scale[part].shape, labels))
+            for label in range(labels):
+                shifted[..., label] = probabilities[:, label] * factors[part, label, None] * scale[part]
+            by_row = function(shifted.reshape(-1, labels), np.tile(gold, len(shifted)))
             values[part] = by_row.reshape(len(shifted), -1)
         return values[self.fit]
 
     def of_gold(self, gold: np.ndarray) -> np.ndarray:
         """Probability that every resample's rule gives to each item's gold label, shape (samples, items)."""
-        probabilities, factors, sums = self._shifted()
-        return (factors[:, gold] * probabilities[np.arange(len(gold)), gold] / sums)[self.fit]
+        probabilities, factors, scale = self._shifted()
+        return (factors[:, gold] * probabilities[np.arange(len(gold)), gold] * scale)[self.fit]
 
     def _shifted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Probabilities (items, labels), their factors (fits, labels), and the sums that renormalize (fits, items)."""
-        # The largest factor is 1, so that none is too large.
+        """Three factors: by item and label, by fit and label, and, so that rows add up to 1, by fit and item."""
+        # None above 1, so that no product is too large.
         probabilities, factors = np.exp(self.logs), np.exp(self.biases - self.biases.max(1, keepdims=True))
-        return probabilities, factors, factors @ probabilities.T
+        return probabilities, factors, 1 / (factors @ probabilities.T)
 
 
 def _blocks(fits: int, size: int) -> list[slice]:
@@ -128,20 +129,19 @@ def choose_taus(logs: np.ndarray, gold: np.ndarray, priors: np.ndarray, weights:
     As `fit_prior_adjustment`, with weights of the items, shape (samples, items). From one tau to the next few answers
     change, so that counts are moved by those alone.
     """
-    labels = np.eye(logs.shape[1])
-    of_label = weights @ labels[gold]
+    one_hot, by_item = np.eye(logs.shape[1]), weights.T
+    of_label = one_hot[gold].T @ by_item
     answered, right = np.zeros_like(of_label), np.zeros_like(of_label)
     scores, before = [], None
     for tau in TAUS:
         answer = (logs - tau * priors).argmax(1)
         changed = np.arange(len(gold)) if before is None else np.flatnonzero(answer != before)
-        for answers, sign in ((before, -1), (answer, 1)):
-            if answers is not None and changed.size:
-                moved = sign * labels[answers[changed]]
-                answered += weights[:, changed] @ moved
-                right += weights[:, changed] @ (moved * labels[gold[changed]])
+        if changed.size:
+            moved = one_hot[answer[changed]] - (0 if before is None else one_hot[before[changed]])
+            answered += moved.T @ by_item[changed]
+            right += (moved * one_hot[gold[changed]]).T @ by_item[changed]
+        scores.append(f1_of_counts(right, of_label, answered).mean(0) if changed.size else scores[-1])
         before = answer
-        scores.append(f1_of_counts(right, of_label, answered).mean(1) if changed.size else scores[-1])
     # Equal scores may differ in their last digit.
     return np.argmax(np.array(scores) >= np.max(scores, 0) - 1e-12, 0)
 

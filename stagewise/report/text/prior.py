@@ -31,7 +31,8 @@ def _auroc(view: View, record: PriorShift, runs: str) -> list[str]:
         return []
     text = f"AUROC changed by {moved(changes[0])}"
     if runs:
-        text = f"AUROC changed by {points(changes[0].value)} to {points(changes[-1].value)} points"
+        ends = dict.fromkeys(points(change.value) for change in (changes[0], changes[-1]))
+        text = f"AUROC changed by {' to '.join(ends)} points"
     if record.verdict == "shifted prior":
         text += f", and a fall of {percent(view.experiment.auroc_margin)} points is excluded{runs}"
     return [text]

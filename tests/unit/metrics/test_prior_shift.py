@@ -195,7 +195,7 @@ def test_a_bias_that_moves_nothing_else_leaves_auroc_without_spread():
     assert record.verdict == "shifted prior"
 
 
-def test_nothing_is_recorded_where_nothing_can_be_lost(one, folded):
+def test_nothing_is_recorded_where_nothing_can_be_lost(one):
     """The same adapter before and after; no later stage."""
     _, report = one
     assert {record.arm for record in report.prior_shifts} == {"sequential", "rehearsal-10", "blend-0.5"}

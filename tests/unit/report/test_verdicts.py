@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagewise.metrics.schema import RULES
+from stagewise.report.text.prior import prior
 from stagewise.report.text.sentences import headline
 from stagewise.report.text.verdicts import conclusions, lead, runs_remark
 from tests.helpers import report_experiments
@@ -40,12 +40,6 @@ def runs(values, arm=ARM) -> list[dict]:
     """The arm's comparisons of the earlier task before and after, one a run."""
     wanted = arm, TASK, "paired", "test"
     return [r for r in values["forgetting"] if (r["arm"], r["task"], r["comparison"], r["before_split"]) == wanted]
-
-
-def auroc(values, *bounds) -> None:
-    """AUROC's change in each run: (low, value, high)."""
-    for record, (low, value, high) in zip(runs(values), bounds, strict=True):
-        record["auroc"] = value_of(low, value, high)
 
 
 def over_majority(values, low) -> None:
@@ -105,56 +99,14 @@ def test_against_the_reference_the_claim_decides(values, claim, bounds, words):
     assert "Against" not in said(values, "sequential")
 
 
-ADJUSTED, KNOWN = "prior-adjusted", ((-0.02, 0.0, 0.02), (-0.03, -0.01, 0.01))
-PRIOR, LOST = "so most of it is a shifted label prior", "so knowledge was lost"
-
-
-@pytest.mark.parametrize(
-    ("left", "moves", "carried"),
-    [
-        ((-0.05, -0.01, 0.03), KNOWN, PRIOR),
-        # Even the lower bound must leave less than half of the loss.
-        ((-0.11, -0.02, 0.03), KNOWN, "how much of it is a shifted label prior is not shown"),
-        ((-0.25, -0.18, -0.1), KNOWN, "how much of it is a shifted label prior is not shown"),
-        ((-0.05, -0.01, 0.03), (KNOWN[0], (-0.3, -0.2, -0.1)), "AUROC fell in 1 of 2 runs, so in those knowledge was"),
-        ((-0.05, -0.01, 0.03), ((-0.3, -0.2, -0.1),) * 2, "AUROC fell too in each of 2 runs, so knowledge was lost"),
-        ((-0.05, -0.01, 0.03), (KNOWN[0], (None, -0.2, None)), "whether knowledge was lost as well is not shown"),
-    ],
-)
-def test_a_shifted_prior_is_claimed_only_where_the_intervals_carry_it(values, left, moves, carried):
-    for rule in RULES:
-        changed(values, rule, -0.3, -0.2, -0.1)
-    changed(values, ADJUSTED, *left)
-    auroc(values, *moves)
-    text = said(values)
-    back = f"{100 * (0.2 + left[1]):.1f} by the prior-adjusted rule, none by the batch-calibrated rule and none by the"
-    assert f"Of the 20.0 points lost on pubmedqa, {back}" in text
-    assert carried in text
-    assert (PRIOR in text) == (carried == PRIOR) and (LOST in text) == (LOST in carried)
-
-
-def test_nothing_is_said_of_a_prior_where_no_loss_is_shown(values):
-    changed(values, "argmax", -0.3, -0.1, 0.0)
-    changed(values, ADJUSTED, -0.05, 0.0, 0.05)
-    assert "given back" not in said(values) and "prior" not in said(values)
-
-
 def test_one_arm_says_the_same_of_its_loss_behind_its_headline():
     values = report_experiments.metrics("small")
-    for rule in RULES:
-        changed(values, rule, -0.3, -0.2, -0.1, arm="sequential")
-    changed(values, ADJUSTED, -0.05, -0.01, 0.03, arm="sequential")
-    for record in runs(values, "sequential"):
-        record["auroc"] = None
+    find(values["prior_shifts"], arm="sequential", task=TASK)["verdict"] = "not shown"
     (paragraph,) = lead(view(values))
     assert paragraph.sentences[:-1] == headline(view(values))[0].sentences
-    assert (
-        "19.0 by the prior-adjusted rule" in paragraph.text
-        and PRIOR not in paragraph.text
-        and LOST not in paragraph.text
-    )
-    values["forgetting"] = []
-    assert LOST not in lead(view(values))[0].text
+    assert paragraph.sentences[-1] == prior(view(values), "sequential", TASK)
+    values["prior_shifts"] = []
+    assert lead(view(values)) == headline(view(values))
 
 
 def test_who_answers_with_the_same_adapter_cannot_forget(values):
