@@ -45,6 +45,7 @@ def decisions(view: View, task: str) -> Table:
         f"{list_measures(view)}. Argmax: the most probable label. Prior-adjusted: tau times the log training priors is "
         "subtracted, tau chosen on validation (Menon et al. 2021). Batch-calibrated: the mean over the split is "
         "subtracted (Zhou et al. 2023). Contextual: what content-free inputs give is subtracted (Zhao et al. 2021). "
+        "Tau and the mean are fitted anew in every resample. "
         f"{_describe_intervals(view)}"
     )
     headings = [measure.heading for measure in view.measures.values()]
@@ -80,7 +81,8 @@ def discrimination(view: View) -> Table:
     caption = (
         f"What no decision rule changes, {view.main_split} split. AUROC: the mean over pairs of labels on their "
         "log-odds (Hand & Till 2001), in percent; a shifted label prior does not move it. Log loss in nats as it is, "
-        "and after a bias for each label that was fitted on validation: what the bias wins back was prior. "
+        "and after a bias for each label that is fitted on validation, anew in every resample: what the bias wins back "
+        "was prior. "
         f"{_describe_intervals(view)}"
     )
     columns: list = ["Model"]
