@@ -234,19 +234,14 @@ class DecisionRules:
         if rule not in (PRIOR, BATCH):
             return None
         fitted_on = "validation" if rule == PRIOR else split
-        logs, answers = (
-            normalize(self._predictions[lineage, task, split].logprobs),
-            self._predictions[lineage, task, fitted_on],
-        )
-        weights = bootstrap.weights(task, fitted_on, len(answers))
+        answers, items = self._predictions[lineage, task, split], self._predictions[lineage, task, fitted_on]
+        logs, weights = normalize(answers.logprobs), bootstrap.weights(task, fitted_on, len(items))
         if rule == BATCH:
             return Refits(logs, remove_average(logs, weights), np.arange(len(weights)))
         priors = self._priors[lineage, task]
-        numbers, fit = np.unique(
-            choose_taus(normalize(answers.logprobs), answers.gold, priors, weights), return_inverse=True
-        )
-        taus = TAUS[numbers]
-        return Refits(logs, -taus[:, None] * priors, fit, Resampled(self._fit(lineage, task)[0], taus[fit]))
+        taus = TAUS[choose_taus(normalize(items.logprobs), items.gold, priors, weights)]
+        tried, fit = np.unique(taus, return_inverse=True)
+        return Refits(logs, -tried[:, None] * priors, fit, Resampled(self._fit(lineage, task)[0], taus))
 
     def omitted(self, tasks: list[str], splits: list[str]) -> list[Omitted]:
         """List what no rule could be applied to, and why."""

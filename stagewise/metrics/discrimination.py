@@ -8,7 +8,7 @@ from stagewise.metrics.bootstrap import Bootstrap, Resampled
 from stagewise.metrics.decision_rules import Refits, normalize
 from stagewise.metrics.prediction_table import Key, Predictions
 from stagewise.metrics.schema import AurocPair, Discrimination, Value
-from stagewise.metrics.scores import NO_PROBABILITIES
+from stagewise.metrics.scores import NO_PROBABILITIES, average_items
 
 NO_PAIR = "a label of the pair has no item"
 
@@ -156,10 +156,9 @@ class DiscriminationTable:
         weights = self._bootstrap.weights(*key[1:], len(answers))
         losses = log_losses(np.exp(normalize(logs + bias) if fitted else logs), answers.gold)
         if not fitted:
-            return Resampled(losses.mean(), weights @ losses / weights.sum(1))
+            return Resampled(losses.mean(), average_items(losses, weights))
         refits = Refits(logs, self._refit(*key[:2], bias), np.arange(len(weights)))
-        drawn = _log_loss(refits.of_gold(answers.gold))
-        return Resampled(losses.mean(), np.einsum("si,si->s", weights, drawn) / weights.sum(1))
+        return Resampled(losses.mean(), average_items(_log_loss(refits.of_gold(answers.gold)), weights))
 
     def _refit(self, lineage: str, task: str, bias: np.ndarray) -> np.ndarray:
         validation = self._predictions[lineage, task, "validation"]

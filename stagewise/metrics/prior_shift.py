@@ -28,6 +28,8 @@ class Case:
 
     arm: str
     task: str
+    stage: int
+    """The stage that learnt it last."""
     before: list[str]
     """Lineages that answer right after the stage that learnt the task, one a run."""
     after: list[str]
@@ -55,16 +57,11 @@ def prior_shifts(
     tests = _test_rules(arms, cases, rules, seed)
     level, records = 1 - arms.bootstrap.confidence, []
     for case in cases:
-        loss = _difference(arms, case, ARGMAX, _learnt(arms, case))
-        gains = [
-            RuleGain(
-                rule=rule,
-                gain=_difference(arms, case, rule, -1),
-                left=_difference(arms, case, rule, _learnt(arms, case)),
-                **tests[case.arm, case.task, rule],
-            )
-            for rule in rules
-        ]
+        loss = _difference(arms, case, ARGMAX, case.stage)
+        gains = []
+        for rule in rules:
+            gain, left = (_difference(arms, case, rule, stage) for stage in (-1, case.stage))
+            gains.append(RuleGain(rule=rule, gain=gain, left=left, **tests[case.arm, case.task, rule]))
         changes = [
             auroc_change(before, after, case.task, arms.split) or Value(reason=NO_PAIR)
             for before, after in zip(case.before, case.after, strict=True)
@@ -91,7 +88,8 @@ def judge(loss: Value, gains: list[RuleGain], auroc: list[Value], margin: float,
     """
     if loss.high is None or loss.high >= 0:
         return "no loss shown"
-    if any(_gives_back(gain, loss, level) for gain in gains) and all(_has_not_fallen(c, margin) for c in auroc):
+    stayed = all(_is_above(change, -margin) for change in auroc)
+    if stayed and any(_gives_back(gain, loss, level) for gain in gains):
         return "shifted prior"
     if all(change.high is not None and change.high < 0 for change in auroc):
         return "knowledge lost"
@@ -100,16 +98,15 @@ def judge(loss: Value, gains: list[RuleGain], auroc: list[Value], margin: float,
 
 def _gives_back(gain: RuleGain, loss: Value, level: float) -> bool:
     """True if the rule measurably ends above argmax and leaves measurably less than half of the loss."""
-    if gain.p_corrected >= level or not is_above_zero(gain.gain):
-        return False
-    return gain.left.low is not None and gain.left.low > loss.value / 2
+    return gain.p_corrected < level and is_above_zero(gain.gain) and _is_above(gain.left, loss.value / 2)
 
 
-def _has_not_fallen(change: Value, margin: float) -> bool:
-    if change.low is None:
-        # The same bias added to every item leaves every pair of items in its order, in every resample.
-        return change.reason == NO_SPREAD and change.value is not None and abs(change.value) < 1e-12
-    return change.low > -margin
+def _is_above(difference: Value, limit: float) -> bool:
+    """True if the lower bound is above a limit below 0."""
+    if difference.low is None:
+        # Nothing differs on any resample: every pair of items is in its order, or every item is right as before.
+        return difference.reason == NO_SPREAD and abs(difference.value) < 1e-12
+    return difference.low > limit
 
 
 def _cases(arms: ArmScores) -> list[Case]:
@@ -119,12 +116,8 @@ def _cases(arms: ArmScores) -> list[Case]:
             task, stage = arms.tasks[number], arms.learnt[arm].last[number]
             before, after = ([run[step].answered_by[task] for run in runs] for step in (stage, -1))
             if before != after:
-                cases.append(Case(arm, task, before, after))
+                cases.append(Case(arm, task, stage, before, after))
     return cases
-
-
-def _learnt(arms: ArmScores, case: Case) -> int:
-    return arms.learnt[case.arm].last[arms.tasks.index(case.task)]
 
 
 def _difference(arms: ArmScores, case: Case, rule: str, stage: int) -> Value:
@@ -146,11 +139,11 @@ def _test_rules(arms: ArmScores, cases: list[Case], rules: list[str], seed: int)
             (right_answers(arms, arm, task, ARGMAX), right_answers(arms, arm, task, rule)) for arm, _, rule in keys
         ]
         if len(pairs[0][0]) == 1:
-            test, values = "mcnemar", [mcnemar(plain[0] > 0, ruled[0] > 0) for plain, ruled in pairs]
+            name, values = "mcnemar", [mcnemar(plain[0] > 0, ruled[0] > 0) for plain, ruled in pairs]
         else:
             sums = np.stack([(ruled - plain).sum(0) for plain, ruled in pairs], 1)
-            test, values = "permutation", permutation(sums, seed)
-        tests |= {key: {"test": test, "p": p} for key, p in zip(keys, values, strict=True)}
+            name, values = "permutation", permutation(sums, seed)
+        tests |= {key: {"test": name, "p": p} for key, p in zip(keys, values, strict=True)}
     for test, corrected in zip(tests.values(), holm([test["p"] for test in tests.values()]), strict=True):
         test["p_corrected"] = corrected
     return tests

@@ -69,12 +69,12 @@ def resample_scores(
         else:
             by_item = measure.function(probabilities, gold)
             drawn_items = by_item if refits is None else refits.by_item(measure.function, gold)
-            measures[name] = Resampled(by_item.mean(), _average(drawn_items, weights))
+            measures[name] = Resampled(by_item.mean(), average_items(drawn_items, weights))
     by_label = (Resampled(score(counts), score(drawn)) for score in (recalls, label_f1))
     return ResampledScores(gold, counts, measures, *by_label, tau=refits and refits.tau)
 
 
-def _average(by_item: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def average_items(by_item: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Average over the items of every resample, shape (items,) or (samples, items) to (samples,)."""
     sums = weights @ by_item if by_item.ndim == 1 else np.einsum("si,si->s", weights, by_item)
     return sums / weights.sum(1)

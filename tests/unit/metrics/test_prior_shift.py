@@ -135,9 +135,10 @@ NO_HELP = gain(gained=(-0.1, 0.0, 0.1), left=(-0.3, -0.2, -0.1), p=1)
         (LOSS, [gain()], [KEPT, Value(reason="a label of the pair has no item")], "not shown"),
         (LOSS, [NO_HELP], [Value(value=-0.2, low=-0.3, high=-0.1)] * 2, "knowledge lost"),
         (LOSS, [NO_HELP], [Value(value=-0.2, low=-0.3, high=-0.1), KEPT], "not shown"),
-        # Every pair of items in its order in every resample is as sure as can be; a lower value without spread is not.
+        # Nothing that differs in any resample is as sure as can be; a lower value without spread is not.
         (LOSS, [gain()], [Value(value=0.0, reason=NO_SPREAD)], "shifted prior"),
         (LOSS, [gain()], [Value(value=-0.01, reason=NO_SPREAD)], "not shown"),
+        (LOSS, [gain().model_copy(update={"left": Value(value=0.0, reason=NO_SPREAD)})], [KEPT], "shifted prior"),
     ],
 )
 def test_the_verdict_needs_every_condition(loss, gains, auroc, verdict):
