@@ -192,7 +192,7 @@ def _bounds(value: Value) -> Value:
 
 def _tests(arms: ArmScores, others: list[str], reference: str, task: str, rule: str, seed: int) -> dict[str, dict]:
     """Test each arm against the reference: p, its correction over the arms and the smallest effect, by arm."""
-    right = {arm: right_answers(arms, arm, task, rule) for arm in (*others, reference)}
+    right = {arm: _right_answers(arms, arm, task, rule) for arm in (*others, reference)}
     runs, items = right[reference].shape
     sums = {arm: right[arm].sum(0) - right[reference].sum(0) for arm in others}
     if runs == 1:
@@ -212,7 +212,7 @@ def _tests(arms: ArmScores, others: list[str], reference: str, task: str, rule: 
     }
 
 
-def right_answers(arms: ArmScores, arm: str, task: str, rule: str) -> np.ndarray:
+def _right_answers(arms: ArmScores, arm: str, task: str, rule: str) -> np.ndarray:
     """Right answers of each run's last stage, shape (runs, items), 0 or 1."""
     rows = []
     for steps in arms.steps[arm]:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from stagewise.measures import MEASURES
-from stagewise.metrics.arms import ArmScores, right_answers
-from stagewise.metrics.bootstrap import NO_SPREAD
-from stagewise.metrics.claims import is_above_zero
+from stagewise.metrics.arms import ArmScores
+from stagewise.metrics.bootstrap import NO_SPREAD, Resampled
 from stagewise.metrics.decision_rules import ARGMAX
 from stagewise.metrics.discrimination import NO_PAIR
 from stagewise.metrics.schema import PriorShift, RuleGain, Value
@@ -98,15 +97,15 @@ def judge(loss: Value, gains: list[RuleGain], auroc: list[Value], margin: float,
 
 def _gives_back(gain: RuleGain, loss: Value, level: float) -> bool:
     """True if the rule measurably ends above argmax and leaves measurably less than half of the loss."""
-    return gain.p_corrected < level and is_above_zero(gain.gain) and _is_above(gain.left, loss.value / 2)
+    return gain.p_corrected < level and _is_above(gain.gain, 0) and _is_above(gain.left, loss.value / 2)
 
 
 def _is_above(difference: Value, limit: float) -> bool:
-    """True if the lower bound is above a limit below 0."""
-    if difference.low is None:
+    low = difference.low
+    if difference.reason == NO_SPREAD and abs(difference.value) < 1e-12:
         # Nothing differs on any resample: every pair of items is in its order, or every item is right as before.
-        return difference.reason == NO_SPREAD and abs(difference.value) < 1e-12
-    return difference.low > limit
+        low = 0.0
+    return low is not None and low > limit
 
 
 def _cases(arms: ArmScores) -> list[Case]:
@@ -127,23 +126,34 @@ def _difference(arms: ArmScores, case: Case, rule: str, stage: int) -> Value:
     values, draws = (
         ours[..., -1, number] - theirs[..., stage, number] for ours, theirs in zip(final, other, strict=True)
     )
-    return arms.over_runs(values, draws, case.task, ACCURACY, ACCURACY.difference_range).value
+    runs = [Resampled(*run) for run in zip(values, draws, strict=True)]
+    items = arms.scores.items(case.after[0], case.task, arms.split)
+    return arms.bootstrap.over_runs(runs, items, ACCURACY.difference_range).value
 
 
 def _test_rules(arms: ArmScores, cases: list[Case], rules: list[str], seed: int) -> dict[tuple[str, str, str], dict]:
     """Test every rule's final answers against argmax's, corrected over all of them: by arm, task and rule."""
     tests: dict[tuple[str, str, str], dict] = {}
     for task in dict.fromkeys(case.task for case in cases):
-        keys = [(case.arm, task, rule) for case in cases if case.task == task for rule in rules]
-        pairs = [
-            (right_answers(arms, arm, task, ARGMAX), right_answers(arms, arm, task, rule)) for arm, _, rule in keys
-        ]
-        if len(pairs[0][0]) == 1:
-            name, values = "mcnemar", [mcnemar(plain[0] > 0, ruled[0] > 0) for plain, ruled in pairs]
+        differences = {}
+        for case in (case for case in cases if case.task == task):
+            plain = _right_answers(arms, case, ARGMAX)
+            differences |= {(case.arm, task, rule): _right_answers(arms, case, rule) - plain for rule in rules}
+        if len(plain) == 1:
+            name, values = "mcnemar", [mcnemar(runs[0] < 0, runs[0] > 0) for runs in differences.values()]
         else:
-            sums = np.stack([(ruled - plain).sum(0) for plain, ruled in pairs], 1)
+            sums = np.stack([runs.sum(0) for runs in differences.values()], 1)
             name, values = "permutation", permutation(sums, seed)
-        tests |= {key: {"test": name, "p": p} for key, p in zip(keys, values, strict=True)}
+        tests |= {key: {"test": name, "p": p} for key, p in zip(differences, values, strict=True)}
     for test, corrected in zip(tests.values(), holm([test["p"] for test in tests.values()]), strict=True):
         test["p_corrected"] = corrected
     return tests
+
+
+def _right_answers(arms: ArmScores, case: Case, rule: str) -> np.ndarray:
+    """Right answers of each run's last stage under a rule, shape (runs, items), 0 or 1."""
+    rows = []
+    for lineage in case.after:
+        key = lineage, case.task, arms.split
+        rows.append(arms.scores.rules.apply(*key)[rule].answer == arms.scores.predictions[key].gold)
+    return np.array(rows, dtype=int)

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from stagewise.lineage import Step
 from stagewise.metrics.arms import ArmScores
@@ -79,13 +80,19 @@ def with_accuracies(accuracies: dict, items=1000) -> ArmScores:
 
 def test_rules_that_give_nothing_back_are_no_sign_of_a_shifted_prior():
     """The published situation: rules that ruin the answers before and after change little between the two."""
-    (record,) = prior_shifts(with_accuracies(PUBLISHED), lambda *_: KEPT, MARGIN, seed=0)
+    arms = with_accuracies(PUBLISHED)
+    (record,) = prior_shifts(arms, lambda *_: KEPT, MARGIN, seed=0)
     assert record.verdict == "not shown"
     assert record.loss.value == pytest.approx(-0.137) and record.loss.high < 0
     for rule in RULES[1:]:
         entry = find(record.rules, rule=rule)
         assert entry.gain.value == pytest.approx(PUBLISHED[rule][1] - PUBLISHED["argmax"][1])
         assert entry.left.value == pytest.approx(PUBLISHED[rule][1] - PUBLISHED["argmax"][0])
+        right = [
+            arms.scores.rules.apply(LAST.format(0), "first", "test")[name].answer == 0 for name in ("argmax", rule)
+        ]
+        lost, gained = (int((first & ~second).sum()) for first, second in (right, right[::-1]))
+        assert entry.p == pytest.approx(binomtest(lost, lost + gained).pvalue)
     assert [entry.p_corrected for entry in record.rules] == pytest.approx(holm([entry.p for entry in record.rules]))
 
 
