@@ -159,6 +159,53 @@ class ArmTask(Record):
     )
 
 
+class RuleGain(Record):
+    """One decision rule against argmax on an earlier task after an arm's last stage, same adapters, same items."""
+
+    rule: RuleName
+    gain: Value = Field(description="Final accuracy under the rule minus argmax's.")
+    left: Value = Field(
+        description="What is left of the loss: final accuracy under the rule minus argmax's right after the stage that "
+        "learnt the task."
+    )
+    p: float = Field(
+        description="Exact sign-flip test over items (groups of items) of the rule's final answers against argmax's, "
+        "summed over runs. The rule is taken as fitted; its fit varies in `gain` and `left`."
+    )
+    p_corrected: float = Field(description="`p` after Holm's correction over all rules, arms and tasks.")
+
+
+class PriorShift(Record):
+    """Whether an arm's loss on an earlier task is a shifted label prior or lost knowledge, by accuracy.
+
+    Only on the main split, if its items are the same in every run and there are decision rules beside argmax; an arm
+    whose learning adapter still answers the task has lost nothing and no record.
+    """
+
+    arm: str
+    task: str
+    split: str
+    loss: Value = Field(description="Argmax after the last stage minus right after the stage that learnt the task.")
+    rules: list[RuleGain]
+    auroc: list[Value] = Field(
+        description="Change of the one-vs-one AUROC on the log-odds, which a shifted label prior does not move, one a "
+        "run; without a value where it cannot be computed."
+    )
+    auroc_p: float | None = Field(
+        None,
+        description="Largest over the runs of the p-value that AUROC did not change, corrected (Holm) over all losses "
+        "that are shown; left out if the loss is not shown.",
+    )
+    verdict: Literal["shifted prior", "knowledge lost", "not shown", "no loss shown"] = Field(
+        description="`no loss shown` unless `claims` show a loss of accuracy. `shifted prior` only if under one and "
+        "the same rule `gain` lies above 0, `p_corrected` is below 1 - confidence and the lower bound of `left` is "
+        "above half of `loss`, and if in every run the lower bound of `auroc` is above minus "
+        "`experiment.auroc_margin`. Else `knowledge lost` if in every run the upper bound of `auroc` is below 0, and "
+        "`auroc_p` below 1 - confidence. Else "
+        "`not shown`."
+    )
+
+
 class ArmDifference(Record):
     """One measure of an arm minus the reference arm's. `claims` says what of it is shown."""
 
