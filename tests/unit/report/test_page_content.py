@@ -119,7 +119,7 @@ def test_the_kept_checkpoint_and_changed_answers_are_shown(values):
     kept = [row[10] for row in shown.tables["training"].rows]
     assert kept[:2] == ["step 45 best macro-f1 0.289, at the start 0.315", "the last one"]
     assert shown.tables["scoring"].row("after pubmedqa → dreaddit")[6] == "3"
-    assert shown.tables["scoring"].row("untuned base model")[6].startswith("—")
+    assert shown.tables["scoring"].row("untuned base model")[6].startswith("–")
 
 
 def test_data_shows_what_was_set_aside_and_every_label(metrics, shown):
