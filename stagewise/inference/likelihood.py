@@ -1,7 +1,7 @@
 """Score labels by log-likelihood: the probability of each label's answer after a prompt.
 
 Prompts are batched by length and padded on the left, so that the last position of every row predicts the answer and
-no other position needs the output head. The answers follow in a short pass on the prompts' cache.
+no other position needs the output head. The answers follow in short passes on the prompts' cache.
 """
 
 import copy
