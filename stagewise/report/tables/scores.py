@@ -124,8 +124,8 @@ def calibration(view: View, split: str) -> Table:
     caption = (
         f"Calibration, {split} split ({on_items(view, split)}). ECE: expected calibration error in percentage points, "
         f"over {view.experiment.calibration_bins} equal-width bins of the most probable label's probability. Log loss: "
-        "nats. Label mass: mean probability, in percent, that the model gives to the task's labels together. They "
-        "have no intervals."
+        "nats. Label mass: mean probability, in percent, that the model gives to the task's labels together, each as a "
+        "whole answer; the rest is on other answers. They have no intervals."
     )
     columns: list = ["Model"]
     for task in view.tasks:

@@ -3,7 +3,7 @@
 import pytest
 
 from stagewise.metrics.prior_shift import judge
-from stagewise.metrics.schema import RULES, PriorShift
+from stagewise.metrics.schema import PriorShift
 from stagewise.report.text.prior import prior
 from stagewise.report.text.verdicts import conclusions
 from tests.helpers import report_experiments
