@@ -1,8 +1,10 @@
 """Look-ups and names that every part of the report shares."""
 
 from functools import cached_property
+from itertools import pairwise
 
 from stagewise.lineage import BASE
+from stagewise.measures import PRIMARY
 from stagewise.metrics.schema import (
     BASELINES,
     MAJORITY,
@@ -107,6 +109,53 @@ class View:
     def reference(self) -> str:
         """The arm that the others are compared with."""
         return self.experiment.reference
+
+    @property
+    def primary(self) -> ShownMeasure:
+        """The measure that every claim is about."""
+        return self.measures[PRIMARY]
+
+    @cached_property
+    def orders(self) -> dict[tuple[str, ...], list[str]]:
+        """Arms by the order in which they learnt the tasks, the reference arm's order first.
+
+        A task counts where it was learnt last. Tasks of one stage fit any order, so such an arm joins the first order
+        that contradicts none of its stages.
+        """
+        stages = {arm: self.learnt_stages(arm) for arm in self.arms}
+        # The arms with most stages make the orders, the others join them.
+        makers = sorted(self.arms, key=lambda arm: (-len(set(stages[arm].values())), arm != self.reference))
+        of_arm: dict[str, tuple[str, ...]] = {}
+        for arm in makers:
+            position = {task: stages[arm].get(task, len(self.tasks)) for task in self.tasks}
+            fitting = (
+                order for order in of_arm.values() if all(position[a] <= position[b] for a, b in pairwise(order))
+            )
+            of_arm[arm] = next(fitting, tuple(sorted(self.tasks, key=position.__getitem__)))
+        first = of_arm[self.reference] if self.reference in of_arm else None
+        orders: dict[tuple[str, ...], list[str]] = {first: []} if first else {}
+        for arm in self.arms:
+            orders.setdefault(of_arm[arm], []).append(arm)
+        return orders
+
+    def order(self, arm: str) -> tuple[str, ...]:
+        """Tasks in the order in which the arm learnt them."""
+        return next(order for order, arms in self.orders.items() if arm in arms)
+
+    @property
+    def ordered_tasks(self) -> tuple[str, ...]:
+        """Tasks in the order of the reference arm's stages, for tables and pictures of all arms."""
+        return next(iter(self.orders), tuple(self.tasks))
+
+    def learnt_stages(self, arm: str) -> dict[str, int]:
+        """Stage that learnt each task last."""
+        return {task: step.stage for step in self.steps(arm) for task in step.tasks}
+
+    def earlier_tasks(self, arm: str | None = None) -> list[str]:
+        """Tasks that an arm, or any arm, learnt before its last stage."""
+        records = [record for record in self.metrics.arm_tasks if record.earlier and arm in (None, record.arm)]
+        tasks = {record.task for record in records}
+        return [task for task in (self.order(arm) if arm else self.ordered_tasks) if task in tasks]
 
     @property
     def interval(self) -> str:
@@ -241,6 +290,23 @@ class View:
         record = self.find("arm_summaries", arm=arm, rule=rule, split=self.main_split)
         return record and getattr(record, statistic).get(measure)
 
+    def learnt_value(self, arm: str, task: str, measure: str, rule: str = "argmax") -> Value | None:
+        """An arm's score on a task after the stage that learnt it."""
+        stage = self.learnt_stages(arm).get(task)
+        return None if stage is None else self.arm_value(arm, task, measure, rule, stage)
+
+    def change(self, arm: str, task: str, measure: str, rule: str = "argmax") -> Value | None:
+        """Paired change of an earlier task between the stage that learnt it and the arm's last; None if there is none."""
+        record = self.arm_task(arm, task, rule)
+        return record.change.get(measure) if record and record.earlier else None
+
+    def verdict(self, kind: str, arm: str, task: str, against: str | None = None) -> str | None:
+        """Verdict of a claim about an arm's task; None if there is no such claim."""
+        for claim in getattr(self.metrics, "claims", ()):
+            if (claim.kind, claim.task, claim.against) == (kind, task, against) and arm in claim.arms:
+                return claim.verdict
+        return None
+
     def last_forgetting(self, arm: str, task: str) -> list[Forgetting]:
         """Paired comparisons of the task's learning stage with the arm's last on the main split, one a run."""
         records = []
@@ -266,6 +332,15 @@ class View:
         for lineage in self.adapters:
             variants.setdefault(self.variant(lineage), []).append(lineage)
         return variants
+
+    def models(self) -> list[tuple[str, list[str]]]:
+        """The base model, then every adapter with its runs together: name and lineages."""
+        named = [(self.name(BASE), [BASE])]
+        for variant, lineages in self.variants().items():
+            adapter = self.adapters[lineages[0]]
+            arms = f", {self.whose(adapter.arms)}" if self.several_arms else ""
+            named.append((f"after {variant}: stage {adapter.stage}{arms}", lineages))
+        return named
 
     def stages(self) -> dict[tuple[int, str], list[AdapterRecord]]:
         """Adapters by stage number and task."""

@@ -65,6 +65,9 @@ class Writer:
             return self.write_all(fold.blocks, level)
         return [f"{'#' * level} {escape(fold.title)}", *self.write_all(fold.blocks, level + 1)]
 
+    def write_beside(self, beside: blocks.Beside, level: int) -> list[str]:
+        return self.write_all(beside.blocks, level)
+
     def write_text(self, text: blocks.Text, level: int) -> list[str]:
         lead = f"**{escape(text.lead)}.** " if text.lead else ""
         if not text.marked:

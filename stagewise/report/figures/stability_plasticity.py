@@ -132,4 +132,4 @@ def _draw_pair(view: View, learnt: str, kept: str, measure: ShownMeasure, rows) 
     return measure.fold(picture(name, texts, WIDTH, HEIGHT, draw, (left, *MARGINS[1:])))
 
 
-FIGURE = Figure("Stability against plasticity", "result", compute, draw)
+FIGURE = Figure("Stability against plasticity", "arms", compute, draw, order=-1)

@@ -53,17 +53,15 @@ def matrix_metrics(view: View) -> Table:
         "al. (2018): by how much the last score is worse than the best at any earlier stage. Of shares, the average is "
         f"in percent, the rest in points.{view.direction_note}"
     )
-    columns: list = ["Arm"]
-    for measure in view.measures.values():
-        columns += numeric(*STATISTICS.values(), group=measure.heading)
-    table = Table("matrix-metrics", caption, columns)
-    for arm in view.arms:
-        row: list = [arm_cell(view, arm)]
-        for name, measure in view.measures.items():
+    table = Table("matrix-metrics", caption, ["Arm", *numeric(*STATISTICS.values())])
+    for name, measure in view.measures.items():
+        table.part(measure.heading)
+        for arm in view.arms:
+            row: list = [arm_cell(view, arm)]
             for statistic in STATISTICS:
                 write = measure.write if statistic == "average" else measure.write_difference
                 row.append(value_cell(view.arm_summary(arm, statistic, name), write))
-        table.add(*row)
+            table.add(*row)
     return table
 
 
