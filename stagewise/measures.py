@@ -18,7 +18,7 @@ RESERVED = ("loss", "last")
 """Values of ``training.best_metric`` that are no measures."""
 
 PRIMARY = "accuracy"
-"""The measure that claims about learning and forgetting go by."""
+"""The measure that claims are about if `statistics.primary_measure` names no other."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Measure:
     range: tuple[float, float]
     higher_is_better: bool
     needs: Literal["confusion", "probabilities"]
-    test: Literal["mcnemar"] | None
-    """Test of a paired difference; None if the interval alone decides."""
+    test: Literal["sign-flip"] | None
+    """Exact test of a paired difference; None if answers are exchanged in drawn patterns."""
     function: Callable[..., np.ndarray]
 
     @property
@@ -65,8 +65,8 @@ def measure(name: str, *, title: str, range, higher_is_better=True, needs="confu
         (items, L), whose rows add up to 1, and gold codes of shape (items,), and returns one value per item; the
         measure is their mean.
     test
-        ``mcnemar`` if a difference is one of right and wrong answers: McNemar's exact test applies (a sign-flip
-        permutation test over several runs).
+        ``sign-flip`` if it is the share of right answers: a difference is then tested exactly (McNemar's test, for
+        single answers). Others are tested by drawn exchanges of answers.
     """
 
     if name in RESERVED:
@@ -130,7 +130,7 @@ def _divide(part: np.ndarray, total: np.ndarray, otherwise: float) -> np.ndarray
     return np.divide(part, total, out=np.full(total.shape, float(otherwise)), where=total > 0)
 
 
-@measure("accuracy", title="accuracy", range=(0, 1), test="mcnemar")
+@measure("accuracy", title="accuracy", range=(0, 1), test="sign-flip")
 def accuracy(confusion):
     """Share of right answers; an invalid answer is a wrong one."""
     return np.trace(confusion, axis1=-2, axis2=-1) / confusion.sum((-2, -1))

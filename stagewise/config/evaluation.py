@@ -6,6 +6,7 @@ from pydantic import Field
 
 from stagewise.config.base import Settings
 from stagewise.config.tasks import SplitName
+from stagewise.measures import MEASURES, PRIMARY
 
 
 class Evaluation(Settings):
@@ -33,6 +34,11 @@ class Statistics(Settings):
     bootstrap_samples: int = Field(2000, ge=100, description="Bootstrap resamples.")
     seed: int = Field(0, description="Seed of the resampling.")
     calibration_bins: int = Field(15, ge=2, description="Equal-width bins of the expected calibration error.")
+    primary_measure: Literal[*MEASURES] = Field(
+        PRIMARY,
+        description="Measure that the report claims something about: of the final adapters per task, and what was kept "
+        "or forgotten. Choose it before the first result: every other measure is shown without a claim.",
+    )
     reference: str | None = Field(None, description="Arm that the others are compared with; by default the first.")
     forgetting: Literal["paired", "published"] = Field(
         "paired",

@@ -1,6 +1,7 @@
 """Items: their records, and the lines of a split file."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, NotRequired, TypedDict
 
@@ -50,13 +51,23 @@ class SplitItem(TypedDict):
     id: str
     label: str
     fields: dict[str, str]
+    group: NotRequired[int]
+    """Number of the item's group (`group_numbers`); left out if the item belongs to none."""
     agreement: NotRequired[dict[str, float]]
     """Agreement of annotators with the gold label, by column; columns without a value are left out."""
 
 
-def write_line(item: Item) -> str:
-    """Write an item as a line of a split file."""
+def group_numbers(items: Iterable[Item]) -> dict[str, int]:
+    """Number the groups in order of appearance: a split file tells groups apart and does not hold their names, which
+    may be those of patients."""
+    return {group: n for n, group in enumerate(dict.fromkeys(item.group for item in items if item.group is not None))}
+
+
+def write_line(item: Item, numbers: dict[str, int]) -> str:
+    """Write an item as a line of a split file; `numbers` are those of the groups."""
     values = {"id": item.id, "label": item.label, "fields": item.fields}
+    if item.group is not None:
+        values["group"] = numbers[item.group]
     if item.agreement is not None:
         values["agreement"] = item.agreement
     return json.dumps(values, ensure_ascii=False) + "\n"
@@ -99,6 +110,10 @@ def _read_line(line: str) -> SplitItem:
     if not (isinstance(values["id"], str) and isinstance(values["fields"], dict) and isinstance(columns, dict)):
         raise TypeError
     item: SplitItem = {"id": values["id"], "label": values["label"], "fields": values["fields"]}
+    if (group := values.get("group")) is not None:
+        if type(group) is not int:
+            raise TypeError
+        item["group"] = group
     if agreement := {column: float(share) for column, share in columns.items() if share is not None}:
         if any(not 0 <= share <= 1 for share in agreement.values()):
             raise ValueError("an agreement runs from 0 to 1")

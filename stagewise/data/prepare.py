@@ -10,7 +10,7 @@ from pathlib import Path
 from stagewise.config.step_settings import DataSettings
 from stagewise.config.tasks import SPLITS, Task
 from stagewise.data.duplicates import RepeatCounts, Resolved, resolve
-from stagewise.data.items import Item, SetAside, write_line
+from stagewise.data.items import Item, SetAside, group_numbers, write_line
 from stagewise.data.raw_files import RAW
 from stagewise.data.raw_items import Pool, check_labels, read_items
 from stagewise.data.splits import Splits, check_splits, count_groups_across, limit_items, split_items
@@ -42,7 +42,10 @@ def make_splits(settings: DataSettings, raw_dir=RAW) -> tuple[dict[str, bytes], 
         pool, before_limit = pools[name], resolved.splits[name]
         set_aside = pool.sorted(pool.set_aside + unused[name] + resolved.dropped[name])
         final = {split: limit_items(before_limit[split], getattr(settings.limit, split)) for split in SPLITS}
-        contents = {split: "".join(map(write_line, items)).encode() for split, items in final.items()}
+        numbers = group_numbers(item for items in final.values() for item in items)
+        contents = {
+            split: "".join(write_line(item, numbers) for item in items).encode() for split, items in final.items()
+        }
         files |= {f"{name}/{split}.jsonl": content for split, content in contents.items()}
         files[f"{name}/set_aside.csv"] = _set_aside_table(set_aside)
         tasks[name] = _task_summary(task, pool, set_aside, before_limit, final, resolved.counts[name])

@@ -3,13 +3,14 @@
 import numpy as np
 
 from stagewise.metrics.bootstrap import Bootstrap, Resampled
+from stagewise.metrics.prediction_table import Predictions
 from stagewise.metrics.schema import Agreement, AgreementGroup
 
 GROUPS = 4
 
 
 def agreement_record(
-    items: list[dict], column: str, task: str, split: str, right: dict[str, np.ndarray], bootstrap: Bootstrap
+    items: list[dict], column: str, task: str, split: str, answers: dict[str, Predictions], bootstrap: Bootstrap
 ) -> Agreement:
     """Record how far one column's annotators agree with the gold labels.
 
@@ -21,14 +22,14 @@ def agreement_record(
         The annotators' column, which some items have.
     task, split
         Names.
-    right
-        Right answers by lineage, shape (items,): those who answered these items.
+    answers
+        By lineage: those who answered these items, one at least.
     bootstrap
         Resamples of the items.
     """
     values = np.array([item.get("agreement", {}).get(column, np.nan) for item in items])
     has = np.flatnonzero(~np.isnan(values))
-    weights = bootstrap.weights(task, split, len(items))[:, has]
+    weights = bootstrap.weights(task, split, next(iter(answers.values())))[:, has]
     drawn = weights.sum(1, dtype=float)
     means = np.divide(weights @ values[has], drawn, out=np.full(len(drawn), np.nan), where=drawn > 0)
     return Agreement(
@@ -42,7 +43,7 @@ def agreement_record(
                 low=float(values[group].min()),
                 high=float(values[group].max()),
                 items=len(group),
-                accuracy={lineage: float(answers[group].mean()) for lineage, answers in right.items()},
+                accuracy={lineage: float(predictions.right[group].mean()) for lineage, predictions in answers.items()},
             )
             for group in (has[members] for members in group_values(values[has]))
         ],

@@ -7,13 +7,10 @@ import numpy as np
 
 from stagewise.lineage import Step
 from stagewise.measures import MEASURES, Measure
-from stagewise.metrics import transfer
+from stagewise.metrics import crossed, transfer
 from stagewise.metrics.bootstrap import Resampled, Spread
-from stagewise.metrics.claims import claim_arm_difference
-from stagewise.metrics.decision_rules import ARGMAX
 from stagewise.metrics.schema import ArmComparison, ArmDifference, ArmSummary, ArmTask, Omitted, Value
 from stagewise.metrics.scores import ScoreTable, missing_reason
-from stagewise.metrics.significance import holm, mcnemar, permutation, smallest_effect
 
 
 class ArmScores:
@@ -71,12 +68,87 @@ class ArmScores:
             self._matrices[key] = Resampled(values, np.moveaxis(draws, -1, 1))
         return self._matrices[key]
 
-    def over_runs(self, values, draws, task: str | None, measure: Measure, limits) -> Spread:
-        """Average a statistic over the runs; values of shape (runs,), draws (runs, samples)."""
-        tasks = [task] if task else self.tasks
-        items = max(self.scores.items(self.lineages[0], name, self.split) for name in tasks)
-        runs = [Resampled(*run) for run in zip(values, draws, strict=True)]
-        return self.bootstrap.over_runs(runs, items, limits, missing_reason(measure.name))
+    @property
+    def several_runs(self) -> bool:
+        return len(next(iter(self.steps.values()))) > 1
+
+    def units(self, tasks: list[str]) -> int:
+        """Items, or groups of items, behind a statistic of these tasks: those of the largest."""
+        return max(self.scores.units(self.lineages[0], task, self.split) for task in tasks)
+
+    def over_runs(
+        self,
+        by_arm: dict[str, Resampled],
+        tasks: list[str],
+        measure: Measure,
+        limits,
+        reference: Resampled | None = None,
+    ) -> dict[str, Spread]:
+        """Average a statistic of each arm over the runs; all arms together tell the noise between runs.
+
+        Parameters
+        ----------
+        by_arm
+            Values of shape (runs,) and draws of shape (runs, samples) by arm.
+        tasks
+            Tasks that the statistic is of.
+        measure, limits
+            Its measure and range.
+        reference
+            The reference arm's statistic, if each arm's difference from it is averaged instead.
+        """
+        noise = _noise(by_arm, reference, self.bootstrap.runs) if self.several_runs else {}
+        units, reason = self.units(tasks), missing_reason(measure.name)
+        spreads = {}
+        for arm, statistic in by_arm.items():
+            values, draws = statistic if reference is None else statistic - reference
+            runs = [Resampled(*run) for run in zip(values, draws, strict=True)]
+            spreads[arm] = self.bootstrap.over_runs(runs, units, limits, reason, noise.get(arm))
+        return spreads
+
+    def differences(
+        self, others: list[str], reference: str, rule: str, measure: str, task: str | None
+    ) -> dict[str, Spread]:
+        """Subtract the reference's score after the last stage from each arm's; without a task, of the mean over all."""
+        names = [task] if task else self.tasks
+        numbers = [self.tasks.index(name) for name in names]
+        last = {}
+        for arm in (*others, reference):
+            values, draws = self.matrix(arm, rule, measure)
+            last[arm] = Resampled(values[:, -1, numbers].mean(-1), draws[:, :, -1, numbers].mean(-1))
+        theirs, limits = last.pop(reference), MEASURES[measure].difference_range
+        return self.over_runs(last, names, MEASURES[measure], limits, theirs)
+
+    def changes(self, rule: str, measure: str, task: str) -> dict[str, Spread]:
+        """Each arm's change since the stage that learnt the task, of arms for which it is an earlier one."""
+        number = self.tasks.index(task)
+        changes = {}
+        for arm, learnt in self.learnt.items():
+            if number in learnt.earlier:
+                values, draws = (scores[..., number] for scores in self.matrix(arm, rule, measure))
+                stage = learnt.last[number]
+                changes[arm] = Resampled(values[:, -1] - values[:, stage], draws[..., -1] - draws[..., stage])
+        return self.over_runs(changes, [task], MEASURES[measure], MEASURES[measure].difference_range)
+
+
+def _noise(by_arm: dict[str, Resampled], reference: Resampled | None, runs: crossed.Runs) -> dict[str, crossed.Noise]:
+    """Estimate the noise of arms' statistics together; arms with the very same answers count once.
+
+    Left out: arms without a value, and those that answer with the reference's adapter or whose statistic never varies.
+    """
+    members: dict[tuple, list[str]] = {}
+    for arm, statistic in by_arm.items():
+        compared = statistic if reference is None else statistic - reference
+        if not np.isnan(statistic.value).any() and np.ptp(compared.draws) > 0:
+            members.setdefault((statistic.value.tobytes(), statistic.draws.tobytes()), []).append(arm)
+    if not members:
+        return {}
+    values = np.array([runs.independent(by_arm[arms[0]].value) for arms in members.values()])
+    if reference is None:
+        noise = crossed.shared_noise(values)
+    else:
+        noise = crossed.noise_against(values, runs.independent(reference.value))
+    return {arm: one for arms, one in zip(members.values(), noise, strict=True) for arm in arms}
 
 
 def omitted_splits(splits: list[str], shared: list[str]) -> list[Omitted]:
@@ -87,13 +159,15 @@ def omitted_splits(splits: list[str], shared: list[str]) -> list[Omitted]:
 
 def arm_summaries(arms: ArmScores) -> list[ArmSummary]:
     """Summarize the matrix of every arm: average, backward transfer, forgetting, forward transfer."""
+    names = list(product(transfer.REASONS, MEASURES))
+    by_rule = {rule: {name: _summaries(arms, rule, *name) for name in names} for rule in arms.rules}
     return [
         ArmSummary(
             arm=arm,
             rule=rule,
             split=arms.split,
             **{
-                statistic: {name: _summary(arms, statistic, arm, rule, name) for name in MEASURES}
+                statistic: {name: by_rule[rule][statistic, name][arm] for name in MEASURES}
                 for statistic in transfer.REASONS
             },
         )
@@ -102,122 +176,62 @@ def arm_summaries(arms: ArmScores) -> list[ArmSummary]:
     ]
 
 
-def _summary(arms: ArmScores, statistic: str, arm: str, rule: str, name: str) -> Value:
-    matrix, measure, learnt = arms.matrix(arm, rule, name), MEASURES[name], arms.learnt[arm]
-    function = getattr(transfer, statistic)
+def _summaries(arms: ArmScores, rule: str, statistic: str, name: str) -> dict[str, Value]:
+    function, measure = getattr(transfer, statistic), MEASURES[name]
     # Forgetting looks for the best score of a task.
     sign = -1 if statistic == "forgetting" and not measure.higher_is_better else 1
-    if function(matrix.value, learnt) is None:
-        return Value(reason=transfer.REASONS[statistic])
+    defined = {}
+    for arm, learnt in arms.learnt.items():
+        values, draws = (function(sign * scores, learnt) for scores in arms.matrix(arm, rule, name))
+        if values is not None:
+            defined[arm] = Resampled(values, draws)
     limits = measure.range if statistic == "average" else measure.difference_range
-    values, draws = (function(sign * scores, learnt) for scores in matrix)
-    return arms.over_runs(values, draws, None, measure, limits).value
+    spreads = arms.over_runs(defined, arms.tasks, measure, limits)
+    missing = Value(reason=transfer.REASONS[statistic])
+    return {arm: spreads[arm].value if arm in spreads else missing for arm in arms.steps}
 
 
 def arm_tasks(arms: ArmScores) -> list[ArmTask]:
     """Record every task of every arm: when it was learnt, and its change since."""
-    records = []
-    for arm in arms.steps:
-        learnt = arms.learnt[arm]
-        for rule, (number, task) in product(arms.rules, enumerate(arms.tasks)):
-            earlier = number in learnt.earlier
-            records.append(
-                ArmTask(
-                    arm=arm,
-                    rule=rule,
-                    split=arms.split,
-                    task=task,
-                    learnt_stage=learnt.last.get(number),
-                    earlier=earlier,
-                    change={name: _change(arms, arm, rule, name, number) for name in MEASURES if earlier},
-                )
-            )
-    return records
+    changes = {
+        (rule, task): {name: arms.changes(rule, name, task) for name in MEASURES}
+        for rule, task in product(arms.rules, arms.tasks)
+    }
+    return [
+        ArmTask(
+            arm=arm,
+            rule=rule,
+            split=arms.split,
+            task=task,
+            learnt_stage=learnt.last.get(number),
+            earlier=number in learnt.earlier,
+            change={name: by_arm[arm].value for name, by_arm in changes[rule, task].items() if arm in by_arm},
+        )
+        for arm, learnt in arms.learnt.items()
+        for rule, (number, task) in product(arms.rules, enumerate(arms.tasks))
+    ]
 
 
-def _change(arms: ArmScores, arm: str, rule: str, name: str, number: int) -> Value:
-    values, draws = (scores[..., number] for scores in arms.matrix(arm, rule, name))
-    stage, measure = arms.learnt[arm].last[number], MEASURES[name]
-    difference = values[:, -1] - values[:, stage], draws[..., -1] - draws[..., stage]
-    return arms.over_runs(*difference, arms.tasks[number], measure, measure.difference_range).value
-
-
-def arm_comparisons(arms: ArmScores, reference: str, seed: int) -> list[ArmComparison]:
-    """Compare every arm but the reference with it, by rule and task, and for the mean over all tasks.
-
-    `seed` is that of permutation tests.
-    """
+def arm_comparisons(arms: ArmScores, reference: str) -> list[ArmComparison]:
+    """Compare every arm but the reference with it, by rule and task, and for the mean over all tasks."""
     others, records = [arm for arm in arms.steps if arm != reference], []
-    if not others:
-        return []
     for rule, task in product(arms.rules, [*arms.tasks, None]):
-        tests = _tests(arms, others, reference, task, rule, seed) if task else {}
+        spreads = {name: arms.differences(others, reference, rule, name, task) for name in MEASURES}
         for arm in others:
-            measures = {
-                name: _difference(arms, arm, reference, task, rule, measure, tests.get(arm, {}) if measure.test else {})
-                for name, measure in MEASURES.items()
-            }
+            measures = {name: _difference(by_arm[arm]) for name, by_arm in spreads.items()}
             records.append(ArmComparison(arm=arm, rule=rule, split=arms.split, task=task, measures=measures))
     return records
 
 
-def _difference(
-    arms: ArmScores, arm: str, reference: str, task: str | None, rule: str, measure: Measure, test: dict
-) -> ArmDifference:
-    """Subtract the reference's measure after the last stage; `task` is None for the mean over all tasks."""
-    ours, theirs = (arms.matrix(name, rule, measure.name) for name in (arm, reference))
-    values, draws = (mine[..., -1, :] - other[..., -1, :] for mine, other in zip(ours, theirs, strict=True))
-    if task is None:
-        values, draws = values.mean(-1), draws.mean(-1)
-    else:
-        number = arms.tasks.index(task)
-        values, draws = values[..., number], draws[..., number]
-    spread = arms.over_runs(values, draws, task, measure, measure.difference_range)
-    level, several = 1 - arms.bootstrap.confidence, len(values) > 1
-    claim, reason = claim_arm_difference(spread.value, measure, test.get("p_holm"), level, not any(values))
+def _difference(spread: Spread) -> ArmDifference:
+    several = spread.value.runs is not None
     return ArmDifference(
         difference=spread.value,
         items=_bounds(spread.items) if several else None,
         training=_bounds(spread.training) if several else None,
-        **test,
-        claim=claim,
-        reason=reason,
     )
 
 
 def _bounds(value: Value) -> Value:
     """The interval alone: the value stands beside it."""
     return Value(low=value.low, high=value.high, reason=value.reason)
-
-
-def _tests(arms: ArmScores, others: list[str], reference: str, task: str, rule: str, seed: int) -> dict[str, dict]:
-    """Test each arm against the reference: p, its correction over the arms and the smallest effect, by arm."""
-    right = {arm: _right_answers(arms, arm, task, rule) for arm in (*others, reference)}
-    runs, items = right[reference].shape
-    sums = {arm: right[arm].sum(0) - right[reference].sum(0) for arm in others}
-    if runs == 1:
-        test, values = "mcnemar", [mcnemar(right[reference][0] > 0, right[arm][0] > 0) for arm in others]
-    else:
-        test, values = "permutation", permutation(np.stack([sums[arm] for arm in others], 1), seed)
-    return {
-        arm: {
-            "p": p,
-            "test": test,
-            "p_holm": corrected,
-            "smallest_effect": smallest_effect(
-                items, float(((sums[arm] / runs) ** 2).mean()), arms.bootstrap.confidence, runs
-            ),
-        }
-        for arm, p, corrected in zip(others, values, holm(values), strict=True)
-    }
-
-
-def _right_answers(arms: ArmScores, arm: str, task: str, rule: str) -> np.ndarray:
-    """Right answers of each run's last stage, shape (runs, items), 0 or 1."""
-    rows = []
-    for steps in arms.steps[arm]:
-        key = steps[-1].answered_by[task], task, arms.split
-        predictions = arms.scores.predictions[key]
-        answer = predictions.answer if rule == ARGMAX else arms.scores.rules.apply(*key)[rule].answer
-        rows.append((answer == predictions.gold).astype(int))
-    return np.array(rows)

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from stagewise.metrics.prediction_table import Predictions
+from stagewise.metrics.prediction_table import Predictions, group_codes
 from stagewise.metrics.schema import MAJORITY, TFIDF, TFIDF_BALANCED
 
 
@@ -58,14 +58,16 @@ def fit_baseline(name: str, train: list[dict], labels: list[str]):
         probabilities[:, model.classes_] = model.predict_proba(_texts(items))
         with np.errstate(divide="ignore"):
             logprobs = np.log(probabilities)
-        return Predictions(labels, _codes(items, labels), probabilities.argmax(1), logprobs, renormalized=True)
+        return Predictions(
+            labels, _codes(items, labels), probabilities.argmax(1), logprobs, group_codes(items), renormalized=True
+        )
 
     return answer
 
 
 def _constant(code: int, labels: list[str]):
     def answer(items: list[dict]) -> Predictions:
-        return Predictions(labels, _codes(items, labels), np.full(len(items), code))
+        return Predictions(labels, _codes(items, labels), np.full(len(items), code), groups=group_codes(items))
 
     return answer
 

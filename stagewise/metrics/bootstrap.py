@@ -1,21 +1,25 @@
-"""Percentile bootstrap over items, and over items and runs together.
+"""Resamples of the items, and the intervals that they give: percentiles with one run, crossed effects with several.
 
 A resample of the items is a weight for each of them: how often it is drawn. Multiplying weights by indicator columns
 gives the confusion counts of all resamples at once, thousands of them in milliseconds. Whoever answered the same items
-is resampled by the same weights, so that differences are paired. The interval is the percentile interval (Efron &
-Tibshirani 1993, chapter 13): it needs no further assumption, never leaves the measure's range, and takes any function
-of the counts.
+is resampled by the same weights, so that differences are paired. Items that belong together (`Predictions.groups`) are
+drawn together (the cluster bootstrap: Davison & Hinkley 1997, section 3.8).
+
+With one run the interval is the percentile interval (Efron & Tibshirani 1993, chapter 13), which holds for these very
+adapters. With several it is that of `crossed`.
 """
 
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from stagewise.config.tasks import SPLITS
+from stagewise.metrics import crossed
+from stagewise.metrics.prediction_table import Predictions
 from stagewise.metrics.schema import Value
 
 TOO_FEW = "fewer than two items"
+TOO_FEW_GROUPS = "fewer than two groups of items"
 NO_RESAMPLE = "no resample of the items can be scored in every run"
 
 NO_SPREAD = "every resample gives the same value, so the bootstrap says nothing about the spread"
@@ -31,6 +35,10 @@ class Resampled(NamedTuple):
     draws: np.ndarray
     """Shape (samples, ...)."""
 
+    def __sub__(self, other: "Resampled") -> "Resampled":
+        """The paired difference: both must come from the same resamples."""
+        return Resampled(self.value - other.value, self.draws - other.draws)
+
 
 class Spread(NamedTuple):
     """A mean over runs with three intervals."""
@@ -38,130 +46,135 @@ class Spread(NamedTuple):
     value: Value
     """Over items and runs together: what a claim goes by."""
     items: Value
-    """Test-set size alone: items resampled, the runs as they are."""
+    """Test-set size alone: other items, the runs as they are."""
     training: Value
-    """Training noise alone: runs resampled, the items as they are."""
+    """Training noise alone: other runs, the items as they are."""
+    error: crossed.StandardError | None = None
+    """None for one run, and without an interval."""
 
 
-def draw_weights(items: int, samples: int, seed) -> np.ndarray:
+def draw_weights(items: int, samples: int, seed, groups: np.ndarray | None = None) -> np.ndarray:
     """Draw how often each item is in each resample, shape (samples, items), single precision (exact for counts).
 
     The same seed (a number or several) gives the same draws, whatever else is computed.
+
+    Parameters
+    ----------
+    items
+        Number of items.
+    samples
+        Number of resamples.
+    seed
+        One number or several.
+    groups
+        Group of each item, from 0, shape (items,): groups are drawn, each with all of its items, so that the weights of
+        a resample add up to other numbers than `items`. None if items stand alone.
     """
-    drawn = np.random.default_rng(seed).multinomial(items, np.full(items, 1 / items), size=samples)
+    units = items if groups is None else int(groups.max()) + 1
+    drawn = np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=samples)
     # Item by item in memory: what is picked and multiplied are items.
-    return drawn.astype(np.float32, order="F")
+    return np.asarray(drawn if groups is None else drawn[:, groups], dtype=np.float32, order="F")
 
 
 class Bootstrap:
-    """Resamples of one experiment's items and runs, and the intervals they give."""
+    """Resamples of one experiment's items, and the intervals of statistics on them.
 
-    def __init__(self, samples: int, seed: int, confidence: float, tasks: list[str], runs: int = 1):
-        self.samples, self.confidence, self.runs = samples, confidence, runs
+    Parameters
+    ----------
+    samples, seed, confidence
+        Number of resamples, their seed, and the coverage of every interval.
+    tasks
+        The experiment's tasks.
+    runs
+        How the runs of an experiment depend on each other.
+    """
+
+    def __init__(self, samples: int, seed: int, confidence: float, tasks: list[str], runs: crossed.Runs | None = None):
+        self.samples, self.confidence, self.runs = samples, confidence, runs or crossed.Runs()
         self._seed, self._tasks = seed, tasks
-        self._weights: dict[tuple[str, str, int], np.ndarray] = {}
+        self._weights: dict[tuple, np.ndarray] = {}
 
-    def weights(self, task: str, split: str, items: int) -> np.ndarray:
+    def weights(self, task: str, split: str, answers: Predictions) -> np.ndarray:
         """Weights of a split's items; tasks and splits have draws of their own, so that they vary independently."""
-        key = task, split, items
+        groups = answers.groups
+        key = task, split, len(answers), None if groups is None else groups.tobytes()
         if key not in self._weights:
             seed = [self._seed, self._tasks.index(task), SPLITS.index(split)]
-            self._weights[key] = draw_weights(items, self.samples, seed)
+            self._weights[key] = draw_weights(len(answers), self.samples, seed, groups)
         return self._weights[key]
 
-    @cached_property
-    def run_shares(self) -> np.ndarray:
-        """Share of each run in each resample of the runs, shape (samples, runs)."""
-        return draw_weights(self.runs, self.samples, [self._seed, len(self._tasks)]).astype(float) / self.runs
+    def value(self, resampled: Resampled, units: int, reason: str = "") -> Value:
+        """One run's value with its interval; `units` is the number of items or groups that were drawn.
 
-    def value(self, resampled: Resampled, items: int, reason: str = "") -> Value:
-        """One run's value with its interval; `reason` says why there is none if it is NaN."""
+        `reason` says why there is no value if it is NaN.
+        """
         value, draws = resampled
         if np.isnan(value):
             return Value(reason=reason)
-        low, high, missing = percentile_interval(draws, items, self.confidence)
+        low, high, missing = percentile_interval(draws, units, self.confidence)
         return Value(value=float(value), low=low, high=high, reason=missing)
 
-    def over_runs(self, runs: list[Resampled], items: int, limits: tuple[float, float], reason: str = "") -> Spread:
-        """As `spread_over_runs` for this experiment's resamples; one run has its own interval."""
+    def over_runs(
+        self, runs: list[Resampled], units: int, limits: tuple[float, float], reason: str = "", noise=None
+    ) -> Spread:
+        """Average a statistic over the experiment's runs; one run has its own percentile interval.
+
+        Parameters
+        ----------
+        runs
+            The statistic in each run, in the order of the experiment's runs.
+        units
+            Number of items or groups that were drawn.
+        limits
+            The statistic's range.
+        reason
+            Why there is no value, if one is NaN.
+        noise
+            Between-run variance that other comparisons tell too (`crossed.Noise`, of this one); by default that of
+            these runs alone.
+        """
         if len(runs) == 1:
-            value = self.value(runs[0], items, reason)
+            value = self.value(runs[0], units, reason)
             return Spread(value, value, Value(value=value.value, reason=ONE_RUN))
         values, draws = np.array([run.value for run in runs]), np.array([run.draws for run in runs])
-        return spread_over_runs(values, draws, self.run_shares, items, self.confidence, limits, reason)
+        if np.isnan(values).any():
+            return Spread(*[Value(reason=reason, runs=len(values))] * 3)
+        finite = np.isfinite(draws).all(0)
+        mean = float(values.mean())
+        if units < 2 or not finite.any():
+            return Spread(*[Value(value=mean, reason=TOO_FEW if units < 2 else NO_RESAMPLE, runs=len(values))] * 3)
+        values, draws = self.runs.independent(values), self.runs.independent(draws[:, finite])
+        parts = crossed.components(values, draws, units)
+        if noise is None:
+            noise = crossed.own_noise(values)
+        return self._spread(mean, len(runs), limits, crossed.standard_error(parts, noise, self.runs.overlap))
+
+    def _spread(self, mean: float, runs: int, limits: tuple[float, float], error: crossed.StandardError) -> Spread:
+        def value(variance: float, df: float, **more) -> Value:
+            if variance <= crossed.NOTHING:
+                return Value(value=mean, reason=NO_SPREAD, runs=runs)
+            half = crossed.half_width(variance, df, self.confidence)
+            low, high = np.clip([mean - half, mean + half], *limits)
+            return Value(value=mean, low=float(low), high=float(high), runs=runs, **more)
+
+        if error.variance <= crossed.NOTHING:
+            return Spread(*[value(0, 1)] * 3)
+        return Spread(
+            value(error.variance, error.df, training_share=error.training / error.variance),
+            value(error.items, error.items_df),
+            value(error.training, error.training_df),
+            error,
+        )
 
 
-def percentile_interval(draws: np.ndarray, items: int, confidence: float) -> tuple:
+def percentile_interval(draws: np.ndarray, units: int, confidence: float) -> tuple:
     """Lower and upper bound and None, or None twice and why resampling gives no interval; NaN draws are left out."""
     draws = draws[np.isfinite(draws)]
-    if items < 2 or not len(draws):
+    if units < 2 or not len(draws):
         return None, None, TOO_FEW
-    if _is_constant(draws):
+    # Sums of the same numbers in another order differ in their last digits.
+    if np.ptp(draws) < 1e-12:
         return None, None, NO_SPREAD
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return float(low), float(high), None
-
-
-def spread_over_runs(
-    values: np.ndarray,
-    draws: np.ndarray,
-    run_shares: np.ndarray,
-    items: int,
-    confidence: float,
-    limits: tuple[float, float] = (-1, 1),
-    reason: str = "",
-) -> Spread:
-    """Average runs, with percentile bootstrap intervals over items, over runs, and over both.
-
-    Resampling R runs alone would say too little of training noise: deviations of resampled means are too small by the
-    root of (R - 1) / R, and a normal quantile takes their spread as given. They are multiplied by the root of
-    R / (R - 1) and by the ratio of Student's t (R - 1 degrees of freedom) to the normal quantile, as the expanded
-    percentile interval does (Hesterberg 2015, doi:10.1080/00031305.2015.1089789). With two or three runs that makes
-    wide intervals: so little do they say.
-
-    Parameters
-    ----------
-    values
-        The statistic of each run on the items as they are, shape (runs,), two runs or more.
-    draws
-        The same on every resample of the items, shape (runs, samples); the same resamples for every run. Resamples
-        that give a run NaN are left out.
-    run_shares
-        Share of each run in every resample of the runs, shape (samples, runs).
-    items, confidence
-        Number of items; coverage of the intervals.
-    limits
-        The statistic's range.
-    reason
-        Why there is no value, if one is NaN.
-    """
-    from scipy import stats
-
-    if np.isnan(values).any():
-        return Spread(*[Value(reason=reason, runs=len(values))] * 3)
-    finite = np.isfinite(draws).all(0)
-    if not finite.any():
-        return Spread(*[Value(value=float(values.mean()), reason=NO_RESAMPLE, runs=len(values))] * 3)
-    draws, run_shares = draws[:, finite], run_shares[finite]
-    mean, runs = float(values.mean()), len(values)
-    over_items = draws.mean(0)
-    unbiased = np.sqrt(runs / (runs - 1))
-    tail = (1 + confidence) / 2
-    wider = unbiased * stats.t.ppf(tail, runs - 1) / stats.norm.ppf(tail)
-    resampled = run_shares @ values
-    training = mean + wider * (resampled - mean)
-    both = over_items + wider * (np.einsum("sr,rs->s", run_shares, draws) - over_items)
-    parts = [0.0 if _is_constant(draws) else draws.var() for draws in (unbiased * resampled, over_items)]
-    share = float(parts[0] / sum(parts)) if sum(parts) else None
-
-    def value(draws, **more) -> Value:
-        low, high, missing = percentile_interval(draws, items, confidence)
-        return Value(value=mean, low=low, high=high, reason=missing, runs=runs, **more)
-
-    return Spread(value(both.clip(*limits), training_share=share), value(over_items), value(training.clip(*limits)))
-
-
-def _is_constant(draws: np.ndarray) -> bool:
-    # Sums of the same numbers in another order differ in their last digits.
-    return np.ptp(draws) < 1e-12

@@ -8,7 +8,10 @@ from stagewise.metrics.annotator_agreement import agreement_columns, agreement_r
 from stagewise.metrics.arms import ArmScores, arm_comparisons, arm_summaries, arm_tasks, omitted_splits
 from stagewise.metrics.bootstrap import Bootstrap
 from stagewise.metrics.calibration import answer_record
+from stagewise.metrics.check_results import checksum
+from stagewise.metrics.claims import claim_records
 from stagewise.metrics.cost import cost_records
+from stagewise.metrics.crossed import Runs
 from stagewise.metrics.decision_rules import ARGMAX, DecisionRules, log_priors
 from stagewise.metrics.discrimination import DiscriminationTable
 from stagewise.metrics.forgetting import (
@@ -63,6 +66,7 @@ def _build(results: ExperimentResults) -> ReportMetrics:
 
     steps = {arm: [steps_of_arm(config, arm, seed, fold) for fold, seed in config.runs] for arm in config.active_arms}
     arms = ArmScores(steps, tasks, main, results.lineages, table)
+    reference = config.reference
     omitted += rules.omitted(tasks, splits) + omitted_splits(splits, shared)
     trainings = {lineage: overview.training_record(results, lineage) for lineage in results.adapters}
     as_given = {(s.lineages[0], s.task, s.split): s for s in scores if s.rule == ARGMAX and len(s.lineages) == 1}
@@ -82,13 +86,16 @@ def _build(results: ExperimentResults) -> ReportMetrics:
         predictions=answers,
         scores=scores,
         discrimination=discrimination.records(main, groups),
+        claims=claim_records(arms, reference, config.statistics.primary_measure, config.statistics.seed)
+        if main in shared
+        else [],
         learning=learning_records(results.adapters, splits, changes),
         forgetting=forgetting,
         flips=flip_records(walk_earlier_tasks(config), main, predictions, results.item_ids),
         arm_summaries=arm_summaries(arms) if main in shared else [],
         arm_tasks=arm_tasks(arms) if main in shared else [],
-        arm_comparisons=arm_comparisons(arms, config.reference, config.statistics.seed) if main in shared else [],
-        costs=cost_records(steps, config.reference, results.adapters, trainings, results.adapter_bytes),
+        arm_comparisons=arm_comparisons(arms, reference) if main in shared else [],
+        costs=cost_records(steps, reference, results.adapters, trainings, results.adapter_bytes),
         agreement=_agreement(results, bootstrap),
         published_source=published_figures.published_source(config.published, figures) if figures else None,
         published=published_figures.published_records(figures, ours) if figures else [],
@@ -125,8 +132,23 @@ def _bootstrap(results: ExperimentResults) -> Bootstrap:
         statistics.seed,
         statistics.confidence,
         list(config.active_tasks),
-        len(config.runs),
+        _runs(results),
     )
+
+
+def _runs(results: ExperimentResults) -> Runs:
+    """How the runs depend on each other: folds share training items."""
+    folds = results.config.folds or [None]
+    if len(folds) == 1:
+        return Runs()
+    # Tasks without folds have the same training items in every run, which their noise then tells.
+    ratios = [
+        splits["validation"]["items_before_limit"] / splits["train"]["items_before_limit"]
+        for task in results.config.active_tasks
+        if len({checksum(summary, task, "train") for summary in results.summaries.values()}) > 1
+        for splits in [results.summary["tasks"][task]["splits"]]
+    ]
+    return Runs(len(folds), max(ratios, default=0.0))
 
 
 def _label_priors(results: ExperimentResults) -> dict:
@@ -177,9 +199,9 @@ def _agreement(results: ExperimentResults, bootstrap: Bootstrap) -> list[Agreeme
         for split in results.config.evaluation.splits:
             items, checksum = results.items_of(BASE, task, split), results.checksum(BASE, task, split)
             same = [lineage for lineage in results.lineages if results.checksum(lineage, task, split) == checksum]
-            right = {lineage: results.predictions[lineage, task, split].right for lineage in same}
+            answers = {lineage: results.predictions[lineage, task, split] for lineage in same}
             records += [
-                agreement_record(items, column, task, split, right, bootstrap) for column in agreement_columns(items)
+                agreement_record(items, column, task, split, answers, bootstrap) for column in agreement_columns(items)
             ]
     return records
 

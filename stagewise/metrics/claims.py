@@ -1,98 +1,318 @@
-"""Claims drawn from a difference and its interval, each with its grounds in one sentence."""
+"""Claims: what the report says of adapters and arms, one family with one correction.
 
-from stagewise.measures import MEASURES, PRIMARY, Measure
-from stagewise.metrics.bootstrap import NO_SPREAD, TOO_FEW
-from stagewise.metrics.schema import Pairs, Value
+A claim is about one measure (`statistics.primary_measure`) on the main split by the plain answers. The majority class
+is compared by accuracy whatever that is: any guesser that varies its answers beats it in macro-F1. With one run a claim
+is about these very adapters, by an exact test over items. With several it is about the arm: by Student's t over crossed
+random effects of items and runs (`crossed`), and by the exact test over items as well. All p-values of a report are
+corrected together (Holm 1979), so that the chance of any false claim in it stays below 1 - confidence.
+"""
 
-LEARNING = ("better", "no measurable difference", "worse")
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-FORGETTING = ("improved", "no measurable change", "forgotten")
+import numpy as np
+
+from stagewise.lineage import BASE, Step
+from stagewise.measures import MEASURES, PRIMARY, Measure, confusion_counts
+from stagewise.metrics import crossed
+from stagewise.metrics.arms import ArmScores
+from stagewise.metrics.bootstrap import Resampled, Spread
+from stagewise.metrics.decision_rules import normalize
+from stagewise.metrics.prediction_table import Predictions
+from stagewise.metrics.schema import MAJORITY, TFIDF, Claim
+from stagewise.metrics.significance import (
+    detectable_by_sign_flip,
+    detectable_by_t,
+    exchange,
+    holm,
+    sign_flip,
+    sum_by_group,
+)
+
+LEARNT_AGAINST = (MAJORITY, BASE, TFIDF)
+
+RETAINED_AGAINST = (MAJORITY, BASE)
+
+SAME_ANSWERS = "Every item is answered as well as before in every run."
+
+NOT_LEARNT = "The stage that learnt the task is not shown to beat the majority class, so there was nothing to forget."
 
 
-def format_difference(value: Value, measure: Measure) -> str:
-    """Write a difference with its interval: ``accuracy +1.0 points [-2.0, +4.0]``; points if it is one of shares."""
-    scale, digits, unit = (100, 1, " points") if measure.is_share else (1, 3, "")
-    numbers = [f"{scale * number:+.{digits}f}" for number in (value.value, value.low, value.high) if number is not None]
-    if value.low is None:
-        return f"{measure.title} {numbers[0]}{unit}, no interval: {value.reason}"
-    return f"{measure.title} {numbers[0]}{unit} [{numbers[1]}, {numbers[2]}]"
+@dataclass(frozen=True)
+class Comparison:
+    """Two sets of answers to the same items in every run: the second minus the first is what a claim is about."""
+
+    kind: str
+    task: str
+    against: str
+    measure: Measure
+    lineages: list[str]
+    """Who answers, one a run."""
+    against_lineages: list[str]
+    """What they are compared with, one a run."""
+    arms: list[str] = field(default_factory=list)
+    """Arms that these adapters belong to."""
+
+    @property
+    def key(self) -> tuple:
+        return self.kind, self.task, self.against, *self.lineages, *self.against_lineages
 
 
-def claim_change(accuracy: Value, pairs: Pairs, words: tuple[str, str, str]) -> tuple[str, str]:
-    """Claim what the accuracy difference between two sets of answers to the same items shows.
+def list_comparisons(
+    steps: dict[str, list[list[Step]]],
+    tasks: list[str],
+    reference: str,
+    primary: str,
+    answered: Iterable[tuple[str, str]],
+) -> list[Comparison]:
+    """List what a report claims something about; adapters that several arms share stand there once.
 
     Parameters
     ----------
-    accuracy
-        The difference with its interval.
-    pairs
-        The counts behind it.
-    words
-        Claims for a difference above 0, around 0 and below 0.
+    steps
+        Each arm after every stage, one list a run.
+    tasks
+        The experiment's tasks.
+    reference
+        The arm that others are compared with.
+    primary
+        The measure that claims are about.
+    answered
+        Baselines (and ``base``) that answered the main split, with the task.
     """
-    if accuracy.low is None:
-        if pairs.lost + pairs.gained == 0 and accuracy.reason != TOO_FEW:
-            return words[1], "Every item is right or wrong as before."
-        return "not claimed", f"No interval: {accuracy.reason}."
-    span = format_difference(accuracy, MEASURES[PRIMARY])
-    if accuracy.low > 0:
-        return words[0], f"The interval lies above 0: {span}."
-    if accuracy.high < 0:
-        return words[2], f"The interval lies below 0: {span}."
-    return words[1], f"The interval includes 0: {span}."
+    answered, comparisons = set(answered), {}
+
+    def add(arm: str, kind: str, task: str, against: str, ours: list[str], theirs: list[str]) -> None:
+        measure = MEASURES[PRIMARY if against == MAJORITY else primary]
+        comparison = Comparison(kind, task, against, measure, ours, theirs)
+        # An adapter is not compared with itself.
+        if comparison.lineages != comparison.against_lineages:
+            comparisons.setdefault(comparison.key, comparison).arms.append(arm)
+
+    for arm, runs in steps.items():
+        for task in tasks:
+            learnt = max((step.stage for step in runs[0] if task in step.tasks), default=None)
+            if learnt is None:
+                continue
+            first, last = ([run[stage].answered_by[task] for run in runs] for stage in (learnt, -1))
+            for name in LEARNT_AGAINST:
+                if (name, task) in answered:
+                    add(arm, "learnt", task, name, first, [name] * len(runs))
+            if learnt == runs[0][-1].stage or first == last:
+                continue
+            add(arm, "kept", task, "learnt", last, first)
+            for name in RETAINED_AGAINST:
+                if (name, task) in answered:
+                    add(arm, "retained", task, name, last, [name] * len(runs))
+    for arm, runs in steps.items():
+        for task in tasks:
+            if arm != reference:
+                ours, theirs = ([run[-1].answered_by[task] for run in by_run] for by_run in (runs, steps[reference]))
+                add(arm, "arms", task, reference, ours, theirs)
+    return list(comparisons.values())
 
 
-def claim_forgetting(accuracy: Value, pairs: Pairs, over_majority: Value | None, stage: int) -> tuple[str, str]:
-    """Claim whether a change is forgetting.
-
-    Only what was learnt can be forgotten: unless the learning stage beat the majority class (the lower bound of
-    `over_majority`, its paired accuracy difference, is above 0; None if the majority class was not scored on these
-    items), neither a drop nor its absence is a finding. The gate is on accuracy for every measure, because any guesser
-    that varies its answers beats the majority class in macro-F1.
-    """
-    claim, reason = claim_change(accuracy, pairs, FORGETTING)
-    if claim not in FORGETTING[1:]:
-        return claim, reason
-    if over_majority is None:
-        return "not claimed", "The majority class did not answer these items: they are of another fold than the first."
-    if not is_above_zero(over_majority):
-        grounds = format_difference(over_majority, MEASURES[PRIMARY])
-        return "not claimed", f"Stage {stage} did not beat the majority class ({grounds})."
-    return claim, reason
-
-
-def claim_arm_difference(
-    difference: Value, measure: Measure, p_holm: float | None, level: float, unchanged: bool
-) -> tuple[str, str | None]:
-    """Claim what the difference of an arm from the reference arm shows; grounds other than its interval are named.
+def claim_records(arms: ArmScores, reference: str, primary: str, seed: int) -> list[Claim]:
+    """Test every comparison, correct them together, and say what each shows.
 
     Parameters
     ----------
-    difference
-        With its interval over items and runs together.
-    measure
-        The measure it is of.
-    p_holm
-        Corrected p-value; None if there is no test.
-    level
-        What it must stay below.
-    unchanged
-        True if the difference is 0 in every run.
+    arms
+        Scores of the arms, with those of the base model and the baselines.
+    reference
+        The arm that others are compared with.
+    primary
+        The measure that claims are about.
+    seed
+        Of drawn exchanges, for a measure other than a share of right answers.
     """
-    low, high = difference.low, difference.high
-    if low is None:
-        if difference.reason == NO_SPREAD and unchanged:
-            return "no measurable difference", "The difference is 0 in every run and every resample."
-        return "not claimed", f"No interval: {difference.reason}."
-    if low <= 0 <= high:
-        return "no measurable difference", None
-    if p_holm is not None and p_holm >= level:
-        side, span = "above" if low > 0 else "below", format_difference(difference, measure)
-        grounds = f"but the test corrected for the number of arms does not confirm it (p = {p_holm:.2g})"
-        return "no measurable difference", f"The interval lies {side} 0, {grounds}: {span}."
-    return "better" if (low > 0) == measure.higher_is_better else "worse", None
+    answered = [(name, task) for name, task, split in arms.scores.predictions if split == arms.split]
+    comparisons = list_comparisons(arms.steps, arms.tasks, reference, primary, answered)
+    spreads = _spreads(arms, comparisons)
+    tested = [Tested.of(arms, c, spread, seed) for c, spread in zip(comparisons, spreads, strict=True)]
+    usable = [test for test in tested if test.p is not None]
+    level = 1 - arms.bootstrap.confidence
+    for test, corrected in zip(usable, holm([test.p for test in usable]), strict=True):
+        test.p_corrected = corrected
+        test.detectable = test.smallest.at(level / len(usable))
+    claims = [test.claim(level, arms.split) for test in tested]
+    return [_gate(claim, claims) for claim in claims]
 
 
-def is_above_zero(difference: Value | None) -> bool:
-    """True if there is an interval and it lies above 0."""
-    return difference is not None and difference.low is not None and difference.low > 0
+def _spreads(arms: ArmScores, comparisons: list[Comparison]) -> list[Spread]:
+    """The interval of every comparison; those of one kind tell the noise between runs together."""
+    kinds: dict[tuple, list[Comparison]] = {}
+    for comparison in comparisons:
+        kinds.setdefault((comparison.kind, comparison.task, comparison.against), []).append(comparison)
+    spreads: dict[tuple, Spread] = {}
+    for (kind, task, _), members in kinds.items():
+        measure = members[0].measure
+        if kind == "arms":
+            statistics = {c.key: _over_runs(arms, c.lineages, task, measure) for c in members}
+            theirs = _over_runs(arms, members[0].against_lineages, task, measure)
+        else:
+            statistics = {
+                c.key: _over_runs(arms, c.lineages, task, measure) - _over_runs(arms, c.against_lineages, task, measure)
+                for c in members
+            }
+            theirs = None
+        spreads |= arms.over_runs(statistics, [task], measure, measure.difference_range, theirs)
+    return [spreads[comparison.key] for comparison in comparisons]
+
+
+def _over_runs(arms: ArmScores, lineages: list[str], task: str, measure: Measure) -> Resampled:
+    """The measure in each run, values (runs,) and draws (runs, samples)."""
+    scores = [arms.scores(lineage, task, arms.split).measures[measure.name] for lineage in lineages]
+    return Resampled(np.array([s.value for s in scores]), np.array([s.draws for s in scores]))
+
+
+@dataclass
+class Tested:
+    """A comparison with its interval and its test."""
+
+    comparison: Comparison
+    spread: Spread
+    p: float | None
+    test: str | None
+    smallest: "Detectable"
+    p_corrected: float | None = None
+    detectable: float | None = None
+
+    @classmethod
+    def of(cls, arms: ArmScores, comparison: Comparison, spread: Spread, seed: int) -> "Tested":
+        """Test a comparison; there is no p-value if there is no score."""
+        sides = [
+            [arms.scores.predictions[lineage, comparison.task, arms.split] for lineage in lineages]
+            for lineages in (comparison.lineages, comparison.against_lineages)
+        ]
+        measure = comparison.measure
+        smallest = Detectable.of(*sides, spread, measure, arms.bootstrap.confidence)
+        if spread.value.value is None:
+            return cls(comparison, spread, None, None, smallest)
+        if measure.test == "sign-flip":
+            test, p = "sign-flip", sign_flip(item_differences(*sides))
+        else:
+            test, p = "exchange", exchange_answers(*sides, measure, seed)
+        if len(comparison.lineages) > 1:
+            # Without a standard error nothing varies, and the exact test says so.
+            test, p = "crossed", max(p, spread.error.p(spread.value.value) if spread.error else 1.0)
+        return cls(comparison, spread, p, test, smallest)
+
+    def claim(self, level: float, split: str) -> Claim:
+        """The record, with its verdict."""
+        value, comparison = self.spread.value, self.comparison
+        verdict, reason = "not shown", None
+        if self.p is None:
+            verdict, reason = "not claimed", f"No score: {value.reason}."
+        elif value.low is None:
+            same = value.value == 0 and self.p == 1
+            reason = SAME_ANSWERS if same else f"No interval: {value.reason}."
+            verdict = "not shown" if same else "not claimed"
+        elif self.p_corrected < level and (value.low > 0 or value.high < 0):
+            verdict = "better" if (value.low > 0) == comparison.measure.higher_is_better else "worse"
+        return Claim(
+            kind=comparison.kind,
+            task=comparison.task,
+            split=split,
+            measure=comparison.measure.name,
+            arms=comparison.arms,
+            lineages=comparison.lineages,
+            against=comparison.against,
+            against_lineages=comparison.against_lineages,
+            difference=value,
+            test=self.test,
+            p=self.p,
+            p_corrected=self.p_corrected,
+            detectable=self.detectable,
+            verdict=verdict,
+            reason=reason,
+        )
+
+
+def item_differences(after: list[Predictions], before: list[Predictions]) -> np.ndarray:
+    """Right minus right before, summed over runs and over the items of a group, shape (groups,)."""
+    pairs = zip(after, before, strict=True)
+    return sum_by_group(sum(a.right.astype(int) - b.right.astype(int) for a, b in pairs), after[0].groups)
+
+
+def exchange_answers(after: list[Predictions], before: list[Predictions], measure: Measure, seed: int) -> float:
+    """Test any measure by exchanging the answers of both sides item by item, in all runs at once."""
+    groups, units = after[0].groups, after[0].units
+    parts = [_exchangeable(a, b, measure) for a, b in zip(after, before, strict=True)]
+
+    def difference(patterns: np.ndarray) -> np.ndarray:
+        # In parts: a pattern takes a byte for every item, and every label's counts in every pattern.
+        chunks = np.array_split(patterns, max(1, len(patterns) // 500))
+        masks = (chunk if groups is None else chunk[:, groups] for chunk in chunks)
+        return np.concatenate([np.mean([part(mask) for part in parts], axis=0) for mask in masks])
+
+    return exchange(difference, units, seed)
+
+
+def _exchangeable(after: Predictions, before: Predictions, measure: Measure):
+    """Return a function from masks, shape (patterns, items), to one run's difference with these answers exchanged."""
+    gold, labels = after.gold, len(after.labels)
+    if measure.needs == "probabilities":
+        ours, theirs = (measure.function(np.exp(normalize(side.logprobs)), gold) for side in (after, before))
+        return lambda masks: np.where(masks, theirs - ours, ours - theirs).mean(1)
+
+    def difference(masks: np.ndarray) -> np.ndarray:
+        # Each side's counts are those of the items that it keeps and of those that it gets.
+        kept, moved = (~masks).astype(np.float32), masks.astype(np.float32)
+        ours = confusion_counts(gold, after.answer, labels, kept) + confusion_counts(gold, before.answer, labels, moved)
+        theirs = confusion_counts(gold, before.answer, labels, kept)
+        theirs += confusion_counts(gold, after.answer, labels, moved)
+        return measure.function(ours) - measure.function(theirs)
+
+    return difference
+
+
+@dataclass(frozen=True)
+class Detectable:
+    """What decides which difference a comparison could have shown."""
+
+    units: int
+    discordant: float | None
+    """Share of items on which the two disagree, of single answers; None if the exact test is not McNemar's."""
+    error: crossed.StandardError | None
+
+    @classmethod
+    def of(
+        cls,
+        after: list[Predictions],
+        before: list[Predictions],
+        spread: Spread,
+        measure: Measure,
+        confidence: float,
+    ) -> "Detectable":
+        units = after[0].units
+        if spread.error is not None:
+            return cls(units, None, spread.error)
+        if len(after) == 1 and measure.test == "sign-flip" and after[0].groups is None:
+            return cls(units, float((after[0].right != before[0].right).mean()), None)
+        if len(after) == 1 and measure.test == "sign-flip":
+            variance = float((item_differences(after, before) ** 2).sum()) / len(after[0]) ** 2
+            return cls(units, None, crossed.items_alone(variance, units))
+        if spread.value.low is None:
+            return cls(units, None, None)
+        half = (spread.value.high - spread.value.low) / 2
+        return cls(units, None, crossed.items_alone((half / crossed.half_width(1, np.inf, confidence)) ** 2, units))
+
+    def at(self, level: float) -> float | None:
+        """The difference that is found with 80 % power; None if nothing is known of the noise."""
+        if self.discordant is not None:
+            return detectable_by_sign_flip(self.units, self.discordant, level) if self.discordant else None
+        if self.error is None or self.error.variance <= crossed.NOTHING:
+            return None
+        return detectable_by_t(self.error.variance, self.error.df, level)
+
+
+def _gate(claim: Claim, claims: list[Claim]) -> Claim:
+    """Take a loss for forgetting only if the adapter that learnt the task beats the majority class."""
+    if claim.kind != "kept" or claim.verdict != "worse":
+        return claim
+    for other in claims:
+        if (other.kind, other.task, other.against) == ("learnt", claim.task, MAJORITY):
+            if other.lineages == claim.against_lineages and other.verdict == "better":
+                return claim
+    return claim.model_copy(update={"verdict": "not claimed", "reason": NOT_LEARNT})

@@ -89,7 +89,7 @@ class DiscriminationTable:
         if key not in self._aurocs:
             answers, aurocs = self._predictions[key], None
             if answers.logprobs is not None:
-                logs, weights = normalize(answers.logprobs), self._bootstrap.weights(*key[1:], len(answers))
+                logs, weights = normalize(answers.logprobs), self._bootstrap.weights(*key[1:], answers)
                 aurocs = Resampled(pair_aurocs(logs, answers.gold)[0], pair_aurocs(logs, answers.gold, weights))
             self._aurocs[key] = aurocs
         return self._aurocs[key]
@@ -105,7 +105,7 @@ class DiscriminationTable:
         if first is None or second is None or np.isnan(first.value):
             return None
         difference = Resampled(second.value - first.value, second.draws - first.draws)
-        return self._bootstrap.value(difference, len(self._predictions[after, task, split]))
+        return self._bootstrap.value(difference, self._predictions[after, task, split].units)
 
     def log_loss(self, *key: str, fitted: bool) -> Resampled:
         """Mean log loss, nats, with the fitted bias or without; NaN if no bias was fitted."""
@@ -114,8 +114,8 @@ class DiscriminationTable:
             return Resampled(np.nan, np.full(self._bootstrap.samples, np.nan))
         logs = normalize(answers.logprobs)
         losses = log_losses(np.exp(normalize(logs + bias) if fitted else logs), answers.gold)
-        weights = self._bootstrap.weights(*key[1:], len(answers))
-        return Resampled(losses.mean(), weights @ losses / len(losses))
+        weights = self._bootstrap.weights(*key[1:], answers)
+        return Resampled(losses.mean(), weights @ losses / weights.sum(1))
 
     def bias(self, lineage: str, task: str, split: str) -> tuple[np.ndarray | None, str | None]:
         """The bias fitted on validation, shape (labels,), or None and why there is none for this split."""
@@ -149,10 +149,10 @@ class DiscriminationTable:
 
     def _record(self, lineages: list[str], task: str, split: str) -> Discrimination:
         keys = [(lineage, task, split) for lineage in lineages]
-        items = len(self._predictions[keys[0]])
+        units = self._predictions[keys[0]].units
 
         def over_runs(runs: list[Resampled], limits: tuple[float, float], reason: str | None) -> Value:
-            return self._bootstrap.over_runs(runs, items, limits, reason or "").value
+            return self._bootstrap.over_runs(runs, units, limits, reason or "").value
 
         biases = [self.bias(*key) for key in keys]
         reason = next((why for bias, why in biases if bias is None), None)
@@ -175,7 +175,7 @@ class DiscriminationTable:
             AurocPair(
                 first=first,
                 second=second,
-                auroc=self._bootstrap.value(Resampled(aurocs.value[n], aurocs.draws[:, n]), len(answers), NO_PAIR),
+                auroc=self._bootstrap.value(Resampled(aurocs.value[n], aurocs.draws[:, n]), answers.units, NO_PAIR),
             )
             for n, (first, second) in enumerate(combinations(answers.labels, 2))
         ]

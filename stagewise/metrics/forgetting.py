@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from stagewise.lineage import BASE, Adapter, EarlierTask
-from stagewise.measures import MEASURES, PRIMARY
-from stagewise.metrics.bootstrap import Bootstrap, Resampled
-from stagewise.metrics.claims import LEARNING, claim_change, claim_forgetting, is_above_zero
+from stagewise.measures import MEASURES
+from stagewise.metrics.bootstrap import Bootstrap
 from stagewise.metrics.prediction_table import Key, Predictions
-from stagewise.metrics.schema import BASELINES, MAJORITY, Flips, Forgetting, Learning, Pairs, Value
+from stagewise.metrics.schema import BASELINES, Flips, Forgetting, Learning, Pairs, Value
 from stagewise.metrics.scores import ResampledScores, ScoreTable, missing_reason
-from stagewise.metrics.significance import mcnemar
+from stagewise.metrics.significance import sign_flip, sum_by_group
 
 DIFFERENT_ITEMS = "different items before and after"
 
@@ -25,25 +24,32 @@ class PairedChange:
     pairs: Pairs
 
 
-def compare_scores(before: ResampledScores, after: ResampledScores, bootstrap: Bootstrap) -> dict[str, Value]:
-    """Subtract every measure, with a paired bootstrap interval: items are resampled, each with both of its answers."""
+def compare_scores(
+    before: ResampledScores, after: ResampledScores, bootstrap: Bootstrap, units: int
+) -> dict[str, Value]:
+    """Subtract every measure, with a paired bootstrap interval: items are resampled, each with both of its answers.
+
+    `units` is the number of items or groups that were drawn.
+    """
     if not np.array_equal(before.gold, after.gold):
         raise ValueError("paired answers need the same items in the same order")
     changes = {}
     for name in MEASURES:
-        first, second = before.measures[name], after.measures[name]
-        difference = Resampled(second.value - first.value, second.draws - first.draws)
-        changes[name] = bootstrap.value(difference, len(before.gold), missing_reason(name))
+        difference = after.measures[name] - before.measures[name]
+        changes[name] = bootstrap.value(difference, units, missing_reason(name))
     return changes
 
 
-def count_pairs(before: np.ndarray, after: np.ndarray) -> Pairs:
-    """Count items that stayed right, were lost, were gained; both arrays are boolean, shape (items,)."""
+def count_pairs(before: np.ndarray, after: np.ndarray, groups: np.ndarray | None = None) -> Pairs:
+    """Count items that stayed right, were lost, were gained; both arrays are boolean, shape (items,).
+
+    Items of one group (`Predictions.groups`) are exchanged together in the test.
+    """
     return Pairs(
         right_both=int((before & after).sum()),
         lost=int((before & ~after).sum()),
         gained=int((~before & after).sum()),
-        mcnemar_p=mcnemar(before, after),
+        p=sign_flip(sum_by_group(after.astype(int) - before.astype(int), groups)),
     )
 
 
@@ -70,15 +76,11 @@ class PairedChanges:
             return None
         key = before, after, task, split
         if key not in self._changes:
-            changes = compare_scores(self._scores(*first), self._scores(*second), self._scores.bootstrap)
-            pairs = count_pairs(predictions[first].right, predictions[second].right)
+            ours, theirs = predictions[second], predictions[first]
+            changes = compare_scores(self._scores(*first), self._scores(*second), self._scores.bootstrap, ours.units)
+            pairs = count_pairs(theirs.right, ours.right, ours.groups)
             self._changes[key] = PairedChange(changes, pairs)
         return self._changes[key]
-
-    def accuracy(self, before: str, after: str, task: str, split: str) -> Value | None:
-        """The change of the measure that claims go by."""
-        change = self(before, after, task, split)
-        return change and change.measures[PRIMARY]
 
 
 def learning_records(adapters: dict[str, Adapter], splits: list[str], changes: PairedChanges) -> list[Learning]:
@@ -89,7 +91,6 @@ def learning_records(adapters: dict[str, Adapter], splits: list[str], changes: P
             for split in splits:
                 for against in (BASE, *BASELINES):
                     if change := changes(against, lineage, task, split):
-                        claim, reason = claim_change(change.measures[PRIMARY], change.pairs, LEARNING)
                         records.append(
                             Learning(
                                 lineage=lineage,
@@ -98,8 +99,6 @@ def learning_records(adapters: dict[str, Adapter], splits: list[str], changes: P
                                 against=against,
                                 changes=change.measures,
                                 pairs=change.pairs,
-                                claim=claim,
-                                reason=reason,
                             )
                         )
     return records
@@ -118,9 +117,6 @@ def forgetting_records(
 def _forgetting(earlier: EarlierTask, split: str, changes: PairedChanges, auroc_change) -> Forgetting:
     task, before, after = earlier.task, earlier.before, earlier.after
     change = changes(before, after, task, split)
-    over_majority = changes.accuracy(MAJORITY, before, task, split)
-    claim, reason = claim_forgetting(change.measures[PRIMARY], change.pairs, over_majority, earlier.learnt.stage)
-    still_over = [changes.accuracy(against, after, task, split) for against in (MAJORITY, BASE)]
     return Forgetting(
         arm=earlier.arm,
         seed=earlier.seed,
@@ -136,12 +132,6 @@ def _forgetting(earlier: EarlierTask, split: str, changes: PairedChanges, auroc_
         changes=change.measures,
         pairs=change.pairs,
         auroc=auroc_change(before, after, task, split),
-        over_majority=over_majority,
-        retained="retained" if all(map(is_above_zero, still_over)) else "not shown",
-        retained_over_majority=still_over[0],
-        retained_over_base=still_over[1],
-        claim=claim,
-        reason=reason,
     )
 
 
@@ -163,10 +153,6 @@ def published_forgetting(paired: list[Forgetting], scores: ScoreTable) -> list[F
                 after_stage=record.after_stage,
                 after_split="validation",
                 changes={name: _unpaired(name, before[name].value, after[name].value) for name in MEASURES},
-                over_majority=record.over_majority,
-                retained="not shown",
-                claim="not claimed",
-                reason="Different items stand before and after, so their difference is not forgetting.",
             )
         )
     return records

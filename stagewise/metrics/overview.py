@@ -43,6 +43,7 @@ def experiment_record(results: ExperimentResults) -> Experiment:
         seeds=config.seeds,
         folds=config.folds,
         reference=config.reference,
+        primary_measure=config.statistics.primary_measure,
         splits=config.evaluation.splits,
         method=config.evaluation.method,
         parse=config.evaluation.parse if generated else None,

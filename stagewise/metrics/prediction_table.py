@@ -24,6 +24,9 @@ class Predictions:
     """Shape (items,); the number of labels stands for an invalid answer."""
     logprobs: np.ndarray | None = None
     """Natural log-probability of each label, shape (items, labels), not renormalized; None if there is none."""
+    groups: np.ndarray | None = None
+    """Number of each item's group, shape (items,), from 0; None if no two items belong together. Items of a group
+    (segments of a post, visits of a patient) are resampled and exchanged together."""
     renormalized: bool = False
     """The probabilities add up to 1 by construction, so their sum says nothing."""
 
@@ -31,9 +34,21 @@ class Predictions:
         return len(self.gold)
 
     @property
+    def units(self) -> int:
+        """Number of items, or of groups of items, that vary independently."""
+        return len(self) if self.groups is None else int(self.groups.max()) + 1
+
+    @property
     def right(self) -> np.ndarray:
         """True for each right answer, shape (items,)."""
         return self.gold == self.answer
+
+
+def group_codes(items: list[dict]) -> np.ndarray | None:
+    """Number the groups of a split's items from 0, an item without a group being its own; None if all are alone."""
+    keys = [("group", item["group"]) if "group" in item else ("item", n) for n, item in enumerate(items)]
+    numbers = {key: n for n, key in enumerate(dict.fromkeys(keys))}
+    return np.array([numbers[key] for key in keys]) if len(numbers) < len(items) else None
 
 
 def read_content_free(path, receipt: dict, task: str, labels: list[str]) -> np.ndarray | None:
@@ -99,6 +114,7 @@ def read_predictions(path, task: str, split: str, labels: list[str], items: list
         np.array([code[item["label"]] for item in items], dtype=int),
         np.array([_answer(path, number, row, code) for number, row in enumerate(rows, 1)], dtype=int),
         _logprobs(path, rows, columns),
+        group_codes(items),
     )
 
 

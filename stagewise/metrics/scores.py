@@ -57,7 +57,7 @@ def resample_scores(
             measures[name] = Resampled(np.nan, np.full(len(weights), np.nan))
         else:
             by_item = measure.function(probabilities, gold)
-            measures[name] = Resampled(by_item.mean(), weights @ by_item / len(gold))
+            measures[name] = Resampled(by_item.mean(), weights @ by_item / weights.sum(1))
     by_label = (Resampled(score(counts), score(drawn)) for score in (recalls, label_f1))
     return ResampledScores(gold, counts, measures, *by_label)
 
@@ -82,13 +82,14 @@ class ScoreTable:
                 answers.gold,
                 answers.answer if decision is None else decision.answer,
                 len(answers.labels),
-                self.bootstrap.weights(task, split, len(answers)),
+                self.bootstrap.weights(task, split, answers),
                 probabilities,
             )
         return self._scores[key]
 
-    def items(self, lineage: str, task: str, split: str) -> int:
-        return len(self.predictions[lineage, task, split])
+    def units(self, lineage: str, task: str, split: str) -> int:
+        """Items, or groups of items, that are resampled."""
+        return self.predictions[lineage, task, split].units
 
 
 def missing_reason(name: str) -> str:
@@ -98,7 +99,7 @@ def missing_reason(name: str) -> str:
 
 def score_record(table: ScoreTable, lineage: str, task: str, split: str, rule: str = ARGMAX) -> Score:
     """Record one model or baseline under one decision rule."""
-    scores, items = table(lineage, task, split, rule), table.items(lineage, task, split)
+    scores, units = table(lineage, task, split, rule), table.units(lineage, task, split)
     decision = None if rule == ARGMAX else table.rules.apply(lineage, task, split)[rule]
     value = table.bootstrap.value
     precision = precisions(scores.confusion)
@@ -108,8 +109,8 @@ def score_record(table: ScoreTable, lineage: str, task: str, split: str, rule: s
             support=int(scores.confusion[n].sum()) if rule == ARGMAX else None,
             predicted=int(scores.confusion[:, n].sum()),
             precision=float(precision[n]) if rule == ARGMAX else None,
-            recall=value(Resampled(scores.recall.value[n], scores.recall.draws[:, n]), items, NO_LABEL),
-            f1=value(Resampled(scores.f1.value[n], scores.f1.draws[:, n]), items) if rule == ARGMAX else None,
+            recall=value(Resampled(scores.recall.value[n], scores.recall.draws[:, n]), units, NO_LABEL),
+            f1=value(Resampled(scores.f1.value[n], scores.f1.draws[:, n]), units) if rule == ARGMAX else None,
         )
         for n, label in enumerate(table.predictions[lineage, task, split].labels)
     ]
@@ -121,7 +122,7 @@ def score_record(table: ScoreTable, lineage: str, task: str, split: str, rule: s
         tau=decision and decision.tau,
         # Adding 0 turns a negative zero into a plain one.
         bias=None if decision is None else (decision.bias + 0.0).tolist(),
-        measures={name: value(scores.measures[name], items, missing_reason(name)) for name in MEASURES},
+        measures={name: value(scores.measures[name], units, missing_reason(name)) for name in MEASURES},
         labels=labels,
     )
 
@@ -129,16 +130,16 @@ def score_record(table: ScoreTable, lineage: str, task: str, split: str, rule: s
 def score_over_runs(table: ScoreTable, lineages: list[str], task: str, split: str, rule: str) -> Score:
     """Record adapters that differ in seed and fold alone, one a run, together."""
     runs = [table(lineage, task, split, rule) for lineage in lineages]
-    items = table.items(lineages[0], task, split)
+    units = table.units(lineages[0], task, split)
 
     def recall(n: int) -> Value:
         by_run = [Resampled(run.recall.value[n], run.recall.draws[:, n]) for run in runs]
-        return table.bootstrap.over_runs(by_run, items, (0, 1), NO_LABEL).value
+        return table.bootstrap.over_runs(by_run, units, (0, 1), NO_LABEL).value
 
     measures = {}
     for name, measure in MEASURES.items():
         by_run = [run.measures[name] for run in runs]
-        measures[name] = table.bootstrap.over_runs(by_run, items, measure.range, missing_reason(name)).value
+        measures[name] = table.bootstrap.over_runs(by_run, units, measure.range, missing_reason(name)).value
     labels = table.predictions[lineages[0], task, split].labels
     return Score(
         lineages=lineages,

@@ -1,4 +1,6 @@
-"""Tests between two arms on the same items, their correction for several arms, and what the items could have shown."""
+"""Exact tests between two sets of answers to the same items, their correction, and the differences they find."""
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -7,55 +9,73 @@ PERMUTATIONS = 9_999
 POWER = 0.8
 
 
-def mcnemar(right: np.ndarray, other: np.ndarray) -> float:
-    """Compute McNemar's exact two-sided p-value (McNemar 1947, binomial); 1 without any change.
-
-    `right` and `other` are boolean, shape (items,).
-    """
-    from scipy.stats import binomtest
-
-    lost, gained = int((right & ~other).sum()), int((~right & other).sum())
-    return float(binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
+def sum_by_group(differences: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """Sum items' differences over their groups (shape (items,) to (groups,)); unchanged if items stand alone."""
+    if groups is None:
+        return differences
+    return np.bincount(groups, differences, int(groups.max()) + 1).round().astype(int)
 
 
-def permutation(differences: np.ndarray, seed: int) -> list[float]:
-    """Test by two-sided sign-flip permutations that items' differences are symmetric around 0.
+def sign_flip(differences: np.ndarray) -> float:
+    """Test exactly that items' differences are symmetric around 0 (two-sided).
 
-    Under the hypothesis the two arms could be exchanged at any item, which flips the difference's sign there. All
-    sign patterns are tried if there are no more than `PERMUTATIONS`, else so many drawn ones, the observed one
-    counted in (Phipson & Smyth 2010, doi:10.2202/1544-6115.1585).
+    If two adapters could be exchanged at any item, the sign of its difference could be any. All sign patterns are
+    counted, by convolution. For single answers of two adapters it is McNemar's exact test (1947).
 
     Parameters
     ----------
     differences
-        Whole numbers, shape (items, comparisons): sums over runs of right (1) minus right (1) of the other arm.
-    seed
-        Of the drawn sign patterns, which all comparisons share.
+        Whole numbers, shape (items,) or (groups,): right (1) minus right (1) of the other, summed over runs or over
+        the items of a group.
 
     Returns
     -------
-    One p-value per comparison.
+    Share of the sign patterns whose sum is as far from 0 as the observed one, or farther; 1 without any difference.
     """
-    items, comparisons = differences.shape
-    observed = np.abs(differences.sum(0))
-    values: list[float | None] = [_exact(differences[:, c], observed[c]) for c in range(comparisons)]
-    if None in values:
-        signs = np.random.default_rng(seed).integers(0, 2, (PERMUTATIONS, items), dtype=np.int8) * 2 - 1
-        # Whole numbers below 2^24 are exact in single precision.
-        sums = np.abs(signs.astype(np.float32) @ differences.astype(np.float32))
-        drawn = ((sums >= observed).sum(0) + 1) / (PERMUTATIONS + 1)
-        values = [float(drawn[c]) if p is None else p for c, p in enumerate(values)]
-    return values
+    sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
+    total, observed = int((sizes * counts).sum()), abs(int(differences.sum()))
+    # distribution[k] is the share of patterns whose negative differences add up to k; their sum is total - 2 k.
+    distribution = np.ones(1)
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        distribution = np.convolve(distribution, _binomial(count, size))
+    sums = total - 2 * np.arange(total + 1)
+    return min(1.0, float(distribution[np.abs(sums) >= observed].sum()))
 
 
-def _exact(differences: np.ndarray, observed: float) -> float | None:
-    changed = differences[differences != 0]
-    if 2 ** len(changed) > PERMUTATIONS:
-        return None
-    sums = np.zeros(1)
-    for value in changed:
-        sums = np.concatenate([sums + value, sums - value])
-    return float((np.abs(sums) >= observed).mean())
+def _binomial(count: int, size: int) -> np.ndarray:
+    """Distribution of `size` times a fair binomial number of `count`."""
+    from scipy.stats import binom
+
+    spread = np.zeros(count * size + 1)
+    spread[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
+    return spread
+
+
+def exchange(
+    statistic: Callable[[np.ndarray], np.ndarray], units: int, seed: int, permutations: int = PERMUTATIONS
+) -> float:
+    """Test any difference by exchanging the two sets of answers item by item, in drawn patterns (two-sided).
+
+    The observed pattern is counted in (Phipson & Smyth 2010, doi:10.2202/1544-6115.1585), so no p is below
+    1 / (permutations + 1).
+
+    Parameters
+    ----------
+    statistic
+        Computes the difference for patterns of shape (patterns, units), True where the answers are exchanged;
+        returns shape (patterns,).
+    units
+        Items, or groups of items that are exchanged together.
+    seed
+        Of the drawn patterns.
+    permutations
+        Number of drawn patterns.
+    """
+    observed = abs(statistic(np.zeros((1, units), dtype=bool))[0])
+    patterns = np.random.default_rng(seed).random((permutations, units)) < 0.5
+    # Equal differences may differ in their last digit.
+    as_far = np.abs(statistic(patterns)) >= observed - 1e-12
+    return float((as_far.sum() + 1) / (permutations + 1))
 
 
 def holm(values: list[float]) -> list[float]:
@@ -67,40 +87,65 @@ def holm(values: list[float]) -> list[float]:
     return corrected.tolist()
 
 
-def smallest_effect(items: int, discordant: float, confidence: float, runs: int = 1) -> float | None:
-    """Solve for the accuracy difference that a two-sided test would show with 80 % power.
+def detectable_by_sign_flip(units: int, discordant: float, level: float) -> float | None:
+    """Solve for the accuracy difference that the exact test of one run finds with 80 % power.
 
-    It is the d of n = ((z_a sqrt(psi) + z_b sqrt(psi - d^2)) / d)^2, z_a and z_b being normal quantiles of the test's
-    level and power (Connor 1987, doi:10.2307/2531961).
+    The number of items on which the two disagree is binomial, and so are the gained ones among them; the power is
+    summed over both (the unconditional power of McNemar's test: Connor 1987, doi:10.2307/2531961, without his normal
+    approximation).
 
     Parameters
     ----------
-    items
-        Number of items n.
+    units
+        Number of items.
     discordant
-        psi, the share of items on which the two disagree; over several runs the mean squared difference of their
-        averaged answers, which is the same thing for one.
-    confidence
-        1 minus the level.
-    runs
-        Runs that were averaged.
+        Share of items on which the two disagree.
+    level
+        Level of the test, corrections included.
 
     Returns
     -------
-    d, or None if the items could show no difference at all: they agree everywhere, or are too few.
+    The difference, at most 1; None if even items that all differ in one direction would not be enough.
     """
     from scipy.optimize import brentq
-    from scipy.stats import norm
-
-    z_a, z_b = norm.ppf(1 - (1 - confidence) / 2), norm.ppf(POWER)
 
     def lacking(difference: float) -> float:
-        return (
-            z_a * np.sqrt(discordant) + z_b * np.sqrt(max(discordant - difference**2, 0)) - difference * np.sqrt(items)
-        )
+        return POWER - sign_flip_power(units, max(discordant, difference), difference, level)
 
-    # One run's answers differ by psi at most, all of it in one direction; for averages the variance sets the limit.
-    limit = discordant if runs == 1 else min(1.0, np.sqrt(discordant))
-    if discordant == 0 or lacking(limit) > 0:
+    if lacking(1.0) > 0:
         return None
-    return float(brentq(lacking, 0, limit))
+    return float(brentq(lacking, 0.0, 1.0, xtol=1e-4))
+
+
+def sign_flip_power(units: int, discordant: float, difference: float, level: float) -> float:
+    """Power of the exact test for a share of disagreement and a difference; arguments as above."""
+    from scipy.stats import binom
+
+    changed = np.arange(units + 1)
+    likely = binom.pmf(changed, units, discordant)
+    changed = changed[likely > 1e-9]
+    # The largest number of lost items at which the test still rejects, for every number of changed items.
+    lost = binom.ppf(level / 2, changed, 0.5).astype(int)
+    lost = np.where(binom.cdf(lost, changed, 0.5) <= level / 2, lost, lost - 1)
+    share_lost = (discordant - difference) / (2 * discordant) if discordant else 0.5
+    return float((likely[likely > 1e-9] * binom.cdf(lost, changed, share_lost)).sum())
+
+
+def detectable_by_t(variance: float, df: float, level: float) -> float:
+    """Solve for the difference that a two-sided t-test finds with 80 % power, by the noncentral t distribution.
+
+    Parameters
+    ----------
+    variance
+        Of the estimated difference.
+    df
+        Its degrees of freedom.
+    level
+        Level of the test, corrections included.
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import nct, t
+
+    critical = t.ppf(1 - level / 2, df)
+    distance = brentq(lambda shift: nct.sf(critical, df, shift) - POWER, 0.0, 10 * critical + 10)
+    return float(distance * np.sqrt(variance))

@@ -4,7 +4,6 @@ from functools import cached_property
 from itertools import pairwise
 
 from stagewise.lineage import BASE
-from stagewise.measures import PRIMARY
 from stagewise.metrics.schema import (
     BASELINES,
     MAJORITY,
@@ -15,6 +14,7 @@ from stagewise.metrics.schema import (
     ArmDifference,
     ArmStage,
     ArmTask,
+    Claim,
     Forgetting,
     Record,
     ReportMetrics,
@@ -112,8 +112,13 @@ class View:
 
     @property
     def primary(self) -> ShownMeasure:
-        """The measure that every claim is about."""
-        return self.measures[PRIMARY]
+        """The measure that claims are about."""
+        return self.measures[self.experiment.primary_measure]
+
+    def claim(self, kind: str, arm: str, task: str, against: str | None = None) -> Claim | None:
+        """What is claimed of an arm's adapters on a task; None if they are not compared."""
+        claims = self.select("claims", kind=kind, task=task)
+        return next((c for c in claims if arm in c.arms and against in (None, c.against)), None)
 
     @cached_property
     def orders(self) -> dict[tuple[str, ...], list[str]]:
@@ -160,17 +165,16 @@ class View:
     @property
     def interval(self) -> str:
         """Description of an interval, for captions."""
-        e = self.experiment
-        return f"{100 * e.confidence:g}% percentile bootstrap over items, {e.bootstrap_samples:,} resamples"
+        return f"{100 * self.experiment.confidence:g}% percentile bootstrap over items"
 
     @property
     def intervals(self) -> str:
         """Description of the intervals of arms, for captions."""
         e = self.experiment
-        text = f"{100 * e.confidence:g}% bootstrap, {number_format.count(e.bootstrap_samples)} resamples"
+        text = f"{100 * e.confidence:g}%, over items"
         if self.several_runs:
-            return f"{text} of items and {self.over_runs()} together"
-        return f"{text} of items; one run, so training noise is not in them"
+            return f"{text} and {self.over_runs()} together"
+        return f"{text}; one run, so training noise is not in them"
 
     @cached_property
     def scorers(self) -> list[str]:
@@ -299,13 +303,6 @@ class View:
         """Paired change of an earlier task between the stage that learnt it and the arm's last; None if there is none."""
         record = self.arm_task(arm, task, rule)
         return record.change.get(measure) if record and record.earlier else None
-
-    def verdict(self, kind: str, arm: str, task: str, against: str | None = None) -> str | None:
-        """Verdict of a claim about an arm's task; None if there is no such claim."""
-        for claim in getattr(self.metrics, "claims", ()):
-            if (claim.kind, claim.task, claim.against) == (kind, task, against) and arm in claim.arms:
-                return claim.verdict
-        return None
 
     def last_forgetting(self, arm: str, task: str) -> list[Forgetting]:
         """Paired comparisons of the task's learning stage with the arm's last on the main split, one a run."""

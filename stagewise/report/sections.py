@@ -68,17 +68,13 @@ def result_section(view: View) -> Section:
     """The verdict in a sentence, a picture and a table; then a few words on each arm."""
     by_arm = verdicts.conclusions(view) if view.several_arms else []
     blocks: list[Block] = [
-        Text(_headline(view), style="verdict"),
+        Text(verdicts.headline(view).text, style="verdict"),
         Beside([Figures(first=1), TableBlock(arms.short(view), "main")]),
         Figures(),
         Text(verdicts.runs_remark(view), style="quiet"),
         Fold("Each arm in words", [Conclusions(verdicts.lead(view), by_arm)], if_long=True),
     ]
     return Section("result", "Result", blocks, chapter=OVERVIEW)
-
-
-def _headline(view: View) -> str:
-    return (verdicts.conclusions(view)[-1] if view.several_arms else verdicts.lead(view)[0]).sentences[-1].verdict + "."
 
 
 def run_section(view: View) -> Section:

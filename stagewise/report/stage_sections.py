@@ -13,8 +13,8 @@ def stage_sections(view: View) -> list[Section]:
     for (number, stage_task), adapters in view.stages().items():
         lineages = [adapter.lineage for adapter in adapters]
         tasks = adapters[0].tasks
-        groups = [group for group in sentences.variants(view) if group[0].lineage in lineages]
-        said = [sentence.text for group in groups for sentence in sentences.learnings(view, group)]
+        groups = [claims for by_arms in sentences.learnt_groups(view).values() for claims in by_arms]
+        said = [sentences.learning(view, claims).text for claims in groups if claims[0].lineages[0] in lineages]
         sizes = [
             f"{s.split} {count(s.items)}"
             + (f" of {count(s.items_before_limit)}" if s.items != s.items_before_limit else "")

@@ -30,6 +30,7 @@ from stagewise.metrics.schema.comparisons import (
     ArmDifference,
     ArmSummary,
     ArmTask,
+    Claim,
     Flips,
     Forgetting,
     Learning,
@@ -67,14 +68,14 @@ from stagewise.provenance.files import read_json
 __all__ = [
     "BASELINES", "INVALID", "MAJORITY", "RULES", "SCHEMA_VERSION", "TFIDF", "TFIDF_BALANCED", "AdapterRecord",
     "Agreement", "AgreementGroup", "AnswerRecord", "ArmComparison", "ArmDifference", "ArmStage", "ArmSummary",
-    "ArmTask", "AurocPair", "CalibrationBin", "Confusion", "Cost", "Discrimination", "Experiment", "Flips",
+    "ArmTask", "AurocPair", "CalibrationBin", "Claim", "Confusion", "Cost", "Discrimination", "Experiment", "Flips",
     "Forgetting", "LabelCount", "LabelScore", "Learning", "Lineage", "MeasureName", "MeasureRecord", "Omitted",
     "Pairs", "Published", "PublishedRecord", "RawFile", "Record", "ReportMetrics", "RuleName", "Score",
     "ScoringRecord", "SetAside", "SplitRecord", "TaskRecord", "TrainingRecord", "Value", "Values",
     "read_metrics",
 ]  # fmt: skip
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class Omitted(Record):
@@ -89,7 +90,7 @@ class ReportMetrics(Record):
 
     model_config = ConfigDict(title="report_metrics.json")
 
-    schema_version: Literal[2] = Field(SCHEMA_VERSION, description="Raised when a key changes its meaning.")
+    schema_version: Literal[3] = Field(SCHEMA_VERSION, description="Raised when a key changes its meaning.")
     inputs: dict[str, Any] = Field({}, description="Settings, files and code that it was made from.")
     files: dict[str, str] = Field({}, description="SHA-256 of metrics.json, which holds figures of this file by name.")
     checksum: str | None = Field(None, description="SHA-256 of all other values as canonical JSON.")
@@ -107,6 +108,7 @@ class ReportMetrics(Record):
     predictions: list[AnswerRecord]
     scores: list[Score]
     discrimination: list[Discrimination]
+    claims: list[Claim] = Field(description="Everything the report claims, one family with one correction.")
     learning: list[Learning]
     forgetting: list[Forgetting]
     flips: list[Flips]

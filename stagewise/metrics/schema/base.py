@@ -48,11 +48,10 @@ class Record(BaseModel):
 class Value(Record):
     """A number with its interval, of one run or as the mean over several.
 
-    Intervals are percentile bootstrap intervals at `experiment.confidence`. With one run the items are resampled, with
-    several the items and the runs together; the same resamples of the items serve every model, rule and arm, so
-    differences are paired. Deviations of resampled means of R runs are widened for small R: by the root of R / (R - 1),
-    and by Student's t over the normal quantile (the expanded percentile interval of Hesterberg 2015,
-    doi:10.1080/00031305.2015.1089789).
+    Intervals have the coverage `experiment.confidence`. With one run they are percentile bootstrap intervals over
+    items, or over groups of items where a task has groups. With several they are Student's t intervals over crossed
+    random effects of items and runs, the items' part from the same resamples; arms tell the noise between runs
+    together. The same resamples serve every model, rule and arm, so differences are paired.
     """
 
     value: float | None = Field(None, description="The number; left out if it cannot be computed.")
@@ -62,8 +61,8 @@ class Value(Record):
     runs: int | None = Field(None, description="Runs behind the mean; left out for one run.")
     training_share: float | None = Field(
         None,
-        description="Share of the variance that is training noise: var(training) / (var(items) + var(training)); left "
-        "out for one run, and without any variance.",
+        description="Share of the mean's variance that is training noise; left out for one run, and without any "
+        "variance.",
     )
 
 

@@ -6,7 +6,50 @@ from pydantic import Field
 
 from stagewise.metrics.schema.base import BASELINES, Lineage, MeasureName, Record, RuleName, Value, Values
 
-Claim = Literal["better", "no measurable difference", "worse", "not claimed"]
+
+class Claim(Record):
+    """One claim of the report: a difference, its test, and what it shows.
+
+    All claims of a report are one family about one measure (`experiment.primary_measure`), on the main split, by the
+    plain answers (`argmax`). With one run a claim is about these very adapters; with several it is about the arm.
+    """
+
+    kind: Literal["learnt", "kept", "retained", "arms"] = Field(
+        description="`learnt`: the adapter that learnt the task against the majority class, the untuned model or a bag "
+        "of words. `kept`: the arm's last adapter against the one that learnt the task. `retained`: the arm's last "
+        "adapter on an earlier task against the majority class or the untuned model. `arms`: the arm's last adapter "
+        "against the reference arm's."
+    )
+    task: str
+    split: str
+    measure: MeasureName = Field(
+        description="The report's primary measure; against the majority class always accuracy, because any guesser "
+        "that varies its answers beats it in macro-F1."
+    )
+    arms: list[str] = Field(description="Arms that these adapters belong to.")
+    lineages: list[Lineage] = Field(description="Who answers, one a run in the order of `experiment`.")
+    against: str = Field(description="`base`, a baseline, `learnt` (the adapter that learnt the task), or an arm.")
+    against_lineages: list[Lineage] = Field(description="What they are compared with, one a run.")
+    difference: Value = Field(description="Of the measure, paired by item and by run.")
+    test: Literal["sign-flip", "exchange", "crossed"] | None = Field(
+        None,
+        description="`sign-flip`: exact test over items, or groups of items, of right and wrong answers (for single "
+        "items McNemar's). `exchange`: 9,999 drawn exchanges of the two sides' answers. `crossed`, for several runs: "
+        "Student's t over crossed random effects of items and runs; the exact test over items has to agree, so the "
+        "larger p-value of the two stands.",
+    )
+    p: float | None = Field(None, description="Two-sided; left out if there is no score.")
+    p_corrected: float | None = Field(None, description="After Holm's correction over all claims of the report.")
+    detectable: float | None = Field(
+        None,
+        description="The difference that this comparison, with the noise it showed and the correction over all claims, "
+        "finds with 80 % power; a smaller one may be there and unseen. Left out if nothing is known of the noise.",
+    )
+    verdict: Literal["better", "not shown", "worse", "not claimed"] = Field(
+        description="`better` or `worse` if `p_corrected` is below 1 - confidence and the interval leaves 0 out. A "
+        "loss of `kept` is claimed only if the adapter that learnt the task is shown to beat the majority class."
+    )
+    reason: str | None = Field(None, description="Why nothing is claimed.")
 
 
 class Pairs(Record):
@@ -15,9 +58,9 @@ class Pairs(Record):
     right_both: int = Field(description="Kept: right before and after.")
     lost: int = Field(description="Right before, wrong after (McNemar's n10).")
     gained: int = Field(description="Wrong before, right after (McNemar's n01).")
-    mcnemar_p: float = Field(
-        description="McNemar's exact two-sided test that lost and gained are equally likely (binomial); 1 without "
-        "any changed item."
+    p: float = Field(
+        description="Exact two-sided test that lost and gained are equally likely, for these two adapters alone and "
+        "without any correction (McNemar's; items of a group are exchanged together); 1 without any changed item."
     )
 
 
@@ -30,8 +73,6 @@ class Learning(Record):
     against: str = Field(description=f"`base`, or a baseline: {', '.join(BASELINES)}.")
     changes: Values = Field(description="The adapter minus what it is compared with, paired.")
     pairs: Pairs = Field(description="Before: what it is compared with. After: the adapter.")
-    claim: Claim = Field(description="By the interval of the accuracy difference.")
-    reason: str = Field(description="The claim's grounds in one sentence.")
 
 
 class Forgetting(Record):
@@ -57,24 +98,6 @@ class Forgetting(Record):
         description="Change of the one-vs-one AUROC on the log-odds, which a shifted label prior does not move; left "
         "out without label probabilities and if a label has no item.",
     )
-    over_majority: Value | None = Field(
-        None,
-        description="Accuracy of the adapter that learnt the task minus the majority class's, paired: what there was "
-        "to forget. Left out if the majority class did not answer these items (validation of a later fold).",
-    )
-    retained: Literal["retained", "not shown"] = Field(
-        description="`retained` only if the later adapter still beats both the majority class and the untuned base "
-        "model in accuracy (both lower bounds above 0)."
-    )
-    retained_over_majority: Value | None = Field(
-        None, description="Accuracy of the later adapter minus the majority class's."
-    )
-    retained_over_base: Value | None = Field(None, description="The same against the untuned base model.")
-    claim: Literal["forgotten", "no measurable change", "improved", "not claimed"] = Field(
-        description="By the interval of the accuracy difference. A drop is called forgotten only if the stage that "
-        "learnt the task beat the majority class (lower bound above 0)."
-    )
-    reason: str = Field(description="The claim's grounds in one sentence.")
 
 
 class Flips(Record):
@@ -136,36 +159,13 @@ class ArmTask(Record):
 
 
 class ArmDifference(Record):
-    """One measure of an arm minus the reference arm's, with its test and what it lets one claim."""
+    """One measure of an arm minus the reference arm's. `claims` says what of it is shown."""
 
     difference: Value = Field(description="After the last stage, paired by item and by run.")
     items: Value | None = Field(
         None, description="The interval of test-set size alone; left out for one run, whose interval is `difference`'s."
     )
     training: Value | None = Field(None, description="The interval of training noise alone; left out for one run.")
-    p: float | None = Field(
-        None,
-        description="If the measure has a test, on one task: McNemar's exact test with one run; with several, an exact "
-        "or 9,999-draw sign-flip permutation test over items of the difference averaged over runs.",
-    )
-    test: Literal["mcnemar", "permutation"] | None = None
-    p_holm: float | None = Field(
-        None, description="`p` after Holm's correction over the arms (same rule, task and split)."
-    )
-    smallest_effect: float | None = Field(
-        None,
-        description="Smallest accuracy difference that these items could have shown with 80 % power at this "
-        "confidence, given the share of items on which the two disagree (Connor 1987, doi:10.2307/2531961; with "
-        "several runs, their averaged difference's mean square). Left out without a p, and if no difference could have "
-        "been shown.",
-    )
-    claim: Claim = Field(
-        description="By the interval of the difference, and with a p by p_holm below 1 - confidence too. Measures "
-        "without a test and means over tasks go by the interval alone, which knows nothing of the number of arms."
-    )
-    reason: str | None = Field(
-        None, description="The claim's grounds if they are others than the interval of `difference`."
-    )
 
 
 class ArmComparison(Record):

@@ -33,6 +33,7 @@ class Experiment(Record):
         description="Cross-validation folds; null without. The base model and the baselines are of the first."
     )
     reference: str = Field(description="The arm that the others are compared with.")
+    primary_measure: str = Field(description="The measure that claims are about.")
     splits: list[str] = Field(description="Splits that were scored.")
     method: str = Field(description="How answers were obtained: likelihood or generation.")
     parse: str | None = Field(description="How generated text was read; null for likelihood.")

@@ -52,8 +52,8 @@ def _task_rows(view: View, arm: str, task: str) -> list[tuple]:
     keys = arm, task, view.main_split, measure
     if change is None or before is None or None in (change.value, before.value):
         return [(*keys, None, after.value, None, None, None, None)]
-    verdict = view.verdict("kept", arm, task)
-    return [(*keys, before.value, after.value, change.value, change.low, change.high, verdict)]
+    claim = view.claim("kept", arm, task)
+    return [(*keys, before.value, after.value, change.value, change.low, change.high, claim and claim.verdict)]
 
 
 def _mean_rows(view: View, arm: str) -> list[tuple]:

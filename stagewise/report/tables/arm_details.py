@@ -2,10 +2,11 @@
 
 from stagewise.metrics.schema import Value
 from stagewise.report.lookup import View
+from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables import number_format
 from stagewise.report.tables.arms import arm_cell, is_reference, measured_rules, p_cell
-from stagewise.report.tables.number_format import MISSING, count, interval, percent, points
-from stagewise.report.tables.table import Cell, Column, Table, claim, numeric, value, value_cell
+from stagewise.report.tables.number_format import MISSING, count, interval, points
+from stagewise.report.tables.table import Cell, Column, Table, numeric, value, value_cell, verdict_cell
 
 STATISTICS = {
     "average": "Average",
@@ -21,11 +22,10 @@ def kept(view: View) -> Table:
     caption = (
         f"Earlier tasks of each arm, {view.main_split} split: accuracy in percent after the stage that learnt the task "
         f"and after the arm's last stage, and the change in points with its interval ({view.intervals}), under every "
-        "decision rule. Forgotten, retained: runs whose own interval carries it; a task is retained where accuracy is "
-        "still above both the majority class and the untuned model."
+        "decision rule. The claim is about the plain answers (argmax) and corrected with all others of the report."
     )
-    columns = ["Arm", *numeric("Learnt", "Last", group="Argmax"), *numeric(*rules, group="Change")]
-    table = Table("kept", caption, [*columns, *numeric("Forgotten", "Retained", group="Runs")])
+    columns = ["Arm", Column("Claim"), *numeric("Learnt", "Last", group="Argmax"), *numeric(*rules, group="Change")]
+    table = Table("kept", caption, columns)
     for task in view.tasks:
         for arm in view.arms:
             records = {rule: view.arm_task(arm, task, rule) for rule in rules}
@@ -33,14 +33,12 @@ def kept(view: View) -> Table:
             if plain is None or not plain.earlier:
                 continue
             table.part(task)
-            by_run = view.last_forgetting(arm, task)
-            counts = [sum(r.claim == "forgotten" for r in by_run), sum(r.retained == "retained" for r in by_run)]
             table.add(
                 arm_cell(view, arm),
+                verdict_cell(view.claim("kept", arm, task), view.several_runs),
                 value_cell(view.arm_value(arm, task, "accuracy", stage=plain.learnt_stage)),
                 value_cell(view.arm_value(arm, task, "accuracy")),
                 *(value_cell(record and record.change.get("accuracy"), points) for record in records.values()),
-                *(f"{n} of {len(by_run)}" for n in counts),
             )
     return table
 
@@ -66,41 +64,40 @@ def matrix_metrics(view: View) -> Table:
 
 
 def against_reference(view: View) -> Table:
-    """Power and outcome of the comparison with the reference arm, accuracy under argmax."""
+    """Power and outcome of the comparison with the reference arm, on each task."""
+    measure = view.primary
     caption = (
-        f"Accuracy against the arm {view.reference} on the same items and runs, argmax, {view.main_split} split, in "
-        "points. The interval of items alone is the size of the test set, that of training alone the noise between "
-        "runs; the claim goes by both together and by Holm's p. Smallest effect: the difference that these items would "
-        "have shown with 80% power (Connor 1987); a smaller one may be there and unseen."
+        f"{measure.heading} against the arm {view.reference} on the same items and runs, argmax, {view.main_split} "
+        "split. The interval of items alone is the size of the test set, that of training alone the noise between "
+        "runs; the claim goes by both together and by the p-value corrected with all claims of the report. "
+        "Detectable: the difference that this comparison finds with 80% power; a smaller one may be there and unseen."
     )
-    columns = ["Arm", Column("Claim"), *numeric("Difference", "Items alone", "Training alone", "p", "Holm p")]
-    table = Table("against-reference", caption, [*columns, *numeric("Smallest effect")])
-    for task in [*view.tasks, None]:
+    columns = ["Arm", Column("Claim"), *numeric("Difference", "Items alone", "Training alone", "p", "Corrected p")]
+    table = Table("against-reference", caption, [*columns, *numeric("Detectable")])
+    for task in view.tasks:
         for arm in view.arms:
-            record = view.arm_difference(arm, task, "accuracy")
-            if record is None or is_reference(view, arm):
+            record, claim = view.arm_difference(arm, task, measure.name), view.claim("arms", arm, task)
+            if record is None or claim is None or is_reference(view, arm):
                 continue
-            table.part(task or "Mean over all tasks")
-            verdict = claim(record.claim)
-            reason = (record.reason or "").rstrip(".") if record.claim == "not claimed" else None
+            table.part(task)
             table.add(
                 arm_cell(view, arm),
-                Cell(verdict.text, reason=reason, style=verdict.style, sign=verdict.sign),
-                value_cell(record.difference, points),
-                _bounds_cell(record.items or record.difference),
-                _bounds_cell(record.training),
-                p_cell(record, "p", "a mean over tasks has no test"),
-                p_cell(record, "p_holm", "a mean over tasks has no test"),
-                value(record.smallest_effect, percent, "no test, so none"),
+                verdict_cell(claim, view.several_runs),
+                value_cell(claim.difference, measure.write_difference),
+                _bounds_cell(record.items or record.difference, measure),
+                _bounds_cell(record.training, measure),
+                p_cell(claim, "p"),
+                p_cell(claim, "p_corrected"),
+                value(claim.detectable, measure.write, "nothing is known of the noise"),
             )
     return table
 
 
-def _bounds_cell(bounds: Value | None) -> Cell:
+def _bounds_cell(bounds: Value | None, measure: ShownMeasure) -> Cell:
     """An interval alone; there is none of training with one run."""
     if bounds is None:
         return Cell(MISSING, reason="one run, which says nothing about training noise")
-    text = interval(bounds.low, bounds.high, points)
+    text = interval(bounds.low, bounds.high, measure.write_difference)
     return Cell(text) if text else Cell(MISSING, reason=bounds.reason or "one run")
 
 

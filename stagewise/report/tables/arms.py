@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from stagewise.metrics.schema import RULES, ArmDifference, Value
+from stagewise.metrics.schema import RULES, Claim, Value
 from stagewise.report.lookup import View
 from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables.number_format import MISSING, p_value, percent
 from stagewise.report.tables.scores import on_items
-from stagewise.report.tables.table import Cell, Table, claim, numeric, value_cell
+from stagewise.report.tables.table import SIGNS, Cell, Table, numeric, value_cell
 
 SHORT_TASKS = 3
 """Tasks that have a column of their own in the short table; of more, it names the worst."""
@@ -44,8 +44,9 @@ def is_reference(view: View, arm: str) -> bool:
     return view.several_arms and arm == view.reference
 
 
-def p_cell(record: ArmDifference | None, key: str, why: str) -> Cell:
-    p = getattr(record, key) if record else None
+def p_cell(claim: Claim | None, key: str, why: str = "not compared: the same adapter") -> Cell:
+    """A p-value of a claim."""
+    p = getattr(claim, key) if claim else None
     return Cell(MISSING, reason=why) if p is None else Cell(p_value(p))
 
 
@@ -57,8 +58,7 @@ def short(view: View) -> Table:
         f"{view.primary.axis}, {view.main_split} split ({on_items(view, view.main_split)}). Earlier tasks: when learnt → "
         f"at the end. Brackets: {100 * view.experiment.confidence:g}% intervals over {over}."
     )
-    if "down" in (signs := _signs(view)) or "up" in signs:
-        caption += " ▼ forgotten, ▲ improved."
+    caption += _legend(view)
     columns: list = ["Arm"]
     if each:
         columns += numeric(*_positions(view))
@@ -82,9 +82,13 @@ def _positions(view: View) -> list[str]:
     return [f"Task {place}" for place in range(1, len(view.tasks) + 1)]
 
 
-def _signs(view: View) -> set[str]:
-    """Styles of the claimed changes of all arms."""
-    return {claim(view.verdict("kept", arm, task) or "").style for arm in view.arms for task in view.tasks}
+def _legend(view: View) -> str:
+    """Meaning of the signs in the short table; empty if it has none."""
+    verdicts = {claim.verdict for claim in view.select("claims", kind="kept")}
+    who = "" if view.several_runs else " by these adapters"
+    words = {"worse": f"forgotten{who}", "better": f"improved{who}"}
+    shown = [f"{SIGNS[verdict][0]} {text}" for verdict, text in words.items() if verdict in verdicts]
+    return f" {', '.join(shown)}." if shown else ""
 
 
 def _before_after_cell(view: View, arm: str, task: str, name: bool) -> Cell:
@@ -98,8 +102,9 @@ def _before_after_cell(view: View, arm: str, task: str, name: bool) -> Cell:
     if before is None or before.value is None:
         reason = None if task in view.learnt_stages(arm) else "the arm did not learn this task"
         return Cell(measure.write(after.value), detail, reason)
-    sign = claim(view.verdict("kept", arm, task) or "")
-    return Cell(f"{measure.write(before.value)}{ARROW}{measure.write(after.value)}", detail, None, sign.style, sign.sign)
+    claim = view.claim("kept", arm, task)
+    sign, style = SIGNS[claim.verdict] if claim and claim.verdict in ("better", "worse") else ("", "")
+    return Cell(f"{measure.write(before.value)}{ARROW}{measure.write(after.value)}", detail, None, style, sign)
 
 
 def _worst_cell(view: View, arm: str) -> Cell:

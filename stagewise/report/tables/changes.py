@@ -9,11 +9,16 @@ from stagewise.report.tables.number_format import MISSING, count, p_value, plura
 from stagewise.report.tables.scores import on_items
 from stagewise.report.tables.table import Cell, Column, Table, numeric, value_cell
 
+P_ALONE = (
+    "p: exact test that lost and gained are equally likely, of these two alone and uncorrected; what is claimed stands "
+    "with the verdicts."
+)
+
 NOT_PAIRED = "different items before and after"
 
 
 def _columns(arrow: str) -> list[Column]:
-    return [*numeric(arrow, "Difference"), *numeric("Kept", "Lost", "Gained", group="Items"), *numeric("McNemar p")]
+    return [*numeric(arrow, "Difference"), *numeric("Kept", "Lost", "Gained", group="Items"), *numeric("p")]
 
 
 def _cells(view: View, record: Learning | Forgetting, before: tuple, after: tuple) -> list[Cell]:
@@ -23,7 +28,7 @@ def _cells(view: View, record: Learning | Forgetting, before: tuple, after: tupl
         return cells + [Cell(MISSING, reason=NOT_PAIRED)] * 4
     pairs = record.pairs
     counts = [Cell(count(n)) for n in (pairs.right_both, pairs.lost, pairs.gained)]
-    return [*cells, *counts, Cell(p_value(pairs.mcnemar_p))]
+    return [*cells, *counts, Cell(p_value(pairs.p))]
 
 
 def _change_cells(
@@ -54,7 +59,7 @@ def learning(view: View, split: str) -> Table:
         f"What each stage taught, {split} split: on the same items ({on_items(view, split)}), {view.primary.title} of "
         "the untuned model or a baseline, then of the adapter. Differences of shares are in percentage points, with "
         f"paired intervals ({view.interval}). Kept: right both times; lost: only the other was right; gained: only the "
-        "adapter was. McNemar's exact test asks whether lost and gained are equally likely."
+        f"adapter was. {P_ALONE}"
     )
     table = Table(f"learning-{split}", caption, ["Against", *_columns("Other → adapter")])
     for record in _learnings(view, table, split):
@@ -86,32 +91,25 @@ def forgetting(view: View, split: str) -> Table:
     caption = (
         f"Forgetting, {split} split: {view.primary.title} on an earlier task after the stage that learnt it and after "
         f"a later one, on the same items. Differences of shares are in percentage points, with paired intervals "
-        f"({view.interval}). Kept: right before and after; lost: right before only; gained: right after only; "
-        "McNemar's exact test asks whether lost and gained are equally likely. Learnt over majority: what there was to "
-        "forget. AUROC: its change on the labels' log-odds, which a shifted label prior does not move."
+        f"({view.interval}). Kept: right before and after; lost: right before only; gained: right after only. {P_ALONE} "
+        "AUROC: its change on the labels' log-odds, which a shifted label prior does not move."
     )
-    columns = ["Task", *_columns("Before → after"), *numeric("Learnt over majority", "AUROC")]
+    columns = ["Task", *_columns("Before → after"), *numeric("AUROC")]
     table = Table(f"forgetting-{split}", caption, columns)
     for record in _forgettings(view, table, split, "paired"):
         before, after = _sides(record)
-        row = [_task_cell(view, record), *_cells(view, record, before, after)]
-        row.append(value_cell(record.over_majority, points))
-        table.add(*row, value_cell(record.auroc, points, "no label probabilities"))
+        auroc = value_cell(record.auroc, points, "no label probabilities")
+        table.add(_task_cell(view, record), *_cells(view, record, before, after), auroc)
     return table
 
 
 def forgetting_others(view: View, split: str) -> Table:
-    """The same in the measures beside the primary one, and what is left of the task."""
-    caption = (
-        f"Forgetting in the other measures, {split} split: differences with paired intervals. Still over: "
-        f"{view.primary.title} of the later adapter minus that of the majority class and of the untuned model."
-    )
+    """The same in the measures beside the primary one."""
+    caption = f"Forgetting in the other measures, {split} split: differences with paired intervals."
     columns = ["Task", *numeric(*(measure.heading for measure in _others(view)))]
-    columns += numeric("Majority", "Untuned model", group="Still over")
     table = Table(f"forgetting-others-{split}", caption + view.direction_note, columns)
     for record in _forgettings(view, table, split, "paired"):
-        left = [value_cell(over, points) for over in (record.retained_over_majority, record.retained_over_base)]
-        table.add(_task_cell(view, record), *_difference_cells(view, record), *left)
+        table.add(_task_cell(view, record), *_difference_cells(view, record))
     return table
 
 

@@ -2,18 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from stagewise.metrics.schema import Value
+from stagewise.metrics.schema import Claim, Value
 from stagewise.report.tables import number_format
 
-# A sign beside each claim, so that colour is never its only carrier.
+# A sign beside each verdict, so that colour is never its only carrier.
 SIGNS = {
     "better": ("▲", "up"),
-    "retained": ("▲", "up"),
-    "improved": ("▲", "up"),
     "worse": ("▼", "down"),
-    "forgotten": ("▼", "down"),
-    "no measurable difference": ("≈", "level"),
-    "no measurable change": ("≈", "level"),
     "not claimed": ("○", "open"),
     "not shown": ("○", "open"),
 }
@@ -27,7 +22,7 @@ class Cell:
     detail: str = ""
     reason: str | None = None
     style: str = ""
-    """``code`` for checksums and names of files, ``up``/``down``/``level``/``open`` for claims, else nothing."""
+    """``code`` for checksums and names of files, ``up``/``down``/``open`` for verdicts, else nothing."""
     sign: str = ""
 
 
@@ -141,10 +136,15 @@ def checksum(text: str) -> Cell:
     return Cell(text, style="sum")
 
 
-def claim(text: str) -> Cell:
-    """A claim with its sign."""
-    sign, style = SIGNS.get(text, ("", ""))
-    return Cell(text, style=style, sign=sign)
+def verdict_cell(claim: Claim | None, several_runs: bool) -> Cell:
+    """A claim's verdict; its sign stands there with several runs alone: one training says nothing about an arm."""
+    if claim is None:
+        return Cell(number_format.MISSING, reason="not compared")
+    sign, style = SIGNS[claim.verdict] if several_runs else ("", "")
+    reason = (claim.reason or "").rstrip(".") or None
+    words = {"better": "higher", "worse": "lower"}
+    text = claim.verdict if several_runs else words.get(claim.verdict, claim.verdict)
+    return Cell(text, reason=reason, style=style, sign=sign)
 
 
 def numeric(*texts: str, group: str = "") -> list[Column]:

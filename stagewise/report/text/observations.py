@@ -4,76 +4,38 @@ A figure without an interval is stated as a number, and nothing is concluded fro
 """
 
 from stagewise.lineage import BASE
-from stagewise.metrics.schema import BASELINES, TFIDF, Forgetting
+from stagewise.metrics.schema import BASELINES
 from stagewise.provenance.packages import mixed_versions
 from stagewise.report.lookup import View
-from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables.number_format import count, listed, number, percent, plural
 from stagewise.report.text.sentences import (
     Sentence,
+    against_tfidf,
+    between_stages,
     capital,
-    compared,
-    difference,
-    forgetting,
-    learnings,
-    measured,
+    learning,
+    learnt_groups,
     paired,
-    stage,
-    variants,
 )
 
 
 def observations(view: View) -> list[Sentence]:
-    """Sentences about the main split: learning, forgetting, then answers and trainings."""
-    groups = [[adapter.lineage for adapter in group] for group in variants(view)]
-    said: list[Sentence | None] = [sentence for group in variants(view) for sentence in learnings(view, group)]
-    said += [against_tfidf(view, names, task) for names in groups for task in view.adapters[names[0]].tasks]
-    _, *others = view.measures.values()
-    for records in paired(view):
-        said += [forgetting(view, records), *(unseen_by_accuracy(view, records, measure) for measure in others)]
+    """Sentences about the main split: learning, stages between, then answers and trainings.
+
+    What the verdicts say is not said again.
+    """
+    groups = [(arms, claims) for arms, groups in learnt_groups(view).items() for claims in groups]
+    said: list[Sentence | None] = [
+        learning(view, claims) for arms, claims in groups if len(arms) == 1 and view.several_arms
+    ]
+    said += [against_tfidf(view, claims) for _, claims in groups]
+    last = {lineage for arm in view.arms for run in view.runs for lineage in view.steps(arm, run)[-1].answers.values()}
+    said += [between_stages(view, records) for records in paired(view) if records[0].after_lineage not in last]
     plain = [*mixed_packages(view), *unused_labels(view), *invalid_answers(view)]
     plain += [*calibration(view), *checkpoints(view)]
     plain += [f"{capital(entry.what)}: not computed; {entry.reason.rstrip('.')}" for entry in view.metrics.omitted]
     said += [Sentence(text) for text in plain]
     return list(dict.fromkeys(sentence for sentence in said if sentence))
-
-
-def against_tfidf(view: View, lineages: list[str], task: str) -> Sentence | None:
-    """Compare an adapter with a bag of words, which costs nothing."""
-    records = [record for lineage in lineages if (record := compared(view, lineage, TFIDF, task))]
-    if not records:
-        return None
-    who = capital(stage(view, lineages[0]))
-    if len(records) > 1:
-        better = sum(record.claim == "better" for record in records)
-        runs = plural(len(records), "run")
-        return Sentence(f"{who} beats TF-IDF with logistic regression on {task} in {better} of {runs}")
-    words = {
-        "better": f"{who} beats TF-IDF with logistic regression on {task}",
-        "worse": f"{who} stays below TF-IDF with logistic regression on {task}",
-        "no measurable difference": f"{who} and TF-IDF with logistic regression do not measurably differ on {task}",
-    }
-    change = measured(records[0], "accuracy")
-    text = words.get(records[0].claim)
-    return Sentence(text, f"{difference(change, view.measures['accuracy'])} of accuracy") if text and change else None
-
-
-def unseen_by_accuracy(view: View, records: list[Forgetting], measure: ShownMeasure) -> Sentence | None:
-    """Name a change that accuracy does not show and another measure does: rare labels lost or found, say."""
-    changes = []
-    for record in records:
-        change = measured(record, measure.name)
-        if change is None or change.low is None or record.claim != "no measurable change":
-            continue
-        if change.high < 0 or change.low > 0:
-            run = f" ({view.run(record)})" if view.several_runs else ""
-            direction = "" if measure.higher_is_better else " (better)" if change.high < 0 else " (worse)"
-            changes.append(difference(change, measure) + direction + run)
-    if not changes:
-        return None
-    after = stage(view, records[0].after_lineage)
-    text = f"Accuracy on {records[0].task} did not measurably change after {after}, but {measure.title} did"
-    return Sentence(text, listed(changes))
 
 
 def mixed_packages(view: View) -> list[str]:
@@ -123,10 +85,10 @@ def calibration(view: View) -> list[str]:
                 " to ".join(dict.fromkeys(percent(error) for error in (errors[0], errors[-1]))) for errors in sides
             )
             over = f", over {plural(len(records), 'run')}" if len(records) > 1 else ""
+            later = f"stage {first.after_stage} ({view.variant(first.after_lineage)})"
             said.append(
                 f"The calibration error on {task} is {before} points after stage {first.before_stage} and {after} "
-                f"points after {stage(view, first.after_lineage)}{over}; it has no interval, so nothing is claimed "
-                "from it"
+                f"points after {later}{over}; it has no interval, so nothing is claimed from it"
             )
     return said
 

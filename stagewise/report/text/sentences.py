@@ -1,19 +1,13 @@
-"""Sentences about learning and forgetting, drawn from the figures by rule.
+"""Sentences drawn from the claims by rule; no sentence says more than its claim."""
 
-Each verdict is the claim that the metrics make by an interval; no sentence claims more than that.
-"""
-
-from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from stagewise.lineage import BASE
-from stagewise.metrics.schema import MAJORITY, Forgetting, Learning, Value
+from stagewise.metrics.schema import MAJORITY, TFIDF, Claim, Forgetting, Value
 from stagewise.report.lookup import View
 from stagewise.report.measures import ShownMeasure
-from stagewise.report.tables.number_format import count, interval, listed, p_value, percent, plural, points
-
-NO_BREAK = "\N{NO-BREAK SPACE}"
+from stagewise.report.tables.number_format import count, interval, listed, plural
 
 
 class Sentence(NamedTuple):
@@ -50,40 +44,104 @@ def sample_warning(view: View) -> str | None:
     )
 
 
-def headline(view: View) -> list[Paragraph]:
-    """The result of an experiment with one arm in plain words; with several, what more than one of them share."""
-    by_arms: dict[tuple[str, ...], list[Sentence]] = {}
-    for adapters in variants(view):
-        by_arms.setdefault(tuple(adapters[0].arms), []).extend(learnings(view, adapters))
-    if view.several_arms:
-        return [Paragraph(_name_arms(view, arms), said) for arms, said in by_arms.items() if len(arms) > 1]
-    (arm,) = view.arms
-    sentences = [sentence for said in by_arms.values() for sentence in said]
-    # The last stage is what the arm ends with; the stages between are among the observations.
-    last = {lineage for run in view.runs for lineage in view.steps(arm, run)[-1].answers.values()}
-    pairs = [group for group in paired(view) if group[0].after_lineage in last]
-    sentences += [forgetting(view, records) for records in pairs]
-    if not pairs:
-        sentences.append(
-            Sentence("No earlier task was scored after a later stage, so nothing is said about forgetting")
+def difference(change: Value, measure: ShownMeasure) -> str:
+    """A difference with its interval, of shares in percentage points."""
+    bounds = interval(change.low, change.high, measure.write_difference)
+    return f"{measure.write_difference(change.value)}{measure.difference_unit}{' ' + bounds if bounds else ''}"
+
+
+def unseen(view: View, claim: Claim) -> str:
+    """What a comparison that shows nothing could have missed; empty if that is not known."""
+    if claim.detectable is None:
+        return ""
+    measure = view.measures[claim.measure]
+    size = measure.write_difference(claim.detectable).lstrip("+")
+    return f"less than about {size}{measure.difference_unit} would mostly go unseen"
+
+
+def learnt_groups(view: View) -> dict[tuple[str, ...], list[list[Claim]]]:
+    """What adapters that learnt a task are compared with: claims by their arms, one list for each adapter and task."""
+    groups: dict[tuple, list[Claim]] = {}
+    for claim in view.select("claims", kind="learnt"):
+        groups.setdefault((tuple(claim.arms), claim.task, tuple(claim.lineages)), []).append(claim)
+    by_arms: dict[tuple[str, ...], list[list[Claim]]] = {}
+    for (arms, *_), claims in groups.items():
+        by_arms.setdefault(arms, []).append(claims)
+    return by_arms
+
+
+def learning(view: View, claims: list[Claim]) -> Sentence:
+    """A sentence about a task that a stage learnt: against the majority class and the untuned model."""
+    first = claims[0]
+    against = {claim.against: claim for claim in claims if claim.against != TFIDF}
+    name = f"{_stage(view, first.lineages)}{'' if view.several_runs else ', in this training,'}"
+    verdict = _learning_verdict({name: claim.verdict for name, claim in against.items()})
+    parts = []
+    if value := view.value(first.lineages, first.task, first.split, view.primary.name):
+        bounds = interval(value.low, value.high, view.primary.write)
+        parts.append(f"{view.primary.title} {view.primary.spoken(value.value)}{' ' + bounds if bounds else ''}")
+    names = {MAJORITY: "the majority class", BASE: "the untuned model"}
+    for other, claim in against.items():
+        if claim.difference.value is not None:
+            of = f" of {claim.measure}" if claim.measure != view.primary.name else ""
+            parts.append(f"{difference(claim.difference, view.measures[claim.measure])}{of} against {names[other]}")
+    items = plural(view.items(first.task, first.split), f"{first.split} item")
+    return Sentence(capital(verdict.format(stage=name, task=first.task)), f"{listed(parts)} ({items})")
+
+
+def _learning_verdict(verdicts: dict[str, str]) -> str:
+    majority, base = verdicts.get(MAJORITY), verdicts.get(BASE)
+    if majority == base == "better":
+        return "{stage} learnt {task}"
+    if majority == "worse":
+        return "{stage} stays below the majority class on {task}"
+    if majority == "better":
+        return "{stage} beats the majority class on {task}, but not measurably the untuned model"
+    return "that {stage} learnt {task} is not shown"
+
+
+def _stage(view: View, lineages: list[str]) -> str:
+    """``stage 2``, with the adapter's path where arms could be confused."""
+    number = f"stage {view.adapters[lineages[0]].stage}"
+    return f"{number} ({view.variant(lineages[0])})" if view.several_arms else number
+
+
+def against_tfidf(view: View, claims: list[Claim]) -> Sentence | None:
+    """Compare an adapter with a bag of words, which costs nothing."""
+    claim = next((claim for claim in claims if claim.against == TFIDF), None)
+    if claim is None or claim.difference.value is None:
+        return None
+    words = {
+        "better": "{stage} beats TF-IDF with logistic regression on {task}",
+        "worse": "{stage} stays below TF-IDF with logistic regression on {task}",
+    }
+    text = words.get(
+        claim.verdict, "no difference is shown between {stage} and TF-IDF with logistic regression on {task}"
+    )
+    measure = view.measures[claim.measure]
+    figures = f"{difference(claim.difference, measure)} of {measure.title}"
+    return Sentence(capital(text.format(stage=_stage(view, claim.lineages), task=claim.task)), figures)
+
+
+def between_stages(view: View, records: list[Forgetting]) -> Sentence:
+    """An earlier task after a stage between; several records are its runs. Nothing is claimed."""
+    record, measure = records[0], view.primary
+    after = f"after {_stage(view, [record.after_lineage])}"
+    changes = [change for r in records if (change := r.changes[measure.name]).value is not None]
+    if not changes:
+        return Sentence(capital(f"{after} {record.task} has no {measure.title}"))
+    if len(changes) > 1:
+        moves = sorted(change.value for change in changes)
+        span = f"{measure.write_difference(moves[0])} to {measure.write_difference(moves[-1])}{measure.difference_unit}"
+        return Sentence(
+            capital(f"{after} {record.task} had changed by {span} of {measure.title} over {view.over_runs()}")
         )
-    return [Paragraph("", sentences)]
-
-
-def _name_arms(view: View, arms: tuple[str, ...]) -> str:
-    if len(arms) == len(view.arms):
-        return "Every arm"
-    return f"Arms {listed(arms)}" if len(arms) < 5 else f"{len(arms)} of {len(view.arms)} arms"
-
-
-def learnings(view: View, adapters: list) -> list[Sentence]:
-    """A sentence about each task that a stage learnt; several adapters are its runs."""
-    return [learning(view, [adapter.lineage for adapter in adapters], task) for task in adapters[0].tasks]
-
-
-def variants(view: View) -> list[list]:
-    """Adapters grouped over runs, in the order of the tree."""
-    return [[view.adapters[lineage] for lineage in lineages] for lineages in view.variants().values()]
+    counts = ""
+    if record.pairs:
+        counts = f", {plural(record.pairs.lost, 'item')} lost and {count(record.pairs.gained)} gained"
+    return Sentence(
+        capital(f"{after} {record.task} had changed by {difference(changes[0], measure)} of {measure.title}{counts}")
+    )
 
 
 def paired(view: View) -> list[list[Forgetting]]:
@@ -98,131 +156,5 @@ def paired(view: View) -> list[list[Forgetting]]:
     return [list(group.values()) for group in groups.values()]
 
 
-def stage(view: View, lineage: str) -> str:
-    """``stage 2``, with the adapter's path where arms could be confused."""
-    number = f"stage {view.adapters[lineage].stage}"
-    return f"{number} ({view.variant(lineage)})" if view.several_arms else number
-
-
-def difference(change: Value, measure: ShownMeasure) -> str:
-    """A difference with its interval, of shares in percentage points."""
-    bounds = interval(change.low, change.high, measure.write_difference)
-    return f"{measure.write_difference(change.value)}{measure.difference_unit}{' ' + bounds if bounds else ''}"
-
-
-def measured(record: Learning | Forgetting, name: str) -> Value | None:
-    """The change in one measure; None if it has no value."""
-    change = record.changes.get(name)
-    return change if change and change.value is not None else None
-
-
-def compared(view: View, lineage: str, against: str, task: str) -> Learning | None:
-    """An adapter on a task of its stage against one other model, on the main split."""
-    return view.find("learning", lineage=lineage, against=against, task=task, split=view.main_split)
-
-
-def learning(view: View, lineages: list[str], task: str) -> Sentence:
-    """A sentence about a task that a stage learnt; several lineages are the runs of one and the same stage."""
-    name, accuracy = stage(view, lineages[0]), view.measures["accuracy"]
-    runs = []
-    for lineage in lineages:
-        records = compared(view, lineage, MAJORITY, task), compared(view, lineage, BASE, task)
-        value = view.value(lineage, task, view.main_split, accuracy.name)
-        if value and all(records):
-            runs.append((value, *records))
-    if not runs:
-        return Sentence(f"What {name} learnt of {task} was not compared with the majority class and the untuned model")
-    items = plural(view.items(task, view.main_split), f"{view.main_split} item")
-    if len(lineages) > 1:
-        return _learning_over_runs(view, runs, capital(name), task, items)
-    value, majority, base = runs[0]
-    parts = [f"{percent(value.value)}% {interval(value.low, value.high)}".strip()]
-    for record, other in ((majority, "the majority class"), (base, "the untuned model")):
-        if change := measured(record, accuracy.name):
-            parts.append(f"{difference(change, accuracy)} against {other}")
-    verdict = _learning_verdict(majority.claim, base.claim).format(stage=name, task=task)
-    return Sentence(capital(verdict), f"accuracy on {items} is {listed(parts)}")
-
-
-def _learning_verdict(majority: str, base: str) -> str:
-    if "not claimed" in (majority, base):
-        return "nothing is claimed about what {stage} learnt of {task}"
-    if majority == "worse":
-        return "{stage} ends below the majority class on {task}"
-    if majority != "better":
-        return "{stage} is not measurably above the majority class on {task}"
-    if base != "better":
-        return "{stage} is above the majority class on {task}, but not measurably above the untuned model"
-    return "{stage} learnt {task}"
-
-
-def _learning_over_runs(view: View, runs: list, name: str, task: str, items: str) -> Sentence:
-    learnt = sum(majority.claim == base.claim == "better" for _, majority, base in runs)
-    above = sum(majority.claim == "better" for _, majority, _ in runs)
-    accuracies = [value.value for value, _, _ in runs]
-    figures = f"accuracy is {percent(min(accuracies))}% to {percent(max(accuracies))}% on {items}"
-    if above > learnt:
-        figures += f"; measurably above the majority class in {above}, above the untuned model too in {learnt}"
-    return Sentence(f"{name} learnt {task} in {learnt} of {_of_runs(view, len(runs))}", figures)
-
-
-def forgetting(view: View, records: list[Forgetting]) -> Sentence:
-    """A sentence about an earlier task after a later stage; several records are its runs."""
-    record, accuracy = records[0], view.measures["accuracy"]
-    after = f"after {stage(view, record.after_lineage)}"
-    if len(records) > 1:
-        return _forgetting_over_runs(view, records, after)
-    facts = []
-    if change := measured(record, accuracy.name):
-        sides = ((record.before_lineage, record.before_split), (record.after_lineage, record.after_split))
-        before, last = (view.value(lineage, record.task, split, accuracy.name) for lineage, split in sides)
-        moved = f"from {percent(before.value)}% to {percent(last.value)}% on the same {_items(view, record)}"
-        facts.append(f"accuracy went {moved}, {difference(change, accuracy)}")
-    if record.pairs:
-        p = p_value(record.pairs.mcnemar_p)
-        p = f"p {p}" if p.startswith("<") else f"p = {p}"
-        counts = f"{plural(record.pairs.lost, 'item')} lost and {count(record.pairs.gained)} gained"
-        facts.append(f"{counts} (McNemar {p.replace(' ', NO_BREAK)})")
-    verdicts = {
-        "forgotten": f"{after} {record.task} is forgotten",
-        "no measurable change": f"neither forgetting of {record.task} nor its absence is shown {after}",
-        "improved": f"{after} {record.task} is not forgotten but improved",
-    }
-    reason = record.reason.rstrip(".")
-    verdict = verdicts.get(record.claim, f"nothing is called forgetting of {record.task} {after}; {uncapital(reason)}")
-    return Sentence(capital(verdict), "; ".join(facts))
-
-
-def _forgetting_over_runs(view: View, records: list[Forgetting], after: str) -> Sentence:
-    claims = Counter(record.claim for record in records)
-    words = {
-        "forgotten": "forgotten in {}",
-        "no measurable change": "not measurably changed in {}",
-        "improved": "improved in {}",
-        "not claimed": "without a claim in {}",
-    }
-    said = listed(text.format(claims[claim]) for claim, text in words.items() if claims[claim])
-    moves = sorted(change.value for record in records if (change := measured(record, "accuracy")))
-    text = f"{capital(after)} {records[0].task} is, over {_of_runs(view, len(records))}, {said}"
-    if not moves:
-        return Sentence(text)
-    span, items = f"{points(moves[0])} to {points(moves[-1])} points", _items(view, records[0])
-    return Sentence(text, f"accuracy changed by {span} on the same {items}")
-
-
-def _items(view: View, record: Forgetting) -> str:
-    answers = view.predictions(record.before_lineage, record.task, record.before_split)
-    return plural(answers.items, f"{record.before_split} item")
-
-
-def _of_runs(view: View, n: int) -> str:
-    """``2 seeds``, ``10 folds`` or ``20 runs``."""
-    return view.over_runs() if n == len(view.runs) else plural(n, "run")
-
-
 def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def uncapital(text: str) -> str:
-    return text[:1].lower() + text[1:]

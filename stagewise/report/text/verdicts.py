@@ -1,191 +1,186 @@
-"""Conclusions about arms, drawn from the figures by rule; what an interval does not carry is not claimed.
+"""Verdicts on arms, drawn from the claims by rule.
 
-Every claim goes by the interval over items and runs together. That nothing changed is never claimed: an interval
-around 0 says that the data cannot tell.
+With one run a sentence is about these very adapters and says so; with several it is about the arm. That nothing
+changed is never claimed: where nothing is shown, the sentence says how much could have gone unseen.
 """
 
-from stagewise.metrics.schema import RULES, Forgetting, Value
+from stagewise.lineage import BASE
+from stagewise.metrics.schema import MAJORITY, Claim
 from stagewise.report.lookup import View
-from stagewise.report.tables.number_format import interval, listed, p_value, percent, plural, points
-from stagewise.report.text.sentences import NO_BREAK, Paragraph, Sentence, headline
+from stagewise.report.tables.number_format import listed, plural
+from stagewise.report.text.sentences import Paragraph, Sentence, capital, difference, learning, learnt_groups, unseen
 
 FEW_RUNS = 5
 
 
+def headline(view: View) -> Sentence:
+    """The report in one sentence: what the reference arm forgot, and which arms do better."""
+    if not view.metrics.claims:
+        return Sentence("Nothing is claimed: no adapter was compared on items that every run shares")
+    arm = view.reference
+    kept = [claim for task in view.tasks if (claim := view.claim("kept", arm, task))]
+    if not kept:
+        return Sentence(f"{_subject(view, arm)} has no earlier task that a later stage could make it forget")
+    said = [_kept_in_short(view, arm, kept)]
+    if view.several_arms:
+        said.append(_others_in_short(view, kept))
+    return Sentence("; ".join(filter(None, said)))
+
+
+def _subject(view: View, arm: str) -> str:
+    """The arm, or with one run its adapters."""
+    if view.several_runs:
+        return arm if view.several_arms else "the model"
+    return f"this one training of {arm}" if view.several_arms else "this one training"
+
+
+def _kept_in_short(view: View, arm: str, kept: list[Claim]) -> str:
+    forgotten = [claim for claim in kept if claim.verdict == "worse"]
+    shown = forgotten or kept
+    facts = [f"{claim.task} {difference(claim.difference, view.measures[claim.measure])}" for claim in shown]
+    subject = capital(_subject(view, arm))
+    if forgotten:
+        verb = "forgets" if view.several_runs else "lost part of"
+        return f"{subject} {verb} {_named(facts)}"
+    return f"{subject} is not shown to forget {_named(facts)}"
+
+
+def _named(facts: list[str]) -> str:
+    return listed(facts) if len(facts) <= 3 else f"{listed(facts[:2])} and {len(facts) - 2} more"
+
+
+def _others_in_short(view: View, kept: list[Claim]) -> str:
+    tasks = {claim.task for claim in kept}
+    claims = [claim for claim in view.select("claims", kind="arms") if claim.task in tasks]
+    better, worse = (
+        list(dict.fromkeys(arm for claim in claims if claim.verdict == verdict for arm in claim.arms))
+        for verdict in ("better", "worse")
+    )
+    others = len(view.arms) - 1
+    if not view.several_runs:
+        return "one training of each arm says nothing about the arms"
+    on = listed(sorted(tasks, key=view.tasks.index)) if len(tasks) <= 2 else "earlier tasks"
+    if not better and not worse:
+        return f"no other arm is shown to end better or worse on {on}"
+    said = [f"{_some(names, others)} {word} on {on}" for names, word in ((better, "better"), (worse, "worse")) if names]
+    return f"against it {listed(said)}"
+
+
+def _some(names: list[str], others: int) -> str:
+    verb = "ends" if len(names) == 1 else "end"
+    return f"{listed(names) if len(names) <= 3 else f'{len(names)} of {others} other arms'} {verb}"
+
+
 def lead(view: View) -> list[Paragraph]:
-    """The lead before the conclusions of several arms; with one arm, the whole result."""
-    paragraphs = headline(view)
+    """What adapters that several arms share have learnt; with one arm, its whole result."""
+    paragraphs = []
+    for arms, groups in learnt_groups(view).items():
+        if len(arms) > 1 or not view.several_arms:
+            sentences = [learning(view, claims) for claims in groups]
+            paragraphs.append(Paragraph(_name_arms(view, arms), sentences))
     if view.several_arms:
         return paragraphs
-    (paragraph,), (arm,) = paragraphs, view.arms
-    said = [sentence for task in view.tasks if (sentence := prior(view, arm, task))]
-    return [Paragraph(paragraph.lead, paragraph.sentences + said)]
+    said = [sentence for paragraph in paragraphs for sentence in paragraph.sentences]
+    return [Paragraph("", said + of_arm(view, view.arms[0]))]
+
+
+def _name_arms(view: View, arms: tuple[str, ...]) -> str:
+    if len(arms) == len(view.arms):
+        return "Every arm"
+    return f"Arms {listed(arms)}" if len(arms) < 5 else f"{len(arms)} of {len(view.arms)} arms"
 
 
 def conclusions(view: View) -> list[Paragraph]:
-    """A paragraph per arm: retention, distance to the reference arm, and the part of a shifted prior."""
+    """A paragraph per arm: what it kept of earlier tasks, and how it ends against the reference arm."""
     return [Paragraph(f"Arm {arm}", of_arm(view, arm)) for arm in view.arms]
 
 
 def of_arm(view: View, arm: str) -> list[Sentence]:
     """The arm's sentences."""
-    sentences = [against_reference(view, arm)] if arm != view.reference else []
-    sentences += [kept(view, arm, task) for task in view.tasks]
-    sentences += [prior(view, arm, task) for task in view.tasks]
+    sentences = [kept(view, arm, task) for task in view.tasks]
+    if arm != view.reference:
+        sentences.append(against_reference(view, arm))
     said = [sentence for sentence in sentences if sentence]
     return said or [Sentence("No earlier task was scored after a later stage, so nothing is said about forgetting")]
 
 
 def runs_remark(view: View) -> str:
-    """A caveat on the number of runs."""
+    """What the intervals and claims are about."""
+    family = plural(len([claim for claim in view.metrics.claims if claim.p is not None]), "claim")
+    risk = f"{100 * (1 - view.experiment.confidence):g}%"
+    text = f"The chance of any false one among the report's {family} is at most {risk}. "
     runs = len(view.runs)
     if runs == 1:
-        return (
-            "One run of each arm: training noise is not measured, so the intervals hold for these adapters on other "
-            "items, not for another training."
+        return text + (
+            "One run of each arm: training noise is not measured, so every sentence is about these adapters and says "
+            "nothing about another training."
         )
-    text = f"Intervals are over items and {view.over_runs()} together"
+    text += f"Intervals are over items and {view.over_runs()} together"
     if runs < FEW_RUNS:
-        return f"{text}; {runs} are too few to measure training noise well, so the intervals may be too narrow."
+        text += "; with so few, arms share one estimate of training noise"
     return f"{text}."
 
 
-def moved(change: Value) -> str:
-    """A difference in points with its interval."""
-    return f"{points(change.value)} points {interval(change.low, change.high, points)}".strip()
-
-
 def against_reference(view: View, arm: str) -> Sentence | None:
-    """Compare the arm's last accuracy with the reference arm's, task by task."""
-    by_claim: dict[str, list[str]] = {}
+    """Compare the arm's last adapters with the reference arm's, task by task."""
+    by_verdict: dict[str, list[str]] = {}
     facts = []
     for task in view.tasks:
-        record = view.arm_difference(arm, task, "accuracy")
-        if record is None or record.difference.value is None:
+        claim = view.claim("arms", arm, task)
+        if claim is None or claim.difference.value is None:
             continue
-        by_claim.setdefault(record.claim, []).append(task)
-        p = ""
-        if record.p_holm is not None:
-            p = p_value(record.p_holm)
-            p = f" (Holm p {p})" if p.startswith("<") else f" (Holm p = {p})"
-        unseen = record.claim == "no measurable difference" and record.smallest_effect is not None
-        power = f"; less than about {percent(record.smallest_effect)} points could go unseen" if unseen else ""
-        facts.append(f"{moved(record.difference)} on {task}{p.replace(' ', NO_BREAK, 3)}{power}")
+        by_verdict.setdefault(claim.verdict, []).append(task)
+        hidden = unseen(view, claim) if claim.verdict == "not shown" else ""
+        measured = difference(claim.difference, view.measures[claim.measure])
+        facts.append(f"{measured} on {task}{f' ({hidden})' if hidden else ''}")
     if not facts:
         return None
     words = {
-        "better": "better on {}",
-        "worse": "worse on {}",
-        "no measurable difference": "not measurably different on {}",
-        "not claimed": "without a claim on {}",
+        "better": "better on {}" if view.several_runs else "more of {} right",
+        "worse": "worse on {}" if view.several_runs else "less of {} right",
+        "not shown": "no difference shown on {}",
+        "not claimed": "nothing claimed on {}",
     }
-    said = listed(text.format(listed(by_claim[claim])) for claim, text in words.items() if claim in by_claim)
-    return Sentence(f"Against {view.reference} it ends {said}", "; ".join(facts))
+    said = listed(text.format(listed(by_verdict[v])) for v, text in words.items() if v in by_verdict)
+    who = f"Against {view.reference}" if view.several_runs else f"This adapter against that of {view.reference}"
+    return Sentence(f"{who}, {said}", "; ".join(facts))
 
 
 def kept(view: View, arm: str, task: str) -> Sentence | None:
-    """Say if the arm forgot an earlier task, and if it still beats those who never learnt it."""
-    change = _change(view, arm, task)
-    if change is None:
+    """Say what became of an earlier task: forgotten, improved, or no change shown."""
+    record = view.arm_task(arm, task)
+    if record is None or not record.earlier:
         return None
-    records = view.last_forgetting(arm, task)
-    if records and all(record.before_lineage == record.after_lineage for record in records):
-        return Sentence(f"It cannot forget {task}, because the adapter that learnt it still answers it")
-    verdict = _verdict(change, records)
-    retained = sum(record.retained == "retained" for record in records)
-    if not records:
-        still = ""
-    elif retained == len(records):
-        still = "it is retained, above both the majority class and the untuned model" + _in_every(records)
-    else:
-        runs = f" in {len(records) - retained} of {plural(len(records), 'run')}" if len(records) > 1 else ""
-        still = f"that it is retained above the majority class and the untuned model is not shown{runs}"
-    stage = view.arm_task(arm, task).learnt_stage
-    learnt, last = view.arm_value(arm, task, "accuracy", stage=stage), view.arm_value(arm, task, "accuracy")
-    facts = f"accuracy went from {percent(learnt.value)}% to {percent(last.value)}%, {moved(change)}"
-    return Sentence(verdict.format(task=task), "; ".join(filter(None, (facts, still))))
-
-
-def _change(view: View, arm: str, task: str, rule: str = "argmax") -> Value | None:
-    """The change of accuracy since an earlier task was learnt; None if there is none."""
-    record = view.arm_task(arm, task, rule)
-    change = record.change.get("accuracy") if record and record.earlier else None
-    return change if change and change.value is not None else None
-
-
-def _in_every(records: list) -> str:
-    return f" in each of {plural(len(records), 'run')}" if len(records) > 1 else ""
-
-
-def _verdict(change: Value, records: list[Forgetting]) -> str:
-    low, high = change.low, change.high
-    if low is None or high is None:
-        return "Nothing is claimed about forgetting of {task}"
-    if low > 0:
-        return "It has not forgotten {task} but improved on it"
-    if high >= 0:
-        return "Neither forgetting of {task} nor its absence is shown"
-    beaten = [
-        r.over_majority is not None and r.over_majority.low is not None and r.over_majority.low > 0 for r in records
-    ]
-    if beaten and all(beaten):
-        return "It has forgotten {task}"
-    return (
-        "Its accuracy on {task} fell, but that is not called forgetting, because the stage that learnt it was not "
-        "measurably above the majority class" + (" in every run" if len(records) > 1 else "")
+    claim = view.claim("kept", arm, task)
+    if claim is None:
+        return Sentence(f"{task} cannot be forgotten, because the adapter that learnt it still answers it")
+    measure = view.measures[claim.measure]
+    before, after = (
+        view.value(names, task, claim.split, measure.name) for names in (claim.against_lineages, claim.lineages)
     )
+    if before is None or after is None or claim.difference.value is None:
+        return Sentence(f"Nothing is claimed about forgetting of {task}")
+    moved = f"{measure.title} {measure.spoken(before.value)} → {measure.spoken(after.value)}"
+    facts = [f"{moved}, {difference(claim.difference, measure)}"]
+    if claim.verdict == "not shown" and (hidden := unseen(view, claim)):
+        facts.append(hidden)
+    if _is_retained(view, arm, task):
+        facts.append("it still beats the majority class and the untuned model")
+    return Sentence(_kept_verdict(view, claim).format(task=task), "; ".join(facts))
 
 
-def prior(view: View, arm: str, task: str) -> Sentence | None:
-    """Say how much of a measured loss the decision rules give back: a shifted label prior, or lost knowledge.
-
-    Most of a loss is called a shifted prior only where under some rule the loss is measurably smaller, even its lower
-    bound leaves less than half of it, and AUROC did not measurably fall in any run. All rules are named with their
-    figures, so that a reader sees if one was merely lucky.
-    """
-    loss, last = _change(view, arm, task), view.arm_value(arm, task, "accuracy")
-    if loss is None or loss.high is None or loss.high >= 0 or last is None or last.value is None:
-        return None
-    others = {}
-    for rule in RULES[1:]:
-        change, score = _change(view, arm, task, rule), view.arm_value(arm, task, "accuracy", rule)
-        if change and change.low is not None and score and score.value is not None:
-            others[rule] = change, score
-    if not others:
-        return None
-    back = []
-    for rule, (_, score) in others.items():
-        gained = min(max(score.value - last.value, 0), -loss.value)
-        back.append(f"{'none' if percent(gained) == '0.0' else percent(gained)} by the {rule} rule")
-    records = view.last_forgetting(arm, task)
-    verdict = _prior_verdict(loss, max(change.low for change, _ in others.values()), records)
-    changes = [f"{rule} {moved(change)}" for rule, (change, _) in others.items()]
-    *_, figures = _auroc(records)
-    text = f"Of the {percent(-loss.value)} points lost on {task}, {listed(back)} are given back; {verdict}"
-    return Sentence(text, "; ".join([f"change by rule: {', '.join(changes)}", *([figures] if figures else [])]))
+def _kept_verdict(view: View, claim: Claim) -> str:
+    several = view.several_runs
+    if claim.verdict == "worse":
+        return "It forgets {task}" if several else "This adapter lost part of {task}"
+    if claim.verdict == "better":
+        return "It does not forget {task} but improves on it" if several else "This adapter improved on {task}"
+    fell = (claim.difference.value < 0) == view.measures[claim.measure].higher_is_better
+    if claim.verdict == "not claimed" and claim.p is not None and claim.p_corrected is not None and fell:
+        return "{task} got worse, but it is not shown to have been learnt, so this is not called forgetting"
+    return "No change on {task} is shown"
 
 
-def _prior_verdict(loss: Value, best_low: float, records: list[Forgetting]) -> str:
-    """Tell a shifted prior from lost knowledge; `best_low` is the largest lower bound of a change under a rule."""
-    fell, complete, _ = _auroc(records)
-    if best_low > max(loss.high, loss.value / 2) and complete and not fell:
-        return "AUROC did not measurably fall, so most of it is a shifted label prior"
-    if fell and fell == len(records):
-        return f"AUROC fell too{_in_every(records)}, so knowledge was lost, not only the label prior shifted"
-    if fell:
-        return f"AUROC fell in {fell} of {plural(len(records), 'run')}, so in those knowledge was lost as well"
-    if best_low > loss.high:
-        return "part of it is a shifted label prior; whether knowledge was lost as well is not shown"
-    return "how much of it is a shifted label prior is not shown"
-
-
-def _auroc(records: list[Forgetting]) -> tuple[int, bool, str]:
-    """Number of runs in which AUROC measurably fell, if every run has an interval, and the figures."""
-    changes = [record.auroc for record in records if record.auroc and record.auroc.low is not None]
-    if not changes:
-        return 0, False, ""
-    moves = sorted(change.value for change in changes)
-    figures = f"AUROC {moved(changes[0])}"
-    if len(changes) > 1:
-        figures = f"AUROC {points(moves[0])} to {points(moves[-1])} points over {plural(len(changes), 'run')}"
-    return sum(change.high < 0 for change in changes), len(changes) == len(records), figures
+def _is_retained(view: View, arm: str, task: str) -> bool:
+    claims = [view.claim("retained", arm, task, against) for against in (MAJORITY, BASE)]
+    return all(claim is not None and claim.verdict == "better" for claim in claims)
