@@ -61,7 +61,9 @@ class View:
         """`logs` by lineage, as `curves.read_logs` gives them."""
         self.metrics, self.logs = metrics, logs
         self.experiment = metrics.experiment
-        self.measures = {record.name: ShownMeasure.of(record, rank) for rank, record in enumerate(metrics.measures)}
+        # The measure that claims are about comes first.
+        measures = sorted(metrics.measures, key=lambda record: record.name != self.experiment.primary_measure)
+        self.measures = {record.name: ShownMeasure.of(record, rank) for rank, record in enumerate(measures)}
         # Seeds of one and the same variant stand side by side.
         variants = list(dict.fromkeys(_variant(adapter.lineage) for adapter in metrics.adapters))
         ordered = sorted(metrics.adapters, key=lambda adapter: variants.index(_variant(adapter.lineage)))
@@ -104,6 +106,11 @@ class View:
     def compact(self) -> bool:
         """True if adapters are so many that details of each are folded away."""
         return len(self.adapters) > 8
+
+    @property
+    def shown_splits(self) -> list[str]:
+        """Splits of tables about single adapters; with many adapters the main one alone."""
+        return self.splits[:1] if self.compact else self.splits
 
     @property
     def reference(self) -> str:
@@ -300,7 +307,7 @@ class View:
         return None if stage is None else self.arm_value(arm, task, measure, rule, stage)
 
     def change(self, arm: str, task: str, measure: str, rule: str = "argmax") -> Value | None:
-        """Paired change of an earlier task between the stage that learnt it and the arm's last; None if there is none."""
+        """Paired change of an earlier task since the stage that learnt it; None if it is no earlier one."""
         record = self.arm_task(arm, task, rule)
         return record.change.get(measure) if record and record.earlier else None
 

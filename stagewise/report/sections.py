@@ -28,6 +28,7 @@ from stagewise.report.tables import (
     arm_details,
     arms,
     changes,
+    claims,
     decision_rules,
     flips,
     provenance,
@@ -35,6 +36,7 @@ from stagewise.report.tables import (
     scores,
     setup,
 )
+from stagewise.report.tables.number_format import listed
 from stagewise.report.tables.table import Table
 from stagewise.report.text import observations, verdicts
 from stagewise.report.text.sentences import Sentence
@@ -73,6 +75,7 @@ def result_section(view: View) -> Section:
         Figures(),
         Text(verdicts.runs_remark(view), style="quiet"),
         Fold("Each arm in words", [Conclusions(verdicts.lead(view), by_arm)], if_long=True),
+        Fold("Every claim with its test", [TableBlock(claims.claims(view))], in_markdown=False),
     ]
     return Section("result", "Result", blocks, chapter=OVERVIEW)
 
@@ -150,13 +153,16 @@ def forgetting_section(view: View) -> Section:
 
 def _other_splits(view: View, make_table) -> list[Block]:
     """The same table of every split that no claim is about, each folded away."""
-    _, *others = view.splits
-    return [Fold(f"The same on the {split} split", [TableBlock(make_table(view, split))], in_markdown=False) for split in others]
+    _, *others = view.shown_splits
+    return [
+        Fold(f"The same on the {split} split", [TableBlock(make_table(view, split))], in_markdown=False)
+        for split in others
+    ]
 
 
 def _every_task(view: View, make_table) -> list[Block]:
     """A table of the main split for each task, then those of the other splits folded away."""
-    main, *others = view.splits
+    main, *others = view.shown_splits
     blocks = _tables([make_table(view, main, task) for task in view.ordered_tasks])
     for split in others:
         tables = _tables([make_table(view, split, task) for task in view.ordered_tasks])
@@ -166,7 +172,11 @@ def _every_task(view: View, make_table) -> list[Block]:
 
 def scores_section(view: View) -> Section:
     """Scores of every model on every task."""
-    blocks = [Figures(), *_every_task(view, scores.before_after)]
+    blocks: list[Block] = [Figures(), *_every_task(view, scores.before_after)]
+    if view.shown_splits != view.splits:
+        rest = listed(split for split in view.splits if split not in view.shown_splits)
+        left = f"With so many adapters, tables of single ones are about the {view.main_split} split; "
+        blocks.insert(0, Text(f"{left}`report_metrics.json` has the {rest} split too.", style="quiet", marked=True))
     return Section("before-after", "Every model on every task", blocks, folded=True, chapter=CROSS_TASK)
 
 
@@ -207,11 +217,11 @@ def confusion_section(view: View) -> Section:
         "a column of their own."
     )
     blocks: list[Block] = [Text(legend, style="caption", in_markdown=False)]
-    main, *others = view.splits
+    main, *others = view.shown_splits
     blocks += _confusions(view, main)
     for split in others:
         blocks.append(Fold(f"The same on the {split} split", _confusions(view, split), in_markdown=False))
-    for split in view.splits:
+    for split in view.shown_splits:
         tables = _tables([scores.labels(view, split, task) for task in view.ordered_tasks])
         title = f"Precision, recall and F1 of each label, {split} split"
         blocks.append(Fold(title, tables, in_markdown=False))
@@ -222,7 +232,8 @@ def _confusions(view: View, split: str) -> list[Block]:
     parts: list[Block] = []
     for task in view.ordered_tasks:
         title = task if split == view.main_split else f"{task}, {split} split"
-        inner = [Matrices(scores.confusions(view, task, split)), TableBlock(scores.frequent_confusions(view, task, split))]
+        matrices, frequent = scores.confusions(view, task, split), scores.frequent_confusions(view, task, split)
+        inner = [Matrices(matrices), TableBlock(frequent)]
         parts.append(Section(f"confusion-{split}-{task}", title, inner, empty="Not scored."))
     return parts
 

@@ -58,8 +58,6 @@ MANY = {
 }
 
 
-
-
 def classification_task(labels: list[str]) -> dict:
     """Settings of a task like dreaddit with labels of its own."""
     task = read_yaml(ROOT / "config.yaml")["tasks"]["dreaddit"]
@@ -93,7 +91,8 @@ ORDERS = {
         "intents": classification_task([f"intent {n}" for n in range(1, 7)]),
         "tone": classification_task(["friendly", "neutral", "angry"]),
     },
-    "arms": {
+    "arms": {"sequential": None}
+    | {
         f"order-{number}": {"stages": [{"task": task} for task in FIVE_TASKS[turn:] + FIVE_TASKS[:turn]]}
         for number, turn in enumerate((0, 2, 4), start=1)
     },

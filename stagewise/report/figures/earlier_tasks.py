@@ -93,8 +93,8 @@ def draw(view: View, data) -> Drawing:
             pictures.append(drawn.fold())
     caption = (
         f"{view.primary.heading} on each arm's earlier tasks, {view.main_split} split. Bars: "
-        f"{100 * view.experiment.confidence:g}% interval of the change on the same items; one that reaches the ring "
-        "shows no change."
+        f"{100 * view.experiment.confidence:g}% interval of the change on the same items. Only a marked change is "
+        "claimed."
     )
     shape = {color: Key(text, variable(color), MARKERS[n][1], "") for color, n, text in _claimed(data)}
     keys = [Key("when learnt", variable(MUTED), MARKERS[0][1], hollow=True), *shape.values()]
@@ -131,7 +131,7 @@ def _by_order(view: View, means) -> list[Row]:
 
 
 def _arm_rows(view: View, rows) -> list[Row]:
-    return [_row(row, f"{view.number(row.arm)} {row.arm}" if view.several_arms else row.arm) for row in rows.itertuples()]
+    return [_row(row, f"{view.number(row.arm)} {row.arm}") for row in rows.itertuples()]
 
 
 def _row(row, label: str) -> Row:
@@ -141,7 +141,7 @@ def _row(row, label: str) -> Row:
 
 def _draw_rows(view: View, name: str, caption: str, rows: list[Row], by_task: dict) -> Picture:
     measure = view.primary
-    left = 14 + CHARACTER * max(min(len(row.label), 22) for row in rows if not row.heading)
+    left = 24 + CHARACTER * max(min(len(row.label), 22) for row in rows if not row.heading)
     height = ROW * len(rows) + 6 + BOTTOM
     levels = _majority_lines(view, rows, by_task)
 
@@ -150,7 +150,8 @@ def _draw_rows(view: View, name: str, caption: str, rows: list[Row], by_task: di
         axes.set_yticks(range(len(rows)), ["" if row.heading else shorten(row.label, 22) for row in rows])
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-        values = [n for row in rows for n in (row.before, row.after, row.low, row.high)] + [level for *_, level in levels]
+        values = [number for row in rows for number in (row.before, row.after, row.low, row.high)]
+        values += [level for *_, level in levels]
         low, high = measure.limits
         room = 0.02 * (high - low)
         axes.set_xlim(limits(measure.scaled(*values), low=low - room, high=high + room))
@@ -206,4 +207,4 @@ def _draw_row(axes, y: int, row: Row, scaled, left: float) -> None:
     axes.plot([after], [y], MARKERS[shape][0], color=color, markersize=8)
 
 
-FIGURE = Figure("Earlier tasks, when learnt and at the end", "result", compute, draw, order=-1)
+FIGURE = Figure("Earlier tasks, before → after", "result", compute, draw, order=-1)

@@ -5,7 +5,7 @@ from stagewise.report.lookup import View
 from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables import number_format
 from stagewise.report.tables.arms import arm_cell, is_reference, measured_rules, p_cell
-from stagewise.report.tables.number_format import MISSING, count, interval, points
+from stagewise.report.tables.number_format import MISSING, count, interval
 from stagewise.report.tables.table import Cell, Column, Table, numeric, value, value_cell, verdict_cell
 
 STATISTICS = {
@@ -18,27 +18,26 @@ STATISTICS = {
 
 def kept(view: View) -> Table:
     """Every earlier task after the stage that learnt it and after the last, over runs and under each rule."""
-    rules = measured_rules(view)
+    rules, measure = measured_rules(view), view.primary
     caption = (
-        f"Earlier tasks of each arm, {view.main_split} split: accuracy in percent after the stage that learnt the task "
-        f"and after the arm's last stage, and the change in points with its interval ({view.intervals}), under every "
-        "decision rule. The claim is about the plain answers (argmax) and corrected with all others of the report."
+        f"Earlier tasks of each arm, {view.main_split} split: {measure.title} after the stage that learnt the task and "
+        f"after the arm's last stage, and its change with intervals ({view.intervals}) under every decision rule. The "
+        "claim is about the plain answers (argmax) and corrected with all others of the report."
     )
     columns = ["Arm", Column("Claim"), *numeric("Learnt", "Last", group="Argmax"), *numeric(*rules, group="Change")]
     table = Table("kept", caption, columns)
-    for task in view.tasks:
+    for task in view.earlier_tasks():
         for arm in view.arms:
-            records = {rule: view.arm_task(arm, task, rule) for rule in rules}
-            plain = records.get("argmax")
-            if plain is None or not plain.earlier:
+            if task not in view.earlier_tasks(arm):
                 continue
             table.part(task)
+            changes = [view.change(arm, task, measure.name, rule) for rule in rules]
             table.add(
                 arm_cell(view, arm),
                 verdict_cell(view.claim("kept", arm, task), view.several_runs),
-                value_cell(view.arm_value(arm, task, "accuracy", stage=plain.learnt_stage)),
-                value_cell(view.arm_value(arm, task, "accuracy")),
-                *(value_cell(record and record.change.get("accuracy"), points) for record in records.values()),
+                value_cell(view.learnt_value(arm, task, measure.name), measure.write),
+                value_cell(view.arm_value(arm, task, measure.name), measure.write),
+                *(value_cell(change, measure.write_difference) for change in changes),
             )
     return table
 
@@ -74,7 +73,7 @@ def against_reference(view: View) -> Table:
     )
     columns = ["Arm", Column("Claim"), *numeric("Difference", "Items alone", "Training alone", "p", "Corrected p")]
     table = Table("against-reference", caption, [*columns, *numeric("Detectable")])
-    for task in view.tasks:
+    for task in view.ordered_tasks:
         for arm in view.arms:
             record, claim = view.arm_difference(arm, task, measure.name), view.claim("arms", arm, task)
             if record is None or claim is None or is_reference(view, arm):

@@ -55,8 +55,8 @@ def short(view: View) -> Table:
     each = len(view.tasks) <= SHORT_TASKS
     over = f"items and {view.over_runs()}" if view.several_runs else "items"
     caption = (
-        f"{view.primary.axis}, {view.main_split} split ({on_items(view, view.main_split)}). Earlier tasks: when learnt → "
-        f"at the end. Brackets: {100 * view.experiment.confidence:g}% intervals over {over}."
+        f"{view.primary.axis}, {view.main_split} split ({on_items(view, view.main_split)}). Earlier tasks: when learnt "
+        f"→ at the end. Brackets: {100 * view.experiment.confidence:g}% intervals over {over}."
     )
     caption += _legend(view)
     columns: list = ["Arm"]
@@ -111,10 +111,10 @@ def _worst_cell(view: View, arm: str) -> Cell:
     """The earlier task whose score changed most for the worse."""
     direction = 1 if view.primary.higher_is_better else -1
     changes = {task: view.change(arm, task, view.primary.name) for task in view.earlier_tasks(arm)}
-    measured = {task: direction * change.value for task, change in changes.items() if change and change.value is not None}
-    if not measured:
+    changed = {task: direction * c.value for task, c in changes.items() if c and c.value is not None}
+    if not changed:
         return Cell(MISSING, reason=NO_LATER_STAGE)
-    return _before_after_cell(view, arm, min(measured, key=measured.__getitem__), name=True)
+    return _before_after_cell(view, arm, min(changed, key=changed.__getitem__), name=True)
 
 
 def final_scores(view: View, measure: ShownMeasure, rules: list[str], name: str) -> Table:
@@ -151,8 +151,7 @@ def final_scores(view: View, measure: ShownMeasure, rules: list[str], name: str)
 
 def final_tables(view: View, rules: list[str], name: str) -> list[Table]:
     """`final_scores` of every measure, the primary one first; none without rules."""
-    measures = sorted(view.measures.values(), key=lambda measure: measure != view.primary)
     return [
         final_scores(view, measure, rules, f"{name}-{measure.name.replace('_', '-')}" if number else name)
-        for number, measure in enumerate(measures if rules else ())
+        for number, measure in enumerate(view.measures.values() if rules else ())
     ]

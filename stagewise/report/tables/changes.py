@@ -90,9 +90,9 @@ def forgetting(view: View, split: str) -> Table:
     """Every earlier task between the adapter that learnt it and every later one, on the same items."""
     caption = (
         f"Forgetting, {split} split: {view.primary.title} on an earlier task after the stage that learnt it and after "
-        f"a later one, on the same items. Differences of shares are in percentage points, with paired intervals "
-        f"({view.interval}). Kept: right before and after; lost: right before only; gained: right after only. {P_ALONE} "
-        "AUROC: its change on the labels' log-odds, which a shifted label prior does not move."
+        "a later one, on the same items. Differences of shares are in percentage points, with paired intervals "
+        f"({view.interval}). Kept: right before and after; lost: right before only; gained: right after only. "
+        f"{P_ALONE} AUROC: its change on the labels' log-odds, which a shifted label prior does not move."
     )
     columns = ["Task", *_columns("Before → after"), *numeric("AUROC")]
     table = Table(f"forgetting-{split}", caption, columns)
@@ -122,9 +122,7 @@ def published_way(view: View) -> Table:
     table = Table("published-way", caption, ["Task", Column("Measure"), *numeric("Before → after", "Difference")])
     for record in _forgettings(view, table, None, "published"):
         for measure in view.measures.values():
-            table.add(
-                _task_cell(view, record), measure.title, *_change_cells(view, record, measure, *_sides(record))
-            )
+            table.add(_task_cell(view, record), measure.title, *_change_cells(view, record, measure, *_sides(record)))
     return table
 
 

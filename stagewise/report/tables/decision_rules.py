@@ -8,7 +8,6 @@ from stagewise.report.tables.number_format import count, number, percent
 from stagewise.report.tables.scores import list_measures
 from stagewise.report.tables.table import Cell, Table, numeric, value, value_cell
 
-
 MANY_RECALLS = 3
 """Labels whose recall a table of decision rules shows; of more, only that of the rarest."""
 

@@ -8,7 +8,6 @@ from stagewise.report.lookup import View
 from stagewise.report.tables.number_format import count, listed, number, percent, plural
 from stagewise.report.tables.table import Cell, Column, Table, bare_cell, numeric, value_cell
 
-
 MANY_LABELS = 10
 """Labels that a table shows; of more, the most telling ones."""
 
@@ -146,7 +145,7 @@ def labels(view: View, split: str, task: str) -> Table:
         table.part(f"{view.title(lineage)[0].upper()}{view.title(lineage)[1:]}")
         entries = score.labels
         if not few_labels(view, task):
-            entries = sorted(entries, key=lambda entry: (entry.f1.value or 0.0))[:MANY_LABELS]
+            entries = sorted(entries, key=lambda entry: entry.f1.value or 0.0)[:MANY_LABELS]
         for entry in entries:
             answered = Cell(count(entry.predicted), f"{percent(entry.predicted / record.items)}%")
             # Precision, recall and F1 are all 0 if there is nothing to divide by.
