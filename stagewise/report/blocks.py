@@ -40,8 +40,6 @@ class Conclusions(Block):
     kind = "conclusions"
     paragraphs: list[Paragraph]
     by_arm: list[Paragraph]
-    brief: bool = False
-    """Leave the figures behind each arm's verdicts out on the page."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +117,6 @@ class FigureBlock(Block):
 
     kind = "figure"
     figure: DrawnFigure
-    if_long: bool = False
-    """Fold the figure behind its title if the experiment has many adapters."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +124,6 @@ class Figures(Block):
     """Position of a section's figures; those without a position come last."""
 
     kind = "figures"
-    if_long: bool = False
-    """Fold each behind its title if the experiment has many adapters."""
     first: int | None = None
     """Number of figures that stand here; all that are left by default."""
     empty: str = ""
@@ -187,7 +181,7 @@ def _fill(block: Block, remaining: dict[str, DrawnFigure], drawn: list[DrawnFigu
             return [block] if entries else []
         case Figures():
             count = len(drawn) if block.first is None else block.first
-            shown = [FigureBlock(figure, block.if_long) for figure in drawn[:count]]
+            shown = [FigureBlock(figure) for figure in drawn[:count]]
             del drawn[:count]
             return shown or ([Text(f"– {block.empty}")] if block.empty else [])
         case Fold() | Beside():

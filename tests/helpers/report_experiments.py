@@ -100,7 +100,7 @@ ORDERS = {
 
 BASE, FIRST, SECOND = "base", "base/seed-0/pubmedqa", "base/seed-0/pubmedqa/dreaddit"
 SECTIONS = (
-    "result run data arms before-after forgetting observations items rules confusion curves published calibration "
+    "result run data arms forgetting before-after items rules observations curves calibration confusion published "
     "training provenance"
 ).split()
 _scratch = tempfile.TemporaryDirectory(prefix="report-")
@@ -133,6 +133,14 @@ def view(values: dict, results: Path | None = None) -> View:
 def render(values: dict, results: Path | None = None) -> str:
     """The page."""
     return html.render(view(values, results))
+
+
+def without_folds(page: str) -> str:
+    """The page's HTML without what is folded away."""
+    while "<details" in page:  # the innermost first
+        head, _, rest = page.rpartition("<details")
+        page = head + rest.partition("</details>")[2]
+    return page
 
 
 def arguments(metrics_file: Path, results: Path, out: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from stagewise.metrics.schema import SplitRecord, TrainingRecord
 from stagewise.report.lookup import View
 from stagewise.report.tables import number_format
-from stagewise.report.tables.number_format import MISSING, count, number, plain
+from stagewise.report.tables.number_format import MISSING, count, listed, number, plain
 from stagewise.report.tables.scores import MANY_LABELS
 from stagewise.report.tables.table import Cell, Column, Table, checksum, numeric, value
 
@@ -56,7 +56,7 @@ def _describe_arm(view: View, arm: str) -> str:
 
 
 def settings(view: View, lineages=None) -> Table:
-    """Training settings of the given adapters (all of them by default), one column per distinct set of settings."""
+    """Training settings of the given adapters (all of them by default), then what is different in single stages."""
     config = view.experiment.config
     sets: list[tuple[list[str], dict]] = []
     for lineage in lineages or view.adapters:
@@ -70,18 +70,18 @@ def settings(view: View, lineages=None) -> Table:
             variants.append(variant)
     # The set that most stages share comes first, and needs no list of them.
     sets.sort(key=lambda entry: -len(entry[0]))
-    heads = ["every other stage" if len(names) > 1 else names[0] for names, _ in sets] or ["Value"]
-    if len(sets) < 2:
-        heads = ["Value"]
-    table = Table("settings", "Training settings. A stage that differs has a column of its own.", ["Setting", *heads])
-    if len(sets) < 2:
-        table.caption = "Training settings."
-    for key in dict.fromkeys(key for _, values in sets for key in values):
-        shown = [plain(values.get(key)) for _, values in sets]
-        table.add(key.replace("_", " "), *(Cell(text, style="differs" if text != shown[0] else "") for text in shown))
+    table = Table("settings", "Training settings.", ["Setting", "Value"])
+    first, *others = [values for _, values in sets] or [{}]
+    for key, entry in first.items():
+        table.add(key.replace("_", " "), plain(entry))
     for part, prefix in (("lora", "LoRA "), ("prompting", "prompt ")):
         for key, entry in (config.get(part) or {}).items():
-            table.add(prefix + key.replace("_", " "), *[plain(entry)] * len(heads))
+            table.add(prefix + key.replace("_", " "), plain(entry))
+    for (names, _), values in zip(sets[1:], others, strict=True):
+        table.part(f"Different in {listed(names)}")
+        for key in dict.fromkeys([*first, *values]):
+            if values.get(key) != first.get(key):
+                table.add(key.replace("_", " "), plain(values.get(key)))
     return table
 
 
