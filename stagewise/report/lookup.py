@@ -198,10 +198,13 @@ class View:
         """Tasks whose items come from the embedded sample."""
         return [task.task for task in self.metrics.tasks if task.sample]
 
-    @property
-    def direction_note(self) -> str:
-        """Sentence for captions that names the measures of which lower is better; empty if there are none."""
-        titles = [measure.title for measure in self.measures.values() if not measure.higher_is_better]
+    def direction_note(self, names=None) -> str:
+        """Sentence for captions that names the measures of which lower is better; empty if there are none.
+
+        `names` are the measures of the picture or table, all of them by default.
+        """
+        measures = [measure for name, measure in self.measures.items() if names is None or name in names]
+        titles = [measure.title for measure in measures if not measure.higher_is_better]
         return f" Lower is better: {listed(titles)}." if titles else ""
 
     def score(self, lineages, task: str, split: str, rule: str = "argmax") -> Score | None:

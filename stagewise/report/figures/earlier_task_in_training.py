@@ -56,7 +56,7 @@ def draw(view: View, data) -> Drawing:
     )
     caption += "Thick: the mean over runs; faint: single runs. " if view.several_runs else ""
     caption += "No intervals: validation splits are small, so read the shape and not the single point."
-    caption += view.direction_note
+    caption += view.direction_note(set(data.measure))
     return Drawing(caption, panels, [shared_key(view), *arm_keys(view)] if view.several_arms else [], OPEN)
 
 

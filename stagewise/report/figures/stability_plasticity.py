@@ -78,16 +78,16 @@ def draw(view: View, data) -> Drawing:
     caption = (
         "Stability against plasticity: to the right what the last stage was to teach, upwards what was to be kept, "
         f"both after the arm's last stage on the {view.main_split} split. Up and to the right is better"
-        f"{_lower_is_better(view)}. Bars are {100 * view.experiment.confidence:g}% intervals{describe_runs(view)}. "
-        "Dashed lines: the majority class; hollow: the untuned model; each only where it lies inside the picture."
+        f"{_lower_is_better(view, set(data.measure))}. Bars are {100 * view.experiment.confidence:g}% intervals"
+        f"{describe_runs(view)}. Dashed lines: the majority class; hollow: the untuned model; each only where it lies inside the picture."
     )
     legend = [*arm_keys(view), Key("untuned base model", variable(MUTED), MARKERS[0][1], hollow=True)]
     return Drawing(caption, panels, legend)
 
 
-def _lower_is_better(view: View) -> str:
+def _lower_is_better(view: View, names: set[str]) -> str:
     """Name the measures of which the opposite corner is the better one."""
-    titles = [measure.title for measure in view.measures.values() if not measure.higher_is_better]
+    titles = [m.title for name, m in view.measures.items() if name in names and not m.higher_is_better]
     return f" (of {listed(titles)} down and to the left)" if titles else ""
 
 

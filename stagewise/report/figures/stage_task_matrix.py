@@ -51,7 +51,7 @@ def draw(view: View, data) -> Drawing:
     caption = (
         f"The stage × task matrix of each arm, {view.main_split} split, shares in percent{mean}: a row per stage, a "
         "column per task in the order in which the arm learnt them. A frame marks a task that was learnt at that stage "
-        f"or before. No intervals: the tables have them.{view.direction_note}"
+        f"or before. No intervals: the tables have them.{view.direction_note(set(data.measure))}"
     )
     return Drawing(caption, panels, style="heat")
 

@@ -48,7 +48,7 @@ def matrix_metrics(view: View) -> Table:
         f"Metrics of the stage × task matrix, {view.main_split} split, argmax, with intervals ({view.intervals}). "
         "Average, backward and forward transfer as Lopez-Paz & Ranzato (2017) define them, forgetting as Chaudhry et "
         "al. (2018): by how much the last score is worse than the best at any earlier stage. Of shares, the average is "
-        f"in percent, the rest in points.{view.direction_note}"
+        f"in percent, the rest in points.{view.direction_note()}"
     )
     table = Table("matrix-metrics", caption, ["Arm", *numeric(*STATISTICS.values())])
     for name, measure in view.measures.items():

@@ -72,7 +72,7 @@ def learning_others(view: View, split: str) -> Table:
     """The same in the measures beside the primary one."""
     caption = f"What each stage taught in the other measures, {split} split: differences with paired intervals."
     columns = ["Against", *numeric(*(measure.heading for measure in _others(view)))]
-    table = Table(f"learning-others-{split}", caption + view.direction_note, columns)
+    table = Table(f"learning-others-{split}", caption + view.direction_note(), columns)
     for record in _learnings(view, table, split):
         table.add(view.name(record.against), *_difference_cells(view, record))
     return table
@@ -107,7 +107,7 @@ def forgetting_others(view: View, split: str) -> Table:
     """The same in the measures beside the primary one."""
     caption = f"Forgetting in the other measures, {split} split: differences with paired intervals."
     columns = ["Task", *numeric(*(measure.heading for measure in _others(view)))]
-    table = Table(f"forgetting-others-{split}", caption + view.direction_note, columns)
+    table = Table(f"forgetting-others-{split}", caption + view.direction_note(), columns)
     for record in _forgettings(view, table, split, "paired"):
         table.add(_task_cell(view, record), *_difference_cells(view, record))
     return table

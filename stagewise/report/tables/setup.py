@@ -144,7 +144,7 @@ def _label_shares(split: SplitRecord) -> str:
         for entry in shown
     )
     rest = len(split.labels) - len(shown)
-    return f"{shares}, and {rest} labels with fewer items" if rest else shares
+    return f"{shares}, and {rest} other labels" if rest else shares
 
 
 def checksums(view: View) -> Table:
