@@ -25,6 +25,7 @@ from stagewise.metrics.significance import (
     detectable_by_t,
     exchange,
     holm,
+    items_growth,
     sign_flip,
     sum_by_group,
 )
@@ -132,9 +133,11 @@ def claim_records(arms: ArmScores, reference: str, primary: str, seed: int) -> l
     tested = [Tested.of(arms, c, spread, seed) for c, spread in zip(comparisons, spreads, strict=True)]
     usable = [test for test in tested if test.p is not None]
     level = 1 - arms.bootstrap.confidence
-    for test, corrected in zip(usable, holm([test.p for test in usable]), strict=True):
-        test.p_corrected = corrected
-        test.detectable = test.smallest.at(level / len(usable))
+    corrected = holm([test.p for test in usable])
+    # Holm's step at which the claims that are not shown were stopped: what a difference would have had to pass.
+    step = level / max(1, sum(p >= level for p in corrected))
+    for test, p in zip(usable, corrected, strict=True):
+        test.p_corrected, test.detectable = p, test.smallest.at(step)
     claims = [test.claim(level, arms.split) for test in tested]
     return [_gate(claim, claims) for claim in claims]
 
@@ -271,9 +274,12 @@ def _exchangeable(after: Predictions, before: Predictions, measure: Measure):
 class Detectable:
     """What decides which difference a comparison could have shown."""
 
+    runs: int
     units: int
-    discordant: float | None
-    """Share of items on which the two disagree, of single answers; None if the exact test is not McNemar's."""
+    exact: bool
+    """The test is McNemar's."""
+    answers: tuple[float, float] | None
+    """Mean accuracy of the two and the share of items on which they disagree in a run; None for other measures."""
     error: crossed.StandardError | None
 
     @classmethod
@@ -285,26 +291,25 @@ class Detectable:
         measure: Measure,
         confidence: float,
     ) -> "Detectable":
-        units = after[0].units
-        if spread.error is not None:
-            return cls(units, None, spread.error)
-        if len(after) == 1 and measure.test == "sign-flip" and after[0].groups is None:
-            return cls(units, float((after[0].right != before[0].right).mean()), None)
-        if len(after) == 1 and measure.test == "sign-flip":
-            variance = float((item_differences(after, before) ** 2).sum()) / len(after[0]) ** 2
-            return cls(units, None, crossed.items_alone(variance, units))
-        if spread.value.low is None:
-            return cls(units, None, None)
-        half = (spread.value.high - spread.value.low) / 2
-        return cls(units, None, crossed.items_alone((half / crossed.half_width(1, np.inf, confidence)) ** 2, units))
+        """Gather it from the answers and the interval of a comparison."""
+        runs, units, answers, error = len(after), after[0].units, None, spread.error
+        if measure.test == "sign-flip":
+            right, other = (np.array([side.right for side in sides]) for sides in (after, before))
+            answers = float((right.mean() + other.mean()) / 2), float((right != other).mean())
+        exact = runs == 1 and answers is not None and after[0].groups is None
+        if runs == 1 and spread.value.low is not None:
+            half = (spread.value.high - spread.value.low) / 2
+            error = crossed.items_alone((half / crossed.half_width(1, np.inf, confidence)) ** 2, units)
+        return cls(runs, units, exact, answers, error)
 
     def at(self, level: float) -> float | None:
         """The difference that is found with 80 % power; None if nothing is known of the noise."""
-        if self.discordant is not None:
-            return detectable_by_sign_flip(self.units, self.discordant, level) if self.discordant else None
         if self.error is None or self.error.variance <= crossed.NOTHING:
             return None
-        return detectable_by_t(self.error.variance, self.error.df, level)
+        if self.exact:
+            return detectable_by_sign_flip(self.units, *self.answers, level)
+        growth = items_growth(*self.answers, self.runs) if self.answers else lambda difference: 1.0
+        return detectable_by_t(self.error, growth, level)
 
 
 def _gate(claim: Claim, claims: list[Claim]) -> Claim:

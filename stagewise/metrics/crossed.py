@@ -38,6 +38,10 @@ class Runs:
     overlap: float = 0.0
     """Held-out items over training items of a fold; 0 if there is one fold."""
 
+    def number(self, runs: int) -> int:
+        """Number of runs that count."""
+        return runs if self.folds == 1 else self.folds
+
     def independent(self, values: np.ndarray) -> np.ndarray:
         """Average the seeds of each fold, shape (runs, ...) to (folds, ...); seeds stay as they are without folds."""
         if self.folds == 1:
@@ -68,15 +72,57 @@ class Noise(NamedTuple):
 
 
 class StandardError(NamedTuple):
-    """Variance of a mean over runs, with what it is made of."""
+    """Variance of a mean over runs, by what it is made of."""
 
-    variance: float
-    df: float
     items: float
-    items_df: float
-    training: float
-    """The runs' part of the variance: ``var(run) (1 / R + q)``."""
-    training_df: float
+    """The items' part."""
+    units: int
+    rest: float
+    """Part of the noise that comes from the items (`Components`)."""
+    noise: Noise
+    factor: float
+    """``1 / R + q``: what the noise of one run is multiplied by."""
+
+    @property
+    def training(self) -> float:
+        """The runs' part: ``var(run) (1 / R + q)``, 0 where items explain all of what runs differ by."""
+        return max(self.noise.variance - self.rest, 0.0) * self.factor
+
+    @property
+    def variance(self) -> float:
+        return self.items + self.training
+
+    def estimated(self, items: float, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Variance and degrees of freedom as other runs would estimate them.
+
+        Parameters
+        ----------
+        items
+            The items' part.
+        scale
+            Estimated over true noise, of any shape, which is that of both results.
+        """
+        noise = self.noise.variance * scale
+        training = np.maximum(noise - self.rest, 0.0) * self.factor
+        variance = items + training
+        # Where items explain all of what runs differ by, there is nothing but items.
+        between = np.where(training > 0, (noise * self.factor) ** 2 / self.noise.df, 0.0)
+        spread = items**2 / self.items_df + between
+        df = np.divide(variance**2, spread, out=np.full(np.shape(spread), float(self.items_df)), where=spread > 0)
+        return variance, df
+
+    @property
+    def items_df(self) -> int:
+        return self.units - 1
+
+    @property
+    def training_df(self) -> float:
+        return self.noise.df
+
+    @property
+    def df(self) -> float:
+        """Satterthwaite's degrees of freedom; those of the items where there is nothing but items."""
+        return float(self.estimated(self.items, np.ones(1))[1][0])
 
     def p(self, mean: float) -> float:
         """Two-sided p-value of Student's t for a mean of 0."""
@@ -95,20 +141,13 @@ def components(values: np.ndarray, draws: np.ndarray, units: int) -> Components:
 
 
 def standard_error(parts: Components, noise: Noise, overlap: float = 0.0) -> StandardError:
-    """Add the components up, with Satterthwaite's degrees of freedom."""
-    factor = 1 / parts.runs + overlap
-    training = max(noise.variance - parts.rest, 0.0) * factor
-    variance, items_df = parts.items + training, parts.units - 1
-    # Where items explain all of what runs differ by, there is nothing but items.
-    between = (noise.variance * factor) ** 2 / noise.df if training else 0.0
-    spread = parts.items**2 / items_df + between
-    df = variance**2 / spread if spread > 0 else items_df
-    return StandardError(variance, df, parts.items, items_df, training, noise.df)
+    """Put the components and the noise between runs together; `overlap` is that of `Runs`."""
+    return StandardError(parts.items, parts.units, parts.rest, noise, 1 / parts.runs + overlap)
 
 
 def items_alone(variance: float, units: int) -> StandardError:
     """One run's variance, which comes from the items alone."""
-    return StandardError(variance, units - 1, variance, units - 1, 0.0, 1)
+    return StandardError(variance, units, 0.0, Noise(0.0, 1), 0.0)
 
 
 def half_width(variance: float, df: float, confidence: float) -> float:

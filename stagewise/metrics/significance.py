@@ -1,8 +1,11 @@
 """Exact tests between two sets of answers to the same items, their correction, and the differences they find."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
+
+from stagewise.metrics.crossed import StandardError
 
 PERMUTATIONS = 9_999
 
@@ -87,65 +90,155 @@ def holm(values: list[float]) -> list[float]:
     return corrected.tolist()
 
 
-def detectable_by_sign_flip(units: int, discordant: float, level: float) -> float | None:
+def detectable_by_sign_flip(units: int, accuracy: float, discordant: float, level: float) -> float | None:
     """Solve for the accuracy difference that the exact test of one run finds with 80 % power.
 
     The number of items on which the two disagree is binomial, and so are the gained ones among them; the power is
     summed over both (the unconditional power of McNemar's test: Connor 1987, doi:10.2307/2531961, without his normal
-    approximation).
+    approximation). Two adapters that differ more also disagree more (`disagreement`).
 
     Parameters
     ----------
     units
         Number of items.
+    accuracy
+        Mean accuracy of the two.
     discordant
-        Share of items on which the two disagree.
+        Share of items on which the two disagree, above 0.
     level
         Level of the test, corrections included.
 
     Returns
     -------
-    The difference, at most 1; None if even items that all differ in one direction would not be enough.
+    The difference; None if not even one of 99 points would be found.
     """
     from scipy.optimize import brentq
 
-    def lacking(difference: float) -> float:
-        return POWER - sign_flip_power(units, max(discordant, difference), difference, level)
+    similarity = latent_correlation(accuracy, discordant)
 
-    if lacking(1.0) > 0:
+    def lacking(difference: float) -> float:
+        disagree = disagreement(accuracy, difference, similarity)
+        return POWER - sign_flip_power(units, disagree, difference, level)
+
+    largest = 0.99
+    if lacking(largest) > 0:
         return None
-    return float(brentq(lacking, 0.0, 1.0, xtol=1e-4))
+    return float(brentq(lacking, 0.0, largest, xtol=1e-3))
+
+
+def latent_correlation(accuracy: float, discordant: float) -> float:
+    """Correlation of two normal variables whose signs are right with this accuracy and disagree on this share
+    (the tetrachoric correlation: Pearson 1900, doi:10.1098/rsta.1900.0022)."""
+    from scipy.optimize import brentq
+
+    def excess(correlation: float) -> float:
+        return disagreement(accuracy, 0.0, correlation) - discordant
+
+    low, high = -0.999, 0.999
+    if excess(high) >= 0:
+        return high
+    return low if excess(low) <= 0 else float(brentq(excess, low, high, xtol=1e-4))
+
+
+def disagreement(accuracy: float, difference: float, correlation: float) -> float:
+    """Share of items on which one of two adapters alone is right.
+
+    Parameters
+    ----------
+    accuracy
+        Their mean accuracy, moved away from 0 or 1 if the difference leaves too little room there.
+    difference
+        Accuracy that one of them has more than the other.
+    correlation
+        Of the latent variables whose signs are the answers (`latent_correlation`).
+    """
+    from scipy.special import ndtr, ndtri
+
+    margin = difference / 2 + 1e-3
+    low = min(max(accuracy, margin), 1 - margin) - difference / 2
+    # Both are right where x is below its quantile and so is the other's, given x: midpoints of 400 equal parts.
+    x = ndtri(low * (np.arange(400) + 0.5) / 400)
+    given_x = ndtr((ndtri(low + difference) - correlation * x) / np.sqrt(1 - correlation**2))
+    return max(float(2 * low + difference - 2 * low * given_x.mean()), difference)
 
 
 def sign_flip_power(units: int, discordant: float, difference: float, level: float) -> float:
     """Power of the exact test for a share of disagreement and a difference; arguments as above."""
+    from scipy.special import bdtr
+
+    likely = np.diff(bdtr(np.arange(units + 1), units, discordant), prepend=0.0)
+    kept = likely > 1e-9
+    changed, lost = np.arange(units + 1)[kept], _most_lost(units, level)[kept]
+    share_lost = (discordant - difference) / (2 * discordant) if discordant else 0.5
+    rejected = np.where(lost < 0, 0.0, bdtr(np.maximum(lost, 0), changed, share_lost))
+    return float((likely[kept] * rejected).sum())
+
+
+@lru_cache(maxsize=32)
+def _most_lost(units: int, level: float) -> np.ndarray:
+    """The largest number of lost items at which the test rejects, for each number of changed items; -1 for none."""
     from scipy.stats import binom
 
     changed = np.arange(units + 1)
-    likely = binom.pmf(changed, units, discordant)
-    changed = changed[likely > 1e-9]
-    # The largest number of lost items at which the test still rejects, for every number of changed items.
     lost = binom.ppf(level / 2, changed, 0.5).astype(int)
-    lost = np.where(binom.cdf(lost, changed, 0.5) <= level / 2, lost, lost - 1)
-    share_lost = (discordant - difference) / (2 * discordant) if discordant else 0.5
-    return float((likely[likely > 1e-9] * binom.cdf(lost, changed, share_lost)).sum())
+    return np.where(binom.cdf(lost, changed, 0.5) <= level / 2, lost, lost - 1)
 
 
-def detectable_by_t(variance: float, df: float, level: float) -> float:
-    """Solve for the difference that a two-sided t-test finds with 80 % power, by the noncentral t distribution.
+def detectable_by_t(error: StandardError, growth: Callable[[float], float], level: float) -> float | None:
+    """Solve for the difference that the t-test over items and runs finds with 80 % power.
+
+    Estimated noise is the true one times a chi-squared number over its degrees of freedom. For each of 400 equal parts
+    of that distribution the test is done as it would be: with the variance and the degrees of freedom that these runs
+    would have shown. (With many degrees of freedom it is the noncentral t distribution.)
 
     Parameters
     ----------
-    variance
-        Of the estimated difference.
-    df
-        Its degrees of freedom.
+    error
+        Variance of the estimated difference, by its parts, taken for the true ones.
+    growth
+        Factor of the items' part by the difference (`items_growth`).
     level
         Level of the test, corrections included.
+
+    Returns
+    -------
+    The difference; None if not even one of 99 points would be found.
     """
     from scipy.optimize import brentq
-    from scipy.stats import nct, t
+    from scipy.special import gammaincinv, ndtr, stdtrit
 
-    critical = t.ppf(1 - level / 2, df)
-    distance = brentq(lambda shift: nct.sf(critical, df, shift) - POWER, 0.0, 10 * critical + 10)
-    return float(distance * np.sqrt(variance))
+    df = error.noise.df
+    scale = 2 * gammaincinv(df / 2, (np.arange(400) + 0.5) / 400) / df
+
+    def lacking(difference: float) -> float:
+        items = error.items * growth(difference)
+        variance, degrees = error.estimated(items, scale)
+        needed = stdtrit(degrees, 1 - level / 2) * np.sqrt(variance)
+        return POWER - ndtr((difference - needed) / np.sqrt(items + error.training)).mean()
+
+    return None if lacking(0.99) > 0 else float(brentq(lacking, 0.0, 0.99, xtol=1e-4))
+
+
+def answer_variance(accuracy: float, difference: float, correlation: float, runs: int) -> float:
+    """Variance over items of the difference between two arms' right answers, averaged over runs.
+
+    Each item has a difficulty that all adapters share; given it, answers are independent. An effect moves items of
+    medium difficulty more than others, so a difference varies from item to item however many runs are averaged.
+    Arguments as for `disagreement`; `runs` is the number of runs.
+    """
+    from scipy.special import ndtr, ndtri
+
+    margin = difference / 2 + 1e-3
+    low = min(max(accuracy, margin), 1 - margin) - difference / 2
+    correlation = min(max(correlation, 0.0), 0.999)
+    difficulty = np.sqrt(correlation) * ndtri((np.arange(400) + 0.5) / 400)
+    one, other = (ndtr((ndtri(share) + difficulty) / np.sqrt(1 - correlation)) for share in (low, low + difference))
+    return float((other - one).var() + (one * (1 - one) + other * (1 - other)).mean() / runs)
+
+
+def items_growth(accuracy: float, discordant: float, runs: int) -> Callable[[float], float]:
+    """Return by how much the items' part of a variance grows with the difference, as a function of that."""
+    correlation = latent_correlation(accuracy, discordant)
+    now = answer_variance(accuracy, 0.0, correlation, runs)
+    # Near 0 and 1 answers vary less; that is no reason to expect less noise.
+    return lambda difference: max(1.0, answer_variance(accuracy, difference, correlation, runs) / now)
