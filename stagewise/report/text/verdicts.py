@@ -20,7 +20,7 @@ def headline(view: View) -> Sentence:
     arm = view.reference
     kept = [claim for task in view.tasks if (claim := view.claim("kept", arm, task))]
     if not kept:
-        return Sentence(f"{_subject(view, arm)} has no earlier task that a later stage could make it forget")
+        return Sentence(f"{capital(_subject(view, arm))} has no earlier task that a later stage could make it forget")
     said = [_kept_in_short(view, arm, kept)]
     if view.several_arms:
         said.append(_others_in_short(view, kept))
