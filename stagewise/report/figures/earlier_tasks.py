@@ -32,14 +32,14 @@ def compute(view: View):
     An arm that learnt the task at its last stage has no score before. With more than one earlier task an arm also has
     their mean, whose change is the backward transfer.
     """
-    rows = []
-    for task in view.earlier_tasks():
-        for arm in (arm for order in view.orders.values() for arm in order):
+    arms = [arm for group in view.orders.values() for arm in group]
+    tasks, rows = view.earlier_tasks(), []
+    for task in tasks:
+        for arm in arms:
             if task in view.learnt_stages(arm):
                 rows += _task_rows(view, arm, task)
-    for arm in (arm for order in view.orders.values() for arm in order):
-        if len(view.earlier_tasks()) > 1:
-            rows += _mean_rows(view, arm)
+    for arm in arms if len(tasks) > 1 else ():
+        rows += _mean_rows(view, arm)
     return frame(COLUMNS, rows)
 
 
@@ -83,27 +83,26 @@ class Row(NamedTuple):
 def draw(view: View, data) -> Drawing:
     """Draw every arm and earlier task in one picture, or the means with each task folded away."""
     by_task = {task: rows for task, rows in groups(data, "task") if task != MEAN}
-    pictures = [_draw_rows(view, "all", "", _grouped(view, by_task), by_task)]
-    height = sum(1 + len(rows) for rows in by_task.values())
-    if len(by_task) > 1 and height > MAX_ROWS:
-        means = data[data.task == MEAN]
+    every, means = _grouped(view, by_task), data[data.task == MEAN]
+    if len(every) > MAX_ROWS and len(means):
         pictures = [_draw_rows(view, MEAN, "Mean over each arm's earlier tasks", _by_order(view, means), {})]
         for task, rows in by_task.items():
-            drawn = _draw_rows(view, task, task, _arm_rows(view, rows), {task: rows})
-            pictures.append(drawn.fold())
+            pictures.append(_draw_rows(view, task, task, _arm_rows(view, rows), {task: rows}).fold())
+    else:
+        pictures = [_draw_rows(view, "all", "", every, by_task)]
     caption = (
         f"{view.primary.heading} on each arm's earlier tasks, {view.main_split} split. Bars: "
         f"{100 * view.experiment.confidence:g}% interval of the change on the same items. Only a marked change is "
         "claimed."
     )
-    shape = {color: Key(text, variable(color), MARKERS[n][1], "") for color, n, text in _claimed(data)}
-    keys = [Key("when learnt", variable(MUTED), MARKERS[0][1], hollow=True), *shape.values()]
+    keys = [Key("when learnt", variable(MUTED), MARKERS[0][1], hollow=True)]
+    keys += [Key(text, variable(color), MARKERS[shape][1], "") for color, shape, text in _ends(data)]
     if any(view.value(MAJORITY, task, view.main_split, view.primary.name) for task in by_task):
         keys.append(Key("majority class", variable(MUTED), dashes="4 3"))
     return Drawing(caption, [("", pictures)], keys, folded_title="Each earlier task")
 
 
-def _claimed(data) -> list[tuple[str, int, str]]:
+def _ends(data) -> list[tuple[str, int, str]]:
     """Colour, marker and meaning of the ends that the picture shows."""
     texts = {"worse": "at the end, forgotten", "better": "at the end, improved"}
     claimed = [(*STYLES[verdict], texts[verdict]) for verdict in STYLES if verdict in set(data.verdict)]
@@ -125,7 +124,7 @@ def _by_order(view: View, means) -> list[Row]:
     """Rows of the arms' means below the order in which they learnt the tasks."""
     rows = []
     for order, arms in view.orders.items():
-        rows += [Row(" → ".join(order), heading=True)] if len(view.orders) > 1 else []
+        rows += [Row(shorten(" → ".join(order), 50), heading=True)] if len(view.orders) > 1 else []
         rows += _arm_rows(view, means[means.arm.isin(arms)])
     return rows
 

@@ -79,7 +79,8 @@ def draw(view: View, data) -> Drawing:
         "Stability against plasticity: to the right what the last stage was to teach, upwards what was to be kept, "
         f"both after the arm's last stage on the {view.main_split} split. Up and to the right is better"
         f"{_lower_is_better(view, set(data.measure))}. Bars are {100 * view.experiment.confidence:g}% intervals"
-        f"{describe_runs(view)}. Dashed lines: the majority class; hollow: the untuned model; each only where it lies inside the picture."
+        f"{describe_runs(view)}. Dashed lines: the majority class; hollow: the untuned model; each only where it lies "
+        "inside the picture."
     )
     legend = [*arm_keys(view), Key("untuned base model", variable(MUTED), MARKERS[0][1], hollow=True)]
     return Drawing(caption, panels, legend)

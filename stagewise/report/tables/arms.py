@@ -58,6 +58,8 @@ def short(view: View) -> Table:
         f"{view.primary.axis}, {view.main_split} split ({on_items(view, view.main_split)}). Earlier tasks: when learnt "
         f"→ at the end. Brackets: {100 * view.experiment.confidence:g}% intervals over {over}."
     )
+    if each and len(view.orders) > 1:
+        caption += " Tasks stand in the order in which the arm learnt them."
     caption += _legend(view)
     columns: list = ["Arm"]
     if each:

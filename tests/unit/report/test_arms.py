@@ -73,6 +73,7 @@ def test_arms_of_different_orders_show_their_own_order():
     values = report_experiments.metrics("labels")
     table = arms.short(view(values))
     assert [column.text for column in table.columns[1:3]] == ["Task 1", "Task 2"]
+    assert "in the order in which the arm learnt them" in table.caption
     cells = {row[0].text: [cell.detail for cell in row[1:3]] for row in table.rows}
     assert cells == {"1 sequential": ["pubmedqa", "banking"], "2 reverse": ["banking", "pubmedqa"]}
     assert [["→" in cell.text for cell in row[1:3]] for row in table.rows] == [[True, False]] * 2

@@ -272,6 +272,8 @@ def test_every_figure_stands_alone_as_svg(figures):
         _, _, width, height = map(float, root.get("viewBox").split())
         inner = root.findall("{http://www.w3.org/2000/svg}svg")
         assert len(inner) == sum(not picture.folded for picture in figure.pictures) > 0, name
+        for picture in figure.pictures:  # nothing that only makes the page larger
+            assert not re.search(r'<g(?: id="[^"]*")?>|font-family|=\"[^\"]*\d\.\d{3}', str(picture.svg))
         for svg in inner:
             assert 0 <= float(svg.get("x")) and float(svg.get("x")) + float(svg.get("width")) <= width
             assert 0 <= float(svg.get("y")) and float(svg.get("y")) + float(svg.get("height")) <= height
