@@ -89,7 +89,8 @@ def confusion_counts(gold: np.ndarray, answer: np.ndarray, labels: int, weights=
     Parameters
     ----------
     gold, answer
-        Codes, shape (items,); the answer `labels` stands for an invalid one.
+        Codes, shape (items,); the answer `labels` stands for an invalid one. With weights, answers may differ from
+        resample to resample: shape (samples, items).
     labels
         Number of labels L.
     weights
@@ -99,11 +100,26 @@ def confusion_counts(gold: np.ndarray, answer: np.ndarray, labels: int, weights=
     -------
     Shape (L, L + 1) without weights, (samples, L, L + 1) with them.
     """
+    if np.ndim(answer) > 1:
+        return _count_by_resample(gold * (labels + 1) + answer, labels * (labels + 1), weights).reshape(
+            -1, labels, labels + 1
+        )
     # In floating point, which is exact for counts: NumPy multiplies integer matrices many times slower.
     cells = np.zeros((len(gold), labels * (labels + 1)), dtype=np.float32)
     cells[np.arange(len(gold)), np.asarray(gold) * (labels + 1) + answer] = 1
     counts = cells.sum(0, dtype=float) if weights is None else (weights @ cells).astype(float)
     return counts.reshape(*counts.shape[:-1], labels, labels + 1)
+
+
+def _count_by_resample(cells: np.ndarray, size: int, weights: np.ndarray) -> np.ndarray:
+    """Sum weights by cell in every resample, both of shape (samples, items), to shape (samples, size)."""
+    counts = np.empty((len(weights), size))
+    # One call counts many resamples, each in cells of its own; blocks bound what is in memory.
+    for start in range(0, len(weights), 256):
+        part = slice(start, start + 256)
+        apart = cells[part] + size * np.arange(len(weights[part]))[:, None]
+        counts[part] = np.bincount(apart.ravel(), weights[part].ravel(), apart.shape[0] * size).reshape(-1, size)
+    return counts
 
 
 def recalls(confusion: np.ndarray) -> np.ndarray:
@@ -118,8 +134,12 @@ def precisions(confusion: np.ndarray) -> np.ndarray:
 
 def label_f1(confusion: np.ndarray) -> np.ndarray:
     """F1 of each label, 0 if it neither occurs nor is answered; shape (..., L, L + 1) to (..., L)."""
-    total = confusion.sum(-1) + confusion.sum(-2)[..., :-1]
-    return 2 * _right(confusion) / np.maximum(total, 1)
+    return f1_of_counts(_right(confusion), confusion.sum(-1), confusion.sum(-2)[..., :-1])
+
+
+def f1_of_counts(right: np.ndarray, gold: np.ndarray, answered: np.ndarray) -> np.ndarray:
+    """F1 from the items answered rightly with a label, those that have it and those answered with it; any shape."""
+    return 2 * right / np.maximum(gold + answered, 1)
 
 
 def _right(confusion: np.ndarray) -> np.ndarray:
@@ -166,7 +186,9 @@ def mcc(confusion):
 def brier(probabilities, gold):
     """Sum over labels of the squared distance of the probabilities from the gold label (Brier 1950, eq. 2,
     doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2)."""
-    return ((probabilities - np.eye(probabilities.shape[1])[gold]) ** 2).sum(1)
+    distances = np.array(probabilities)
+    distances[np.arange(len(gold)), gold] -= 1
+    return np.einsum("il,il->i", distances, distances)
 
 
 def evaluate(gold, logprobs: np.ndarray) -> dict[str, float]:

@@ -39,6 +39,12 @@ class Statistics(Settings):
         description="Measure that the report claims something about: of the final adapters per task, and what was kept "
         "or forgotten. Choose it before the first result: every other measure is shown without a claim.",
     )
+    auroc_margin: float = Field(
+        0.02,
+        gt=0,
+        description="Largest fall of AUROC that counts as none, as a share (0.02 is two points): 'a shifted label "
+        "prior' is said only where a larger one is excluded.",
+    )
     reference: str | None = Field(None, description="Arm that the others are compared with; by default the first.")
     forgetting: Literal["paired", "published"] = Field(
         "paired",

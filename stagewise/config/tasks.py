@@ -156,7 +156,11 @@ class Task(Settings):
     shorten: str | None = Field(
         None, description="Variable to cut at its end if a prompt is too long; if null, that is an error."
     )
-    group: str | None = Field(None, description="Column whose equal values must stay in one split.")
+    group: str | None = Field(
+        None,
+        description="Column whose equal values belong together: they stay in one split, and intervals and tests take "
+        "them as one.",
+    )
     identity: list[str] | None = Field(
         None, description="Variables whose text two items must share to be duplicates; null means all."
     )

@@ -52,7 +52,7 @@ class SplitItem(TypedDict):
     label: str
     fields: dict[str, str]
     group: NotRequired[int]
-    """Number of the item's group (`group_numbers`); left out if the item belongs to none."""
+    """Number of the item's group within the split (`group_numbers`); left out if the item belongs to none."""
     agreement: NotRequired[dict[str, float]]
     """Agreement of annotators with the gold label, by column; columns without a value are left out."""
 

@@ -42,10 +42,7 @@ def make_splits(settings: DataSettings, raw_dir=RAW) -> tuple[dict[str, bytes], 
         pool, before_limit = pools[name], resolved.splits[name]
         set_aside = pool.sorted(pool.set_aside + unused[name] + resolved.dropped[name])
         final = {split: limit_items(before_limit[split], getattr(settings.limit, split)) for split in SPLITS}
-        numbers = group_numbers(item for items in final.values() for item in items)
-        contents = {
-            split: "".join(write_line(item, numbers) for item in items).encode() for split, items in final.items()
-        }
+        contents = {split: _write_split(items) for split, items in final.items()}
         files |= {f"{name}/{split}.jsonl": content for split, content in contents.items()}
         files[f"{name}/set_aside.csv"] = _set_aside_table(set_aside)
         tasks[name] = _task_summary(task, pool, set_aside, before_limit, final, resolved.counts[name])
@@ -57,6 +54,12 @@ def make_splits(settings: DataSettings, raw_dir=RAW) -> tuple[dict[str, bytes], 
         "duplicates_across_tasks_exact": resolved.across_tasks.exact,
         "limit": settings.limit.model_dump(),
     }
+
+
+def _write_split(items: list[Item]) -> bytes:
+    """Write a split; groups are numbered within it, so that test items are the same bytes in every fold and limit."""
+    numbers = group_numbers(items)
+    return "".join(write_line(item, numbers) for item in items).encode()
 
 
 def write_splits(output, files: dict[str, bytes], summary: dict) -> None:

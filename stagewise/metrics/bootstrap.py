@@ -18,13 +18,14 @@ from stagewise.metrics import crossed
 from stagewise.metrics.prediction_table import Predictions
 from stagewise.metrics.schema import Value
 
-TOO_FEW = "fewer than two items"
-TOO_FEW_GROUPS = "fewer than two groups of items"
+TOO_FEW = "fewer than two items, or groups of items"
 NO_RESAMPLE = "no resample of the items can be scored in every run"
 
 NO_SPREAD = "every resample gives the same value, so the bootstrap says nothing about the spread"
 
 ONE_RUN = "one run, which says nothing about training noise"
+
+NO_TRAINING_NOISE = "the runs differ by no more than their items explain"
 
 
 class Resampled(NamedTuple):
@@ -150,9 +151,9 @@ class Bootstrap:
         return self._spread(mean, len(runs), limits, crossed.standard_error(parts, noise, self.runs.overlap))
 
     def _spread(self, mean: float, runs: int, limits: tuple[float, float], error: crossed.StandardError) -> Spread:
-        def value(variance: float, df: float, **more) -> Value:
+        def value(variance: float, df: float, reason: str = NO_SPREAD, **more) -> Value:
             if variance <= crossed.NOTHING:
-                return Value(value=mean, reason=NO_SPREAD, runs=runs)
+                return Value(value=mean, reason=reason, runs=runs)
             half = crossed.half_width(variance, df, self.confidence)
             low, high = np.clip([mean - half, mean + half], *limits)
             return Value(value=mean, low=float(low), high=float(high), runs=runs, **more)
@@ -162,7 +163,7 @@ class Bootstrap:
         return Spread(
             value(error.variance, error.df, training_share=error.training / error.variance),
             value(error.items, error.items_df),
-            value(error.training, error.training_df),
+            value(error.training, error.training_df, NO_TRAINING_NOISE),
             error,
         )
 

@@ -22,6 +22,7 @@ from stagewise.metrics.forgetting import (
     published_forgetting,
 )
 from stagewise.metrics.prediction_table import Key, Predictions
+from stagewise.metrics.prior_shift import prior_shifts
 from stagewise.metrics.read_results import ExperimentResults
 from stagewise.metrics.schema import BASELINES, Agreement, AnswerRecord, Omitted, ReportMetrics
 from stagewise.metrics.scores import ScoreTable, score_records
@@ -44,7 +45,7 @@ def build_metrics(results: ExperimentResults) -> ReportMetrics:
 
 
 def _build(results: ExperimentResults) -> ReportMetrics:
-    config = results.config
+    config, statistics = results.config, results.config.statistics
     tasks, splits, shared = list(config.active_tasks), config.evaluation.splits, results.shared_splits()
     main = main_split(splits)
     figures = published_figures.read_published(config.published) if config.published else None
@@ -60,13 +61,15 @@ def _build(results: ExperimentResults) -> ReportMetrics:
 
     changes = PairedChanges(table, {key: results.checksum(*key) for key in predictions})
     forgetting = forgetting_records(walk_earlier_tasks(config), splits, changes, discrimination.change)
-    if config.statistics.forgetting == "published":
+    if statistics.forgetting == "published":
         forgetting += published_forgetting(forgetting, table)
         omitted += _omitted_published(splits)
 
     steps = {arm: [steps_of_arm(config, arm, seed, fold) for fold, seed in config.runs] for arm in config.active_arms}
     arms = ArmScores(steps, tasks, main, results.lineages, table)
     reference = config.reference
+    primary = statistics.primary_measure
+    claims = claim_records(arms, reference, primary, statistics.seed) if main in shared else []
     omitted += rules.omitted(tasks, splits) + omitted_splits(splits, shared)
     trainings = {lineage: overview.training_record(results, lineage) for lineage in results.adapters}
     as_given = {(s.lineages[0], s.task, s.split): s for s in scores if s.rule == ARGMAX and len(s.lineages) == 1}
@@ -86,15 +89,14 @@ def _build(results: ExperimentResults) -> ReportMetrics:
         predictions=answers,
         scores=scores,
         discrimination=discrimination.records(main, groups),
-        claims=claim_records(arms, reference, config.statistics.primary_measure, config.statistics.seed)
-        if main in shared
-        else [],
+        claims=claims,
         learning=learning_records(results.adapters, splits, changes),
         forgetting=forgetting,
         flips=flip_records(walk_earlier_tasks(config), main, predictions, results.item_ids),
         arm_summaries=arm_summaries(arms) if main in shared else [],
         arm_tasks=arm_tasks(arms) if main in shared else [],
         arm_comparisons=arm_comparisons(arms, reference) if main in shared else [],
+        prior_shifts=prior_shifts(arms, claims, discrimination.change, statistics.auroc_margin) if claims else [],
         costs=cost_records(steps, reference, results.adapters, trainings, results.adapter_bytes),
         agreement=_agreement(results, bootstrap),
         published_source=published_figures.published_source(config.published, figures) if figures else None,

@@ -4,11 +4,13 @@ Log-probabilities are renormalized over the task's labels first, so that they ar
 labels). Nothing here needs the model again.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from stagewise.measures import confusion_counts, macro_f1
+from stagewise.measures import f1_of_counts
+from stagewise.metrics.bootstrap import Bootstrap, Resampled
 from stagewise.metrics.prediction_table import Key, Predictions
 from stagewise.metrics.schema import RULES, Omitted
 
@@ -20,6 +22,9 @@ TAUS = np.arange(61) / 20
 FLOOR = -700.0
 """Log-probabilities below this count as this: their differences stay finite."""
 
+BLOCK = 2**16
+"""Numbers that are worked on at a time where every resample has answers of its own: what fits a processor's cache."""
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -30,6 +35,64 @@ class Decision:
     bias: np.ndarray
     """Added to each label's log-probability, shape (labels,)."""
     tau: float | None = None
+
+
+@dataclass(frozen=True)
+class Refits:
+    """A decision rule that was fitted anew on every resample, and the items it answers."""
+
+    logs: np.ndarray
+    """Renormalized log-probabilities of the answered items, shape (items, labels)."""
+    biases: np.ndarray
+    """Every bias that some resample has, shape (fits, labels)."""
+    fit: np.ndarray
+    """Number of each resample's bias, shape (samples,)."""
+    tau: Resampled | None = None
+    """Of `prior-adjusted`."""
+
+    def answers(self) -> np.ndarray:
+        """Answers of every resample's rule, shape (samples, items)."""
+        logs, lowest, highest = self.logs, self.biases.min(0), self.biases.max(0)
+        answers = np.repeat((logs + lowest).argmax(1)[None], len(self.biases), 0)
+        # Most items have one label that is the answer whatever the fit.
+        rivals = logs + highest >= (logs + lowest).max(1, keepdims=True)
+        undecided = np.flatnonzero(rivals.sum(1) > 1)
+        for part in _blocks(len(self.biases), undecided.size * logs.shape[1]):
+            answers[part, undecided] = (logs[undecided] + self.biases[part, None]).argmax(-1)
+        return answers[self.fit]
+
+    def by_item(self, function: Callable, gold: np.ndarray) -> np.ndarray:
+        """Apply a measure's function to the probabilities of every resample's rule, shape (samples, items).
+
+        `function` takes probabilities of shape (n, labels) and n gold codes, and returns n values; `gold` holds the
+        items' codes.
+        """
+        probabilities, factors, scale = self._shifted()
+        values, labels = np.empty(scale.shape), probabilities.shape[1]
+        for part in _blocks(len(factors), probabilities.size):
+            shifted = np.empty((*scale[part].shape, labels))
+            for label in range(labels):
+                shifted[..., label] = probabilities[:, label] * factors[part, label, None] * scale[part]
+            by_row = function(shifted.reshape(-1, labels), np.tile(gold, len(shifted)))
+            values[part] = by_row.reshape(len(shifted), -1)
+        return values[self.fit]
+
+    def of_gold(self, gold: np.ndarray) -> np.ndarray:
+        """Probability that every resample's rule gives to each item's gold label, shape (samples, items)."""
+        probabilities, factors, scale = self._shifted()
+        return (factors[:, gold] * probabilities[np.arange(len(gold)), gold] * scale)[self.fit]
+
+    def _shifted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Three factors: by item and label, by fit and label, and, so that rows add up to 1, by fit and item."""
+        # None above 1, so that no product is too large.
+        probabilities, factors = np.exp(self.logs), np.exp(self.biases - self.biases.max(1, keepdims=True))
+        return probabilities, factors, 1 / (factors @ probabilities.T)
+
+
+def _blocks(fits: int, size: int) -> list[slice]:
+    """Slices of the fits whose working memory, `size` numbers per fit, is about `BLOCK` numbers."""
+    step = max(BLOCK // max(size, 1), 1)
+    return [slice(start, start + step) for start in range(0, fits, step)]
 
 
 def normalize(logprobs: np.ndarray) -> np.ndarray:
@@ -56,23 +119,44 @@ def fit_prior_adjustment(logs: np.ndarray, gold: np.ndarray, priors: np.ndarray)
     priors
         Log shares of the labels in training, shape (labels,).
     """
-    labels = logs.shape[1]
-    scores = []
-    for tau in TAUS:
-        scores.append(macro_f1(confusion_counts(gold, (logs - tau * priors).argmax(1), labels)))
-    # Equal scores may differ in their last digit.
-    best = int(np.argmax(np.array(scores) >= max(scores) - 1e-12))
+    (best,) = choose_taus(logs, gold, priors, np.ones((1, len(gold))))
     return float(TAUS[best]), -TAUS[best] * priors
 
 
-def remove_average(logs: np.ndarray) -> np.ndarray:
+def choose_taus(logs: np.ndarray, gold: np.ndarray, priors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Choose tau on every resample of the validation items; numbers in `TAUS`, shape (samples,).
+
+    As `fit_prior_adjustment`, with weights of the items, shape (samples, items). From one tau to the next few answers
+    change, so that counts are moved by those alone.
+    """
+    one_hot, by_item = np.eye(logs.shape[1]), weights.T
+    of_label = one_hot[gold].T @ by_item
+    answered, right = np.zeros_like(of_label), np.zeros_like(of_label)
+    scores, before = [], None
+    for tau in TAUS:
+        answer = (logs - tau * priors).argmax(1)
+        changed = np.arange(len(gold)) if before is None else np.flatnonzero(answer != before)
+        if changed.size:
+            moved = one_hot[answer[changed]] - (0 if before is None else one_hot[before[changed]])
+            answered += moved.T @ by_item[changed]
+            right += (moved * one_hot[gold[changed]]).T @ by_item[changed]
+        scores.append(f1_of_counts(right, of_label, answered).mean(0) if changed.size else scores[-1])
+        before = answer
+    # Equal scores may differ in their last digit.
+    return np.argmax(np.array(scores) >= np.max(scores, 0) - 1e-12, 0)
+
+
+def remove_average(logs: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Return minus the log of each label's mean probability, shape (inputs, labels) to (labels).
 
     Over the items of a batch that is batch calibration (Zhou et al. 2023, arXiv:2309.17249), which divides
     p(label | input) by its mean over the batch; over inputs without content it is contextual calibration (Zhao et al.
-    2021, arXiv:2102.09690), which divides by the mean over those.
+    2021, arXiv:2102.09690), which divides by the mean over those. With weights of the inputs, shape (samples, inputs),
+    the result has shape (samples, labels).
     """
-    return -np.log(np.maximum(np.exp(logs).mean(0), np.exp(FLOOR)))
+    probabilities = np.exp(logs)
+    mean = probabilities.mean(0) if weights is None else weights @ probabilities / weights.sum(1, keepdims=True)
+    return -np.log(np.maximum(mean, np.exp(FLOOR)))
 
 
 class DecisionRules:
@@ -140,6 +224,24 @@ class DecisionRules:
                 fitted = fit_prior_adjustment(normalize(validation.logprobs), validation.gold, self._priors[key])
             self._fitted[key] = fitted
         return self._fitted[key]
+
+    def refit(self, lineage: str, task: str, split: str, rule: str, bootstrap: Bootstrap) -> Refits | None:
+        """Fit a rule anew on every resample of the items it is fitted on; None if it is fitted on none.
+
+        ``prior-adjusted`` is fitted on validation, whose resamples are independent of the split's, and
+        ``batch-calibrated`` on the split itself: its mean is that of the resampled batch.
+        """
+        if rule not in (PRIOR, BATCH):
+            return None
+        fitted_on = "validation" if rule == PRIOR else split
+        answers, items = self._predictions[lineage, task, split], self._predictions[lineage, task, fitted_on]
+        logs, weights = normalize(answers.logprobs), bootstrap.weights(task, fitted_on, items)
+        if rule == BATCH:
+            return Refits(logs, remove_average(logs, weights), np.arange(len(weights)))
+        priors = self._priors[lineage, task]
+        taus = TAUS[choose_taus(normalize(items.logprobs), items.gold, priors, weights)]
+        tried, fit = np.unique(taus, return_inverse=True)
+        return Refits(logs, -tried[:, None] * priors, fit, Resampled(self._fit(lineage, task)[0], taus))
 
     def omitted(self, tasks: list[str], splits: list[str]) -> list[Omitted]:
         """List what no rule could be applied to, and why."""

@@ -5,12 +5,15 @@ from itertools import combinations
 import numpy as np
 
 from stagewise.metrics.bootstrap import Bootstrap, Resampled
-from stagewise.metrics.decision_rules import normalize
+from stagewise.metrics.decision_rules import Refits, normalize
 from stagewise.metrics.prediction_table import Key, Predictions
 from stagewise.metrics.schema import AurocPair, Discrimination, Value
-from stagewise.metrics.scores import NO_PROBABILITIES
+from stagewise.metrics.scores import NO_PROBABILITIES, average_items
 
 NO_PAIR = "a label of the pair has no item"
+
+LARGEST_BIAS = 20.0
+"""Bound of a fitted bias in both directions, nats."""
 
 
 def pair_aurocs(logs: np.ndarray, gold: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
@@ -51,7 +54,8 @@ def pair_aurocs(logs: np.ndarray, gold: np.ndarray, weights: np.ndarray | None =
 def fit_bias(logs: np.ndarray, gold: np.ndarray) -> np.ndarray:
     """Fit the bias of each label, the first fixed at 0, that minimizes the mean log loss; shape (labels,).
 
-    The loss is convex in the bias. Bounds of 20 nats keep the optimum finite if the labels are told apart perfectly.
+    The loss is convex in the bias. Bounds of `LARGEST_BIAS` keep the optimum finite if the labels are told apart
+    perfectly.
     """
     from scipy.optimize import minimize
     from scipy.special import log_softmax
@@ -63,8 +67,38 @@ def fit_bias(logs: np.ndarray, gold: np.ndarray) -> np.ndarray:
         shifted = log_softmax(logs + np.concatenate([[0], free]), axis=1)
         return -(target * shifted).sum(1).mean(), (np.exp(shifted) - target).mean(0)[1:]
 
-    optimum = minimize(loss, np.zeros(labels - 1), jac=True, method="L-BFGS-B", bounds=[(-20, 20)] * (labels - 1))
+    optimum = minimize(
+        loss, np.zeros(labels - 1), jac=True, method="L-BFGS-B", bounds=[(-LARGEST_BIAS, LARGEST_BIAS)] * (labels - 1)
+    )
     return np.concatenate([[0], optimum.x])
+
+
+def refit_bias(logs: np.ndarray, gold: np.ndarray, bias: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Fit the bias on every resample of the items by one Newton step from the fit to all; shape (samples, labels).
+
+    Gradient and Hessian are those of the resample's own loss. One such step has the distribution of the fully refitted
+    bias up to terms that are small beside its spread (Davidson & MacKinnon 1999, doi:10.1111/1468-2354.00026; Andrews
+    2002, doi:10.1111/1468-0262.00271). A resample without some label, whose optimum is at the bound, falls short of it.
+
+    Parameters
+    ----------
+    logs, gold
+        Log-probabilities, shape (items, labels), and gold codes of the validation items.
+    bias
+        Fitted to all of them by `fit_bias`, shape (labels,).
+    weights
+        Weights of the items, shape (samples, items).
+    """
+    free = np.exp(normalize(logs + bias))[:, 1:]
+    shares = weights / weights.sum(1, keepdims=True)
+    gradients, means = shares @ (free - np.eye(logs.shape[1])[gold, 1:]), shares @ free
+    # Where labels are told apart perfectly the loss is flat: a little curvature keeps the step finite.
+    hessians = np.stack([-shares @ (free * label[:, None]) for label in free.T], 1)
+    diagonal = np.arange(free.shape[1])
+    hessians[:, diagonal, diagonal] += means + 1e-12
+    biases = np.zeros((len(weights), logs.shape[1]))
+    biases[:, 1:] = bias[1:] - np.linalg.solve(hessians, gradients[..., None])[..., 0]
+    return biases.clip(-LARGEST_BIAS, LARGEST_BIAS)
 
 
 def log_losses(probabilities: np.ndarray, gold: np.ndarray) -> np.ndarray:
@@ -72,7 +106,10 @@ def log_losses(probabilities: np.ndarray, gold: np.ndarray) -> np.ndarray:
 
     `probabilities` has shape (items, labels), rows adding up to 1; `gold` holds codes, shape (items,).
     """
-    of_gold = probabilities[np.arange(len(gold)), gold]
+    return _log_loss(probabilities[np.arange(len(gold)), gold])
+
+
+def _log_loss(of_gold: np.ndarray) -> np.ndarray:
     return -np.log(np.maximum(of_gold, np.finfo(float).eps))
 
 
@@ -108,14 +145,25 @@ class DiscriminationTable:
         return self._bootstrap.value(difference, self._predictions[after, task, split].units)
 
     def log_loss(self, *key: str, fitted: bool) -> Resampled:
-        """Mean log loss, nats, with the fitted bias or without; NaN if no bias was fitted."""
+        """Mean log loss, nats, with the fitted bias or without; NaN if no bias was fitted.
+
+        Resamples of the validation items, which the bias is refitted on, are independent of those of the split.
+        """
         answers, (bias, _) = self._predictions[key], self.bias(*key)
         if fitted and bias is None:
             return Resampled(np.nan, np.full(self._bootstrap.samples, np.nan))
         logs = normalize(answers.logprobs)
-        losses = log_losses(np.exp(normalize(logs + bias) if fitted else logs), answers.gold)
         weights = self._bootstrap.weights(*key[1:], answers)
-        return Resampled(losses.mean(), weights @ losses / weights.sum(1))
+        losses = log_losses(np.exp(normalize(logs + bias) if fitted else logs), answers.gold)
+        if not fitted:
+            return Resampled(losses.mean(), average_items(losses, weights))
+        refits = Refits(logs, self._refit(*key[:2], bias), np.arange(len(weights)))
+        return Resampled(losses.mean(), average_items(_log_loss(refits.of_gold(answers.gold)), weights))
+
+    def _refit(self, lineage: str, task: str, bias: np.ndarray) -> np.ndarray:
+        validation = self._predictions[lineage, task, "validation"]
+        weights = self._bootstrap.weights(task, "validation", validation)
+        return refit_bias(normalize(validation.logprobs), validation.gold, bias, weights)
 
     def bias(self, lineage: str, task: str, split: str) -> tuple[np.ndarray | None, str | None]:
         """The bias fitted on validation, shape (labels,), or None and why there is none for this split."""

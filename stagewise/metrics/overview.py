@@ -51,6 +51,7 @@ def experiment_record(results: ExperimentResults) -> Experiment:
         bootstrap_samples=config.statistics.bootstrap_samples,
         bootstrap_seed=config.statistics.seed,
         calibration_bins=config.statistics.calibration_bins,
+        auroc_margin=config.statistics.auroc_margin,
         packages={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
         # The folder of a mirror is no fact of the experiment.
         config=config.model_dump(mode="json", exclude={"mirror"}),

@@ -6,7 +6,7 @@ import numpy as np
 
 from stagewise.measures import MEASURES, confusion_counts, label_f1, precisions, recalls
 from stagewise.metrics.bootstrap import Bootstrap, Resampled
-from stagewise.metrics.decision_rules import ARGMAX, DecisionRules, normalize
+from stagewise.metrics.decision_rules import ARGMAX, DecisionRules, Refits, normalize
 from stagewise.metrics.prediction_table import Key, Predictions
 from stagewise.metrics.schema import LabelScore, Score, Value
 
@@ -30,10 +30,17 @@ class ResampledScores:
     """By label; NaN for a label without items."""
     f1: Resampled
     """By label."""
+    tau: Resampled | None = None
+    """Of a decision rule that has one."""
 
 
 def resample_scores(
-    gold: np.ndarray, answer: np.ndarray, labels: int, weights: np.ndarray, probabilities: np.ndarray | None = None
+    gold: np.ndarray,
+    answer: np.ndarray,
+    labels: int,
+    weights: np.ndarray,
+    probabilities: np.ndarray | None = None,
+    refits: Refits | None = None,
 ) -> ResampledScores:
     """Compute every measure on the items and on every resample.
 
@@ -47,8 +54,12 @@ def resample_scores(
         Weights of the items, shape (samples, items), as `bootstrap.draw_weights` gives them.
     probabilities
         Shape (items, L), rows adding up to 1; None if there are none.
+    refits
+        The decision rule fitted on every resample, whose answers and probabilities count there; None for a rule that
+        is the same on all.
     """
-    counts, drawn = confusion_counts(gold, answer, labels), confusion_counts(gold, answer, labels, weights)
+    counts = confusion_counts(gold, answer, labels)
+    drawn = confusion_counts(gold, answer if refits is None else refits.answers(), labels, weights)
     measures = {}
     for name, measure in MEASURES.items():
         if measure.needs == "confusion":
@@ -57,9 +68,16 @@ def resample_scores(
             measures[name] = Resampled(np.nan, np.full(len(weights), np.nan))
         else:
             by_item = measure.function(probabilities, gold)
-            measures[name] = Resampled(by_item.mean(), weights @ by_item / weights.sum(1))
+            drawn_items = by_item if refits is None else refits.by_item(measure.function, gold)
+            measures[name] = Resampled(by_item.mean(), average_items(drawn_items, weights))
     by_label = (Resampled(score(counts), score(drawn)) for score in (recalls, label_f1))
-    return ResampledScores(gold, counts, measures, *by_label)
+    return ResampledScores(gold, counts, measures, *by_label, tau=refits and refits.tau)
+
+
+def average_items(by_item: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Average over the items of every resample, shape (items,) or (samples, items) to (samples,)."""
+    sums = weights @ by_item if by_item.ndim == 1 else np.einsum("si,si->s", weights, by_item)
+    return sums / weights.sum(1)
 
 
 class ScoreTable:
@@ -73,6 +91,7 @@ class ScoreTable:
         key = lineage, task, split, rule
         if key not in self._scores:
             answers = self.predictions[lineage, task, split]
+            refits = self.rules.refit(lineage, task, split, rule, self.bootstrap)
             decision = None if rule == ARGMAX else self.rules.apply(lineage, task, split)[rule]
             probabilities = None
             if answers.logprobs is not None:
@@ -84,6 +103,7 @@ class ScoreTable:
                 len(answers.labels),
                 self.bootstrap.weights(task, split, answers),
                 probabilities,
+                refits,
             )
         return self._scores[key]
 
@@ -119,7 +139,7 @@ def score_record(table: ScoreTable, lineage: str, task: str, split: str, rule: s
         task=task,
         split=split,
         rule=rule,
-        tau=decision and decision.tau,
+        tau=scores.tau and value(scores.tau, units),
         # Adding 0 turns a negative zero into a plain one.
         bias=None if decision is None else (decision.bias + 0.0).tolist(),
         measures={name: value(scores.measures[name], units, missing_reason(name)) for name in MEASURES},

@@ -18,10 +18,10 @@ def answered(n=600, seed=0, strength=2.0):
     return gold, log_softmax(scores, 1)
 
 
-def predictions(gold, answer, logprobs=None, labels=LABELS) -> Predictions:
+def predictions(gold, answer, logprobs=None, labels=LABELS, groups=None) -> Predictions:
     """Predictions from plain lists; the answer 3 (the number of labels) is an invalid one."""
     logs = None if logprobs is None else np.asarray(logprobs, dtype=float)
-    return Predictions(list(labels), np.asarray(gold, dtype=int), np.asarray(answer, dtype=int), logs)
+    return Predictions(list(labels), np.asarray(gold, dtype=int), np.asarray(answer, dtype=int), logs, groups)
 
 
 def drawn(n=120, seed=0, invalid=True) -> Predictions:

@@ -170,6 +170,22 @@ def signed(value: float) -> str:
     return "0.0" if text in ("+0.0", "−0.0") else text
 
 
+def claim(metrics: dict, kind: str, task: str, arm: str = "sequential", against: str | None = None) -> dict:
+    """The claim of this kind about an arm's adapters on a task, to change at will."""
+    (found,) = [
+        c
+        for c in metrics["claims"]
+        if (c["kind"], c["task"]) == (kind, task) and arm in c["arms"] and against in (None, c["against"])
+    ]
+    return found
+
+
+def shows(claim: dict, verdict: str, low: float | None, value: float, high: float | None, **more) -> None:
+    """Let a claim show something, with its interval."""
+    claim["difference"] = {"value": value, "low": low, "high": high, "reason": None if low is not None else "one item"}
+    claim |= {"verdict": verdict, "p": 0.001, "p_corrected": 0.01} | more
+
+
 def estimate(value: dict, write=lambda v: f"{100 * v:.1f}") -> str:
     """A number with its interval as the report writes it; reasons of what is missing are letters."""
     if "value" not in value:

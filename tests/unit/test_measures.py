@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from stagewise.config.evaluation import Statistics
 from stagewise.config.training import Training
 from stagewise.measures import (
     MEASURES,
@@ -120,8 +121,13 @@ def test_every_measure_may_pick_the_checkpoint():
     assert choices == ("loss", *MEASURES, "last")
 
 
-def test_claims_go_by_a_measure_that_has_a_test():
-    assert MEASURES[PRIMARY].test == "mcnemar" and next(iter(MEASURES)) == PRIMARY
+def test_claims_are_about_accuracy_unless_the_configuration_names_another_measure():
+    assert next(iter(MEASURES)) == PRIMARY == Statistics().primary_measure
+    assert Statistics(primary_measure="macro_f1").primary_measure == "macro_f1"
+    with pytest.raises(ValueError, match="'accuracy', 'macro_f1'"):
+        Statistics(primary_measure="f1")
+    # A share of right answers has an exact test over items; answers are exchanged for any other.
+    assert [name for name, entry in MEASURES.items() if entry.test == "sign-flip"] == ["accuracy"]
 
 
 def test_no_measure_replaces_another():

@@ -35,8 +35,10 @@ from stagewise.metrics.schema.comparisons import (
     Forgetting,
     Learning,
     Pairs,
+    PriorShift,
     Published,
     PublishedRecord,
+    RuleGain,
 )
 from stagewise.metrics.schema.experiment import (
     AdapterRecord,
@@ -70,8 +72,8 @@ __all__ = [
     "Agreement", "AgreementGroup", "AnswerRecord", "ArmComparison", "ArmDifference", "ArmStage", "ArmSummary",
     "ArmTask", "AurocPair", "CalibrationBin", "Claim", "Confusion", "Cost", "Discrimination", "Experiment", "Flips",
     "Forgetting", "LabelCount", "LabelScore", "Learning", "Lineage", "MeasureName", "MeasureRecord", "Omitted",
-    "Pairs", "Published", "PublishedRecord", "RawFile", "Record", "ReportMetrics", "RuleName", "Score",
-    "ScoringRecord", "SetAside", "SplitRecord", "TaskRecord", "TrainingRecord", "Value", "Values",
+    "Pairs", "PriorShift", "Published", "PublishedRecord", "RawFile", "Record", "ReportMetrics", "RuleGain",
+    "RuleName", "Score", "ScoringRecord", "SetAside", "SplitRecord", "TaskRecord", "TrainingRecord", "Value", "Values",
     "read_metrics",
 ]  # fmt: skip
 
@@ -115,6 +117,7 @@ class ReportMetrics(Record):
     arm_summaries: list[ArmSummary]
     arm_tasks: list[ArmTask]
     arm_comparisons: list[ArmComparison]
+    prior_shifts: list[PriorShift]
     costs: list[Cost]
     agreement: list[Agreement]
     published_source: Published | None

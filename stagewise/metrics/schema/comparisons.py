@@ -43,7 +43,8 @@ class Claim(Record):
     detectable: float | None = Field(
         None,
         description="The difference that this comparison, with the noise it showed and the correction over all claims, "
-        "finds with 80 % power; a smaller one may be there and unseen. Left out if nothing is known of the noise.",
+        "finds with 80 % power; a smaller one may be there and unseen. Left out if nothing is known of the noise, and "
+        "if not even one of 99 points would be found.",
     )
     verdict: Literal["better", "not shown", "worse", "not claimed"] = Field(
         description="`better` or `worse` if `p_corrected` is below 1 - confidence and the interval leaves 0 out. A "
@@ -155,6 +156,53 @@ class ArmTask(Record):
     earlier: bool = Field(description="Another stage came after the one that learnt it.")
     change: Values = Field(
         description="After the last stage minus after the stage that learnt it, paired; empty unless `earlier`."
+    )
+
+
+class RuleGain(Record):
+    """One decision rule against argmax on an earlier task after an arm's last stage, same adapters, same items."""
+
+    rule: RuleName
+    gain: Value = Field(description="Final accuracy under the rule minus argmax's.")
+    left: Value = Field(
+        description="What is left of the loss: final accuracy under the rule minus argmax's right after the stage that "
+        "learnt the task."
+    )
+    p: float = Field(
+        description="Exact sign-flip test over items (groups of items) of the rule's final answers against argmax's, "
+        "summed over runs. The rule is taken as fitted; its fit varies in `gain` and `left`."
+    )
+    p_corrected: float = Field(description="`p` after Holm's correction over all rules, arms and tasks.")
+
+
+class PriorShift(Record):
+    """Whether an arm's loss on an earlier task is a shifted label prior or lost knowledge, by accuracy.
+
+    Only on the main split, if its items are the same in every run and there are decision rules beside argmax; an arm
+    whose learning adapter still answers the task has lost nothing and no record.
+    """
+
+    arm: str
+    task: str
+    split: str
+    loss: Value = Field(description="Argmax after the last stage minus right after the stage that learnt the task.")
+    rules: list[RuleGain]
+    auroc: list[Value] = Field(
+        description="Change of the one-vs-one AUROC on the log-odds, which a shifted label prior does not move, one a "
+        "run; without a value where it cannot be computed."
+    )
+    auroc_p: float | None = Field(
+        None,
+        description="Largest over the runs of the p-value that AUROC did not change, corrected (Holm) over all losses "
+        "that are shown; left out if the loss is not shown.",
+    )
+    verdict: Literal["shifted prior", "knowledge lost", "not shown", "no loss shown"] = Field(
+        description="`no loss shown` unless `claims` show a loss of accuracy. `shifted prior` only if under one and "
+        "the same rule `gain` lies above 0, `p_corrected` is below 1 - confidence and the lower bound of `left` is "
+        "above half of `loss`, and if in every run the lower bound of `auroc` is above minus "
+        "`experiment.auroc_margin`. Else `knowledge lost` if in every run the upper bound of `auroc` is below 0, and "
+        "`auroc_p` below 1 - confidence. Else "
+        "`not shown`."
     )
 
 

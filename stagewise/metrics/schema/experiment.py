@@ -41,6 +41,7 @@ class Experiment(Record):
     bootstrap_samples: int = Field(description="Bootstrap resamples behind every bootstrap interval.")
     bootstrap_seed: int = Field(description="Seed of the resampling.")
     calibration_bins: int = Field(description="Equal-width bins of the calibration error.")
+    auroc_margin: float = Field(description="Largest fall of AUROC that counts as none.")
     packages: dict[str, str] = Field(description="Versions that computed these metrics; training has its own.")
     config: dict[str, Any] = Field(description="The resolved configuration, the local mirror folder left out.")
 

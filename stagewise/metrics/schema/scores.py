@@ -37,9 +37,11 @@ class Score(Record):
         "steps of 0.05 chosen by macro-F1 on validation, the smallest of equals (Menon et al. 2021, "
         "arXiv:2007.07314); not on validation itself. `batch-calibrated`: minus the log of each label's mean "
         "probability over the split, which is the batch (Zhou et al. 2023, arXiv:2309.17249). `contextual`: minus "
-        "the log of each label's mean probability over inputs without content (Zhao et al. 2021, arXiv:2102.09690)."
+        "the log of each label's mean probability over inputs without content (Zhao et al. 2021, arXiv:2102.09690). "
+        "Intervals include the fit: on every resample tau is chosen anew on resampled validation items, which are "
+        "drawn independently of the scored ones, and the mean over the split is that of the resampled split."
     )
-    tau: float | None = Field(None, description="Of `prior-adjusted`.")
+    tau: Value | None = Field(None, description="Of `prior-adjusted`; its interval is over the validation items.")
     bias: list[float] | None = Field(
         None, description="What the rule adds to each label's log-probability, in label order; nats. Not for `argmax`."
     )
@@ -104,7 +106,8 @@ class Discrimination(Record):
     log_loss: Value = Field(description="Mean negative log-probability of the gold label, renormalized; nats.")
     log_loss_fitted: Value = Field(
         description="The same after adding `bias`; missing on validation itself, and if that was not scored or lacks a "
-        "label."
+        "label. On every resample the bias is fitted anew on resampled validation items, by one Newton step (Andrews "
+        "2002, doi:10.1111/1468-0262.00271)."
     )
     bias: list[float] | None = Field(
         None,

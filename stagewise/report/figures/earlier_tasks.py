@@ -20,10 +20,16 @@ MEAN = "mean"
 
 COLUMNS = ("arm", "task", "split", "measure", "before", "after", "change", "change_low", "change_high", "verdict")
 
-STYLES = {"worse": (SERIES[1], 4), "better": (SERIES[2], 2)}
-"""Colour and marker of a claimed change; any other has those of `UNCLAIMED`."""
+ARM_STYLES = {"worse": (SERIES[1], 4, "at the end, forgotten"), "better": (SERIES[2], 2, "at the end, improved")}
+"""Colour, marker and meaning of a claimed change of an arm; any other has those of `UNCLAIMED`."""
 
-UNCLAIMED = (SERIES[0], 0)
+ADAPTER_STYLES = {
+    "worse": (SERIES[1], 1, "at the end, lost by these adapters"),
+    "better": (SERIES[2], 3, "at the end, gained by these adapters"),
+}
+"""The same with one run, which says nothing about the arm: no marker is an arrow."""
+
+UNCLAIMED = (SERIES[0], 0, "at the end")
 
 
 def compute(view: View):
@@ -96,17 +102,19 @@ def draw(view: View, data) -> Drawing:
         "claimed."
     )
     keys = [Key("when learnt", variable(MUTED), MARKERS[0][1], hollow=True)]
-    keys += [Key(text, variable(color), MARKERS[shape][1], "") for color, shape, text in _ends(data)]
+    keys += [Key(text, variable(color), MARKERS[shape][1], "") for color, shape, text in _ends(view, data)]
     if any(view.value(MAJORITY, task, view.main_split, view.primary.name) for task in by_task):
         keys.append(Key("majority class", variable(MUTED), dashes="4 3"))
     return Drawing(caption, [("", pictures)], keys, folded_title="Each earlier task")
 
 
-def _ends(data) -> list[tuple[str, int, str]]:
+def _styles(view: View) -> dict[str, tuple[str, int, str]]:
+    return ARM_STYLES if view.several_runs else ADAPTER_STYLES
+
+
+def _ends(view: View, data) -> list[tuple[str, int, str]]:
     """Colour, marker and meaning of the ends that the picture shows."""
-    texts = {"worse": "at the end, forgotten", "better": "at the end, improved"}
-    claimed = [(*STYLES[verdict], texts[verdict]) for verdict in STYLES if verdict in set(data.verdict)]
-    return [(*UNCLAIMED, "at the end"), *claimed]
+    return [UNCLAIMED, *(style for verdict, style in _styles(view).items() if verdict in set(data.verdict))]
 
 
 def _grouped(view: View, by_task: dict) -> list[Row]:
@@ -159,7 +167,7 @@ def _draw_rows(view: View, name: str, caption: str, rows: list[Row], by_task: di
             line = {"color": MUTED, "linewidth": 1.5, "linestyle": (0, (4, 3))}
             axes.vlines(measure.scale * level, start - 0.5, end + 0.5, **line)
         for y, row in enumerate(rows):
-            _draw_row(axes, y, row, measure.scaled, left)
+            _draw_row(axes, y, row, _styles(view).get(row.verdict, UNCLAIMED), measure.scaled, left)
 
     spoken = "; ".join(
         f"{row.label} {measure.spoken(row.before)} to {measure.spoken(row.after)}"
@@ -189,14 +197,14 @@ def _majority_lines(view: View, rows: list[Row], by_task: dict) -> list[tuple[in
     return lines
 
 
-def _draw_row(axes, y: int, row: Row, scaled, left: float) -> None:
+def _draw_row(axes, y: int, row: Row, style: tuple[str, int, str], scaled, left: float) -> None:
     """A ring before, a marker after, a line between them, and the interval of the change at the marker."""
     if row.heading:
         # Headings start where the labels start, beyond the axes.
         place = {"xytext": (8 - left, -4), "textcoords": "offset points", "annotation_clip": False}
         axes.annotate(row.label, (axes.get_xlim()[0], y), color=INK, weight="bold", **place)
         return
-    color, shape = STYLES.get(row.verdict, UNCLAIMED)
+    color, shape, _ = style
     before, after, low, high = scaled(row.before, row.after, row.low, row.high)
     if None not in (low, high):
         axes.hlines(y, low, high, color=color, linewidth=6, alpha=0.28)

@@ -9,6 +9,9 @@ from stagewise.report.tables.number_format import MISSING, p_value, percent
 from stagewise.report.tables.scores import on_items
 from stagewise.report.tables.table import SIGNS, Cell, Table, numeric, value_cell
 
+ONE_RUN_SIGNS = {"worse": ("■", "down"), "better": ("◆", "up")}
+"""Sign and style of what adapters of one run lost or gained: no arrow, because it says nothing about the arm."""
+
 SHORT_TASKS = 3
 """Tasks that have a column of their own in the short table; of more, it names the worst."""
 
@@ -87,10 +90,17 @@ def _positions(view: View) -> list[str]:
 def _legend(view: View) -> str:
     """Meaning of the signs in the short table; empty if it has none."""
     verdicts = {claim.verdict for claim in view.select("claims", kind="kept")}
-    who = "" if view.several_runs else " by these adapters"
-    words = {"worse": f"forgotten{who}", "better": f"improved{who}"}
-    shown = [f"{SIGNS[verdict][0]} {text}" for verdict, text in words.items() if verdict in verdicts]
+    words = {"worse": "lost by these adapters", "better": "gained by these adapters"}
+    if view.several_runs:
+        words = {"worse": "forgotten", "better": "improved"}
+    shown = [f"{_sign(view, verdict)[0]} {text}" for verdict, text in words.items() if verdict in verdicts]
     return f" {', '.join(shown)}." if shown else ""
+
+
+def _sign(view: View, verdict: str | None) -> tuple[str, str]:
+    """Sign and style of a claimed change; none of what is not shown."""
+    signs = SIGNS if view.several_runs else ONE_RUN_SIGNS
+    return signs[verdict] if verdict in ONE_RUN_SIGNS else ("", "")
 
 
 def _before_after_cell(view: View, arm: str, task: str, name: bool) -> Cell:
@@ -105,7 +115,7 @@ def _before_after_cell(view: View, arm: str, task: str, name: bool) -> Cell:
         reason = None if task in view.learnt_stages(arm) else "the arm did not learn this task"
         return Cell(measure.write(after.value), detail, reason)
     claim = view.claim("kept", arm, task)
-    sign, style = SIGNS[claim.verdict] if claim and claim.verdict in ("better", "worse") else ("", "")
+    sign, style = _sign(view, claim and claim.verdict)
     return Cell(f"{measure.write(before.value)}{ARROW}{measure.write(after.value)}", detail, None, style, sign)
 
 

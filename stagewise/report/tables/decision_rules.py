@@ -39,6 +39,7 @@ def decisions(view: View, task: str) -> Table:
         f"{list_measures(view)}. Argmax: the most probable label. Prior-adjusted: tau times the log training priors is "
         "subtracted, tau chosen on validation (Menon et al. 2021). Batch-calibrated: the mean over the split is "
         "subtracted (Zhou et al. 2023). Contextual: what content-free inputs give is subtracted (Zhao et al. 2021). "
+        "Tau and the mean are fitted anew in every resample. "
         f"{_describe_intervals(view)}"
     )
     headings = [measure.heading for measure in view.measures.values()]
@@ -50,10 +51,9 @@ def decisions(view: View, task: str) -> Table:
             if not by_run:
                 continue
             table.part(f"{name[0].upper()}{name[1:]}")
-            taus = sorted({score.tau for score in by_run if score.tau is not None})
-            tau = " to ".join(dict.fromkeys(f"{t:g}" for t in (taus[0], taus[-1]))) if taus else ""
+            taus = [score.tau for score in by_run if score.tau is not None]
             together = view.score(lineages, task, view.main_split, rule)
-            row: list = [rule, tau]
+            row: list = [rule, over_runs_cell(None, taus, number) if taus else ""]
             for key, measure in view.measures.items():
                 values = [score.measures[key] for score in by_run]
                 row.append(over_runs_cell(together and together.measures[key], values, measure.write))
@@ -81,7 +81,8 @@ def discrimination(view: View) -> Table:
     caption = (
         f"What no decision rule changes, {view.main_split} split. AUROC: the mean over pairs of labels on their "
         "log-odds (Hand & Till 2001), in percent; a shifted label prior does not move it. Log loss in nats as it is, "
-        "and after a bias for each label that was fitted on validation: what the bias wins back was prior. "
+        "and after a bias for each label that is fitted on validation, anew in every resample: what the bias wins back "
+        "was prior. "
         f"{_describe_intervals(view)}"
     )
     table = Table("discrimination", caption, ["Model", *numeric("AUROC", "Log loss", "With fitted bias")])

@@ -8,6 +8,7 @@ from stagewise.lineage import BASE
 from stagewise.metrics.schema import MAJORITY, Claim
 from stagewise.report.lookup import View
 from stagewise.report.tables.number_format import listed, plural
+from stagewise.report.text.prior import prior
 from stagewise.report.text.sentences import Paragraph, Sentence, capital, difference, learning, learnt_groups, unseen
 
 FEW_RUNS = 5
@@ -97,7 +98,7 @@ def conclusions(view: View) -> list[Paragraph]:
 
 def of_arm(view: View, arm: str) -> list[Sentence]:
     """The arm's sentences."""
-    sentences = [kept(view, arm, task) for task in view.tasks]
+    sentences = [sentence for task in view.tasks for sentence in (kept(view, arm, task), prior(view, arm, task))]
     if arm != view.reference:
         sentences.append(against_reference(view, arm))
     said = [sentence for sentence in sentences if sentence]

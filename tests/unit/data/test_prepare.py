@@ -140,6 +140,21 @@ def test_numbers_as_ids_labels_and_groups(tmp_path, capsys):
     assert done.summary["tasks"]["t"]["groups_across_splits"] == 0
 
 
+def test_a_split_tells_groups_apart_without_their_names_whatever_other_splits_hold(tmp_path, capsys):
+    """Folds and limits change what is trained on; the test items stay the same bytes."""
+    raw = write_csv(tmp_path / "raw.csv", make_rows(60, post=lambda n: f"patient {n // 3}"))
+    settings = make_task({"items": raw}, group="post")
+    done = run_data_step(tmp_path, capsys, settings)
+    for split in ("train", "validation", "test"):
+        patients = [int(item_id[1:]) // 3 for item_id in done.ids(split)]
+        order = list(dict.fromkeys(patients))
+        assert [item["group"] for item in done.items(split)] == [order.index(patient) for patient in patients]
+        assert "patient" not in (done.folder / "t" / f"{split}.jsonl").read_text()
+    limited = run_data_step(tmp_path, capsys, settings, limit={"train": 4})
+    assert len(limited.ids("train")) == 4
+    assert limited.items("test") == done.items("test")
+
+
 def test_settings_from_configuration_files(tmp_path, capsys):
     """By hand, the step takes the experiment's own files."""
     import yaml

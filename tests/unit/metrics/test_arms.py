@@ -5,11 +5,12 @@ import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score
 
+from benchmarks.claims import Cell, simulate
+from stagewise.lineage import steps_of_arm
 from stagewise.measures import MEASURES
 from stagewise.metrics.bootstrap import NO_SPREAD
-from stagewise.metrics.forgetting import count_pairs
-from stagewise.metrics.schema import RULES
-from stagewise.metrics.significance import holm
+from stagewise.metrics.build import _runs
+from stagewise.metrics.crossed import Runs
 from tests.helpers import fake_results as made
 from tests.helpers.records import find
 
@@ -100,60 +101,56 @@ def test_all_tasks_at_once_have_nothing_to_forget(three):
 def test_comparisons_are_paired_over_items_and_runs(three):
     results, report = three
     record = find(report.arm_comparisons, arm="rehearsal-10", task="pubmedqa", **MAIN).measures["accuracy"]
-    sides = [[f"base/seed-{s}/pubmedqa/dreaddit{suffix}" for s in range(3)] for suffix in ("+rehearsal-10", "")]
-    right = [
-        np.array([results.predictions[lineage, "pubmedqa", "test"].right for lineage in side], float) for side in sides
-    ]
-    difference = (right[0] - right[1]).mean(0)
-    assert record.difference.value == pytest.approx(difference.mean())
-    error = difference.std() / np.sqrt(len(difference))
-    assert (record.items.high - record.items.low) / 2 == pytest.approx(1.96 * error, rel=0.15)
-    assert record.training.low < record.difference.value < record.training.high
-    theirs = stats.permutation_test(
-        (difference, np.zeros_like(difference)),
-        lambda x, y, axis: (x - y).mean(axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=9_999,
-        rng=np.random.default_rng(0),
-    ).pvalue
-    assert (record.test, record.p) == ("permutation", pytest.approx(theirs, abs=0.01))
-    others = {
-        c.arm: c.measures["accuracy"]
-        for c in report.arm_comparisons
-        if (c.rule, c.split, c.task) == ("argmax", "test", "pubmedqa")
+    right = right_after_last_stage(results)
+    by_item = (right["rehearsal-10"] - right["sequential"]).mean(0)
+    assert record.difference.value == pytest.approx(by_item.mean())
+    half = stats.t(len(by_item) - 1).ppf(0.975) * by_item.std() / np.sqrt(len(by_item))
+    assert (record.items.high - record.items.low) / 2 == pytest.approx(half, rel=0.05)
+    assert record.items.value is record.training.value is None
+    assert set(c.arm for c in report.arm_comparisons) == set(made.ARMS) - {"sequential"}
+
+
+def right_after_last_stage(results):
+    """Right answers on pubmedqa by arm, shape (runs, items), as numbers."""
+    right = {}
+    for arm in made.ARMS:
+        runs = [steps_of_arm(results.config, arm, seed)[-1].answered_by["pubmedqa"] for seed in results.config.seeds]
+        right[arm] = np.array([results.predictions[name, "pubmedqa", "test"].right for name in runs], float)
+    return right
+
+
+def test_arms_tell_the_noise_between_runs_together():
+    """The run component of every difference is that of a randomized block design of arms and runs."""
+    drawn = simulate(Cell(arms=5, items=100, runs=3, noise=5), seed=0)
+    right = {
+        arm: np.array([drawn.predictions[f"run-{run}/{arm}", "second", "test"].right for run in range(3)]).astype(int)
+        for arm in (f"arm-{n}" for n in range(5))
     }
-    assert set(others) == set(made.ARMS) - {"sequential"}
-    assert [c.p_holm for c in others.values()] == pytest.approx(holm([c.p for c in others.values()]))
+    table = np.array([answers.mean(1) for answers in right.values()])
+    rest = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
+    shared = 2 * (rest**2).sum() / ((len(table) - 1) * 2)
+    spreads = drawn.scores(0).differences([*right][1:], "arm-0", "argmax", "accuracy", "second")
+    for arm, spread in spreads.items():
+        difference = right[arm] - right["arm-0"]
+        chance = (difference - difference.mean(0)).var(1).mean() * 3 / 2 / 100
+        items, training = difference.mean(0).var() / 100, (shared - chance) / 3
+        assert training > 0
+        assert spread.value.training_share == pytest.approx(training / (items + training), abs=0.05)
+        assert spread.error.training_df == (len(table) - 1) * 2
 
 
-def test_comparisons_of_one_run_go_by_mcnemar(one):
-    results, report = one
-    for rule in RULES:
-        keys = {"arm": "multitask", "rule": rule, "split": "test"}
-        record = find(report.arm_comparisons, task="dreaddit", **keys)
-        assert record.measures["accuracy"].test == "mcnemar"
-        assert record.measures["accuracy"].items is None
-        if rule == "argmax":
-            ours = results.predictions["base/seed-0/pubmedqa+dreaddit", "dreaddit", "test"]
-            theirs = results.predictions[SECOND, "dreaddit", "test"]
-            expected = count_pairs(theirs.right, ours.right).mcnemar_p
-            assert record.measures["accuracy"].p == pytest.approx(expected)
-        assert all(record.measures[name].p is None for name in MEASURES if name != "accuracy")
-        assert find(report.arm_comparisons, task=None, **keys).measures["accuracy"].p is None
+def test_a_comparison_of_one_run_has_the_interval_of_its_items(one):
+    _, report = one
+    for comparison in report.arm_comparisons:
+        for record in comparison.measures.values():
+            assert record.items is record.training is None and record.difference.runs is None
 
 
-def test_claims_follow_their_grounds(one, three):
-    for _, report in (one, three):
-        records = [(name, m) for c in report.arm_comparisons for name, m in c.measures.items()]
-        assert {"better", "no measurable difference"} <= {record.claim for _, record in records}
-        for name, record in records:
-            low, high = bounds(record.difference)
-            if not MEASURES[name].higher_is_better and low is not None:
-                low, high = -high, -low
-            significant = record.p_holm is None or record.p_holm < 0.05
-            assert (record.claim == "better") == (low is not None and low > 0 and significant)
-            assert (record.claim == "worse") == (high is not None and high < 0 and significant)
+def test_folds_tell_how_far_their_training_items_overlap(folded, three):
+    """Held-out items over training items; tasks without folds have nothing to share."""
+    _, results, _ = folded
+    assert _runs(results) == Runs(2, pytest.approx(40 / 60))
+    assert _runs(three[0]) == Runs(1, 0)
 
 
 def test_folds_with_other_items_are_not_averaged(folded):

@@ -177,13 +177,27 @@ def test_generated_answers_without_probabilities(results):
     score = find(report["scores"], lineages=[FIRST], **keys)
     assert score["measures"]["brier"] == {"reason": "no label probabilities"}
     record = find(report["forgetting"], comparison="paired", after_split="test")
-    assert record["claim"] == "not claimed"
-    assert "did not beat the majority class" in record["reason"]
     assert "auroc" not in record
+    # Every stage answers the same, so nothing is lost.
+    claim = find(report["claims"], kind="kept", task="pubmedqa")
+    assert (claim["p"], claim["verdict"]) == (1, "not shown") and "answered as well as before" in claim["reason"]
     assert {r["lineages"][0] for r in report["discrimination"] if r["task"] == "pubmedqa"} == set(BASELINES[1:])
     assert {s["rule"] for s in report["arm_summaries"]} == {"argmax"}
     what = {entry["what"]: entry["reason"] for entry in report["omitted"]}
     assert "were generated" in what["decision rules and discrimination on pubmedqa"]
+
+
+def test_claims_are_about_the_measure_that_the_configuration_names(results):
+    settings = made.config(statistics={"bootstrap_samples": 100, "primary_measure": "macro_f1"})
+    report = build_metrics(read_results(settings, results))
+    assert report.experiment.primary_measure == "macro_f1"
+    assert {claim.measure for claim in report.claims if claim.against != "majority"} == {"macro_f1"}
+    for claim in report.claims:
+        ours, theirs = (
+            find(report.scores, lineages=names, task=claim.task, split="test", rule="argmax").measures[claim.measure]
+            for names in (claim.lineages, claim.against_lineages)
+        )
+        assert claim.difference.value == pytest.approx(ours.value - theirs.value)
 
 
 def test_without_content_free_answers(results):

@@ -5,9 +5,10 @@ import pytest
 from scipy import stats
 from sklearn.metrics import log_loss, roc_auc_score
 
+from stagewise.metrics.bootstrap import Bootstrap, draw_weights
 from stagewise.metrics.decision_rules import normalize
-from stagewise.metrics.discrimination import fit_bias, log_losses, pair_aurocs
-from tests.helpers.drawn_predictions import answered
+from stagewise.metrics.discrimination import DiscriminationTable, fit_bias, log_losses, pair_aurocs, refit_bias
+from tests.helpers.drawn_predictions import answered, predictions
 from tests.helpers.records import find
 
 SHIFT = np.array([0.7, 0.2, -2.5])
@@ -37,6 +38,38 @@ def test_the_fitted_bias_is_the_optimum():
     best = mean_loss(np.exp(normalize(logs + bias)), gold)
     for step in np.random.default_rng(0).normal(scale=0.1, size=(20, 3)):
         assert mean_loss(np.exp(normalize(logs + bias + step)), gold) >= best
+
+
+def test_one_newton_step_is_close_to_the_refitted_bias():
+    gold, logs = answered(120, seed=3)
+    weights = draw_weights(120, 60, seed=1)
+    found = refit_bias(logs, gold, fit_bias(logs, gold), weights)
+    items = [np.repeat(np.arange(120), draw.astype(int)) for draw in weights]
+    exact = np.array([fit_bias(logs[draw], gold[draw]) for draw in items])
+    assert (found[:, 0] == 0).all()
+    assert found.std(0)[1:] == pytest.approx(exact.std(0)[1:], rel=0.1)
+    assert np.median(np.abs(found - exact)[:, 1:] / exact.std(0)[1:]) < 0.1
+
+
+def test_labels_told_apart_perfectly_keep_the_refitted_bias_finite():
+    gold, logs = np.array([0, 1, 2] * 4), np.log(np.tile(np.eye(3) * 0.99 + 0.0033, (4, 1)))
+    found = refit_bias(logs, gold, fit_bias(logs, gold), draw_weights(12, 50, seed=0))
+    assert np.isfinite(found).all() and np.abs(found).max() <= 20
+
+
+def test_the_fitted_log_loss_varies_with_its_validation_items():
+    """The bias is fitted on few items: taken as known, the interval is far too narrow."""
+    (gold, logs), (known, validation) = answered(400), answered(30, seed=9)
+    made = {
+        ("base", "task", split): predictions(codes, values.argmax(1), values)
+        for split, codes, values in (("test", gold, logs), ("validation", known, validation))
+    }
+    bootstrap = Bootstrap(500, 0, 0.95, ["task"])
+    found = DiscriminationTable(made, bootstrap).log_loss("base", "task", "test", fitted=True)
+    losses = log_losses(np.exp(normalize(logs + fit_bias(validation, known))), gold)
+    assert found.value == pytest.approx(losses.mean())
+    fixed = bootstrap.weights("task", "test", 400) @ losses / 400
+    assert found.draws.std() > 1.2 * fixed.std()
 
 
 def test_log_loss_agrees_with_scikit_learn():

@@ -57,14 +57,15 @@ def test_an_invalid_answer_is_wrong_and_belongs_to_no_label():
     assert score.measures["macro_f1"].value == pytest.approx(5 / 9, abs=1e-12)
 
 
-def test_weights_stand_for_resampled_items():
+@pytest.mark.parametrize("groups", [None, np.minimum(np.arange(60), 40)], ids=["items", "groups of unequal sizes"])
+def test_weights_stand_for_resampled_items(groups):
     """Every draw, written out as items and scored by scikit-learn, gives the same numbers."""
     given = drawn(60, 1)
     probabilities = np.exp(given.logprobs) / np.exp(given.logprobs).sum(1, keepdims=True)
-    draws = bootstrap.draw_weights(60, 40, seed=3)
+    draws = bootstrap.draw_weights(60, 40, 3, groups)
     scores = resample_scores(given.gold, given.answer, 3, draws, probabilities)
     for number, draw in enumerate(draws):
-        assert draw.sum() == 60
+        assert groups is not None or draw.sum() == 60
         items = np.repeat(np.arange(60), draw.astype(int))
         gold, answer = given.gold[items], given.answer[items]
         expected = {

@@ -141,6 +141,7 @@ SETTINGS = {
     "scoring": ({"evaluation": {"method": "generation"}}, PREDICTIONS | METRICS, '"likelihood" -> "generation"'),
     "scored splits": ({"evaluation": {"splits": ["test"]}}, PREDICTIONS | METRICS, "validation"),
     "statistics": ({"statistics": {"seed": 1}}, METRICS, "statistics.seed 0 -> 1"),
+    "margin": ({"statistics": {"auroc_margin": 0.05}}, METRICS, "statistics.auroc_margin 0.02 -> 0.05"),
     # On the list of what changes no prediction and no adapter; the report shows the whole configuration.
     "scoring batch": ({"evaluation": {"tokens_per_batch": 64}}, METRICS, "evaluation.tokens_per_batch 4096 -> 64"),
     "parser without generation": ({"evaluation": {"parse": "published"}}, METRICS, 'evaluation.parse "strict"'),

@@ -6,6 +6,7 @@ import pytest
 
 from scripts import report as step
 from stagewise.report import html, items_page
+from stagewise.report.figures.registry import draw_figures
 from stagewise.report.tables import arms
 from tests.helpers import report_experiments
 from tests.helpers.records import find
@@ -67,6 +68,17 @@ def test_a_sign_in_the_short_table_is_a_claim(metrics):
             verdict == "worse",
             verdict == "better",
         )
+
+
+def test_one_run_has_no_arrow():
+    values = report_experiments.metrics("small")
+    for claim in values["claims"]:
+        claim["verdict"] = "worse"
+    table = arms.short(view(values))
+    assert table.rows[0][1].sign == "■" and "■ lost by these adapters" in table.caption
+    svg = draw_figures(view(values))["earlier-tasks"].svg
+    assert "lost by these adapters" in svg and "forgotten" not in svg
+    assert not set("▲▼") & set(table.caption)
 
 
 def test_arms_of_different_orders_show_their_own_order():

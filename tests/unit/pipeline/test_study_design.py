@@ -1,0 +1,53 @@
+"""`python -m scripts.design`: its table, its picture, and what it refuses."""
+
+import pytest
+
+from scripts.design import main
+from tests.helpers.refusals import check_refusal
+
+
+def run(tmp_path, *arguments):
+    return main(["--picture", str(tmp_path / "design.svg"), *arguments])
+
+
+def test_the_default_experiment_counts_its_own_test_items(tmp_path, capsys):
+    assert run(tmp_path) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("sample: 1 run; 80 test items of pubmedqa and 80 test items of dreaddit in groups of")
+    assert "A report of 17 claims; 4 claims are about what is kept or about arms" in out
+    assert "| any | " in out and "With one run claims are about these very adapters" in out
+    assert out.endswith(f"Picture: {tmp_path / 'design.svg'}\n")
+
+
+def test_the_table_and_the_picture_of_a_study_that_is_not_yet_fetched(tmp_path, capsys):
+    overlay = ["--configfile", "experiments/remedies.yaml", "--items", "pubmedqa=500", "dreaddit=715"]
+    assert run(tmp_path, *overlay, "--noise", "1", "3", "--effect", "10") == 0
+    out = capsys.readouterr().out
+    rows = [line for line in out.splitlines() if line.startswith(("| 1 |", "| 3 |"))]
+    assert len(rows) == 4 and "To find 10 points, seeds" in out
+    few, more = (float(row.split("|")[3]) for row in rows[:2])
+    assert 0 < few < more < 20
+    picture = (tmp_path / "design.svg").read_text(encoding="utf-8")
+    assert picture.startswith("<svg") and picture.count("training noise") == 2
+    assert "pubmedqa: kept since it was learnt, 500 items" in picture
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--items", "nothing=5"], ("no arm learns the task 'nothing'", "pubmedqa, dreaddit")),
+        (["--configfile", "experiments/missing.yaml"], ("experiments/missing.yaml",)),
+        (["--configfile", "experiments/real.yaml"], ("or give --items pubmedqa=NUMBER",)),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path, monkeypatch, capsys, arguments, says):
+    code = run(tmp_path, *arguments)
+    check_refusal(code, capsys.readouterr().err, *says)
+    assert not (tmp_path / "design.svg").exists()
+
+
+@pytest.mark.parametrize("argument", ["--noise=150", "--disagreement=0", "--items=pubmedqa", "--accuracy=100"])
+def test_numbers_that_are_none_are_refused(tmp_path, argument, capsys):
+    with pytest.raises(SystemExit) as refusal:
+        run(tmp_path, argument)
+    assert refusal.value.code == 2
