@@ -40,8 +40,6 @@ class Conclusions(Block):
     kind = "conclusions"
     paragraphs: list[Paragraph]
     by_arm: list[Paragraph]
-    brief: bool = False
-    """Leave the figures behind each arm's verdicts out on the page."""
 
 
 @dataclass(frozen=True)
@@ -119,19 +117,25 @@ class FigureBlock(Block):
 
     kind = "figure"
     figure: DrawnFigure
-    if_long: bool = False
-    """Fold the figure behind its title if the experiment has many adapters."""
 
 
 @dataclass(frozen=True)
 class Figures(Block):
-    """Position of a section's figures; without one they come last."""
+    """Position of a section's figures; those without a position come last."""
 
     kind = "figures"
-    if_long: bool = False
-    """Fold each behind its title if the experiment has many adapters."""
+    first: int | None = None
+    """Number of figures that stand here; all that are left by default."""
     empty: str = ""
     """Remark if there is no figure."""
+
+
+@dataclass(frozen=True)
+class Beside(Block):
+    """Blocks side by side on a wide screen, one below the other on a narrow one and in Markdown."""
+
+    kind = "beside"
+    blocks: list[Block]
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,8 @@ class Section(Block):
     id: str
     title: str
     blocks: list[Block]
+    folded: bool = False
+    """Fold the section on the page: its details are for those who look for them."""
     chapter: str = ""
     """Heading over a section and others of the same chapter in Markdown; its title by default."""
     empty: str = ""
@@ -157,21 +163,29 @@ def place_figures(sections: list[Section], figures: dict[str, DrawnFigure]) -> l
         If a figure names a section that is not there.
     """
     remaining = dict(figures)
-    filled = [block for section in sections for block in _fill(section, remaining)]
+    filled = [block for section in sections for block in _fill_section(section, remaining)]
     for name, figure in remaining.items():
         raise ValueError(f"figure {name}: the report has no section '{figure.section}'")
     return filled
 
 
-def _fill(block: Block, remaining: dict[str, DrawnFigure]) -> list[Block]:
-    """The block with its figures and without its empty blocks, or nothing if it is empty itself."""
+def _fill(block: Block, remaining: dict[str, DrawnFigure], drawn: list[DrawnFigure]) -> list[Block]:
+    """The block with its figures and without its empty blocks, or nothing if it is empty itself.
+
+    `drawn` are the figures of the section around it; those that the block shows are taken from its front.
+    """
     match block:
         case TableBlock(table=table):
             return [block] if table.rows else []
         case Bullets(sentences=entries) | Matrices(matrices=entries):
             return [block] if entries else []
-        case Fold():
-            blocks = [filled for inner in block.blocks for filled in _fill(inner, remaining)]
+        case Figures():
+            count = len(drawn) if block.first is None else block.first
+            shown = [FigureBlock(figure) for figure in drawn[:count]]
+            del drawn[:count]
+            return shown or ([Text(f"– {block.empty}")] if block.empty else [])
+        case Fold() | Beside():
+            blocks = [filled for inner in block.blocks for filled in _fill(inner, remaining, drawn)]
             return [replace(block, blocks=blocks)] if blocks else []
         case Section():
             return _fill_section(block, remaining)
@@ -179,17 +193,9 @@ def _fill(block: Block, remaining: dict[str, DrawnFigure]) -> list[Block]:
 
 
 def _fill_section(section: Section, remaining: dict[str, DrawnFigure]) -> list[Block]:
-    names = [name for name, figure in remaining.items() if figure.section == section.id]
-    drawn = [remaining.pop(name) for name in names]
-    positions = [] if any(isinstance(block, Figures) for block in section.blocks) else [Figures()]
-    blocks: list[Block] = []
-    for block in [*section.blocks, *positions]:
-        if not isinstance(block, Figures):
-            blocks += _fill(block, remaining)
-        elif drawn:
-            blocks += [FigureBlock(figure, block.if_long) for figure in drawn]
-        elif block.empty:
-            blocks.append(Text(f"– {block.empty}"))
+    drawn = [remaining.pop(name) for name, figure in list(remaining.items()) if figure.section == section.id]
+    blocks = [filled for inner in section.blocks for filled in _fill(inner, remaining, drawn)]
+    blocks += [FigureBlock(figure) for figure in drawn]
     if not blocks and section.empty:
         blocks = [Text(f"– {section.empty}")]
     return [replace(section, blocks=blocks)] if blocks else []

@@ -1,6 +1,7 @@
 """Look-ups and names that every part of the report shares."""
 
 from functools import cached_property
+from itertools import pairwise
 
 from stagewise.lineage import BASE
 from stagewise.metrics.schema import (
@@ -60,7 +61,9 @@ class View:
         """`logs` by lineage, as `curves.read_logs` gives them."""
         self.metrics, self.logs = metrics, logs
         self.experiment = metrics.experiment
-        self.measures = {record.name: ShownMeasure.of(record, rank) for rank, record in enumerate(metrics.measures)}
+        # The measure that claims are about comes first.
+        measures = sorted(metrics.measures, key=lambda record: record.name != self.experiment.primary_measure)
+        self.measures = {record.name: ShownMeasure.of(record, rank) for rank, record in enumerate(measures)}
         # Seeds of one and the same variant stand side by side.
         variants = list(dict.fromkeys(_variant(adapter.lineage) for adapter in metrics.adapters))
         ordered = sorted(metrics.adapters, key=lambda adapter: variants.index(_variant(adapter.lineage)))
@@ -105,6 +108,11 @@ class View:
         return len(self.adapters) > 8
 
     @property
+    def shown_splits(self) -> list[str]:
+        """Splits of tables about single adapters; with many adapters the main one alone."""
+        return self.splits[:1] if self.compact else self.splits
+
+    @property
     def reference(self) -> str:
         """The arm that the others are compared with."""
         return self.experiment.reference
@@ -118,6 +126,48 @@ class View:
         """What is claimed of an arm's adapters on a task; None if they are not compared."""
         claims = self.select("claims", kind=kind, task=task)
         return next((c for c in claims if arm in c.arms and against in (None, c.against)), None)
+
+    @cached_property
+    def orders(self) -> dict[tuple[str, ...], list[str]]:
+        """Arms by the order in which they learnt the tasks, the reference arm's order first.
+
+        A task counts where it was learnt last. Tasks of one stage fit any order, so such an arm joins the first order
+        that contradicts none of its stages.
+        """
+        stages = {arm: self.learnt_stages(arm) for arm in self.arms}
+        # The arms with most stages make the orders, the others join them.
+        makers = sorted(self.arms, key=lambda arm: (-len(set(stages[arm].values())), arm != self.reference))
+        of_arm: dict[str, tuple[str, ...]] = {}
+        for arm in makers:
+            position = {task: stages[arm].get(task, len(self.tasks)) for task in self.tasks}
+            fitting = (
+                order for order in of_arm.values() if all(position[a] <= position[b] for a, b in pairwise(order))
+            )
+            of_arm[arm] = next(fitting, tuple(sorted(self.tasks, key=position.__getitem__)))
+        first = of_arm[self.reference] if self.reference in of_arm else None
+        orders: dict[tuple[str, ...], list[str]] = {first: []} if first else {}
+        for arm in self.arms:
+            orders.setdefault(of_arm[arm], []).append(arm)
+        return orders
+
+    def order(self, arm: str) -> tuple[str, ...]:
+        """Tasks in the order in which the arm learnt them."""
+        return next(order for order, arms in self.orders.items() if arm in arms)
+
+    @property
+    def ordered_tasks(self) -> tuple[str, ...]:
+        """Tasks in the order of the reference arm's stages, for tables and pictures of all arms."""
+        return next(iter(self.orders), tuple(self.tasks))
+
+    def learnt_stages(self, arm: str) -> dict[str, int]:
+        """Stage that learnt each task last."""
+        return {task: step.stage for step in self.steps(arm) for task in step.tasks}
+
+    def earlier_tasks(self, arm: str | None = None) -> list[str]:
+        """Tasks that an arm, or any arm, learnt before its last stage."""
+        records = [record for record in self.metrics.arm_tasks if record.earlier and arm in (None, record.arm)]
+        tasks = {record.task for record in records}
+        return [task for task in (self.order(arm) if arm else self.ordered_tasks) if task in tasks]
 
     @property
     def interval(self) -> str:
@@ -148,10 +198,13 @@ class View:
         """Tasks whose items come from the embedded sample."""
         return [task.task for task in self.metrics.tasks if task.sample]
 
-    @property
-    def direction_note(self) -> str:
-        """Sentence for captions that names the measures of which lower is better; empty if there are none."""
-        titles = [measure.title for measure in self.measures.values() if not measure.higher_is_better]
+    def direction_note(self, names=None) -> str:
+        """Sentence for captions that names the measures of which lower is better; empty if there are none.
+
+        `names` are the measures of the picture or table, all of them by default.
+        """
+        measures = [measure for name, measure in self.measures.items() if names is None or name in names]
+        titles = [measure.title for measure in measures if not measure.higher_is_better]
         return f" Lower is better: {listed(titles)}." if titles else ""
 
     def score(self, lineages, task: str, split: str, rule: str = "argmax") -> Score | None:
@@ -251,6 +304,16 @@ class View:
         record = self.find("arm_summaries", arm=arm, rule=rule, split=self.main_split)
         return record and getattr(record, statistic).get(measure)
 
+    def learnt_value(self, arm: str, task: str, measure: str, rule: str = "argmax") -> Value | None:
+        """An arm's score on a task after the stage that learnt it."""
+        stage = self.learnt_stages(arm).get(task)
+        return None if stage is None else self.arm_value(arm, task, measure, rule, stage)
+
+    def change(self, arm: str, task: str, measure: str, rule: str = "argmax") -> Value | None:
+        """Paired change of an earlier task since the stage that learnt it; None if it is no earlier one."""
+        record = self.arm_task(arm, task, rule)
+        return record.change.get(measure) if record and record.earlier else None
+
     def last_forgetting(self, arm: str, task: str) -> list[Forgetting]:
         """Paired comparisons of the task's learning stage with the arm's last on the main split, one a run."""
         records = []
@@ -276,6 +339,15 @@ class View:
         for lineage in self.adapters:
             variants.setdefault(self.variant(lineage), []).append(lineage)
         return variants
+
+    def models(self) -> list[tuple[str, list[str]]]:
+        """The base model, then every adapter with its runs together: name and lineages."""
+        named = [(self.name(BASE), [BASE])]
+        for variant, lineages in self.variants().items():
+            adapter = self.adapters[lineages[0]]
+            arms = f", {self.whose(adapter.arms)}" if self.several_arms else ""
+            named.append((f"after {variant}: stage {adapter.stage}{arms}", lineages))
+        return named
 
     def stages(self) -> dict[tuple[int, str], list[AdapterRecord]]:
         """Adapters by stage number and task."""

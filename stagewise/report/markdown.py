@@ -1,5 +1,6 @@
 """The report as Markdown, which renders on GitHub: the page's sections under chapters, pictures as SVG files."""
 
+import html
 import re
 from urllib.parse import quote
 
@@ -38,7 +39,7 @@ def render(view: View, figures: dict[str, DrawnFigure] | None = None, folder: st
         parts.append(f"## {escape(chapter)}")
         for section in sections:
             alone = section.title == chapter
-            parts += writer.write_all(section.blocks, 3) if alone else writer.write(section, 3)
+            parts += writer.write_content(section, 3) if alone else writer.write(section, 3)
     return "\n\n".join(parts) + "\n"
 
 
@@ -57,16 +58,25 @@ class Writer:
         return [paragraph for block in inner for paragraph in self.write(block, level)]
 
     def write_part(self, section: Section, level: int) -> list[str]:
-        paragraphs = self.write_all(section.blocks, level + 1)
+        paragraphs = self.write_content(section, level + 1)
         return [f"{'#' * level} {escape(section.title)}", *paragraphs] if paragraphs else []
 
+    def write_content(self, section: Section, level: int) -> list[str]:
+        """Paragraphs of a section below its heading, folded if the page folds them."""
+        paragraphs = self.write_all(section.blocks, level)
+        return _folded("Details", paragraphs) if section.folded and paragraphs else paragraphs
+
     def write_fold(self, fold: blocks.Fold, level: int) -> list[str]:
-        if fold.if_long:
-            return self.write_all(fold.blocks, level)
-        return [f"{'#' * level} {escape(fold.title)}", *self.write_all(fold.blocks, level + 1)]
+        paragraphs = self.write_all(fold.blocks, level)
+        return paragraphs if fold.if_long else _folded(fold.title, paragraphs)
+
+    def write_beside(self, beside: blocks.Beside, level: int) -> list[str]:
+        return self.write_all(beside.blocks, level)
 
     def write_text(self, text: blocks.Text, level: int) -> list[str]:
         lead = f"**{escape(text.lead)}.** " if text.lead else ""
+        if text.style == "verdict":
+            return [f"**{escape(text.text)}**"]
         if not text.marked:
             return [lead + escape(text.text)]
         spans = re.split(r"(`[^`]*`)", text.text)
@@ -108,6 +118,11 @@ class Writer:
             lines.append(f"{'  ' * depth}- {name}, {self.view.run(child)}{arms}")
             lines += self._tree(child.lineage, depth + 1)
         return lines
+
+
+def _folded(title: str, paragraphs: list[str]) -> list[str]:
+    """Paragraphs behind a title to click on, which GitHub shows."""
+    return [f"<details><summary>{html.escape(title)}</summary>", *paragraphs, "</details>"]
 
 
 def table(t: Table) -> str:

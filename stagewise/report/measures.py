@@ -1,6 +1,6 @@
 """Measures as the report writes them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from stagewise.metrics.schema import MeasureRecord
 from stagewise.report.figures.svg import Picture
@@ -26,7 +26,7 @@ class ShownMeasure:
 
     def fold(self, drawn: Picture) -> Picture:
         """Fold a picture of this measure away if the measure is not one of the first two."""
-        return replace(drawn, folded=self.rank >= 2)
+        return drawn.fold() if self.rank >= 2 else drawn
 
     @property
     def heading(self) -> str:

@@ -10,7 +10,7 @@ from stagewise.report.text import sentences
 def stage_sections(view: View) -> list[Section]:
     """Settings, training and result of each stage."""
     sections = []
-    for (number, task), adapters in view.stages().items():
+    for (number, stage_task), adapters in view.stages().items():
         lineages = [adapter.lineage for adapter in adapters]
         tasks = adapters[0].tasks
         groups = [claims for by_arms in sentences.learnt_groups(view).values() for claims in by_arms]
@@ -22,14 +22,15 @@ def stage_sections(view: View) -> list[Section]:
             if s.task in tasks
         ]
         scorers = [name for name in view.scorers if name in lineages or name not in view.adapters]
-        result = scores.before_after(view, view.main_split, tasks, scorers)
         parts = (
-            ("settings", "Settings", setup.settings(view, lineages)),
-            ("training", "Training summary", setup.training(view, lineages)),
-            ("result", "Result", result),
+            ("settings", "Settings", [setup.settings(view, lineages)]),
+            ("training", "Training summary", [setup.training(view, lineages), setup.losses(view, lineages)]),
+            ("result", "Result", [scores.before_after(view, view.main_split, task, scorers) for task in tasks]),
         )
-        name = f"stage-{number}-{task}"
+        name = f"stage-{number}-{stage_task}"
         blocks = [Text(" ".join(said)), Text(f"{', '.join(sizes)} items.", lead="Data")]
-        blocks += [Section(f"{name}-{part}", title, [TableBlock(table)]) for part, title, table in parts]
-        sections.append(Section(name, f"Stage {number}: {task}", blocks, on_page=False))
+        blocks += [
+            Section(f"{name}-{part}", title, [TableBlock(table) for table in tables]) for part, title, tables in parts
+        ]
+        sections.append(Section(name, f"Stage {number}: {stage_task}", blocks, on_page=False))
     return sections

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
+from stagewise.config.yaml_files import read_yaml
 from stagewise.lineage import Adapter, lineage_tree
 from stagewise.metrics.build import build_metrics, format_metrics
 from stagewise.metrics.read_results import read_results
@@ -17,6 +18,7 @@ from stagewise.report import html
 from stagewise.report.curves import read_logs
 from stagewise.report.lookup import View
 from tests.helpers import fake_results as made
+from tests.helpers.project_copy import ROOT
 from tests.helpers.records import find
 
 SIZES = {"train": 60, "validation": 40, "test": 120}
@@ -56,9 +58,49 @@ MANY = {
 }
 
 
+def classification_task(labels: list[str]) -> dict:
+    """Settings of a task like dreaddit with labels of its own."""
+    task = read_yaml(ROOT / "config.yaml")["tasks"]["dreaddit"]
+    return task | {"labels": [{"value": str(n), "word": word} for n, word in enumerate(labels)]}
+
+
+# Twenty arms and two seeds.
+TWENTY = {
+    "seeds": [0, 1],
+    "arms": {"sequential": made.ARMS["sequential"]}
+    | {
+        f"rehearsal-{share:02d}": {
+            "stages": [FIRST_STAGE, SECOND_STAGE | {"remedies": {"rehearsal": {"share": share / 100}}}]
+        }
+        for share in range(1, 20)
+    },
+}
+# A second task of 77 labels.
+LABELS = {
+    "tasks": {"banking": classification_task([f"request of kind {n:02d}" for n in range(77)])},
+    "arms": {
+        "sequential": {"stages": [FIRST_STAGE, {"task": "banking"}]},
+        "reverse": {"stages": [{"task": "banking"}, FIRST_STAGE]},
+    },
+}
+# Five tasks learnt in three orders.
+FIVE_TASKS = ["pubmedqa", "dreaddit", "topics", "intents", "tone"]
+ORDERS = {
+    "tasks": {
+        "topics": classification_task(["world", "sports", "business", "science"]),
+        "intents": classification_task([f"intent {n}" for n in range(1, 7)]),
+        "tone": classification_task(["friendly", "neutral", "angry"]),
+    },
+    "arms": {"sequential": None}
+    | {
+        f"order-{number}": {"stages": [{"task": task} for task in FIVE_TASKS[turn:] + FIVE_TASKS[:turn]]}
+        for number, turn in enumerate((0, 2, 4), start=1)
+    },
+}
+
 BASE, FIRST, SECOND = "base", "base/seed-0/pubmedqa", "base/seed-0/pubmedqa/dreaddit"
 SECTIONS = (
-    "result run data arms before-after forgetting observations items rules confusion curves published calibration "
+    "result run data arms forgetting before-after items rules observations curves calibration confusion published "
     "training provenance"
 ).split()
 _scratch = tempfile.TemporaryDirectory(prefix="report-")
@@ -69,9 +111,11 @@ def experiment(name: str) -> Path:
     """Results of a made-up experiment, written once for all tests; read only.
 
     ``small`` has one arm, ``arms`` one of every kind and two seeds, ``many`` three with up to three stages, ``study``
-    twelve and three seeds.
+    twelve and three seeds, ``twenty`` twenty and two seeds; ``labels`` has a task of 77 labels and two arms of opposite
+    orders, ``orders`` five tasks in three orders.
     """
     overlays = {"small": {}, "many": MANY, "arms": {"arms": made.ARMS, "seeds": [0, 1]}, "study": STUDY}
+    overlays |= {"twenty": TWENTY, "labels": LABELS, "orders": ORDERS}
     return write(Path(_scratch.name) / name, **overlays[name])
 
 
@@ -89,6 +133,14 @@ def view(values: dict, results: Path | None = None) -> View:
 def render(values: dict, results: Path | None = None) -> str:
     """The page."""
     return html.render(view(values, results))
+
+
+def without_folds(page: str) -> str:
+    """The page's HTML without what is folded away."""
+    while "<details" in page:  # the innermost first
+        head, _, rest = page.rpartition("<details")
+        page = head + rest.partition("</details>")[2]
+    return page
 
 
 def arguments(metrics_file: Path, results: Path, out: Path) -> list[str]:

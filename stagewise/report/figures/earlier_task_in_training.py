@@ -6,6 +6,9 @@ from stagewise.report.figures.style import arm_keys, arm_style, label, shared_ke
 from stagewise.report.lookup import View
 from stagewise.report.tables.number_format import listed
 
+OPEN = 4
+"""Panels that the page does not fold away."""
+
 COLUMNS = ("arms", "lineage", "fold", "seed", "stage", "stage_tasks", "task", "measure", "step", "value")
 
 
@@ -29,6 +32,8 @@ def compute(view: View):
 
 def draw(view: View, data) -> Drawing:
     """Draw each later stage and earlier task, a picture per measure and in it a line for each way of training."""
+    if view.compact:
+        data = data[data.measure == view.primary.name]  # the other measures are among the numbers
     panels = []
     for (stage, learnt, task), rows in groups(data, "stage", "stage_tasks", "task"):
         pictures = []
@@ -51,8 +56,8 @@ def draw(view: View, data) -> Drawing:
     )
     caption += "Thick: the mean over runs; faint: single runs. " if view.several_runs else ""
     caption += "No intervals: validation splits are small, so read the shape and not the single point."
-    caption += view.direction_note
-    return Drawing(caption, panels, [shared_key(view), *arm_keys(view)] if view.several_arms else [])
+    caption += view.direction_note(set(data.measure))
+    return Drawing(caption, panels, [shared_key(view), *arm_keys(view)] if view.several_arms else [], OPEN)
 
 
 def _lines(view: View, rows, scale: int) -> list[Line]:

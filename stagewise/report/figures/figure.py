@@ -21,6 +21,8 @@ class Drawing:
     legend: list[Key] = field(default_factory=list)
     open_panels: int | None = None
     """Number of panels that the page does not fold away; all of them by default."""
+    folded_title: str = "Other measures"
+    """Title over the pictures that are folded away."""
     style: str = ""
     """CSS class: ``heat`` for shaded cells, ``keyed`` for a legend beside the pictures on a wide screen."""
 

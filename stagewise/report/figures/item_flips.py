@@ -47,7 +47,7 @@ def _draw_flips(view: View, task: str, rows) -> Picture:
         axes.axvline(0, color=MUTED, linewidth=1)
         for row, arm in enumerate(view.arms):
             if arm not in means:
-                axes.text(0.03 * longest, row, "no earlier stage", va="center", color=MUTED, size=11)
+                axes.text(0.03 * longest, row, "not an earlier task", va="center", color=MUTED, size=11)
                 continue
             for value, color, side in zip(means[arm], (SERIES[1], SERIES[0]), (-1, 1), strict=True):
                 axes.barh([row], [side * value], height=0.62, color=color)

@@ -24,7 +24,10 @@ def compute(view: View):
 
 
 def draw(view: View, data) -> Drawing:
-    """Draw a picture per task and adapter, or per task and way of training if there are many adapters."""
+    """Draw a picture per task and adapter; of many adapters those of the reference arm, their runs in one picture."""
+    if view.compact:
+        shown = [BASE, *(name for name, adapter in view.adapters.items() if view.reference in adapter.arms)]
+        data = data[data.lineage.isin(shown)]
     variant = data.lineage.map(view.variant) if view.compact else data.lineage
     panels = [
         (f"Reliability on {task}", [_draw_bins(view, rows) for _, rows in groups(of_task, "variant")])
@@ -36,6 +39,8 @@ def draw(view: View, data) -> Drawing:
         "its probability. Dots grow with the items in their bin; on the dashed line confidence and accuracy agree. No "
         "intervals."
     )
+    if view.compact and view.several_arms:
+        caption += f" Of the arms, {view.reference} is drawn; the numbers hold all."
     if view.compact and view.several_runs:
         caption += f" The dots of {view.over_runs()} stand in one drawing."
     return Drawing(caption, panels)

@@ -42,7 +42,7 @@ def draw(view: View, data) -> Drawing:
     caption = (
         f"{titles[0].upper()}{titles[1:]} over stages on the {view.main_split} split, {items}. Bars are intervals "
         f"({view.interval}); horizontal lines are baselines; thin lines join an adapter to the one it grew from."
-        f"{view.direction_note}"
+        f"{view.direction_note()}"
     )
     narrow = all(picture.width <= WIDTH for _, pictures in panels for picture in pictures)
     return Drawing(caption, panels, _legend(view), style="keyed" if narrow else "")

@@ -3,6 +3,7 @@
 from itertools import product
 
 from stagewise.lineage import BASE
+from stagewise.metrics.schema import MAJORITY
 from stagewise.report.figures.axes import Point, draw_points, limits
 from stagewise.report.figures.figure import Drawing, Figure, frame, groups
 from stagewise.report.figures.style import arm_keys, arm_style, label
@@ -13,35 +14,36 @@ from stagewise.report.tables.number_format import listed
 
 WIDTH, HEIGHT, MARGINS = 440, 380, (52, 14, 12, 46)
 
-COLUMNS = ("arm", "fold", "seed", "measure", "split", "task_learnt", "learnt", "learnt_low", "learnt_high")
+COLUMNS = ("order", "arm", "fold", "seed", "measure", "split", "task_learnt", "learnt", "learnt_low", "learnt_high")
 COLUMNS += ("task_kept", "kept", "kept_low", "kept_high")
 
 
-def task_roles(view: View) -> tuple[list[str], list[str]]:
-    """Tasks that the reference arm learnt at its last stage, and those it learnt earlier.
+def compared_orders(view: View) -> list[tuple[str, list[str], list[str], list[str]]]:
+    """Orders of tasks in which several arms learnt: the order, its arms, tasks learnt last, and tasks learnt earlier.
 
-    If the reference has a single stage, the first arm with several decides.
+    Arms that learnt the tasks in different orders have other tasks to keep, so they are not compared.
     """
-    for arm in dict.fromkeys([view.reference, *view.arms]):
-        records = {task: view.arm_task(arm, task) for task in view.tasks}
-        earlier = {task: record.earlier for task, record in records.items() if record and record.learnt_stage}
-        if any(earlier.values()):
-            return [task for task in earlier if not earlier[task]], [task for task in earlier if earlier[task]]
-    return [], []
+    orders = []
+    for order, arms in view.orders.items():
+        earlier = {task for arm in arms for task in view.earlier_tasks(arm)}
+        last = [task for task in order if task not in earlier]
+        if len(arms) > 1 and earlier:
+            orders.append((" → ".join(order), arms, last, [task for task in order if task in earlier]))
+    return orders
 
 
 def compute(view: View):
     """Final scores of every arm on a learnt and a kept task: over runs, then run by run, then of the base model."""
     rows = []
-    last, earlier = task_roles(view) if view.several_arms else ([], [])
-    for kept, learnt, measure in product(earlier, last, view.measures):
-        arm_rows = [row for arm in view.arms for row in _arm_rows(view, arm, learnt, kept, measure)]
-        rows += arm_rows
-        base = [view.value(BASE, task, view.main_split, measure) for task in (learnt, kept)]
-        if arm_rows and all(value and value.value is not None for value in base):
-            x, y = base
-            bounds = (x.value, x.low, x.high, kept, y.value, y.low, y.high)
-            rows.append((BASE, None, None, measure, view.main_split, learnt, *bounds))
+    for order, arms, last, earlier in compared_orders(view):
+        for kept, learnt, measure in product(earlier, last, view.measures):
+            arm_rows = [(order, *row) for arm in arms for row in _arm_rows(view, arm, learnt, kept, measure)]
+            rows += arm_rows
+            base = [view.value(BASE, task, view.main_split, measure) for task in (learnt, kept)]
+            if arm_rows and all(value and value.value is not None for value in base):
+                x, y = base
+                bounds = (x.value, x.low, x.high, kept, y.value, y.low, y.high)
+                rows.append((order, BASE, None, None, measure, view.main_split, learnt, *bounds))
     return frame(COLUMNS, rows)
 
 
@@ -63,27 +65,30 @@ def _arm_rows(view: View, arm: str, learnt: str, kept: str, measure: str) -> lis
 
 
 def draw(view: View, data) -> Drawing:
-    """Draw each pair of tasks, a picture per measure."""
+    """Draw each pair of tasks of each order, a picture per measure; with many adapters of the primary one alone."""
+    if view.compact:
+        data = data[data.measure == view.primary.name]  # the other measures are among the numbers
     panels = [
         (
-            f"{kept} kept, {learnt} learnt",
-            [_draw_pair(view, learnt, kept, view.measures[name], rows) for name, rows in groups(pair, "measure")],
+            f"{kept} kept, {learnt} learnt" + (f" ({order})" if len(view.orders) > 1 else ""),
+            [_draw_pair(view, order, view.measures[name], rows) for name, rows in groups(pair, "measure")],
         )
-        for (kept, learnt), pair in groups(data, "task_kept", "task_learnt")
+        for (order, kept, learnt), pair in groups(data, "order", "task_kept", "task_learnt")
     ]
     caption = (
         "Stability against plasticity: to the right what the last stage was to teach, upwards what was to be kept, "
         f"both after the arm's last stage on the {view.main_split} split. Up and to the right is better"
-        f"{_lower_is_better(view)}. Bars are {100 * view.experiment.confidence:g}% intervals{describe_runs(view)}. "
-        "Dashed lines: the majority class; hollow: the untuned model; each only where it lies inside the picture."
+        f"{_lower_is_better(view, set(data.measure))}. Bars are {100 * view.experiment.confidence:g}% intervals"
+        f"{describe_runs(view)}. Dashed lines: the majority class; hollow: the untuned model; each only where it lies "
+        "inside the picture."
     )
     legend = [*arm_keys(view), Key("untuned base model", variable(MUTED), MARKERS[0][1], hollow=True)]
     return Drawing(caption, panels, legend)
 
 
-def _lower_is_better(view: View) -> str:
+def _lower_is_better(view: View, names: set[str]) -> str:
     """Name the measures of which the opposite corner is the better one."""
-    titles = [measure.title for measure in view.measures.values() if not measure.higher_is_better]
+    titles = [m.title for name, m in view.measures.items() if name in names and not m.higher_is_better]
     return f" (of {listed(titles)} down and to the left)" if titles else ""
 
 
@@ -94,7 +99,8 @@ def describe_runs(view: View) -> str:
     return " over items; training noise is not measured with one run"
 
 
-def _draw_pair(view: View, learnt: str, kept: str, measure: ShownMeasure, rows) -> Picture:
+def _draw_pair(view: View, order: str, measure: ShownMeasure, rows) -> Picture:
+    learnt, kept = rows.task_learnt.iloc[0], rows.task_kept.iloc[0]
     points, base, spoken, scale = [], [], [], measure.scaled
     for arm, of_arm in groups(rows, "arm"):
         mean, *runs = of_arm.itertuples()
@@ -106,7 +112,7 @@ def _draw_pair(view: View, learnt: str, kept: str, measure: ShownMeasure, rows) 
         style = arm_style(view, [arm])
         points.append(Point(*scale(mean.learnt, mean.kept), label(view, arm), style, *bounds, pairs))
         spoken.append(f"{arm} {measure.spoken(mean.learnt)} and {measure.spoken(mean.kept)}")
-    majority = [view.value("majority", task, view.main_split, measure.name) for task in (learnt, kept)]
+    majority = [view.value(MAJORITY, task, view.main_split, measure.name) for task in (learnt, kept)]
     levels = scale(*(value and value.value for value in majority))
 
     left = MARGINS[0] + measure.axis_room
@@ -128,8 +134,8 @@ def _draw_pair(view: View, learnt: str, kept: str, measure: ShownMeasure, rows) 
 
     title = f"{measure.heading} kept on {kept} against learnt on {learnt}"
     texts = measure.heading, title, f"{'; '.join(spoken)}."
-    name = f"tradeoff-{learnt}-{kept}-{measure.name}"
+    name = f"tradeoff-{order}-{learnt}-{kept}-{measure.name}"
     return measure.fold(picture(name, texts, WIDTH, HEIGHT, draw, (left, *MARGINS[1:])))
 
 
-FIGURE = Figure("Stability against plasticity", "result", compute, draw)
+FIGURE = Figure("Stability against plasticity", "arms", compute, draw, order=-1)

@@ -36,6 +36,8 @@ def compute(view: View):
 
 def draw(view: View, data) -> Drawing:
     """Draw each measure, a picture per arm."""
+    if view.compact:
+        data = data[data.measure == view.primary.name]  # the other measures are among the numbers
     panels = [
         (
             view.measures[name].heading,
@@ -48,30 +50,31 @@ def draw(view: View, data) -> Drawing:
     mean = f", the mean over {view.over_runs()}" if view.several_runs else ""
     caption = (
         f"The stage × task matrix of each arm, {view.main_split} split, shares in percent{mean}: a row per stage, a "
-        "column per task. A frame marks a task that was learnt at that stage or before. No intervals: the tables have "
-        f"them.{view.direction_note}"
+        "column per task in the order in which the arm learnt them. A frame marks a task that was learnt at that stage "
+        f"or before. No intervals: the tables have them.{view.direction_note(set(data.measure))}"
     )
-    return Drawing(caption, panels, open_panels=1 if view.compact else None, style="heat")
+    return Drawing(caption, panels, style="heat")
 
 
 def _draw_matrix(view: View, arm: str, measure: ShownMeasure, cells) -> Picture:
     names = {cell.stage: shorten(f"{cell.stage} {cell.stage_tasks or 'untuned'}", 17) for cell in cells.itertuples()}
     stages = sorted(names)
+    tasks = view.order(arm)
     left = 8 + CHARACTER * max(map(len, names.values()))
 
     def draw(axes):
         from matplotlib.patches import Rectangle
 
         low, high = measure.range
-        axes.set(xlim=(0, len(view.tasks)), ylim=(len(stages), 0))
-        axes.set_xticks([n + 0.5 for n in range(len(view.tasks))], [shorten(task, 11) for task in view.tasks])
+        axes.set(xlim=(0, len(tasks)), ylim=(len(stages), 0))
+        axes.set_xticks([n + 0.5 for n in range(len(tasks))], [shorten(task, 11) for task in tasks])
         axes.set_yticks([n + 0.5 for n in range(len(stages))], [names[stage] for stage in stages])
         axes.tick_params(length=0, labelsize=11)
         axes.xaxis.tick_top()
         for spine in axes.spines.values():
             spine.set_visible(False)
         for cell in cells.itertuples():
-            x, y = view.tasks.index(cell.task), stages.index(cell.stage)
+            x, y = tasks.index(cell.task), stages.index(cell.stage)
             shade = {"facecolor": SERIES[0], "alpha": 0.55 * (cell.mean - low) / (high - low), "lw": 0}
             axes.add_patch(Rectangle((x + 0.02, y + 0.04), 0.96, 0.92, **shade))
             if cell.learnt:
@@ -79,7 +82,7 @@ def _draw_matrix(view: View, arm: str, measure: ShownMeasure, cells) -> Picture:
                 axes.add_patch(frame)
             axes.text(x + 0.5, y + 0.52, measure.write(cell.mean), ha="center", va="center")
 
-    width, height = left + CELL[0] * len(view.tasks) + 4, 26 + CELL[1] * len(stages)
+    width, height = left + CELL[0] * len(tasks) + 4, 26 + CELL[1] * len(stages)
     spoken = "; ".join(
         f"after stage {cell.stage} {cell.task} {measure.spoken(cell.mean)}" for cell in cells.itertuples()
     )

@@ -2,7 +2,8 @@
 
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from zlib import crc32
 
 from markupsafe import Markup, escape
 
@@ -37,6 +38,10 @@ _RC = {
     "text.color": INK,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.major.pad": 7,
+    "ytick.major.pad": 7,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
     "axes.spines.top": False,
@@ -57,6 +62,10 @@ class Picture:
     height: float
     folded: bool = False
     """The page folds it away, and it is not in the figure's SVG file: few pictures are looked at, many are not."""
+
+    def fold(self) -> "Picture":
+        """The same picture, folded away."""
+        return replace(self, folded=True)
 
 
 @dataclass(frozen=True)
@@ -112,21 +121,45 @@ def picture(name: str, texts: tuple[str, str, str], width: float, height: float,
 
 
 def _inline(text: str, name: str, title: str, description: str, width: float, height: float) -> Markup:
-    """The drawing without XML header, metadata and foreign ids, with a title and the page's colours."""
+    """The drawing without what a page does not need, with a title and the page's colours and font."""
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
-    name = re.sub(r"[^\w.+-]", ":", name)  # two lineages never share an id
-    # Ids and references are unique within one drawing only.
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
-    text = re.sub(r'\b(?:xlink:)?href="#([^"]+)"', rf'href="#{name}-\1"', text)
-    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
+    text = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    body = _without_groups(text[text.index(">") + 1 : text.rindex("</svg>")])
+    body = re.sub(r"<[^>]+>", _shorten_tag, body)
+    body = re.sub(r'<path d="[^"]*" style="fill: none"/>', "", body)  # backgrounds that are not drawn
+    prefix = f"p{crc32(name.encode()):x}"  # ids and references are unique within one drawing only
+    for number, old in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', body))):
+        body = re.sub(rf'(\bid="|#){re.escape(old)}(?=[")])', rf"\g<1>{prefix}-{number}", body)
+    body = body.replace("xlink:href", "href")
     for color, css in VARIABLES.items():
-        text = text.replace(color, f"var(--{css})")
+        body = body.replace(color, f"var(--{css})")
     head = (
-        f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img" '
-        f'aria-labelledby="{name}-title {name}-desc"><title id="{name}-title">{escape(title)}</title>'
-        f'<desc id="{name}-desc">{escape(description)}</desc>'
+        f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" font-size="12" role="img" '
+        f'aria-labelledby="{prefix}-t {prefix}-d"><title id="{prefix}-t">{escape(title)}</title>'
+        f'<desc id="{prefix}-d">{escape(description)}</desc>'
     )
-    body = text[text.index(">") + 1 :]
-    return Markup(re.sub(r"\n\s*", "\n", head + body).strip())
+    return Markup(re.sub(r">\s+<", ">\n<", f"{head}\n{body.strip()}\n</svg>"))
+
+
+def _without_groups(text: str) -> str:
+    """Drop groups that say nothing but their id, which no reference names."""
+    kept: list[bool] = []
+
+    def keep_or_drop(match: re.Match) -> str:
+        tag = match[0]
+        if tag == "</g>":
+            return tag if kept.pop() else ""
+        bare = re.fullmatch(r'<g(?: id="[^"]*")?/?>', tag)
+        if not tag.endswith("/>"):
+            kept.append(not bare)
+        return "" if bare else tag
+
+    return re.sub(r"</?g\b[^>]*>", keep_or_drop, text)
+
+
+def _shorten_tag(match: re.Match) -> str:
+    """One tag with its numbers rounded to hundredths of a pixel, without line breaks and the font of the page."""
+    tag = re.sub(r"\s+", " ", match[0])
+    tag = re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), tag)
+    tag = re.sub(r' transform="rotate\(-0 [^"]*"', "", tag)
+    return re.sub(r"font-size: 12px; |font-family: [^;]+; ", "", tag).replace(' "', '"')

@@ -5,7 +5,7 @@ from stagewise.report.lookup import View
 from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables import number_format
 from stagewise.report.tables.arms import arm_cell, is_reference, measured_rules, p_cell
-from stagewise.report.tables.number_format import MISSING, count, interval, points
+from stagewise.report.tables.number_format import MISSING, count, interval
 from stagewise.report.tables.table import Cell, Column, Table, numeric, value, value_cell, verdict_cell
 
 STATISTICS = {
@@ -18,27 +18,26 @@ STATISTICS = {
 
 def kept(view: View) -> Table:
     """Every earlier task after the stage that learnt it and after the last, over runs and under each rule."""
-    rules = measured_rules(view)
+    rules, measure = measured_rules(view), view.primary
     caption = (
-        f"Earlier tasks of each arm, {view.main_split} split: accuracy in percent after the stage that learnt the task "
-        f"and after the arm's last stage, and the change in points with its interval ({view.intervals}), under every "
-        "decision rule. The claim is about the plain answers (argmax) and corrected with all others of the report."
+        f"Earlier tasks of each arm, {view.main_split} split: {measure.title} after the stage that learnt the task and "
+        f"after the arm's last stage, and its change with intervals ({view.intervals}) under every decision rule. The "
+        "claim is about the plain answers (argmax) and corrected with all others of the report."
     )
     columns = ["Arm", Column("Claim"), *numeric("Learnt", "Last", group="Argmax"), *numeric(*rules, group="Change")]
     table = Table("kept", caption, columns)
-    for task in view.tasks:
+    for task in view.earlier_tasks():
         for arm in view.arms:
-            records = {rule: view.arm_task(arm, task, rule) for rule in rules}
-            plain = records.get("argmax")
-            if plain is None or not plain.earlier:
+            if task not in view.earlier_tasks(arm):
                 continue
             table.part(task)
+            changes = [view.change(arm, task, measure.name, rule) for rule in rules]
             table.add(
                 arm_cell(view, arm),
                 verdict_cell(view.claim("kept", arm, task), view.several_runs),
-                value_cell(view.arm_value(arm, task, "accuracy", stage=plain.learnt_stage)),
-                value_cell(view.arm_value(arm, task, "accuracy")),
-                *(value_cell(record and record.change.get("accuracy"), points) for record in records.values()),
+                value_cell(view.learnt_value(arm, task, measure.name), measure.write),
+                value_cell(view.arm_value(arm, task, measure.name), measure.write),
+                *(value_cell(change, measure.write_difference) for change in changes),
             )
     return table
 
@@ -49,19 +48,17 @@ def matrix_metrics(view: View) -> Table:
         f"Metrics of the stage × task matrix, {view.main_split} split, argmax, with intervals ({view.intervals}). "
         "Average, backward and forward transfer as Lopez-Paz & Ranzato (2017) define them, forgetting as Chaudhry et "
         "al. (2018): by how much the last score is worse than the best at any earlier stage. Of shares, the average is "
-        f"in percent, the rest in points.{view.direction_note}"
+        f"in percent, the rest in points.{view.direction_note()}"
     )
-    columns: list = ["Arm"]
-    for measure in view.measures.values():
-        columns += numeric(*STATISTICS.values(), group=measure.heading)
-    table = Table("matrix-metrics", caption, columns)
-    for arm in view.arms:
-        row: list = [arm_cell(view, arm)]
-        for name, measure in view.measures.items():
+    table = Table("matrix-metrics", caption, ["Arm", *numeric(*STATISTICS.values())])
+    for name, measure in view.measures.items():
+        table.part(measure.heading)
+        for arm in view.arms:
+            row: list = [arm_cell(view, arm)]
             for statistic in STATISTICS:
                 write = measure.write if statistic == "average" else measure.write_difference
                 row.append(value_cell(view.arm_summary(arm, statistic, name), write))
-        table.add(*row)
+            table.add(*row)
     return table
 
 
@@ -76,7 +73,7 @@ def against_reference(view: View) -> Table:
     )
     columns = ["Arm", Column("Claim"), *numeric("Difference", "Items alone", "Training alone", "p", "Corrected p")]
     table = Table("against-reference", caption, [*columns, *numeric("Detectable")])
-    for task in view.tasks:
+    for task in view.ordered_tasks:
         for arm in view.arms:
             record, claim = view.arm_difference(arm, task, measure.name), view.claim("arms", arm, task)
             if record is None or claim is None or is_reference(view, arm):

@@ -1,37 +1,29 @@
 """Learning and forgetting: two sets of answers to the same items."""
 
+from collections.abc import Iterator
+
 from stagewise.metrics.schema import Forgetting, Learning
 from stagewise.report.lookup import View
+from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables.number_format import MISSING, count, p_value, plural, points
 from stagewise.report.tables.scores import on_items
 from stagewise.report.tables.table import Cell, Column, Table, numeric, value_cell
-
-NOT_PAIRED = "different items before and after"
 
 P_ALONE = (
     "p: exact test that lost and gained are equally likely, of these two alone and uncorrected; what is claimed stands "
     "with the verdicts."
 )
 
+NOT_PAIRED = "different items before and after"
 
-def _columns(view: View, arrow: str) -> list[Column]:
-    columns = []
-    for measure in view.measures.values():
-        columns += numeric(arrow, "Difference", group=measure.heading)
-    return [*columns, *numeric("Kept", "Lost", "Gained", group="Items"), *numeric("p")]
+
+def _columns(arrow: str) -> list[Column]:
+    return [*numeric(arrow, "Difference"), *numeric("Kept", "Lost", "Gained", group="Items"), *numeric("p")]
 
 
 def _cells(view: View, record: Learning | Forgetting, before: tuple, after: tuple) -> list[Cell]:
     """Cells of `_columns`; `before` and `after` are lineage, task and split of the two scores."""
-    cells = []
-    for name, measure in view.measures.items():
-        values = [view.value(*key, name) for key in (before, after)]
-        change = record.changes.get(name)
-        if change is None or change.value is None or None in values:
-            cells += [Cell(MISSING, reason=(change and change.reason) or "not computed")] * 2
-            continue
-        cells.append(Cell(" → ".join(measure.write(value.value) for value in values)))
-        cells.append(value_cell(change, measure.write_difference))
+    cells = _change_cells(view, record, view.primary, before, after)
     if record.pairs is None:
         return cells + [Cell(MISSING, reason=NOT_PAIRED)] * 4
     pairs = record.pairs
@@ -39,32 +31,86 @@ def _cells(view: View, record: Learning | Forgetting, before: tuple, after: tupl
     return [*cells, *counts, Cell(p_value(pairs.p))]
 
 
+def _change_cells(
+    view: View, record: Learning | Forgetting, measure: ShownMeasure, before: tuple, after: tuple
+) -> list[Cell]:
+    """One measure of both, and its difference."""
+    values = [view.value(*key, measure.name) for key in (before, after)]
+    change = record.changes.get(measure.name)
+    if change is None or change.value is None or None in values:
+        return [Cell(MISSING, reason=(change and change.reason) or "not computed")] * 2
+    arrow = Cell(" → ".join(measure.write(value.value) for value in values))
+    return [arrow, value_cell(change, measure.write_difference)]
+
+
+def _others(view: View) -> list[ShownMeasure]:
+    """Measures beside the primary one."""
+    return [measure for measure in view.measures.values() if measure != view.primary]
+
+
+def _difference_cells(view: View, record: Learning | Forgetting) -> list[Cell]:
+    """Differences of the measures beside the primary one."""
+    return [value_cell(record.changes.get(measure.name), measure.write_difference) for measure in _others(view)]
+
+
 def learning(view: View, split: str) -> Table:
     """Every adapter on the task it learnt, against the base model and the baselines."""
     caption = (
-        f"What each stage taught, {split} split: on the same items ({on_items(view, split)}), the untuned model or a "
-        "baseline, then the adapter. Differences of shares are in percentage points, with paired intervals "
-        f"({view.interval}). Kept: right both times; lost: only the other was right; gained: only the adapter was. "
-        f"{P_ALONE}"
+        f"What each stage taught, {split} split: on the same items ({on_items(view, split)}), {view.primary.title} of "
+        "the untuned model or a baseline, then of the adapter. Differences of shares are in percentage points, with "
+        f"paired intervals ({view.interval}). Kept: right both times; lost: only the other was right; gained: only the "
+        f"adapter was. {P_ALONE}"
     )
-    table = Table(f"learning-{split}", caption, ["Against", *_columns(view, "Other → adapter")])
+    table = Table(f"learning-{split}", caption, ["Against", *_columns("Other → adapter")])
+    for record in _learnings(view, table, split):
+        keys = [(name, record.task, split) for name in (record.against, record.lineage)]
+        table.add(view.name(record.against), *_cells(view, record, *keys))
+    return table
+
+
+def learning_others(view: View, split: str) -> Table:
+    """The same in the measures beside the primary one."""
+    caption = f"What each stage taught in the other measures, {split} split: differences with paired intervals."
+    columns = ["Against", *numeric(*(measure.heading for measure in _others(view)))]
+    table = Table(f"learning-others-{split}", caption + view.direction_note(), columns)
+    for record in _learnings(view, table, split):
+        table.add(view.name(record.against), *_difference_cells(view, record))
+    return table
+
+
+def _learnings(view: View, table: Table, split: str) -> Iterator[Learning]:
+    """Comparisons of every adapter; a part of the table for each adapter and task."""
     for lineage, adapter in view.adapters.items():
         for record in view.select("learning", lineage=lineage, split=split):
             table.part(f"Stage {adapter.stage}: {view.name(lineage)}, on {record.task}")
-            keys = [(name, record.task, split) for name in (record.against, lineage)]
-            table.add(view.name(record.against), *_cells(view, record, *keys))
-    return table
+            yield record
 
 
 def forgetting(view: View, split: str) -> Table:
     """Every earlier task between the adapter that learnt it and every later one, on the same items."""
     caption = (
-        f"Forgetting, {split} split: an earlier task after the stage that learnt it and after a later one, on the same "
-        f"items. Differences of shares are in percentage points, with paired intervals ({view.interval}). Kept: right "
-        f"before and after; lost: right before only; gained: right after only. {P_ALONE} AUROC: its change on the "
-        "labels' log-odds, which a shifted label prior does not move."
+        f"Forgetting, {split} split: {view.primary.title} on an earlier task after the stage that learnt it and after "
+        "a later one, on the same items. Differences of shares are in percentage points, with paired intervals "
+        f"({view.interval}). Kept: right before and after; lost: right before only; gained: right after only. "
+        f"{P_ALONE} AUROC: its change on the labels' log-odds, which a shifted label prior does not move."
     )
-    return _forgetting(view, f"forgetting-{split}", caption, split, "paired")
+    columns = ["Task", *_columns("Before → after"), *numeric("AUROC")]
+    table = Table(f"forgetting-{split}", caption, columns)
+    for record in _forgettings(view, table, split, "paired"):
+        before, after = _sides(record)
+        auroc = value_cell(record.auroc, points, "no label probabilities")
+        table.add(_task_cell(view, record), *_cells(view, record, before, after), auroc)
+    return table
+
+
+def forgetting_others(view: View, split: str) -> Table:
+    """The same in the measures beside the primary one."""
+    caption = f"Forgetting in the other measures, {split} split: differences with paired intervals."
+    columns = ["Task", *numeric(*(measure.heading for measure in _others(view)))]
+    table = Table(f"forgetting-others-{split}", caption + view.direction_note(), columns)
+    for record in _forgettings(view, table, split, "paired"):
+        table.add(_task_cell(view, record), *_difference_cells(view, record))
+    return table
 
 
 def published_way(view: View) -> Table:
@@ -73,14 +119,15 @@ def published_way(view: View) -> Table:
         "The published way of measuring, for comparison: the test split before, the validation split after. Different "
         "items stand before and after, so there is no paired interval and nothing is claimed."
     )
-    return _forgetting(view, "published-way", caption, None, "published")
+    table = Table("published-way", caption, ["Task", Column("Measure"), *numeric("Before → after", "Difference")])
+    for record in _forgettings(view, table, None, "published"):
+        for measure in view.measures.values():
+            table.add(_task_cell(view, record), measure.title, *_change_cells(view, record, measure, *_sides(record)))
+    return table
 
 
-def _forgetting(view: View, name: str, caption: str, split: str | None, comparison: str) -> Table:
-    columns = ["Task", *_columns(view, "Before → after")]
-    if paired := comparison == "paired":
-        columns += numeric("AUROC")
-    table = Table(name, caption, columns)
+def _forgettings(view: View, table: Table, split: str | None, comparison: str) -> Iterator[Forgetting]:
+    """Comparisons of an earlier task; a part of the table for each later adapter."""
     # Arms that share both adapters have one and the same comparison.
     distinct: dict[tuple, Forgetting] = {}
     for record in view.select("forgetting", comparison=comparison):
@@ -92,16 +139,20 @@ def _forgetting(view: View, name: str, caption: str, split: str | None, comparis
     for record in sorted(
         distinct.values(), key=lambda r: (order.index(r.after_lineage), order.index(r.before_lineage))
     ):
-        before = record.before_lineage, record.task, record.before_split
-        after = record.after_lineage, record.task, record.after_split
         table.part(f"After stage {record.after_stage}: {view.variant(record.after_lineage)}")
-        run = f", {view.run(record)}" if view.several_runs else ""
-        items = f"learnt at stage {record.before_stage}, {_describe_items(view, before, after)}"
-        row = [Cell(f"{record.task}{run}", items), *_cells(view, record, before, after)]
-        if paired:
-            row.append(value_cell(record.auroc, points, "no label probabilities"))
-        table.add(*row)
-    return table
+        yield record
+
+
+def _sides(record: Forgetting) -> tuple[tuple, tuple]:
+    """Lineage, task and split of the scores before and after."""
+    before = record.before_lineage, record.task, record.before_split
+    return before, (record.after_lineage, record.task, record.after_split)
+
+
+def _task_cell(view: View, record: Forgetting) -> Cell:
+    run = f", {view.run(record)}" if view.several_runs else ""
+    items = f"learnt at stage {record.before_stage}, {_describe_items(view, *_sides(record))}"
+    return Cell(f"{record.task}{run}", items)
 
 
 def _describe_items(view: View, before: tuple, after: tuple) -> str:

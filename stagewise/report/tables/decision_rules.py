@@ -1,22 +1,15 @@
 """Decision rules, discrimination, which no rule can change, and the gold labels' own noise."""
 
 from stagewise.lineage import BASE
-from stagewise.metrics.schema import RULES, Value
+from stagewise.metrics.schema import RULES, AgreementGroup, Value
 from stagewise.report.lookup import View
 from stagewise.report.tables.arms import arm_cell
-from stagewise.report.tables.number_format import MISSING, count, number, percent
+from stagewise.report.tables.number_format import count, number, percent
 from stagewise.report.tables.scores import list_measures
 from stagewise.report.tables.table import Cell, Table, numeric, value, value_cell
 
-
-def groups(view: View) -> list[tuple[str, list[str]]]:
-    """The base model, then every adapter with its runs together: name and lineages."""
-    named = [(view.name(BASE), [BASE])]
-    for variant, lineages in view.variants().items():
-        adapter = view.adapters[lineages[0]]
-        arms = f", {view.whose(adapter.arms)}" if view.several_arms else ""
-        named.append((f"after {variant}: stage {adapter.stage}{arms}", lineages))
-    return named
+MANY_RECALLS = 3
+"""Labels whose recall a table of decision rules shows; of more, only that of the rarest."""
 
 
 def over_runs_cell(over_runs: Value | None, by_run: list[Value], write=percent) -> Cell:
@@ -40,6 +33,7 @@ def _describe_intervals(view: View) -> str:
 def decisions(view: View, task: str) -> Table:
     """Every adapter on one task under every decision rule."""
     labels = view.find("tasks", task=task).labels
+    shown = range(len(labels)) if len(labels) <= MANY_RECALLS else [_rarest(view, task)]
     caption = (
         f"Decision rules on {task}, {view.main_split} split ({count(view.items(task, view.main_split))} items): "
         f"{list_measures(view)}. Argmax: the most probable label. Prior-adjusted: tau times the log training priors is "
@@ -49,9 +43,9 @@ def decisions(view: View, task: str) -> Table:
         f"{_describe_intervals(view)}"
     )
     headings = [measure.heading for measure in view.measures.values()]
-    columns = ["Rule", *numeric("Tau", *headings), *numeric(*labels, group="Recall")]
+    columns = ["Rule", *numeric("Tau", *headings), *numeric(*(labels[n] for n in shown), group="Recall")]
     table = Table(f"decisions-{task}", caption, columns)
-    for name, lineages in groups(view):
+    for name, lineages in view.models():
         for rule in RULES if _has_probabilities(view, lineages, task) else ():
             by_run = [s for x in lineages if (s := view.score(x, task, view.main_split, rule))]
             if not by_run:
@@ -63,11 +57,17 @@ def decisions(view: View, task: str) -> Table:
             for key, measure in view.measures.items():
                 values = [score.measures[key] for score in by_run]
                 row.append(over_runs_cell(together and together.measures[key], values, measure.write))
-            for n in range(len(labels)):
+            for n in shown:
                 values = [score.labels[n].recall for score in by_run]
                 row.append(over_runs_cell(together and together.labels[n].recall, values))
             table.add(*row)
     return table
+
+
+def _rarest(view: View, task: str) -> int:
+    """Number of the label that the fewest items of the main split have."""
+    counts = [entry.items for entry in view.find("splits", task=task, split=view.main_split).labels]
+    return counts.index(min(counts))
 
 
 def _has_probabilities(view: View, lineages: list[str], task: str) -> bool:
@@ -85,20 +85,19 @@ def discrimination(view: View) -> Table:
         "was prior. "
         f"{_describe_intervals(view)}"
     )
-    columns: list = ["Model"]
-    for task in view.tasks:
-        columns += numeric("AUROC", "Log loss", "With fitted bias", group=task)
-    table = Table("discrimination", caption, columns)
-    for name, lineages in groups(view):
-        row: list = [name]
-        for task in view.tasks:
-            keys = {"task": task, "split": view.main_split}
+    table = Table("discrimination", caption, ["Model", *numeric("AUROC", "Log loss", "With fitted bias")])
+    for task in view.ordered_tasks:
+        keys = {"task": task, "split": view.main_split}
+        for name, lineages in view.models():
             by_run = [r for x in lineages if (r := view.find("discrimination", lineages=[x], **keys))]
+            if not by_run:
+                continue
+            table.part(task)
             together = view.find("discrimination", lineages=lineages, **keys)
+            row: list = [name]
             for key, write in (("auroc", percent), ("log_loss", number), ("log_loss_fitted", number)):
                 values = [getattr(record, key) for record in by_run]
                 row.append(over_runs_cell(together and getattr(together, key), values, write))
-        if any(cell != row[1] or cell.text != MISSING for cell in row[1:]):
             table.add(*row)
     return table
 
@@ -118,23 +117,29 @@ def agreement(view: View) -> Table:
     return table
 
 
-def agreement_groups(view: View) -> Table:
-    """Accuracy of the base model and of every arm's end by how far annotators agree."""
-    caption = (
-        f"Accuracy by annotator agreement, {view.main_split} split, in percent, after each arm's last stage"
-        f"{', the mean over ' + view.over_runs() if view.several_runs else ''}. No intervals: nothing is claimed from "
-        "it."
-    )
-    arms = [arm_cell(view, arm).text for arm in view.arms]
-    table = Table("agreement-groups", caption, ["Agreement", *numeric("Items", "Untuned", *arms)])
-    for record in view.select("agreement", split=view.main_split):
-        table.part(f"{record.task}, {record.column}")
-        for group in record.groups:
-            same = f"{group.low:g}" == f"{group.high:g}"
-            cells = [value(group.accuracy.get(BASE), percent)]
-            for arm in view.arms:
-                lineages = view.answered_by(arm, record.task)
+def agreement_groups(view: View) -> list[Table]:
+    """Accuracy of the base model and of every arm's end by how far annotators agree, a table per task and column."""
+    mean = f", the mean over {view.over_runs()}" if view.several_runs else ""
+    tables = []
+    for number_of, record in enumerate(view.select("agreement", split=view.main_split), start=1):
+        caption = (
+            f"Accuracy on {record.task} by annotator agreement ({record.column}), {view.main_split} split, in percent, "
+            f"after each arm's last stage{mean}. No intervals: nothing is claimed from it."
+        )
+        table = Table(f"agreement-groups-{number_of}", caption, ["Arm", *numeric(*map(_agreement, record.groups))])
+        table.add("Items", *(count(group.items) for group in record.groups))
+        table.add("Untuned", *(value(group.accuracy.get(BASE), percent) for group in record.groups))
+        for arm in view.arms:
+            lineages, cells = view.answered_by(arm, record.task), []
+            for group in record.groups:
                 by_run = [group.accuracy[name] for name in lineages if name in group.accuracy]
                 cells.append(value(sum(by_run) / len(by_run) if by_run else None, percent))
-            table.add(f"{group.low:g}" if same else f"{group.low:g} to {group.high:g}", count(group.items), *cells)
-    return table
+            table.add(arm_cell(view, arm), *cells)
+        tables.append(table)
+    return tables
+
+
+def _agreement(group: AgreementGroup) -> str:
+    """Heading of the items of one degree of agreement."""
+    same = f"{group.low:g}" == f"{group.high:g}"
+    return f"Agreement {group.low:g}" if same else f"{group.low:g} to {group.high:g}"

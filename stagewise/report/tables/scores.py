@@ -1,10 +1,15 @@
 """Scores of every model on every task: before and after, each label, confusion, calibration."""
 
+from dataclasses import replace
+
 from stagewise.lineage import BASE
 from stagewise.metrics.schema import INVALID, AnswerRecord
 from stagewise.report.lookup import View
 from stagewise.report.tables.number_format import count, listed, number, percent, plural
 from stagewise.report.tables.table import Cell, Column, Table, bare_cell, numeric, value_cell
+
+MANY_LABELS = 10
+"""Labels that a table shows; of more, the most telling ones."""
 
 
 def on_items(view: View, split: str, tasks=None) -> str:
@@ -37,25 +42,20 @@ def _start_row(view: View, table: Table, lineage: str) -> Cell:
     return Cell(view.run(adapter))
 
 
-def before_after(view: View, split: str, tasks=None, scorers=None) -> Table:
-    """Every measure of every model and baseline on every task, or of some on some."""
-    tasks = tasks or view.tasks
+def before_after(view: View, split: str, task: str, scorers=None) -> Table:
+    """Every measure of every model and baseline, or of some, on one task."""
     caption = (
-        f"Before and after, {split} split: {list_measures(view)}, with intervals ({view.interval}). Items: "
-        f"{on_items(view, split, tasks)}. A dot marks a task that the adapter, or one it grew from, was trained on."
+        f"{task}, {split} split ({count(view.items(task, split))} items): {list_measures(view)}, with intervals "
+        f"({view.interval}). A dot marks models that were trained on the task."
     )
-    columns: list = ["Model"]
-    for task in tasks:
-        columns += numeric(*(measure.heading for measure in view.measures.values()), group=task)
-    table = Table(f"scores-{split}", caption, columns)
+    columns = ["Model", *numeric(*(measure.heading for measure in view.measures.values()))]
+    table = Table(f"scores-{split}-{task}", caption, columns)
     for lineage in scorers or view.scorers:
-        row: list = [_start_row(view, table, lineage)]
-        for task in tasks:
-            sign = "●" if view.learnt(lineage, task) else ""
-            for name, measure in view.measures.items():
-                value = view.value(lineage, task, split, name)
-                cell = value_cell(value, measure.write, why=omitted_reason(view, lineage, task))
-                row.append(Cell(cell.text, cell.detail, cell.reason, sign=sign))
+        head = _start_row(view, table, lineage)
+        row = [replace(head, sign="●") if view.learnt(lineage, task) else head]
+        for name, measure in view.measures.items():
+            value = view.value(lineage, task, split, name)
+            row.append(value_cell(value, measure.write, why=omitted_reason(view, lineage, task)))
         table.add(*row)
     return table
 
@@ -66,81 +66,115 @@ def omitted_reason(view: View, lineage: str, task: str) -> str:
     return next((entry.reason for entry in view.metrics.omitted if entry.what == what), "not scored")
 
 
-def confusion(view: View, record: AnswerRecord) -> Table:
-    """Counts by gold label and answer; the detail of a cell is its share of the gold label's items."""
-    columns = [Column("Gold label"), *numeric(*record.confusion.columns, group="Answer")]
-    invalid = plural(record.invalid, "invalid answer") if record.invalid else "no invalid answers"
-    name = view.title(record.lineage)
-    items = plural(record.items, f"{record.split} item")
-    caption = f"{name[0].upper()}{name[1:]}, on {record.task}: {items}, {invalid}"
-    table = Table(f"confusion-{record.split}-{record.task}-{record.lineage}", caption, columns)
-    for label, counts in zip(record.confusion.rows, record.confusion.counts, strict=True):
-        total = sum(counts)
-        table.add(label, *(Cell(count(n), f"{percent(n / total)}%" if total else "") for n in counts))
+def _answers(view: View, task: str, split: str) -> list[tuple[str, AnswerRecord, list[list[int]]]]:
+    """Name, first record and confusion counts of the base model and of every adapter, whose runs are added up."""
+    answers = []
+    for name, lineages in view.models():
+        records = [record for lineage in lineages if (record := view.predictions(lineage, task, split))]
+        if records:
+            # An invalid answer gives a matrix one more column; the runs without one have none there.
+            first = max(records, key=lambda record: len(record.confusion.columns))
+            width = len(first.confusion.columns)
+            counts = [[0] * width for _ in first.confusion.rows]
+            for record in records:
+                for row, added in zip(counts, record.confusion.counts, strict=True):
+                    for n, value in enumerate(added):
+                        row[n] += value
+            answers.append((name, first, counts))
+    return answers
+
+
+def confusions(view: View, task: str, split: str) -> list[tuple[Table, list[list[float]]]]:
+    """The confusion matrix of the base model and every adapter on a task with few labels, and each cell's share."""
+    matrices = []
+    for name, record, counts in _answers(view, task, split) if few_labels(view, task) else ():
+        columns = [Column("Gold label"), *numeric(*record.confusion.columns, group="Answer")]
+        invalid = sum(sum(row[len(record.confusion.rows) :]) for row in counts)
+        said = plural(invalid, "invalid answer") if invalid else "no invalid answers"
+        caption = f"{name[0].upper()}{name[1:]}, on {task}: {plural(sum(map(sum, counts)), f'{split} item')}, {said}"
+        table = Table(f"confusion-{split}-{task}-{record.lineage}", caption, columns)
+        shares = [[n / sum(row) if sum(row) else 0.0 for n in row] for row in counts]
+        for label, row, of_row in zip(record.confusion.rows, counts, shares, strict=True):
+            cells = zip(row, of_row, strict=True)
+            table.add(label, *(Cell(count(n), f"{percent(share)}%" if sum(row) else "") for n, share in cells))
+        matrices.append((table, shares))
+    return matrices
+
+
+def frequent_confusions(view: View, task: str, split: str) -> Table:
+    """The most frequent wrong answers of the base model and every adapter on a task with many labels."""
+    caption = (
+        f"{task}, {split} split: the {MANY_LABELS} most frequent wrong answers of each model among "
+        f"{len(view.find('tasks', task=task).labels)} labels, and their share of the gold label's items"
+        f"{', all runs together' if view.several_runs else ''}."
+    )
+    table = Table(f"confusion-{split}-{task}", caption, ["Gold label", "Answer", *numeric("Items", "Share")])
+    for name, record, counts in () if few_labels(view, task) else _answers(view, task, split):
+        table.part(f"{name[0].upper()}{name[1:]}")
+        wrong = [
+            (n, row, column)
+            for row, values in enumerate(counts)
+            for column, n in enumerate(values)
+            if n and row != column
+        ]
+        for n, row, column in sorted(wrong, key=lambda entry: (-entry[0], *entry[1:]))[:MANY_LABELS]:
+            labels = record.confusion.rows[row], record.confusion.columns[column]
+            table.add(*labels, count(n), f"{percent(n / sum(counts[row]))}%")
     return table
 
 
-def confusions(view: View, split: str) -> list[tuple[str, list[tuple[Table, list[list[float]]]]]]:
-    """By task, the confusion matrix of the base model and every adapter, with each cell's share of its row."""
-    by_task = []
-    for task in view.tasks:
-        tables = []
-        for lineage in [BASE, *view.adapters]:
-            if record := view.predictions(lineage, task, split):
-                counts = record.confusion.counts
-                shares = [[n / sum(row) if sum(row) else 0.0 for n in row] for row in counts]
-                tables.append((confusion(view, record), shares))
-        by_task.append((task, tables))
-    return by_task
+def few_labels(view: View, task: str) -> bool:
+    """True if a table can show every label of the task."""
+    return len(view.find("tasks", task=task).labels) <= MANY_LABELS
 
 
-def labels(view: View, split: str) -> Table:
-    """Precision, recall and F1 of every label."""
+def labels(view: View, split: str, task: str) -> Table:
+    """Precision, recall and F1 of every label of a task; of many labels, those with the lowest F1."""
+    shown = "" if few_labels(view, task) else f" Of each model the {MANY_LABELS} labels with the lowest F1."
     caption = (
-        f"Each label, {split} split: support is how often it is the gold label, answered how often it was the answer. "
-        f"Precision, recall and F1 in percent, F1 with its interval ({view.interval}). Items: {on_items(view, split)}."
+        f"Each label of {task}, {split} split ({count(view.items(task, split))} items): support is how often it is the "
+        "gold label, answered how often it was the answer. Precision, recall and F1 in percent, F1 with its interval "
+        f"({view.interval}).{shown}"
     )
     columns = ["Label", *numeric("Support", "Answered", "Precision", "Recall", "F1")]
-    table = Table(f"labels-{split}", caption, columns)
-    for task in view.tasks:
-        for lineage in view.scorers:
-            score, record = view.score(lineage, task, split), view.predictions(lineage, task, split)
-            if score is None or record is None:
-                continue
-            table.part(f"{task}: {view.title(lineage)}")
-            for entry in score.labels:
-                answered = Cell(count(entry.predicted), f"{percent(entry.predicted / record.items)}%")
-                # Precision, recall and F1 are all 0 if there is nothing to divide by.
-                rates = (percent(entry.precision), percent(entry.recall.value or 0.0), value_cell(entry.f1))
-                table.add(entry.label, count(entry.support), answered, *rates)
-            if record.invalid:
-                answered = Cell(count(record.invalid), f"{percent(record.invalid / record.items)}%")
-                table.add(INVALID, "", answered, "", "", "")
+    table = Table(f"labels-{split}-{task}", caption, columns)
+    for lineage in view.scorers:
+        score, record = view.score(lineage, task, split), view.predictions(lineage, task, split)
+        if score is None or record is None:
+            continue
+        table.part(f"{view.title(lineage)[0].upper()}{view.title(lineage)[1:]}")
+        entries = score.labels
+        if not few_labels(view, task):
+            entries = sorted(entries, key=lambda entry: entry.f1.value or 0.0)[:MANY_LABELS]
+        for entry in entries:
+            answered = Cell(count(entry.predicted), f"{percent(entry.predicted / record.items)}%")
+            # Precision, recall and F1 are all 0 if there is nothing to divide by.
+            rates = (percent(entry.precision), percent(entry.recall.value or 0.0), value_cell(entry.f1))
+            table.add(entry.label, count(entry.support), answered, *rates)
+        if record.invalid:
+            answered = Cell(count(record.invalid), f"{percent(record.invalid / record.items)}%")
+            table.add(INVALID, "", answered, "", "", "")
     return table
 
 
-def calibration(view: View, split: str) -> Table:
-    """ECE, log loss and label mass of every model and baseline."""
+def calibration(view: View, split: str, task: str) -> Table:
+    """ECE, log loss and label mass of every model and baseline on a task."""
     caption = (
-        f"Calibration, {split} split ({on_items(view, split)}). ECE: expected calibration error in percentage points, "
-        f"over {view.experiment.calibration_bins} equal-width bins of the most probable label's probability. Log loss: "
-        "nats. Label mass: mean probability, in percent, that the model gives to the task's labels together, each as a "
-        "whole answer; the rest is on other answers. They have no intervals."
+        f"Calibration on {task}, {split} split ({count(view.items(task, split))} items). ECE: expected calibration "
+        f"error in percentage points, over {view.experiment.calibration_bins} equal-width bins of the most probable "
+        "label's probability. Log loss: nats. Label mass: mean probability, in percent, that the model gives to the "
+        "task's labels together, each as a whole answer; the rest is on other answers. They have no intervals."
     )
-    columns: list = ["Model"]
-    for task in view.tasks:
-        columns += numeric("ECE", "Log loss", "Label mass", group=task)
-    table = Table(f"calibration-{split}", caption, columns)
+    table = Table(f"calibration-{split}-{task}", caption, ["Model", *numeric("ECE", "Log loss", "Label mass")])
     for lineage in view.scorers:
         row: list = [_start_row(view, table, lineage)]
-        for task in view.tasks:
-            if record := view.predictions(lineage, task, split):
-                discrimination = view.find("discrimination", lineages=[lineage], task=task, split=split)
-                loss = bare_cell(
-                    discrimination and discrimination.log_loss, number, why=record.ece.reason or "not computed"
-                )
-                row += [bare_cell(record.ece, percent), loss, bare_cell(record.label_mass, percent)]
-            else:
-                row += [value_cell(None, why=omitted_reason(view, lineage, task))] * 3
+        if record := view.predictions(lineage, task, split):
+            discrimination = view.find("discrimination", lineages=[lineage], task=task, split=split)
+            loss = bare_cell(
+                discrimination and discrimination.log_loss, number, why=record.ece.reason or "not computed"
+            )
+            row += [bare_cell(record.ece, percent), loss, bare_cell(record.label_mass, percent)]
+        else:
+            row += [value_cell(None, why=omitted_reason(view, lineage, task))] * 3
         table.add(*row)
     return table

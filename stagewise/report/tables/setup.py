@@ -1,10 +1,14 @@
 """Setup of the experiment: arms, data, settings, training and scoring."""
 
-from stagewise.metrics.schema import TrainingRecord
+from stagewise.metrics.schema import SplitRecord, TrainingRecord
 from stagewise.report.lookup import View
 from stagewise.report.tables import number_format
-from stagewise.report.tables.number_format import MISSING, count, number, plain
+from stagewise.report.tables.number_format import MISSING, count, listed, number, plain
+from stagewise.report.tables.scores import MANY_LABELS
 from stagewise.report.tables.table import Cell, Column, Table, checksum, numeric, value
+
+FREQUENT_LABELS = 3
+"""Labels that the table of splits names of a task with many."""
 
 
 def run(view: View) -> Table:
@@ -52,7 +56,7 @@ def _describe_arm(view: View, arm: str) -> str:
 
 
 def settings(view: View, lineages=None) -> Table:
-    """Training settings of the given adapters (all of them by default), one column per distinct set of settings."""
+    """Training settings of the given adapters (all of them by default), then what is different in single stages."""
     config = view.experiment.config
     sets: list[tuple[list[str], dict]] = []
     for lineage in lineages or view.adapters:
@@ -66,18 +70,18 @@ def settings(view: View, lineages=None) -> Table:
             variants.append(variant)
     # The set that most stages share comes first, and needs no list of them.
     sets.sort(key=lambda entry: -len(entry[0]))
-    heads = ["every other stage" if len(names) > 1 else names[0] for names, _ in sets] or ["Value"]
-    if len(sets) < 2:
-        heads = ["Value"]
-    table = Table("settings", "Training settings. A stage that differs has a column of its own.", ["Setting", *heads])
-    if len(sets) < 2:
-        table.caption = "Training settings."
-    for key in dict.fromkeys(key for _, values in sets for key in values):
-        shown = [plain(values.get(key)) for _, values in sets]
-        table.add(key.replace("_", " "), *(Cell(text, style="differs" if text != shown[0] else "") for text in shown))
+    table = Table("settings", "Training settings.", ["Setting", "Value"])
+    first, *others = [values for _, values in sets] or [{}]
+    for key, entry in first.items():
+        table.add(key.replace("_", " "), plain(entry))
     for part, prefix in (("lora", "LoRA "), ("prompting", "prompt ")):
         for key, entry in (config.get(part) or {}).items():
-            table.add(prefix + key.replace("_", " "), *[plain(entry)] * len(heads))
+            table.add(prefix + key.replace("_", " "), plain(entry))
+    for (names, _), values in zip(sets[1:], others, strict=True):
+        table.part(f"Different in {listed(names)}")
+        for key in dict.fromkeys([*first, *values]):
+            if values.get(key) != first.get(key):
+                table.add(key.replace("_", " "), plain(values.get(key)))
     return table
 
 
@@ -126,13 +130,21 @@ def splits(view: View) -> Table:
         table.part(f"{task.task}, majority class {task.majority}")
         for split in (split for split in view.metrics.splits if split.task == task.task):
             cut = f"of {count(split.items_before_limit)}" if split.items_before_limit != split.items else ""
-            shares = ", ".join(
-                f"{entry.label} {count(entry.items)}"
-                + (f" ({number_format.percent(entry.share)}%)" if entry.items else "")
-                for entry in split.labels
-            )
-            table.add(split.split, Cell(count(split.items), cut), shares)
+            table.add(split.split, Cell(count(split.items), cut), _label_shares(split))
     return table
+
+
+def _label_shares(split: SplitRecord) -> str:
+    """Items and share of each label; of many labels, of the most frequent ones."""
+    shown = split.labels
+    if len(shown) > MANY_LABELS:
+        shown = sorted(shown, key=lambda entry: -entry.items)[:FREQUENT_LABELS]
+    shares = ", ".join(
+        f"{entry.label} {count(entry.items)}" + (f" ({number_format.percent(entry.share)}%)" if entry.items else "")
+        for entry in shown
+    )
+    rest = len(split.labels) - len(shown)
+    return f"{shares}, and {rest} other labels" if rest else shares
 
 
 def checksums(view: View) -> Table:
@@ -148,18 +160,11 @@ def checksums(view: View) -> Table:
 
 
 def training(view: View, lineages=None) -> Table:
-    """Training summary of each adapter."""
-    caption = (
-        "Training summaries, one row per adapter. Losses are in nats per counted token, the final loss is the last "
-        "one logged in training, peak memory is of the training process or its GPU."
-    )
+    """Size and cost of each adapter's training."""
+    caption = "Trainings, one row per adapter. Peak memory is of the training process or its GPU."
     columns = ["Adapter", *numeric("Items", "Steps", "Epochs", "Time", "Tokens/s", "Peak memory")]
-    columns += numeric("Final loss", "Token accuracy", "Best validation loss")
-    columns += [Column("Checkpoint kept"), *numeric("Trainable parameters", "Prompts shortened")]
-    table = Table("training", caption, columns)
-    for record in view.metrics.training:
-        if lineages is not None and record.lineage not in lineages:
-            continue
+    table = Table("training", caption, [*columns, *numeric("Trainable parameters", "Prompts shortened")])
+    for record in _trainings(view, lineages):
         table.add(
             Cell(view.name(record.lineage), f"stage {record.stage}"),
             value(record.items, count),
@@ -168,14 +173,31 @@ def training(view: View, lineages=None) -> Table:
             value(record.seconds, number_format.seconds),
             value(record.tokens_per_second, lambda n: f"{n:,.0f}"),
             value(record.peak_memory_bytes, number_format.size),
-            value(record.final_loss, number),
-            value(record.mean_token_accuracy, lambda n: f"{number_format.percent(n)}%"),
-            _best_loss(record),
-            _kept(record),
             value(record.trainable_parameters, count),
             value(record.shortened, count),
         )
     return table
+
+
+def losses(view: View, lineages=None) -> Table:
+    """Losses of each adapter's training and the checkpoint that was kept."""
+    caption = "Losses in nats per counted token; the final loss is the last one logged in training."
+    columns = ["Adapter", *numeric("Final loss", "Token accuracy", "Best validation loss"), Column("Checkpoint kept")]
+    table = Table("losses", caption, columns)
+    for record in _trainings(view, lineages):
+        table.add(
+            Cell(view.name(record.lineage), f"stage {record.stage}"),
+            value(record.final_loss, number),
+            value(record.mean_token_accuracy, lambda n: f"{number_format.percent(n)}%"),
+            _best_loss(record),
+            _kept(record),
+        )
+    return table
+
+
+def _trainings(view: View, lineages) -> list[TrainingRecord]:
+    """Training records of the given adapters, of all by default."""
+    return [record for record in view.metrics.training if lineages is None or record.lineage in lineages]
 
 
 def _steps(record: TrainingRecord) -> Cell:

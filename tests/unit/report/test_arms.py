@@ -1,12 +1,13 @@
-"""Several arms on the page: the main table, and the items known then lost."""
+"""Several arms on the page: their tables, and the items known then lost."""
 
 import json
-import time
 
 import pytest
 
 from scripts import report as step
-from stagewise.report import html, items_page, markdown
+from stagewise.report import html, items_page
+from stagewise.report.figures.registry import draw_figures
+from stagewise.report.tables import arms
 from tests.helpers import report_experiments
 from tests.helpers.records import find
 from tests.helpers.report_experiments import Page, arguments, arm_score, estimate, score, signed, view
@@ -37,36 +38,80 @@ def shown(written):
     return Page((written / "r.html").read_text())
 
 
-def test_the_main_table_has_a_row_per_arm_and_rule(metrics, shown):
-    table = shown.tables["arms"]
-    rules = ["argmax", "prior-adjusted", "batch-calibrated", "contextual"]
-    assert table.parts == [f"Decision rule: {rule}" for rule in rules]
-    assert len(table.rows) == len(ARMS) * len(rules)
-    for place, row in enumerate(table.rows):
-        arm, rule = ARMS[place % len(ARMS)], rules[place // len(ARMS)]
-        keys = {"arm": arm, "rule": rule, "split": "test"}
-        final = arm_score(metrics, arm, "pubmedqa", rule)["accuracy"]
-        assert row[0].startswith(f"{place % len(ARMS) + 1} {arm}") and row[1] == estimate(final)
-        if arm == "rehearsal-10":
-            change = find(metrics["arm_tasks"], **keys, task="pubmedqa")["change"]["accuracy"]
-            assert row[2] == estimate(change, signed)
-        if arm != "sequential":
-            against = find(metrics["arm_comparisons"], **keys, task="pubmedqa")["measures"]["accuracy"]
-            assert row[3][0] in "▲≈▼○" and row[3][2:] == estimate(against["difference"], signed)
-            assert row[4] == ("< 0.001" if against["p_holm"] < 0.001 else f"{against['p_holm']:.3f}")
-        average = find(metrics["arm_summaries"], **keys)["average"]
-        assert row[8:10] == [estimate(average[name]) for name in ("accuracy", "macro_f1")]
-        assert row[-1] == f"{100 * average['accuracy']['training_share']:.1f}%"
+def test_the_short_table_holds_before_and_after_average_and_backward_transfer(metrics, shown):
+    table = shown.tables["arms-short"]
+    assert table.head == [["Arm", "pubmedqa", "dreaddit", "Average", "Backward transfer"]]
+    assert len(table.rows) == len(ARMS)
+    for number, (arm, row) in enumerate(zip(ARMS, table.rows, strict=True), start=1):
+        assert row[0] == f"{number} {arm}"
+        last = [f"{100 * arm_score(metrics, arm, task)['accuracy']['value']:.1f}" for task in ("pubmedqa", "dreaddit")]
+        if arm != "multitask":  # it learns both tasks at once, so neither is an earlier one
+            learnt = arm_score(metrics, arm, "pubmedqa", stage=1)["accuracy"]["value"]
+            last[0] = f"{100 * learnt:.1f} → {last[0]}"
+        assert [cell.removeprefix("▼ ").removeprefix("▲ ") for cell in row[1:3]] == last
+        record = find(metrics["arm_summaries"], arm=arm, rule="argmax", split="test")
+        assert row[3] == estimate(record["average"]["accuracy"])
+        assert row[4].startswith(estimate(record["backward_transfer"]["accuracy"], signed))
+    assert table.rows[2][4].startswith("–")
 
 
-def test_one_arm_has_a_row_per_rule():
+def test_a_sign_in_the_short_table_is_a_claim(metrics):
+    values = json.loads(json.dumps(metrics))
+    signs = {"worse": "▼ ", "better": "▲ ", "not shown": "", "not claimed": ""}
+    for verdict, sign in signs.items():
+        for claim in values["claims"]:
+            claim["verdict"] = verdict if claim["kind"] == "kept" else "not shown"
+        table = arms.short(view(values))
+        cell = next(row for row in table.rows if row[0].text == "1 sequential")[1]
+        assert f"{cell.sign} ".lstrip() == sign
+        assert ("▼ forgotten" in table.caption, "▲ improved" in table.caption) == (
+            verdict == "worse",
+            verdict == "better",
+        )
+
+
+def test_one_run_has_no_arrow():
     values = report_experiments.metrics("small")
-    rows = Page(html.render(view(values))).tables["arms"].rows
-    assert [row[0] for row in rows] == ["argmax", "prior-adjusted", "batch-calibrated", "contextual"]
-    for row in rows:
-        kept = find(values["arm_tasks"], rule=row[0], task="pubmedqa", split="test")
-        final = arm_score(values, "sequential", "pubmedqa", row[0])["accuracy"]
-        assert row[1:3] == [estimate(final), estimate(kept["change"]["accuracy"], signed)]
+    for claim in values["claims"]:
+        claim["verdict"] = "worse"
+    table = arms.short(view(values))
+    assert table.rows[0][1].sign == "■" and "■ lost by these adapters" in table.caption
+    svg = draw_figures(view(values))["earlier-tasks"].svg
+    assert "lost by these adapters" in svg and "forgotten" not in svg
+    assert not set("▲▼") & set(table.caption)
+
+
+def test_arms_of_different_orders_show_their_own_order():
+    values = report_experiments.metrics("labels")
+    table = arms.short(view(values))
+    assert [column.text for column in table.columns[1:3]] == ["Task 1", "Task 2"]
+    assert "in the order in which the arm learnt them" in table.caption
+    cells = {row[0].text: [cell.detail for cell in row[1:3]] for row in table.rows}
+    assert cells == {"1 sequential": ["pubmedqa", "banking"], "2 reverse": ["banking", "pubmedqa"]}
+    assert [["→" in cell.text for cell in row[1:3]] for row in table.rows] == [[True, False]] * 2
+
+
+def test_many_tasks_are_one_column_with_the_worst_of_them():
+    found = view(report_experiments.metrics("orders"))
+    table = arms.short(found)
+    assert [column.text for column in table.columns] == ["Arm", "Average", "Backward transfer", "Worst earlier task"]
+    for arm, row in zip(found.arms, table.rows, strict=True):
+        changes = {task: found.change(arm, task, "accuracy").value for task in found.earlier_tasks(arm)}
+        assert len(changes) == 4 and row[3].detail == min(changes, key=changes.get)
+
+
+def test_every_measure_and_rule_has_a_row_per_arm(metrics, shown):
+    assert [row[0].split()[1] for row in shown.tables["arms"].rows] == ARMS
+    for name in ("arms", "arms-macro-f1", "arms-rules"):
+        table, measure = shown.tables[name], "macro_f1" if name == "arms-macro-f1" else "accuracy"
+        rules = ["prior-adjusted", "batch-calibrated", "contextual"] if name == "arms-rules" else ["argmax"]
+        assert table.parts == ([f"Decision rule: {rule}" for rule in rules] if name == "arms-rules" else [])
+        for place, row in enumerate(table.rows):
+            arm, rule = ARMS[place % len(ARMS)], rules[place // len(ARMS)]
+            finals = [arm_score(metrics, arm, task, rule)[measure] for task in ("pubmedqa", "dreaddit")]
+            assert row[1:3] == [estimate(final) for final in finals]
+            average = find(metrics["arm_summaries"], arm=arm, rule=rule, split="test")["average"][measure]
+            assert row[3] == estimate(average) and row[5] == f"{100 * average['training_share']:.1f}%"
 
 
 def test_costs_and_the_matrix_metrics_are_those_of_the_records(metrics, shown):
@@ -80,8 +125,10 @@ def test_costs_and_the_matrix_metrics_are_those_of_the_records(metrics, shown):
             str(cost["adapters"]),
         ]
     record = find(metrics["arm_summaries"], arm="sequential", rule="argmax", split="test")
-    row = next(r for r in shown.tables["matrix-metrics"].rows if r[0].startswith("1 sequential"))
-    assert row[6:8] == [estimate(record[name]["macro_f1"], signed) for name in ("backward_transfer", "forgetting")]
+    table = shown.tables["matrix-metrics"]
+    assert table.parts[:2] == ["Accuracy", "Macro-F1"]
+    row = [r for r in table.rows if r[0].startswith("1 sequential")][1]
+    assert row[2:4] == [estimate(record[name]["macro_f1"], signed) for name in ("backward_transfer", "forgetting")]
 
 
 def test_rules_discrimination_and_agreement_are_those_of_the_records(metrics, shown):
@@ -90,7 +137,7 @@ def test_rules_discrimination_and_agreement_are_those_of_the_records(metrics, sh
     assert row[0] == "argmax" and row[3].startswith(f"{100 * decision['measures']['macro_f1']['value']:.1f} ")
     assert row[-1].startswith(f"{100 * find(decision['labels'], label='maybe')['recall']['value']:.1f}")
     known = find(metrics["discrimination"], lineages=["base"], task="pubmedqa", split="test")
-    row = shown.tables["discrimination"].row("untuned base model")
+    row = next(row for row in shown.tables["discrimination"].rows if row[0] == "untuned base model")
     assert row[1].startswith(f"{100 * known['auroc']['value']:.1f} ")
     assert row[2:4] == [estimate(known[key], lambda v: f"{v:.4g}") for key in ("log_loss", "log_loss_fitted")]
     for record in metrics["agreement"]:
@@ -98,23 +145,39 @@ def test_rules_discrimination_and_agreement_are_those_of_the_records(metrics, sh
         assert row[2] == str(record["items"]) and row[3] == estimate(record["mean"])
 
 
-def test_the_smallest_effect_stands_beside_the_comparison(metrics, shown):
+def test_what_could_be_detected_stands_beside_the_comparison(metrics, shown):
     table = shown.tables["against-reference"]
-    assert table.parts == ["pubmedqa", "dreaddit", "Mean over all tasks"]
+    assert table.parts == ["pubmedqa", "dreaddit"]
     row = next(row for row in table.rows if row[0] == "4 rehearsal-10")
     keys = {"arm": "rehearsal-10", "task": "pubmedqa", "rule": "argmax", "split": "test"}
     record = find(metrics["arm_comparisons"], **keys)["measures"]["accuracy"]
-    assert record["claim"] in row[1] and row[7] == f"{100 * record['smallest_effect']:.1f}"
+    claims = [c for c in metrics["claims"] if (c["kind"], c["task"]) == ("arms", "pubmedqa")]
+    claim = next(claim for claim in claims if "rehearsal-10" in claim["arms"])
+    assert claim["verdict"] in row[1] and row[7] == f"{100 * claim['detectable']:.1f}"
     items = record["items"]
     assert row[3] == f"[{signed(items['low'])}, {signed(items['high'])}]"
 
 
-def test_markdown_has_the_main_table_the_conclusions_and_the_cost(metrics, written):
+def test_every_claim_is_listed_with_its_test(metrics, shown):
+    table = shown.tables["claims"]
+    assert len(table.rows) == len(metrics["claims"]) and len(table.parts) == 4
+    kept = [claim for claim in metrics["claims"] if claim["kind"] == "kept"]
+    for claim, row in zip(kept, table.rows, strict=False):
+        assert row[:4] == [
+            f"arm {claim['arms'][0]}",
+            "pubmedqa",
+            "when learnt",
+            estimate(claim["difference"], signed),
+        ]
+        p = claim["p_corrected"]
+        assert row[5] == ("< 0.001" if p < 0.001 else f"{p:.3f}") and claim["verdict"] in row[7]
+
+
+def test_markdown_has_the_short_table_the_conclusions_and_the_cost(metrics, written):
     text = (written / "r.md").read_text()
-    final = arm_score(metrics, "isolated", "pubmedqa")["accuracy"]
-    assert f"| 2 isolated | {estimate(final)} |" in text
-    assert "**Arm isolated.** Against sequential it ends" in text and "### Cost" in text
-    assert "are too few to measure training noise well" in text
+    average = find(metrics["arm_summaries"], arm="isolated", rule="argmax", split="test")["average"]["accuracy"]
+    assert f"| {estimate(average)} |" in text.split("### What was run")[0]
+    assert "**Arm isolated.**" in text and "#### Cost" in text
 
 
 def test_the_page_says_flips_in_ids_and_links_to_their_texts(metrics, written, shown):
@@ -176,24 +239,3 @@ def test_items_that_cannot_be_read_are_refused_in_one_sentence(text, said, resul
     error = capsys.readouterr().err.strip()
     assert error.startswith("error: ") and said in error and "\n" not in error
     assert not (tmp_path / "out").exists()
-
-
-def test_twelve_arms_and_three_seeds_stay_readable():
-    found = view(report_experiments.metrics("study"), report_experiments.experiment("study"))
-    start = time.process_time()
-    page = html.render(found, items="items.html")
-    assert time.process_time() - start < 20 and len(page) < 5_000_000
-    shown = Page(page)
-    assert len(shown.tables["arms"].rows) == 12 and len(shown.tables["arms-rules"].rows) == 36
-    ids = [values["id"] for _, values in shown.elements if "id" in values]
-    assert len(ids) == len(set(ids))
-    outside = page
-    while "<details" in outside:  # the innermost first
-        head, _, rest = outside.rpartition("<details")
-        outside = head + rest.partition("</details>")[2]
-    open_tables = set(Page(outside).tables)
-    assert {"arms", "kept", "cost", "discrimination"} <= open_tables
-    # What is about single adapters is folded away.
-    folded = {"scores-test", "forgetting-test", "learning-test", "training", "fingerprints", "decisions-pubmedqa"}
-    assert folded <= set(shown.tables) and not folded & open_tables
-    assert "Arm distill." in shown.text and "12 distill" in markdown.render(found)

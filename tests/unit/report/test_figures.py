@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import json
 import re
 import sys
 from xml.etree import ElementTree
@@ -14,6 +15,7 @@ from stagewise.measures import MEASURES
 from stagewise.provenance.receipts import read_receipt
 from stagewise.report import figures as package
 from stagewise.report import html, markdown
+from stagewise.report.figures import earlier_tasks
 from stagewise.report.figures.figure import DrawnFigure, frame
 from stagewise.report.figures.registry import draw_figures, write_figures
 from stagewise.report.figures.style import arm_style, label
@@ -38,6 +40,7 @@ def figures(shown_view):
 
 
 def rows(figures, name) -> list[dict]:
+    """Rows of a figure's CSV."""
     return list(csv.DictReader(io.StringIO(figures[name].csv)))
 
 
@@ -67,6 +70,66 @@ def test_the_tradeoff_is_that_of_the_arms(metrics, figures):
                 steps = find(metrics["arms"], arm=arm, seed=seed, stage=1 if arm == "multitask" else 2)
                 for side, task in (("learnt", "dreaddit"), ("kept", "pubmedqa")):
                     assert same(row[side], score(metrics, steps["answers"][task], task)["measures"][measure]["value"])
+
+
+def test_the_first_picture_holds_each_earlier_task_before_and_after(metrics, figures):
+    found = rows(figures, "earlier-tasks")
+    assert {row["task"] for row in found} == {"pubmedqa"}
+    for arm in report_experiments.made.ARMS:
+        row = find(found, arm=arm)
+        assert same(row["after"], arm_score(metrics, arm, "pubmedqa")["accuracy"]["value"])
+        if arm == "multitask":  # one stage, so there is no score before
+            assert row["before"] == row["change"] == ""
+            continue
+        assert same(row["before"], arm_score(metrics, arm, "pubmedqa", stage=1)["accuracy"]["value"])
+        task = find(metrics["arm_tasks"], arm=arm, task="pubmedqa", rule="argmax", split="test")
+        change = task["change"]["accuracy"]
+        assert [row["change"], row["change_low"]] == [str(change["value"]), str(change.get("low", ""))]
+        claims = [claim for claim in metrics["claims"] if claim["kind"] == "kept" and arm in claim["arms"]]
+        assert row["verdict"] == (claims[0]["verdict"] if claims else "")
+
+
+def test_arms_of_each_order_stand_with_their_own_earlier_tasks():
+    figures = draw_figures(view(report_experiments.metrics("labels")))
+    before = {(row["arm"], row["task"]): row["before"] for row in rows(figures, "earlier-tasks")}
+    assert {key for key, value in before.items() if value and key[1] != "mean"} == {
+        ("sequential", "pubmedqa"),
+        ("reverse", "banking"),
+    }
+    # No two arms of one order: there is no trade-off to compare.
+    assert not {"stability-plasticity", "cost-and-kept"} & set(figures)
+    heads = [re.findall(r">(pubmedqa|banking)</text>", str(p.svg)) for p in figures["stage-task-matrix"].pictures[:2]]
+    assert heads == [["pubmedqa", "banking"], ["banking", "pubmedqa"]]
+
+
+def test_the_tradeoff_compares_arms_of_one_order(values_of_two_orders):
+    found = rows(draw_figures(view(values_of_two_orders)), "stability-plasticity")
+    assert {row["arm"] for row in found} == {"sequential", "gentle", "base"}
+    assert {(row["task_kept"], row["task_learnt"]) for row in found} == {("pubmedqa", "dreaddit")}
+
+
+@pytest.fixture(scope="module")
+def values_of_two_orders(tmp_path_factory):
+    """Two arms of one order and one of the other."""
+    first, second = report_experiments.FIRST_STAGE, report_experiments.SECOND_STAGE
+    arms = {
+        "sequential": {"stages": [first, second]},
+        "gentle": {"stages": [first, second | {"name": "slow"}]},
+        "reverse": {"stages": [second, first]},
+    }
+    results = report_experiments.write(tmp_path_factory.mktemp("orders"), arms=arms)
+    return json.loads((results / "report_metrics.json").read_text())
+
+
+def test_many_rows_become_the_mean_of_each_arm_with_the_tasks_folded_away(monkeypatch):
+    monkeypatch.setattr(earlier_tasks, "MAX_ROWS", 10)
+    shown = view(report_experiments.metrics("orders"))
+    figure = draw_figures(shown)["earlier-tasks"]
+    assert [picture.folded for picture in figure.pictures] == [False] + [True] * 5
+    for row in (row for row in rows({"f": figure}, "f") if row["task"] == "mean"):
+        transfer = shown.arm_summary(row["arm"], "backward_transfer", "accuracy")
+        assert same(row["change"], transfer.value) and same(row["change_high"], transfer.high)
+        assert float(row["after"]) - float(row["before"]) == pytest.approx(transfer.value)
 
 
 def test_the_matrix_holds_means_over_runs(metrics, figures):
@@ -226,6 +289,8 @@ def test_every_figure_stands_alone_as_svg(figures):
         _, _, width, height = map(float, root.get("viewBox").split())
         inner = root.findall("{http://www.w3.org/2000/svg}svg")
         assert len(inner) == sum(not picture.folded for picture in figure.pictures) > 0, name
+        for picture in figure.pictures:  # nothing that only makes the page larger
+            assert not re.search(r'<g(?: id="[^"]*")?>|font-family|=\"[^\"]*\d\.\d{3}', str(picture.svg))
         for svg in inner:
             assert 0 <= float(svg.get("x")) and float(svg.get("x")) + float(svg.get("width")) <= width
             assert 0 <= float(svg.get("y")) and float(svg.get("y")) + float(svg.get("height")) <= height

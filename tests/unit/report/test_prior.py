@@ -95,7 +95,7 @@ def test_an_auroc_that_may_have_fallen_carries_nothing(values):
 def test_lost_knowledge_is_said_of_every_run(values):
     told(values, PUBLISHED, 1.0, FELL, FELL)
     assert said(values).startswith(
-        "Knowledge of pubmedqa was lost, because its labels are told apart less well than before in each of 2 runs: AUROC "
+        "Knowledge of pubmedqa was lost, because its labels are told apart less well than before in each of 2 runs: "
     )
 
 
