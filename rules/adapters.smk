@@ -54,13 +54,14 @@ rule train_adapter:
         data=data_of,
         parent=lambda wc: ["--parent", f"{R}/{p}/adapter"] if (p := adapter_of(wc).parent) else [],
         logging=["--log-steps", CONFIG.logging.steps, "--report-to", *CONFIG.logging.report_to],
+        scoring=["--tokens-per-batch", CONFIG.evaluation.tokens_per_batch],
         checkpoints=f"{R}/checkpoints",
         folder=f"{R}/{{lineage}}/adapter",
         image=IMAGE,
     shell:
         "python -m scripts.train_adapter --recipe {input.recipe:q} --model {params.model:q} --data {params.data:q}"
         " {params.parent:q} --checkpoints {params.checkpoints:q} --output {params.folder:q}"
-        " {params.logging:q} --processes {resources.processes} {params.image:q} 2>&1 | tee {log:q}"
+        " {params.logging:q} {params.scoring:q} --processes {resources.processes} {params.image:q} 2>&1 | tee {log:q}"
 
 
 rule merge_adapters:

@@ -24,6 +24,12 @@ def main(argv=None) -> int:
     parser.add_argument("--output", required=True, help="folder to write the adapter to")
     parser.add_argument("--log-steps", type=int, default=5, help="log every N optimizer steps")
     parser.add_argument("--report-to", nargs="*", default=["tensorboard"], help="trackers that logs go to")
+    parser.add_argument(
+        "--tokens-per-batch",
+        type=int,
+        default=RunOptions.tokens_per_batch,
+        help="padded tokens per batch of validation items, as in the prediction step",
+    )
     add_image(parser)
     parser.add_argument("--processes", type=int, default=1, help="processes, one per GPU, that train it together")
     args = parser.parse_args(argv)
@@ -33,6 +39,7 @@ def main(argv=None) -> int:
         RunOptions(
             log_steps=args.log_steps,
             report_to=tuple(args.report_to),
+            tokens_per_batch=args.tokens_per_batch,
             processes=args.processes,
             command=tuple(sys.argv[1:] if argv is None else argv),
         ),

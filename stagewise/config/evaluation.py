@@ -24,7 +24,7 @@ class Evaluation(Settings):
         "first word that begins a label, so that 'No Stress' counts as 'no' (as in the published experiment).",
     )
     max_new_tokens: int = Field(8, ge=1, description="Tokens generated per item.")
-    tokens_per_batch: int = Field(4096, ge=64, description="Padded tokens per scoring batch.")
+    tokens_per_batch: int = Field(4096, ge=64, description="Padded tokens per scoring batch, in training too.")
 
 
 class Statistics(Settings):

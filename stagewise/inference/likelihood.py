@@ -1,9 +1,10 @@
 """Score labels by log-likelihood: the probability of each label's answer after a prompt.
 
 Prompts are batched by length and padded on the left, so that the last position of every row predicts the answer and
-no other position needs the output head.
+no other position needs the output head. The answers follow in short passes on the prompts' cache.
 """
 
+import copy
 from contextlib import contextmanager
 
 import numpy as np
@@ -49,11 +50,6 @@ def pad_left(rows: list[list[int]], pad: int, device):
     return ids, mask, (mask.cumsum(1) - 1).clamp(min=0)
 
 
-def first_tokens_differ(answers: list[list[int]]) -> bool:
-    """Check that the labels differ in their first token, so that one forward pass per item decides between them."""
-    return len({answer[0] for answer in answers}) == len(answers)
-
-
 def score(
     model,
     tokenizer,
@@ -65,9 +61,9 @@ def score(
 ) -> np.ndarray:
     """Compute the natural log-probability of each label's answer after each prompt.
 
-    If the labels differ in their first token, it is that token's: the rest of an answer adds nothing to the choice.
-    Otherwise it is that of the whole answer, its end token included, so that a label that begins another
-    (``no`` and ``no stress``) is compared fairly.
+    It is that of the whole answer, its end token included: the sum over the answer's tokens of log p(token | prompt,
+    earlier tokens of the answer). The first token alone would count every text that begins with it, such as ``no
+    stress`` as ``no``.
 
     Parameters
     ----------
@@ -81,8 +77,8 @@ def score(
     answers
         Token ids of the labels' answers, each with its end token.
     tokens_per_batch
-        Padded tokens per forward pass. It changes speed and memory; log-probabilities change by rounding only,
-        below 1e-4 in float32.
+        Padded tokens per forward pass, those of the cache included. It changes speed and memory; log-probabilities
+        change by rounding only, below 1e-4 in float32.
     progress
         Title of the progress bar; None shows none.
     share
@@ -98,7 +94,6 @@ def score(
 
     device = next(model.parameters()).device
     result = np.zeros((len(prompts), len(answers)))
-    score_batch = _first_token if first_tokens_differ(answers) else _whole_answer
     was_training = model.training
     model.eval()
     try:
@@ -110,47 +105,78 @@ def score(
             index, processes = share
             for group in batches([len(prompt) for prompt in prompts], tokens_per_batch)[index::processes]:
                 batch = pad_left([prompts[i] for i in group], tokenizer.pad_token_id, device)
-                result[group] = score_batch(model, batch, answers).double().cpu().numpy()
+                result[group] = _score_batch(model, batch, answers, tokens_per_batch).double().cpu().numpy()
                 bar.update(len(group))
     finally:
         model.train(was_training)
     return result
 
 
-def _first_token(model, batch, answers):
-    """Log-probabilities of each label's first token, (rows, labels)."""
-    ids, mask, positions = batch
-    logits = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=1).logits
-    return logits[:, -1].float().log_softmax(-1)[:, [answer[0] for answer in answers]]
-
-
-def _whole_answer(model, batch, answers):
-    """Log-probabilities of whole answers, (rows, labels): the prompts once, then each answer on their cache."""
-    import copy
-
+def _score_batch(model, batch, answers: list[list[int]], tokens_per_batch: int):
+    """Compute the log-probabilities of whole answers, (rows, labels): the prompts once, then the answers after them."""
     import torch
 
     ids, mask, positions = batch
     out = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1)
-    first = out.logits[:, -1].float().log_softmax(-1)
-    columns = []
-    for answer in answers:
-        total = first[:, answer[0]]
-        if len(answer) > 1:
-            rest = torch.tensor([answer[1:]], device=ids.device).expand(len(ids), -1)
-            fed = torch.tensor([answer[:-1]], device=ids.device).expand(len(ids), -1)
-            steps = torch.arange(1, len(answer), device=ids.device)
-            logits = model(
-                input_ids=fed,
-                attention_mask=torch.cat([mask, torch.ones_like(fed)], 1),
-                position_ids=positions[:, -1:] + steps,
-                # A forward pass appends to the cache, and every answer needs the cache of the prompts only.
-                past_key_values=copy.deepcopy(out.past_key_values),
-                use_cache=True,
-            ).logits
-            total = total + logits.float().log_softmax(-1).gather(2, rest[:, :, None])[:, :, 0].sum(1)
-        columns.append(total)
-    return torch.stack(columns, 1)
+    result = out.logits[:, -1].float().log_softmax(-1)[:, [answer[0] for answer in answers]]
+    # The shortest answers first, so that those that share a pass are of similar length.
+    labels = [n for n in sorted(range(len(answers)), key=lambda n: len(answers[n])) if len(answers[n]) > 1]
+    pairs = [(row, label) for label in labels for row in range(len(ids))]
+    longest = ids.shape[1] + max(map(len, answers)) - 1
+    pairs_per_pass = max(1, tokens_per_batch // longest)
+    cache = getattr(out, "past_key_values", None)
+    for start in range(0, len(pairs), pairs_per_pass):
+        rows, columns = torch.tensor(pairs[start : start + pairs_per_pass], device=ids.device).T
+        prompts = ids[rows], mask[rows], positions[rows]
+        rest = _score_rest(model, prompts, _select_rows(cache, rows), [answers[n] for n in columns.tolist()])
+        result[rows, columns] += rest
+    return result
+
+
+def _score_rest(model, prompts, cache, answers: list[list[int]]):
+    """Compute the log-probability of each answer but its first token, (rows,): a row is a prompt and its answer.
+
+    `cache` is that of the prompts, which grows; None reads the prompts again.
+    """
+    import torch
+
+    ids, mask, positions = prompts
+    width = max(map(len, answers)) - 1
+
+    def pad_right(rows: list[list[int]]):
+        return torch.tensor([row + [0] * (width - len(row)) for row in rows], device=ids.device)
+
+    fed, targets = pad_right([answer[:-1] for answer in answers]), pad_right([answer[1:] for answer in answers])
+    counts = pad_right([[1] * (len(answer) - 1) for answer in answers])  # 0 for padding
+    fed_positions = positions[:, -1:] + torch.arange(1, width + 1, device=ids.device)
+    if cache is None:
+        fed, fed_positions = torch.cat([ids, fed], 1), torch.cat([positions, fed_positions], 1)
+    logits = model(
+        input_ids=fed,
+        attention_mask=torch.cat([mask, counts], 1),
+        position_ids=fed_positions,
+        past_key_values=cache,
+        use_cache=cache is not None,
+        logits_to_keep=width,
+    ).logits
+    logprobs = logits.float().log_softmax(-1).gather(2, targets[:, :, None])[:, :, 0]
+    return (logprobs * counts).sum(1)
+
+
+def _select_rows(cache, rows):
+    """Copy rows of a cache, any of them several times; None if the cache is not one of attention alone.
+
+    Recurrent layers keep a state that they change in place, and many of them read one token at a time only.
+    """
+    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+    if cache is None or any(type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers):
+        return None
+    # These layers replace their tensors when they are reordered and when they grow, so a shallow copy is enough.
+    selected = copy.copy(cache)
+    selected.layers = [copy.copy(layer) for layer in cache.layers]
+    selected.reorder_cache(rows)
+    return selected
 
 
 @contextmanager

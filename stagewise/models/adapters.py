@@ -134,8 +134,8 @@ def adapter_receipt(adapter_dir, model_dir, verify: bool = True) -> dict:
 def load_adapter(base, adapter_dir, trainable: bool = False):
     """Load an adapter onto a base model; `adapter_receipt` checks beforehand that they belong together.
 
-    A trainable adapter keeps float32 weights. One that only predicts is cast to the base model's type, so that no
-    layer converts its input twice.
+    Its weights stay float32 whatever the base model's type, as in training: the adapter that predicts is the one that
+    was validated.
 
     Raises
     ------
@@ -160,10 +160,4 @@ def load_adapter(base, adapter_dir, trainable: bool = False):
         reason = "it has no weights for some of the layers it names"
     if reason:
         raise InputError(f"{folder}: the adapter does not fit the base model ({reason})")
-    if trainable:
-        return model.train()
-    dtype = base.get_input_embeddings().weight.dtype
-    for name, parameter in model.named_parameters():
-        if "lora_" in name:
-            parameter.data = parameter.data.to(dtype)
-    return model.eval()
+    return model.train(trainable)

@@ -57,14 +57,14 @@ _RULES: list[Rule] = [
     ("recipe", r"tasks\.[^.]+\.prompt\.file", "none", "a name; the prompt's text is compared"),
     ("recipe", r"tasks\.[^.]+\.fields(\[.*)?", "none", "names of columns; the items are compared"),
     ("training", r"lineage|task", "none", _NAME),
-    ("training", r"processes", "none", _ORDER),
+    ("training", r"processes|tokens_per_batch", "none", _ORDER),
     ("training", r"resumed_from_step", "none", "training goes on from the very state in which it was interrupted"),
     ("training", r".*", "outcome", ""),
     ("adapter", r"(inputs\.)?(model|recipe).*", "consequence", ""),
     # Logs and cards hold times; their other figures are in training.json, which is compared.
     ("adapter", r"files\.(README\.md|recipe\.json|training\.json|training_log\.csv)", "consequence", ""),
     ("adapter", r"files\..*", "outcome", ""),
-    ("predictions", r"(files|content_free|shortened)[.\[].*|tokens|items", "outcome", ""),
+    ("predictions", r"(files|content_free|shortened|changed_answers)[.\[].*|tokens|items", "outcome", ""),
     ("summary", r"(settings|inputs)\..*", "cause", ""),
     ("summary", r".*", "outcome", ""),
     ("metrics", r"inputs\.files\..*(receipt|training|summary)\.json|files\..*", "consequence", ""),  # these hold times

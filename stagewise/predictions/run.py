@@ -14,6 +14,7 @@ from stagewise.models.receipts import model_receipt
 from stagewise.predictions.fingerprint import adapter_group, data_checksums, prediction_inputs
 from stagewise.predictions.prediction_files import write_predictions
 from stagewise.predictions.predictor import Predictor
+from stagewise.predictions.training_answers import TrainingAnswers
 from stagewise.provenance import cache
 from stagewise.provenance.files import replaced_folder
 from stagewise.provenance.packages import package_versions
@@ -56,7 +57,8 @@ def predict_splits(
         print(f"{output}: made before from the same adapter and items, copied", file=sys.stderr)
         return
     with replaced_folder(output) as folder:
-        summary = write_all_predictions(folder, settings, templates, model_dir, adapter_dir, data_dir)
+        in_training = TrainingAnswers(adapter_dir, settings, templates, splits)
+        summary = write_all_predictions(folder, settings, templates, model_dir, adapter_dir, data_dir, in_training)
         write_receipt(folder, {"inputs": inputs, "image": image} | summary)
     speed = summary["tokens"] / max(summary["seconds"], 1e-3)
     print(f"{output}: {summary['items']} items in {summary['seconds']:.1f} s, {speed:.0f} tokens/s", file=sys.stderr)
@@ -79,14 +81,21 @@ def is_current(folder: Path, inputs: dict, image: str | None) -> bool:
 
 
 def write_all_predictions(
-    folder: Path, settings: ScoringSettings, templates: dict[str, Template], model_dir, adapter_dir, data_dir
+    folder: Path,
+    settings: ScoringSettings,
+    templates: dict[str, Template],
+    model_dir,
+    adapter_dir,
+    data_dir,
+    in_training: TrainingAnswers,
 ) -> dict:
     """Write the prediction file of every task and split; return a summary of the work for the receipt."""
     from stagewise.models.torch_environment import before_torch
 
     before_torch()
     predictor = Predictor.load(settings, model_dir, adapter_dir)
-    started, tokens, count, shortened, content_free = time.monotonic(), 0, 0, {}, {}
+    started, tokens, count, shortened, content_free, changed = time.monotonic(), 0, 0, {}, {}, {}
+    device = predictor.model.device.type
     for task, spec in settings.tasks.items():
         encoder = predictor.encoder(task, templates[task])
         if settings.evaluation.method == "likelihood":
@@ -99,6 +108,8 @@ def write_all_predictions(
             tokens += sum(len(ids) for ids, _ in prompts)
             count += len(items)
             shortened[f"{task}.{split}"] = sum(is_shortened for _, is_shortened in prompts)
+            if split == "validation" and task in in_training.codes:
+                changed[task] = in_training.count_changes(task, [row["prediction"] for row in rows], device)
     return {
         "method": settings.evaluation.method,
         "seconds": round(time.monotonic() - started, 3),
@@ -106,7 +117,8 @@ def write_all_predictions(
         "items": count,
         "shortened": shortened,
         "content_free": content_free,
-        "device": predictor.model.device.type,
+        "changed_answers": changed,
+        "device": device,
         "dtype": settings.dtype,
         "packages": package_versions(),
     }

@@ -1,5 +1,6 @@
 """Checkpoints of interrupted and of finished trainings."""
 
+import json
 import re
 import shutil
 from dataclasses import dataclass
@@ -10,9 +11,13 @@ from stagewise.errors import InputError
 TRAINED_TOKENS = "trained_tokens"
 """File in a checkpoint with the number of tokens trained on so far."""
 
+VALIDATION_ANSWERS = "validation_answers.json"
+"""File in a checkpoint with its answers to the validation items: codes of labels, by task."""
+
 # Files that HF's Trainer needs to resume, written last to first; a folder without all of them was interrupted.
 CHECKPOINT_FILES = (
     TRAINED_TOKENS,
+    VALIDATION_ANSWERS,
     "trainer_state.json",
     "optimizer.pt",
     "scheduler.pt",
@@ -40,6 +45,11 @@ class Checkpoint:
             return 0
         return int((self.folder / TRAINED_TOKENS).read_text(encoding="utf-8"))
 
+    @property
+    def validation_answers(self) -> dict[str, list[int]]:
+        """Answers to the validation items, as codes of labels in item order, by task."""
+        return json.loads((self.folder / VALIDATION_ANSWERS).read_text(encoding="utf-8"))
+
 
 def last_checkpoint(folder) -> Checkpoint | None:
     """Find the newest complete checkpoint in a folder; interrupted ones are removed."""
@@ -52,6 +62,25 @@ def last_checkpoint(folder) -> Checkpoint | None:
         else:
             shutil.rmtree(path)
     return max(checkpoints, key=lambda checkpoint: checkpoint.step, default=None)
+
+
+def kept_checkpoint(folder, state) -> tuple[Checkpoint, bool]:
+    """Find the checkpoint whose weights a finished training has kept.
+
+    Parameters
+    ----------
+    folder
+        Folder of the training's checkpoints.
+    state
+        transformers' `TrainerState` at the end.
+
+    Returns
+    -------
+    checkpoint, is_best
+        The best one, whose weights transformers has loaded, or the last one if none was chosen.
+    """
+    best = state.best_model_checkpoint
+    return Checkpoint(Path(best or Path(folder) / f"checkpoint-{state.global_step}")), best is not None
 
 
 def parent_checkpoint(checkpoints, parent_fingerprint: str, steps: int, recipe_file) -> Checkpoint:

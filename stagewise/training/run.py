@@ -38,6 +38,8 @@ class RunOptions:
     """Log every N optimizer steps."""
     report_to: tuple[str, ...] = ()
     """Trackers that logs go to."""
+    tokens_per_batch: int = 4096
+    """Padded tokens per scoring batch of validation items; the prediction step's, so that both score alike."""
     processes: int = 1
     """Processes, one per GPU, that train the adapter together."""
     command: tuple[str, ...] = ()
@@ -182,6 +184,7 @@ def build_trainer(stage: Stage, scratch: Path) -> "StageTrainer":
         validation=data.validation,
         earlier_validation=data.earlier_validation,
         resumed_tokens=stage.checkpoint.trained_tokens if stage.checkpoint else 0,
+        tokens_per_batch=stage.options.tokens_per_batch,
     )
     if dropped := len(data.rows) - len(trainer.train_dataset):
         raise InputError(f"{stage.job.data_dir}: {dropped} training items were dropped")
@@ -221,16 +224,19 @@ def summarize(
     """Summarize the training for ``training.json``."""
     from stagewise.provenance.packages import package_versions
     from stagewise.training.audit import device_name
+    from stagewise.training.checkpoints import kept_checkpoint
     from stagewise.training.training_log import summarize_log
 
     recipe, data, processes = stage.job.recipe, stage.data, stage.share.count
+    kept, is_best = kept_checkpoint(stage.cached, trainer.state)
     return {
         "fingerprint": recipe.fingerprint,
         "lineage": recipe.lineage,
         "task": recipe.task_name,
         "steps": trainer.state.global_step,
         "epochs": recipe.training.epochs,
-        **summarize_log(trainer.state.log_history, recipe.training.best_metric),
+        **summarize_log(stage_history(stage, trainer), recipe.training.best_metric, kept.step if is_best else None),
+        "validation_answers": {task: " ".join(map(str, codes)) for task, codes in kept.validation_answers.items()},
         "seconds": round(seconds, 3),
         "tokens": trainer.all_tokens,
         "extra_tokens": sum(hook.extra_tokens for hook in hooks),
@@ -241,11 +247,19 @@ def summarize(
         "rehearsed": data.rehearsed,
         "shortened": data.shortened,
         "processes": processes,
+        "tokens_per_batch": stage.options.tokens_per_batch,
         "device": (f"{processes} × " if processes > 1 else "") + device_name(),
         "dtype": recipe.dtype,
         "resumed_from_step": stage.checkpoint.step if stage.checkpoint else None,
         "packages": package_versions(),
     }
+
+
+def stage_history(stage: Stage, trainer: "StageTrainer") -> list[dict]:
+    """Log history of the stage alone; a training that resumes its parent's step count has the parent's log as well."""
+    if stage.checkpoint is None or stage.checkpoint.continues_stage:
+        return trainer.state.log_history
+    return [entry for entry in trainer.state.log_history if entry["step"] > stage.checkpoint.step]
 
 
 def save_trained(stage: Stage, trainer: "StageTrainer", summary: dict) -> None:

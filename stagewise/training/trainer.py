@@ -1,5 +1,6 @@
 """TRL's SFTTrainer with label metrics, remedies' hooks and shared steps. Importing this module imports torch."""
 
+import json
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +15,7 @@ from transformers import TrainerCallback
 from stagewise.inference import likelihood
 from stagewise.measures import evaluate
 from stagewise.remedies.base import Batch, TrainingHook
-from stagewise.training.checkpoints import TRAINED_TOKENS
+from stagewise.training.checkpoints import TRAINED_TOKENS, VALIDATION_ANSWERS
 from stagewise.training.distributed import StepShare
 from stagewise.training.sampling import GroupedByLength, SharedBatches, SingleProcessBatches, mean_denominators
 from stagewise.training.stage_data import ValidationPrompts
@@ -70,8 +71,8 @@ class RunHooksAfterStep(TrainerCallback):
             hook.after_step()
 
 
-class SaveTrainedTokens(TrainerCallback):
-    """Writes the number of tokens trained on so far into every checkpoint."""
+class CompleteCheckpoint(TrainerCallback):
+    """Writes what transformers does not know into every checkpoint: tokens trained on so far, validation answers."""
 
     def __init__(self, trainer):
         self.trainer = trainer
@@ -81,6 +82,8 @@ class SaveTrainedTokens(TrainerCallback):
         if not state.is_world_process_zero:
             return
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        # Every checkpoint is evaluated right before it is saved.
+        (folder / VALIDATION_ANSWERS).write_text(json.dumps(self.trainer.validation_answers), encoding="utf-8")
         (folder / TRAINED_TOKENS).write_text(str(self.trainer.all_tokens), encoding="utf-8")
 
 
@@ -98,7 +101,7 @@ class StageTrainer(trl.SFTTrainer):
     resumed_tokens
         Tokens of the training that this one resumes.
     tokens_per_batch
-        Padded tokens per scoring batch.
+        Padded tokens per scoring batch, as in prediction: with other batches some answers would be others.
     """
 
     def __init__(
@@ -122,8 +125,10 @@ class StageTrainer(trl.SFTTrainer):
         """Tokens trained on since the start or resume, in all processes, without padding."""
         self.resumed_tokens = resumed_tokens
         self.evaluation_seconds = 0.0
+        self.validation_answers: dict[str, list[int]] = {}
+        """Answers of the last evaluation, as codes of labels in item order, by task."""
         self._evaluated_passes: list[tuple[float, int, int]] = []
-        self.add_callback(SaveTrainedTokens(self))
+        self.add_callback(CompleteCheckpoint(self))
 
     @property
     def all_tokens(self) -> int:
@@ -256,6 +261,7 @@ class StageTrainer(trl.SFTTrainer):
             share=(self._share.index, self._share.count),
         )
         logprobs = self.accelerator.reduce(torch.tensor(logprobs, device=self.args.device), "sum").cpu().numpy()
+        self.validation_answers[validation.task] = logprobs.argmax(1).tolist()
         return evaluate(validation.gold, logprobs)
 
     def evaluation_loop(self, *args, **kwargs):

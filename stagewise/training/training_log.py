@@ -16,8 +16,23 @@ def tidy_log(history: list[dict]) -> list[tuple]:
     return rows
 
 
-def summarize_log(history: list[dict], best_metric: str) -> dict:
-    """Pick final loss, mean token accuracy and best evaluation from the trainer's log history."""
+def summarize_log(history: list[dict], best_metric: str, best_step: int | None) -> dict:
+    """Pick final loss, mean token accuracy, lowest validation loss and the kept checkpoint's metric from the log.
+
+    Parameters
+    ----------
+    history
+        The trainer's log history of the stage.
+    best_metric
+        Metric that picks the checkpoint, or ``last``.
+    best_step
+        Step of the checkpoint that was kept by it; None if the last one was kept.
+
+    Returns
+    -------
+    Facts for ``training.json``. `best_value` is the metric at `best_step`; `start_value` the metric before the first
+    step, whose weights are never saved, so that the kept checkpoint may be worse.
+    """
     trained = [entry for entry in history if "loss" in entry]
     evaluated = [entry for entry in history if "eval_loss" in entry]
     lowest = min(evaluated, key=lambda entry: entry["eval_loss"], default=None)
@@ -28,13 +43,12 @@ def summarize_log(history: list[dict], best_metric: str) -> dict:
         "best_eval_step": lowest and lowest["step"],
         "best_metric": best_metric,
         "best_value": None,
-        "best_step": None,
+        "best_step": best_step,
+        "start_value": None,
     }
     if best_metric in BEST_METRICS:
-        key, greater = BEST_METRICS[best_metric]
-        # Label metrics are logged apart from the loss; of two entries for one step, the later one counts.
-        entries = list({entry["step"]: entry for entry in history if key in entry}.values())
-        if entries:
-            best = (max if greater else min)(entries, key=lambda entry: entry[key])
-            summary |= {"best_value": best[key], "best_step": best["step"]}
+        key, _ = BEST_METRICS[best_metric]
+        # Of two entries for one step, the later one counts.
+        values = {entry["step"]: entry[key] for entry in history if key in entry}
+        summary |= {"best_value": values.get(best_step), "start_value": values.get(0)}
     return summary

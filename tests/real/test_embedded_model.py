@@ -1,18 +1,14 @@
-"""The embedded model, converted from its package: it answers, its tokenizer is complete, its labels are one token."""
+"""The embedded model, converted from its package: it answers, its tokenizer is complete, its steps work."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
 
 from scripts import infer
-from stagewise.config.load_config import load
 from stagewise.inference import generation, likelihood
 from stagewise.models.load import load_base, load_tokenizer
 from tests.helpers.prediction_step import PredictionStep
-
-ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.slow
 
@@ -58,12 +54,6 @@ def test_the_tokenizer_is_whole(tokenizer):
     text = "naïve (n = 1048) «stress»\n\t😀 don't  stop"
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
     assert tokenizer.decode(chat(tokenizer, "Hi")).endswith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
-
-
-def test_the_default_tasks_need_one_pass(tokenizer):
-    for task in load(ROOT / "config.yaml").active_tasks.values():
-        first = [tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in task.words]
-        assert likelihood.first_tokens_differ([[token] for token in first]), task.words
 
 
 def test_it_knows_what_comes_next(base, tokenizer):

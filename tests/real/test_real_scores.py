@@ -53,37 +53,64 @@ def scored(real_data, embedded_model, tmp_path_factory):
     return config, folder
 
 
-@pytest.mark.parametrize("task", ["pubmedqa", "dreaddit"])
-def test_scores_agree_with_a_plain_unbatched_computation(scored, embedded_model, task):
+@pytest.fixture(scope="module")
+def plain(scored, embedded_model):
+    """Encode the items of a task, and score answers after one prompt at a time; both by transformers alone."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     config, folder = scored
-    table = pd.read_csv(folder / "predictions" / f"{task}.test.csv", keep_default_na=False)
-    items = [json.loads(line) for line in (folder / "data" / task / "test.jsonl").open()]
-    assert len(table) == len(items) == ITEMS
-    words = config.active_tasks[task].words
-
     tokenizer = AutoTokenizer.from_pretrained(embedded_model)
     model = AutoModelForCausalLM.from_pretrained(embedded_model, dtype=torch.float32).eval()
-    template = (ROOT / config.active_tasks[task].prompt).read_text().rstrip("\n")
-    first_tokens = [tokenizer(word, add_special_tokens=False).input_ids[0] for word in words]
-    assert len(set(first_tokens)) == len(words)
-    expected = []
-    for item in items:
-        messages = [
-            {"role": "system", "content": config.prompting.system},
-            {"role": "user", "content": template.format(**item["fields"])},
-        ]
-        text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        ids = tokenizer(text, return_tensors="pt", add_special_tokens=False)
+
+    def encode_prompts(task: str) -> list[list[int]]:
+        template = (ROOT / config.active_tasks[task].prompt).read_text().rstrip("\n")
+        prompts = []
+        for line in (folder / "data" / task / "test.jsonl").open():
+            messages = [
+                {"role": "system", "content": config.prompting.system},
+                {"role": "user", "content": template.format(**json.loads(line)["fields"])},
+            ]
+            text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+            prompts.append(tokenizer(text, add_special_tokens=False).input_ids)
+        return prompts
+
+    def encode_answers(words: list[str]) -> list[list[int]]:
+        return [[*tokenizer(word, add_special_tokens=False).input_ids, tokenizer.eos_token_id] for word in words]
+
+    def score(prompt: list[int], answer: list[int]) -> float:
         with torch.inference_mode():
-            logits = model(**ids).logits[0, -1]
-        expected.append(torch.log_softmax(logits.double(), dim=-1)[first_tokens].numpy())
-    expected = np.array(expected)
+            logprobs = model(torch.tensor([prompt + answer])).logits[0].double().log_softmax(-1)
+        return sum(logprobs[len(prompt) - 1 + n, token].item() for n, token in enumerate(answer))
+
+    return encode_prompts, encode_answers, score
+
+
+@pytest.mark.parametrize("task", ["pubmedqa", "dreaddit"])
+def test_scores_agree_with_a_plain_unbatched_computation(scored, plain, task):
+    config, folder = scored
+    encode_prompts, encode_answers, score = plain
+    table = pd.read_csv(folder / "predictions" / f"{task}.test.csv", keep_default_na=False)
+    words, prompts = config.active_tasks[task].words, encode_prompts(task)
+    assert len(table) == len(prompts) == ITEMS
+    answers = encode_answers(words)
+    expected = np.array([[score(prompt, answer) for answer in answers] for prompt in prompts])
     actual = table[[f"logprob:{word}" for word in words]].to_numpy()
-    assert np.abs(actual - expected).max() < 2e-3
+    assert np.abs(actual - expected).max() < 1e-4
     assert table.prediction.tolist() == [words[i] for i in expected.argmax(axis=1)]
+
+
+def test_labels_that_begin_alike_agree_too(plain, embedded_model):
+    from stagewise.inference import likelihood
+    from stagewise.models.load import load_base, load_tokenizer
+
+    encode_prompts, encode_answers, score = plain
+    prompts, answers = encode_prompts("dreaddit")[:8], encode_answers(["no", "no stress", "no stress at all", "stress"])
+    assert len({answer[0] for answer in answers}) == 2
+    model = load_base(embedded_model, "none", "float32")
+    actual = likelihood.score(model, load_tokenizer(embedded_model), prompts, answers)
+    expected = np.array([[score(prompt, answer) for answer in answers] for prompt in prompts])
+    assert np.abs(actual - expected).max() < 1e-4
 
 
 @pytest.mark.parametrize("task", ["pubmedqa", "dreaddit"])

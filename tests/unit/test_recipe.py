@@ -10,6 +10,7 @@ from stagewise.errors import InputError
 from stagewise.pipeline.build_recipe import build_recipe
 from stagewise.recipe import Recipe, RecipeModel, recipe_fingerprint
 from stagewise.remedies.registry import Remedies
+from stagewise.training import TRAINING_BEHAVIOUR
 from tests.helpers.toy_task import toy_task, write_toy_split
 
 MODEL = RecipeModel(name="tiny", fingerprint="a" * 64, origin={})
@@ -46,7 +47,7 @@ def test_a_recipe_survives_its_file(data, tmp_path):
     assert recipe_fingerprint(values) == values["fingerprint"] == recipe.fingerprint
     assert values["remedies"]["anchor"]["strength"] == 0.5 and "blend" not in values["remedies"]
     assert values["prompting"] == {"format": "chat", "system": None, "template": {}}
-    assert values["behaviour"] == {"training": 1, "anchor": 1, "distill": 1}
+    assert values["behaviour"] == {"training": TRAINING_BEHAVIOUR, "anchor": 1, "distill": 1}
 
 
 def test_a_remedys_null_is_part_of_the_recipe(data):
@@ -90,13 +91,13 @@ def test_names_and_places_do_not(data, changes):
 
 def test_behaviour_versions_change_the_fingerprint(data, monkeypatch):
     before = build(data)
-    monkeypatch.setattr("stagewise.training.TRAINING_BEHAVIOUR", 2)
+    monkeypatch.setattr("stagewise.training.TRAINING_BEHAVIOUR", 99)
     trained = build(data)
-    assert trained.behaviour["training"] == 2 and trained.fingerprint != before.fingerprint
+    assert trained.behaviour["training"] == 99 and trained.fingerprint != before.fingerprint
     monkeypatch.undo()
     anchor = type(Remedies(anchor={}).anchor)
     monkeypatch.setattr(anchor, "behaviour", 2)
-    assert build(data).behaviour == {"training": 1, "anchor": 2, "distill": 1}
+    assert build(data).behaviour == before.behaviour | {"anchor": 2}
     assert build(data).fingerprint != before.fingerprint
 
 

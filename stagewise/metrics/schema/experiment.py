@@ -143,8 +143,11 @@ class TrainingRecord(Record):
     final_loss: float | None = Field(None, description="Training loss at the end, nats per counted token.")
     mean_token_accuracy: float | None = None
     best_metric: str | None = Field(None, description="Validation metric that picked the checkpoint.")
-    best_value: float | None = None
-    best_step: int | None = None
+    best_value: float | None = Field(None, description="Its value at `best_step`.")
+    best_step: int | None = Field(None, description="Step of the checkpoint that was kept; null if it was the last.")
+    start_value: float | None = Field(
+        None, description="The metric before the first step, whose weights are never a checkpoint to keep."
+    )
     best_eval_loss: float | None = None
     best_eval_step: int | None = None
     seconds: float | None = None
@@ -174,6 +177,11 @@ class ScoringRecord(Record):
     seconds: float | None = Field(None, description="Time for all of them.")
     device: str | None = None
     dtype: str | None = None
+    changed_answers: dict[str, int] | None = Field(
+        None,
+        description="By task: validation answers that differ from those that the training scored with the same "
+        "weights, for example on another device; none if there is nothing to compare.",
+    )
 
 
 class Cost(Record):

@@ -81,7 +81,9 @@ class AnswerRecord(Record):
         "the labels (Guo et al. 2017, arXiv:1706.04599)."
     )
     calibration: list[CalibrationBin] = Field(description="The bins behind `ece`.")
-    label_mass: Value = Field(description="Mean probability the model gives to all labels together.")
+    label_mass: Value = Field(
+        description="Mean probability that the model gives to all labels together, each as a whole answer with its end."
+    )
 
 
 class AurocPair(Record):

@@ -92,7 +92,7 @@ def _percent(line: list[tuple] | None) -> list[tuple]:
 def _draw_curves(view: View, lineage: str, caption: str, title: str, axis: str, lines: list) -> Picture:
     lines = [(style, text, sorted(line)) for style, text, line in lines if line]
     training = view.find("training", lineage=lineage)
-    kept = training and training.best_step
+    kept = training and (training.steps if training.best_step is None else training.best_step)
 
     def draw(axes):
         axes.set(xlabel="Optimizer step", ylabel=axis)

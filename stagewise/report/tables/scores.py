@@ -163,7 +163,7 @@ def calibration(view: View, split: str, task: str) -> Table:
         f"Calibration on {task}, {split} split ({count(view.items(task, split))} items). ECE: expected calibration "
         f"error in percentage points, over {view.experiment.calibration_bins} equal-width bins of the most probable "
         "label's probability. Log loss: nats. Label mass: mean probability, in percent, that the model gives to the "
-        "task's labels together. They have no intervals."
+        "task's labels together, each as a whole answer; the rest is on other answers. They have no intervals."
     )
     table = Table(f"calibration-{split}-{task}", caption, ["Model", *numeric("ECE", "Log loss", "Label mass")])
     for lineage in view.scorers:

@@ -214,14 +214,20 @@ def _kept(record: TrainingRecord) -> Cell:
     if record.best_metric is None:
         return Cell(MISSING, reason="not recorded")
     if record.best_step is None:
-        return Cell("the last one" if record.best_metric == "last" else f"by {record.best_metric.replace('_', '-')}")
-    return Cell(f"step {record.best_step}", f"best {record.best_metric.replace('_', '-')} {number(record.best_value)}")
+        return Cell("the last one")
+    detail = f"best {record.best_metric.replace('_', '-')} {number(record.best_value)}"
+    if record.start_value is not None:
+        detail += f", at the start {number(record.start_value)}"
+    return Cell(f"step {record.best_step}", detail)
 
 
 def scoring(view: View) -> Table:
     """Method and cost of the predictions."""
-    caption = "Scoring: all tasks and splits together, one row per model. Shortened: prompts cut to fit."
-    columns = ["Model", "Method", *numeric("Items", "Prompt tokens", "Time", "Shortened"), Column("Device")]
+    caption = (
+        "Scoring: all tasks and splits together, one row per model. Shortened: prompts cut to fit. Changed: validation "
+        "answers that differ from those scored in training with the same weights, for example on another device."
+    )
+    columns = ["Model", "Method", *numeric("Items", "Prompt tokens", "Time", "Shortened", "Changed"), Column("Device")]
     table = Table("scoring", caption, columns)
     for record in view.metrics.scoring:
         answers = view.select("predictions", lineage=record.lineage)
@@ -233,6 +239,7 @@ def scoring(view: View) -> Table:
             value(record.tokens, count),
             value(record.seconds, number_format.seconds),
             value(sum(cut) if cut else None, count),
+            value(sum(changed.values()) if (changed := record.changed_answers) else None, count, "nothing to compare"),
             Cell(record.device, record.dtype or "") if record.device else Cell(MISSING, reason="not recorded"),
         )
     return table

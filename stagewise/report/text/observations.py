@@ -4,7 +4,7 @@ A figure without an interval is stated as a number, and nothing is concluded fro
 """
 
 from stagewise.lineage import BASE
-from stagewise.metrics.schema import BASELINES
+from stagewise.metrics.schema import BASELINES, TrainingRecord
 from stagewise.provenance.packages import mixed_versions
 from stagewise.report.lookup import View
 from stagewise.report.tables.number_format import count, listed, number, percent, plural
@@ -17,6 +17,9 @@ from stagewise.report.text.sentences import (
     learnt_groups,
     paired,
 )
+
+LITTLE_MASS = 0.5
+"""Mean probability of all labels together below which other answers than labels are the likelier ones."""
 
 
 def observations(view: View) -> list[Sentence]:
@@ -31,7 +34,7 @@ def observations(view: View) -> list[Sentence]:
     said += [against_tfidf(view, claims) for _, claims in groups]
     last = {lineage for arm in view.arms for run in view.runs for lineage in view.steps(arm, run)[-1].answers.values()}
     said += [between_stages(view, records) for records in paired(view) if records[0].after_lineage not in last]
-    plain = [*mixed_packages(view), *unused_labels(view), *invalid_answers(view)]
+    plain = [*mixed_packages(view), *unused_labels(view), *invalid_answers(view), *other_answers(view)]
     plain += [*calibration(view), *checkpoints(view)]
     plain += [f"{capital(entry.what)}: not computed; {entry.reason.rstrip('.')}" for entry in view.metrics.omitted]
     said += [Sentence(text) for text in plain]
@@ -70,6 +73,18 @@ def invalid_answers(view: View) -> list[str]:
     ]
 
 
+def other_answers(view: View) -> list[str]:
+    """Adapters that give most of the probability to other answers than the labels of a task that they learnt."""
+    return [
+        f"On {answers.task} {_name(view, answers.lineage)} gives all labels together {percent(mass)}% of the "
+        "probability on average; it would mostly answer something else, which no score among the labels shows"
+        for answers in view.select("predictions", split=view.main_split)
+        if (mass := answers.label_mass.value) is not None
+        and mass < LITTLE_MASS
+        and view.learnt(answers.lineage, answers.task)
+    ]
+
+
 def calibration(view: View) -> list[str]:
     """Changes of the calibration error on a task that was learnt and then left."""
     said = []
@@ -94,9 +109,17 @@ def calibration(view: View) -> list[str]:
 
 
 def checkpoints(view: View) -> list[str]:
-    """Trainings whose validation loss was lowest before the last evaluation."""
+    """Trainings that kept a worse checkpoint than they began with, or whose validation loss rose in the end."""
     said = []
     for record in view.metrics.training:
+        if _kept_worse(view, record):
+            measure = view.measures.get(record.best_metric)
+            title = measure.title if measure else record.best_metric
+            said.append(
+                f"The training of {_name(view, record.lineage)} kept the checkpoint of step {record.best_step}, whose "
+                f"validation {title} ({number(record.best_value)}) is worse than before the first step "
+                f"({number(record.start_value)})"
+            )
         log, best = view.logs.get(record.lineage), record.best_eval_step
         later = [] if log is None or best is None else [n for n, _ in log.get("validation", "loss") if n > best]
         if later:
@@ -106,6 +129,15 @@ def checkpoints(view: View) -> list[str]:
                 f"{plural(len(set(later)), 'evaluation')} after it"
             )
     return said
+
+
+def _kept_worse(view: View, record: TrainingRecord) -> bool:
+    """Check that the kept checkpoint's metric is worse than that of the weights the stage began with."""
+    if record.best_value is None or record.start_value is None:
+        return False
+    measure = view.measures.get(record.best_metric)
+    gain = record.best_value - record.start_value
+    return gain < 0 if measure and measure.higher_is_better else gain > 0
 
 
 def _name(view: View, lineage: str) -> str:

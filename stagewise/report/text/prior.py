@@ -8,7 +8,7 @@ from stagewise.report.text.sentences import Sentence
 VERDICTS = {
     "shifted prior": "Most of the loss on {task} is a shifted label prior, because its labels are still told apart as "
     "well as before",
-    "knowledge lost": "Knowledge of {task} was lost, because its labels are told apart worse than before{runs}",
+    "knowledge lost": "Knowledge of {task} was lost, because its labels are told apart less well than before{runs}",
     "not shown": "Whether the loss on {task} is a shifted label prior or lost knowledge is not shown",
 }
 
@@ -19,8 +19,10 @@ def prior(view: View, arm: str, task: str) -> Sentence | None:
     if record is None or record.verdict not in VERDICTS:
         return None
     runs = f" in each of {plural(len(record.auroc), 'run')}" if len(record.auroc) > 1 else ""
-    gains = listed(f"{moved(entry.gain)} ({entry.rule})" for entry in record.rules)
-    figures = [*_auroc(view, record, runs), f"final accuracy minus that of argmax is {gains}"]
+    figures = _auroc(view, record, runs)
+    if record.verdict != "knowledge lost":
+        gains = listed(f"{moved(entry.gain)} ({entry.rule})" for entry in record.rules)
+        figures.append(f"final accuracy minus that of argmax is {gains}")
     return Sentence(VERDICTS[record.verdict].format(task=task, runs=runs), "; ".join(figures))
 
 

@@ -7,9 +7,10 @@ import torch
 from stagewise.inference import likelihood
 from stagewise.models.load import load_base, load_tokenizer
 
-# Different first tokens; one label that begins the other; labels that share two tokens.
+# Different first tokens; one label that begins the other; labels of other lengths that begin alike.
 DISTINCT = ["yes", "no", "maybe"]
 NESTED = ["no", "no stress"]
+ALIKE = ["no stress at all", "stress", "no stress", "no"]
 TOLERANCE = 1e-4  # float32, stated in scoring.score
 
 
@@ -29,7 +30,7 @@ def prompts(loaded):
     return [torch.randint(3, 352, (n,), generator=generator).tolist() for n in lengths]
 
 
-def plain(model, prompts, answers, first_token_only):
+def plain(model, prompts, answers):
     """One prompt and one answer at a time, every position scored, nothing cached or padded."""
     rows = []
     for prompt in prompts:
@@ -37,28 +38,26 @@ def plain(model, prompts, answers, first_token_only):
         for answer in answers:
             with torch.no_grad():
                 logits = model(torch.tensor([prompt + answer])).logits[0].double().log_softmax(-1)
-            steps = [logits[len(prompt) + i - 1, token].item() for i, token in enumerate(answer)]
-            row.append(steps[0] if first_token_only else sum(steps))
+            row.append(sum(logits[len(prompt) + i - 1, token].item() for i, token in enumerate(answer)))
         rows.append(row)
     return np.array(rows)
 
 
-def test_distinct_labels_get_their_first_tokens_probability(loaded, prompts):
+@pytest.mark.parametrize("words", [DISTINCT, NESTED, ALIKE])
+@pytest.mark.parametrize("budget", [1, 150, 100_000])
+def test_a_label_gets_its_whole_answers_probability(loaded, prompts, words, budget):
     model, tokenizer = loaded
-    answers = encode(tokenizer, DISTINCT)
-    assert likelihood.first_tokens_differ(answers)
-    got = likelihood.score(model, tokenizer, prompts, answers)
-    np.testing.assert_allclose(got, plain(model, prompts, answers, True), atol=TOLERANCE, rtol=0)
+    answers = encode(tokenizer, words)
+    got = likelihood.score(model, tokenizer, prompts, answers, budget)
+    np.testing.assert_allclose(got, plain(model, prompts, answers), atol=TOLERANCE, rtol=0)
     assert np.ptp(got, axis=0).max() > 0.5, "the tiny model must tell prompts apart, or this test shows nothing"
 
 
-def test_labels_that_begin_alike_get_the_whole_answers_probability(loaded, prompts):
+def test_an_answer_of_one_token_needs_no_second_pass(loaded, prompts):
     model, tokenizer = loaded
-    answers = encode(tokenizer, NESTED)
-    assert not likelihood.first_tokens_differ(answers)
+    answers = [[5], [7], [9, tokenizer.eos_token_id]]
     got = likelihood.score(model, tokenizer, prompts, answers)
-    np.testing.assert_allclose(got, plain(model, prompts, answers, False), atol=TOLERANCE, rtol=0)
-    assert (got[:, 0] != got[:, 1]).all()
+    np.testing.assert_allclose(got, plain(model, prompts, answers), atol=TOLERANCE, rtol=0)
 
 
 @pytest.mark.parametrize("words", [DISTINCT, NESTED])
@@ -90,27 +89,52 @@ def test_batches_hold_every_item_once_within_the_budget():
     assert likelihood.batches([], 100) == []
 
 
-def test_only_the_last_position_meets_the_output_head(loaded, prompts, monkeypatch):
+def test_only_the_needed_positions_meet_the_output_head(loaded, prompts):
     model, tokenizer = loaded
-    shapes = []
+    answers, shapes = encode(tokenizer, ALIKE), []
     hook = model.get_output_embeddings().register_forward_hook(lambda _, inputs, out: shapes.append(out.shape))
     try:
-        likelihood.score(model, tokenizer, prompts, encode(tokenizer, DISTINCT), 128)
+        likelihood.score(model, tokenizer, prompts, answers, 128)
     finally:
         hook.remove()
-    assert len(shapes) > 1
-    assert all(shape[1] == 1 for shape in shapes)
+    first = sum(shape[0] for shape in shapes if shape[1] == 1)
+    rest = sum(shape[0] * shape[1] for shape in shapes)
+    assert first >= len(prompts)
+    # Every token of an answer but the first, which all answers share a pass for, and little padding.
+    needed = len(prompts) * (1 + sum(len(answer) - 1 for answer in answers))
+    assert needed <= rest < 1.6 * needed
+
+
+def test_the_prompts_are_read_once_and_their_cache_stays_within_the_budget(loaded, prompts):
+    model, tokenizer = loaded
+    shapes = []
+
+    def record(module, inputs, kwargs, output):
+        shapes.append((tuple(kwargs["input_ids"].shape), tuple(kwargs["attention_mask"].shape)))
+
+    hook = model.register_forward_hook(record, with_kwargs=True)
+    answers = [[token, 5, tokenizer.eos_token_id] for token in range(3, 80)]
+    try:
+        likelihood.score(model, tokenizer, prompts, answers, 150)
+    finally:
+        hook.remove()
+    read = [fed for fed, seen in shapes if fed == seen]
+    answered = [(fed, seen) for fed, seen in shapes if fed != seen]
+    assert sum(rows for rows, _ in read) == len(prompts)
+    assert sum(rows for (rows, _), _ in answered) == len(prompts) * len(answers)
+    assert all(tokens == 2 for (_, tokens), _ in answered)
+    assert all(rows * tokens <= 150 for _, (rows, tokens) in answered)
 
 
 def test_padding_is_no_more_than_needed(loaded, prompts):
     model, tokenizer = loaded
-    seen = []
+    answers, seen = encode(tokenizer, DISTINCT), []
     hook = model.get_input_embeddings().register_forward_hook(lambda _, inputs, out: seen.append(inputs[0].numel()))
     try:
-        likelihood.score(model, tokenizer, [p for p in prompts for _ in range(3)], encode(tokenizer, DISTINCT), 192)
+        likelihood.score(model, tokenizer, [p for p in prompts for _ in range(3)], answers, 192)
     finally:
         hook.remove()
-    tokens = 3 * sum(map(len, prompts))
+    tokens = 3 * sum(len(prompt) + sum(len(answer) - 1 for answer in answers) for prompt in prompts)
     assert tokens <= sum(seen) < 1.35 * tokens
     assert max(seen) <= 192
 
@@ -162,8 +186,15 @@ def test_progress_shows_items_and_time_left(loaded, prompts, capfd):
 
 
 def test_other_architectures(tmp_path):
-    """Qwen and Gemma: other attention, tied embeddings, a soft cap after the head, sliding windows."""
-    from transformers import Gemma2Config, Gemma2ForCausalLM, Qwen2Config, Qwen2ForCausalLM
+    """Qwen, Gemma and LFM2: other attention, a soft cap after the head, sliding windows, states that are no cache."""
+    from transformers import (
+        Gemma2Config,
+        Gemma2ForCausalLM,
+        Lfm2Config,
+        Lfm2ForCausalLM,
+        Qwen2Config,
+        Qwen2ForCausalLM,
+    )
 
     from tests.helpers import tiny_llama
 
@@ -182,12 +213,13 @@ def test_other_architectures(tmp_path):
     made = [
         Qwen2ForCausalLM(Qwen2Config(**shape)),
         Gemma2ForCausalLM(Gemma2Config(**shape, head_dim=8, sliding_window=8, final_logit_softcapping=3.0)),
+        Lfm2ForCausalLM(Lfm2Config(**shape, layer_types=["conv", "full_attention"])),
     ]
     rows = [tokenizer(text)["input_ids"] for text in ("The trial found no difference.", "A calm day", "stress " * 9)]
     for model in made:
         model.eval()
-        for words in (DISTINCT, NESTED):
+        for words in (DISTINCT, NESTED, ALIKE):
             answers = encode(tokenizer, words)
             got = likelihood.score(model, tokenizer, rows, answers, 64)
-            expected = plain(model, rows, answers, words is DISTINCT)
+            expected = plain(model, rows, answers)
             np.testing.assert_allclose(got, expected, atol=TOLERANCE, rtol=0, err_msg=type(model).__name__)

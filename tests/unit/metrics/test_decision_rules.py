@@ -167,7 +167,8 @@ def test_intervals_under_a_fitted_rule_cover():
         values.append(accuracy.value)
         intervals.append(np.quantile(accuracy.draws, [0.025, 0.975]))
         as_fitted = answers.gold == rules.apply("base", "task", "test")["prior-adjusted"].answer
-        fixed.append(np.quantile(table.bootstrap.weights("task", "test", 200) @ as_fitted / 200, [0.025, 0.975]))
+        weights = table.bootstrap.weights("task", "test", answers)
+        fixed.append(np.quantile(weights @ as_fitted / 200, [0.025, 0.975]))
 
     def coverage(bounds):
         low, high = np.transpose(bounds)

@@ -68,7 +68,7 @@ def test_the_fitted_log_loss_varies_with_its_validation_items():
     found = DiscriminationTable(made, bootstrap).log_loss("base", "task", "test", fitted=True)
     losses = log_losses(np.exp(normalize(logs + fit_bias(validation, known))), gold)
     assert found.value == pytest.approx(losses.mean())
-    fixed = bootstrap.weights("task", "test", 400) @ losses / 400
+    fixed = bootstrap.weights("task", "test", made["base", "task", "test"]) @ losses / 400
     assert found.draws.std() > 1.2 * fixed.std()
 
 

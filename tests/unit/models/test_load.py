@@ -139,15 +139,16 @@ def test_an_adapter_changes_the_answers(tiny_model, adapter):
 
 
 @pytest.mark.parametrize("quantization", ["none", "nf4"])
-def test_a_trainable_adapter_has_float32_weights_on_a_frozen_base(tiny_model, adapter, quantization):
+def test_an_adapter_has_float32_weights_on_a_frozen_base(tiny_model, adapter, quantization):
     model = load_adapter(load_base(tiny_model, quantization, "bfloat16"), adapter, trainable=True)
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
     assert model.training
     assert len(trainable) == 8
     assert all("lora_" in name and p.dtype is torch.float32 for name, p in trainable.items())
-    # One that only predicts computes in the base model's type.
+    # One that only predicts has the weights that were validated.
     model = load_adapter(load_base(tiny_model, quantization, "bfloat16"), adapter)
-    assert all(p.dtype is torch.bfloat16 for name, p in model.named_parameters() if "lora_" in name)
+    assert not model.training
+    assert all(p.dtype is torch.float32 for name, p in model.named_parameters() if "lora_" in name)
 
 
 def test_either_folder_names_the_adapter(tiny_model, adapter, tmp_path):

@@ -83,7 +83,7 @@ def test_clocks_and_devices_change_nothing(original, results, capsys):
     [
         (f"{FIRST}/recipe.json", lambda v: v.update(seed=1), f"could matter: seed 0 -> 1 ({FIRST})"),
         (f"{FIRST}/recipe.json", lambda v: v.update(dtype="bfloat16"), "could matter: dtype "),
-        (f"{FIRST}/recipe.json", lambda v: v.update(behaviour={"training": 2}), "could matter: behaviour "),
+        (f"{FIRST}/recipe.json", lambda v: v.update(behaviour={"training": 99}), "could matter: behaviour "),
         (f"{FIRST}/recipe.json", lambda v: v.update(new_setting=2), f"could matter: new_setting added: 2 ({FIRST})"),
         (
             f"{FIRST}/recipe.json",
@@ -107,7 +107,7 @@ def test_clocks_and_devices_change_nothing(original, results, capsys):
         ),
         (f"{SECOND}/adapter/{RECEIPT}", lambda v: v.update(image="7" * 64), "could matter: image added"),
         (f"base/predictions/{RECEIPT}", lambda v: v.update(method="generation"), "could matter: method "),
-        (f"base/predictions/{RECEIPT}", lambda v: v.update(behaviour={"predictions": 2}), "could matter: behaviour "),
+        (f"base/predictions/{RECEIPT}", lambda v: v.update(behaviour={"predictions": 99}), "could matter: behaviour "),
         ("data/summary.json", lambda v: v.update(image="7" * 64), "could matter: image added (data)"),
     ],
 )

@@ -15,9 +15,11 @@ from stagewise.pipeline.artifacts import declared_artifacts
 from stagewise.pipeline.experiment import Experiment
 from stagewise.pipeline.freshness import settle
 from stagewise.pipeline.plan import prepare_plan
+from stagewise.predictions import PREDICTION_BEHAVIOUR
 from stagewise.provenance.checksums import ChecksumMemory
 from stagewise.provenance.code import ProjectCode
 from stagewise.provenance.receipts import write_receipt
+from stagewise.training import TRAINING_BEHAVIOUR
 from tests.helpers.project_copy import ProjectCopy
 
 FIRST = "base/seed-0/pubmedqa"
@@ -292,14 +294,14 @@ def test_an_image_takes_only_what_was_made_in_it(copy):
 
 
 def test_behaviour_of_training_and_of_predictions(copy, monkeypatch):
-    monkeypatch.setattr("stagewise.training.TRAINING_BEHAVIOUR", 2)
+    monkeypatch.setattr("stagewise.training.TRAINING_BEHAVIOUR", 99)
     reasons = stale()
     assert set(reasons) == ADAPTERS
-    assert all(phrases[0] == "behaviour of training 1 -> 2" for phrases in reasons.values())
+    assert all(phrases[0] == f"behaviour of training {TRAINING_BEHAVIOUR} -> 99" for phrases in reasons.values())
     monkeypatch.undo()
     monkeypatch.chdir(copy)
-    monkeypatch.setattr("stagewise.predictions.fingerprint.PREDICTION_BEHAVIOUR", 2)
-    assert stale() == dict.fromkeys(PREDICTIONS, ["behaviour of predictions 1 -> 2"])
+    monkeypatch.setattr("stagewise.predictions.fingerprint.PREDICTION_BEHAVIOUR", 99)
+    assert stale() == dict.fromkeys(PREDICTIONS, [f"behaviour of predictions {PREDICTION_BEHAVIOUR} -> 99"])
 
 
 def test_other_weights_of_a_parent(copy):

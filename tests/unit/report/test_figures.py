@@ -170,6 +170,23 @@ def test_flips_recalls_and_costs_are_those_of_the_records(metrics, figures):
         )
 
 
+@pytest.mark.parametrize(("best_step", "marked"), [(20, 20), (None, 40)])
+def test_curves_mark_the_checkpoint_that_was_kept(monkeypatch, best_step, marked):
+    from matplotlib.figure import Figure
+
+    from stagewise.report.figures import curves
+
+    values = report_experiments.metrics("small")
+    find(values["training"], lineage=FIRST)["best_step"] = best_step
+    shown, drawn = view(values, report_experiments.experiment("small")), []
+    monkeypatch.setattr(curves, "picture", lambda id, texts, width, height, draw, margins: drawn.append((id, draw)))
+    curves.draw(shown, curves.compute(shown))
+    axes = Figure().subplots()
+    dict(drawn)[f"loss-{FIRST}"](axes)
+    (line,) = [line for line in axes.lines if line.get_linestyle() == "--"]
+    assert list(line.get_xdata()) == [marked, marked]
+
+
 def test_curves_scores_and_reliability_are_written_too(metrics, figures):
     loss = [
         (int(r["step"]), float(r["value"]))

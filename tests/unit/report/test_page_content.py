@@ -107,6 +107,18 @@ def test_calibration_and_training_are_those_of_the_metrics(metrics, shown):
     assert row[3] == f"{training['best_eval_loss']:.4g} at step {training['best_eval_step']}"
 
 
+def test_the_kept_checkpoint_and_changed_answers_are_shown(values):
+    values["training"][0] |= {"best_metric": "macro_f1", "best_step": 45, "best_value": 0.289, "start_value": 0.315}
+    values["training"][1] |= {"best_metric": "last", "best_step": None, "best_value": None}
+    scored = {record["lineage"]: record for record in values["scoring"]}
+    scored[SECOND]["changed_answers"] = {"pubmedqa": 2, "dreaddit": 1}
+    shown = Page(render(values))
+    kept = [row[4] for row in shown.tables["losses"].rows]
+    assert kept[:2] == ["step 45 best macro-f1 0.289, at the start 0.315", "the last one"]
+    assert shown.tables["scoring"].row("after pubmedqa → dreaddit")[6] == "3"
+    assert shown.tables["scoring"].row("untuned base model")[6].startswith("–")
+
+
 def test_data_shows_what_was_set_aside_and_every_label(metrics, shown):
     row = shown.tables["sources"].row("pubmedqa")
     task = metrics["tasks"][0]

@@ -3,7 +3,7 @@
 import pytest
 
 from stagewise.metrics.prior_shift import judge
-from stagewise.metrics.schema import RULES, PriorShift
+from stagewise.metrics.schema import PriorShift
 from stagewise.report.text.prior import prior
 from stagewise.report.text.verdicts import conclusions
 from tests.helpers import report_experiments
@@ -95,12 +95,12 @@ def test_an_auroc_that_may_have_fallen_carries_nothing(values):
 def test_lost_knowledge_is_said_of_every_run(values):
     told(values, PUBLISHED, 1.0, FELL, FELL)
     assert said(values).startswith(
-        "Knowledge of pubmedqa was lost, because its labels are told apart worse than before in each of 2 runs: AUROC "
+        "Knowledge of pubmedqa was lost, because its labels are told apart less well than before in each of 2 runs: AUROC "
     )
 
 
 def test_nothing_is_said_where_no_loss_is_shown(values):
-    told(values, {rule: (0.475, 0.465) for rule in RULES}, 1.0, STAYED, STAYED)
+    find(values["prior_shifts"], arm=ARM, task=TASK)["verdict"] = "no loss shown"
     assert prior(view(values), ARM, TASK) is None
     assert prior(view(values), "multitask", TASK) is None
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from stagewise.lineage import BASE
 from stagewise.report.text.observations import observations
 from stagewise.report.text.sentences import sample_warning, unseen
 from stagewise.report.text.verdicts import lead
@@ -122,6 +123,33 @@ def test_a_label_that_is_never_answered_is_named(values):
     score(values, SECOND, "pubmedqa")["labels"][2] |= {"predicted": 0, "support": 11}
     name = "the adapter pubmedqa → dreaddit"
     assert f"On pubmedqa {name} never answers “maybe” (gold label of 11) in 120 test items." in observed(values)
+
+
+def test_an_adapter_that_would_answer_something_else_is_named(values):
+    for record in values["predictions"]:
+        if (record["task"], record["split"]) == ("pubmedqa", "test") and record["lineage"] in (BASE, SECOND):
+            record["label_mass"] = {"value": 0.031}
+    text = " ".join(sentence.text for sentence in observations(view(values)))
+    assert (
+        "On pubmedqa the adapter pubmedqa → dreaddit gives all labels together 3.1% of the probability on average; it "
+        "would mostly answer something else" in text
+    )
+    assert text.count("gives all labels together") == 1, "the untuned model has learnt no task's words"
+
+
+def test_a_kept_checkpoint_that_is_worse_than_the_start_is_named(values):
+    first, second, *_ = values["training"]
+    first |= {"best_metric": "macro_f1", "best_step": 45, "best_value": 0.289, "start_value": 0.315}
+    second |= {"best_metric": "loss", "best_step": 20, "best_value": 0.4, "start_value": 0.5}
+    text = " ".join(sentence.text for sentence in observations(view(values)))
+    assert (
+        "The training of the adapter pubmedqa kept the checkpoint of step 45, whose validation macro-F1 (0.289) is "
+        "worse than before the first step (0.315)." in text
+    )
+    assert text.count("worse than before the first step") == 1
+    second |= {"start_value": 0.3}
+    text = " ".join(sentence.text for sentence in observations(view(values)))
+    assert "whose validation loss (0.4) is worse than before the first step (0.3)" in text
 
 
 def test_a_figure_without_interval_carries_no_claim(values):

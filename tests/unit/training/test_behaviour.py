@@ -54,7 +54,7 @@ def test_another_loss_mask_is_noticed(tmp_path, tiny_model, monkeypatch):
         "training behaves differently: raise TRAINING_BEHAVIOUR (stagewise/training/__init__.py) and write the golden "
         f"figures again with {COMMAND}"
     )
-    monkeypatch.setattr(training, "TRAINING_BEHAVIOUR", 2)
+    monkeypatch.setattr(training, "TRAINING_BEHAVIOUR", 99)
     assert verdict(compute(tmp_path / "raised", (), tiny_model), GOLDEN) is None
 
 
@@ -75,8 +75,8 @@ def test_another_strength_of_a_remedy_is_noticed(tmp_path, tiny_model, monkeypat
 def test_another_way_of_scoring_is_noticed(tmp_path, tiny_model, monkeypatch):
     from stagewise.inference import likelihood
 
-    score = likelihood._first_token
-    monkeypatch.setattr(likelihood, "_first_token", lambda *arguments: 1.01 * score(*arguments))
+    score = likelihood._score_batch
+    monkeypatch.setattr(likelihood, "_score_batch", lambda *arguments: 1.01 * score(*arguments))
     changed = golden_figures.predict(tmp_path, tiny_model)
     assert verdict({"predictions": changed}, GOLDEN) == (
         "prediction behaves differently: raise PREDICTION_BEHAVIOUR (stagewise/predictions/__init__.py) and write the "
@@ -106,7 +106,7 @@ def test_golden_figures_cannot_be_written_under_an_old_version(monkeypatch, tmp_
     assert golden_figures.main() == 2
     assert capsys.readouterr().err.startswith("error: training behaves differently: raise TRAINING_BEHAVIOUR")
     assert json.loads(golden_figures.FILE.read_text()) == GOLDEN
-    monkeypatch.setattr(training, "TRAINING_BEHAVIOUR", 2)
+    monkeypatch.setattr(training, "TRAINING_BEHAVIOUR", 99)
     assert golden_figures.main() == 0
     written = json.loads(golden_figures.FILE.read_text())
-    assert written["versions"]["training"] == 2 and written["figures"] == changed
+    assert written["versions"]["training"] == 99 and written["figures"] == changed

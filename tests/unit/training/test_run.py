@@ -105,10 +105,12 @@ def test_a_changed_recipe_meets_no_stale_checkpoint(tmp_path, tiny_model, data):
     assert len(list(first.checkpoints.iterdir())) == 2
 
 
-@pytest.mark.parametrize("quantization", ["none", "nf4"])
-def test_an_interrupted_training_resumes_to_the_same_bytes(tmp_path, tiny_model, data, monkeypatch, quantization):
+@pytest.mark.parametrize(("quantization", "best_metric"), [("none", "last"), ("none", "loss"), ("nf4", "last")])
+def test_an_interrupted_training_resumes_to_the_same_bytes(
+    tmp_path, tiny_model, data, monkeypatch, quantization, best_metric
+):
     """For nf4 this fails without float32 adapters: trl casts them to bfloat16, a resume loads float32."""
-    settings = {"quantization": quantization, "training": {"eval_every": 2, "best_metric": "last"}}
+    settings = {"quantization": quantization, "training": {"eval_every": 2, "best_metric": best_metric}}
     uninterrupted = Stage(tmp_path / "uninterrupted", tiny_model, data, **settings)
     assert uninterrupted.train() == 0
 
@@ -134,7 +136,8 @@ def test_an_interrupted_training_resumes_to_the_same_bytes(tmp_path, tiny_model,
     assert not cut.file("").exists()
     assert cut.train() == 0
     assert cut.summary()["resumed_from_step"] == 4
-    assert cut.summary()["tokens"] == uninterrupted.summary()["tokens"]
+    for key in ("tokens", "best_step", "best_value", "start_value", "validation_answers"):
+        assert cut.summary()[key] == uninterrupted.summary()[key], key
     assert sha256_file(cut.file(WEIGHTS)) == sha256_file(uninterrupted.file(WEIGHTS))
 
 
@@ -177,14 +180,38 @@ def test_the_output_head_scores_answer_positions_alone(tmp_path, tiny_model, dat
     assert max(rows) <= 4 * answers  # a batch of 4 answers; their prompts alone are longer
 
 
+@pytest.mark.parametrize(("eval_every", "best_step"), [(3, 6), ("epoch", 4)])
+def test_the_checkpoint_that_is_named_is_the_one_that_was_kept(
+    tmp_path, tiny_model, data, monkeypatch, eval_every, best_step
+):
+    """Every checkpoint of this training is worse than its start, which is never saved."""
+    from stagewise.training.trainer import StageTrainer
+
+    by_step = {0: 0.9, 3: 0.2, 4: 0.5, 6: 0.5, 8: 0.1}
+    monkeypatch.setattr(StageTrainer, "_evaluate_labels", lambda self, _: {"macro_f1": by_step[self.state.global_step]})
+    stage = Stage(tmp_path, tiny_model, data, training={"eval_every": eval_every, "best_metric": "macro_f1"})
+    assert stage.train() == 0
+    summary = stage.summary()
+    assert {key: summary[key] for key in ("best_step", "best_value", "start_value")} == {
+        "best_step": best_step,
+        "best_value": 0.5,
+        "start_value": 0.9,
+    }
+    (checkpoint,) = stage.checkpoints.glob(f"*/*/checkpoint-{best_step}")
+    assert sha256_file(checkpoint / WEIGHTS) == sha256_file(stage.file(WEIGHTS))
+
+
 def test_resuming_the_parents_optimizer_is_a_setting(tmp_path, tiny_model, data):
     parent = Stage(tmp_path, tiny_model, data, training={"best_metric": "last"})
     assert parent.train() == 0
-    published = {"best_metric": "last", "optimizer_state": "parent", "epochs": 4}
+    published = {"best_metric": "loss", "optimizer_state": "parent", "epochs": 4}
     child = Stage(tmp_path, tiny_model, data, "child", parent=parent, training=published)
     assert child.train() == 0
     assert child.summary()["resumed_from_step"] == 8
     assert child.summary()["steps"] == 16
+    # Neither the parent's start nor its evaluations are the child's.
+    assert child.summary()["start_value"] is None
+    assert child.summary()["best_step"] > 8 and child.summary()["best_eval_step"] > 8
 
 
 def test_a_resumed_step_count_that_leaves_nothing_to_train_is_refused(tmp_path, tiny_model, data, capsys):
