@@ -113,7 +113,7 @@ def test_the_kept_checkpoint_and_changed_answers_are_shown(values):
     scored = {record["lineage"]: record for record in values["scoring"]}
     scored[SECOND]["changed_answers"] = {"pubmedqa": 2, "dreaddit": 1}
     shown = Page(render(values))
-    kept = [row[10] for row in shown.tables["training"].rows]
+    kept = [row[4] for row in shown.tables["losses"].rows]
     assert kept[:2] == ["step 45 best macro-f1 0.289, at the start 0.315", "the last one"]
     assert shown.tables["scoring"].row("after pubmedqa → dreaddit")[6] == "3"
     assert shown.tables["scoring"].row("untuned base model")[6].startswith("–")
