@@ -75,4 +75,4 @@ def _lines(view: View, rows, scale: int) -> list[Line]:
     return lines
 
 
-FIGURE = Figure("When does it forget?", "forgetting", compute, draw)
+FIGURE = Figure("When does it forget?", "forgotten", compute, draw)

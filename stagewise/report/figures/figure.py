@@ -1,8 +1,8 @@
 """A figure: its declaration, its numbers, and its drawings."""
 
-import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -76,7 +76,7 @@ class DrawnFigure:
     @property
     def csv_uri(self) -> str:
         """The CSV as a ``data:`` address, so that the page offers it without a second file."""
-        return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(self.csv.encode()).decode()}"
+        return f"data:text/csv;charset=utf-8,{quote(self.csv, safe=',/:;+()')}"
 
     @property
     def svg(self) -> str:

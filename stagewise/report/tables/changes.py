@@ -121,7 +121,7 @@ def published_way(view: View) -> Table:
     )
     table = Table("published-way", caption, ["Task", Column("Measure"), *numeric("Before → after", "Difference")])
     for record in _forgettings(view, table, None, "published"):
-        for measure in view.measures.values():
+        for measure in [view.primary] if view.compact else view.measures.values():
             table.add(_task_cell(view, record), measure.title, *_change_cells(view, record, measure, *_sides(record)))
     return table
 
