@@ -95,7 +95,8 @@ def detectable_by_sign_flip(units: int, accuracy: float, discordant: float, leve
 
     The number of items on which the two disagree is binomial, and so are the gained ones among them; the power is
     summed over both (the unconditional power of McNemar's test: Connor 1987, doi:10.2307/2531961, without his normal
-    approximation). Two adapters that differ more also disagree more (`disagreement`).
+    approximation). Two adapters that differ more also disagree more (`disagreement`), one that is worse more than one
+    that is better: the power is the mean of both, as far as there is room above and below.
 
     Parameters
     ----------
@@ -110,17 +111,21 @@ def detectable_by_sign_flip(units: int, accuracy: float, discordant: float, leve
 
     Returns
     -------
-    The difference; None if not even one of 99 points would be found.
+    The difference; None if not even the largest that leaves room would be found.
     """
     from scipy.optimize import brentq
 
+    accuracy = min(max(accuracy, 0.01), 0.99)
     similarity = latent_correlation(accuracy, discordant)
 
     def lacking(difference: float) -> float:
-        disagree = disagreement(accuracy, difference, similarity)
-        return POWER - sign_flip_power(units, disagree, difference, level)
+        others = [other for other in (accuracy + difference, accuracy - difference) if 0 < other < 1]
+        powers = [
+            sign_flip_power(units, disagreement(accuracy, other, similarity), difference, level) for other in others
+        ]
+        return POWER - np.mean(powers)
 
-    largest = 0.99
+    largest = max(accuracy, 1 - accuracy) - 1e-3
     if lacking(largest) > 0:
         return None
     return float(brentq(lacking, 0.0, largest, xtol=1e-3))
@@ -131,8 +136,10 @@ def latent_correlation(accuracy: float, discordant: float) -> float:
     (the tetrachoric correlation: Pearson 1900, doi:10.1098/rsta.1900.0022)."""
     from scipy.optimize import brentq
 
+    accuracy = min(max(accuracy, 0.01), 0.99)
+
     def excess(correlation: float) -> float:
-        return disagreement(accuracy, 0.0, correlation) - discordant
+        return disagreement(accuracy, accuracy, correlation) - discordant
 
     low, high = -0.999, 0.999
     if excess(high) >= 0:
@@ -140,26 +147,22 @@ def latent_correlation(accuracy: float, discordant: float) -> float:
     return low if excess(low) <= 0 else float(brentq(excess, low, high, xtol=1e-4))
 
 
-def disagreement(accuracy: float, difference: float, correlation: float) -> float:
+def disagreement(accuracy: float, other: float, correlation: float) -> float:
     """Share of items on which one of two adapters alone is right.
 
     Parameters
     ----------
-    accuracy
-        Their mean accuracy, moved away from 0 or 1 if the difference leaves too little room there.
-    difference
-        Accuracy that one of them has more than the other.
+    accuracy, other
+        Their accuracies, above 0 and below 1.
     correlation
         Of the latent variables whose signs are the answers (`latent_correlation`).
     """
     from scipy.special import ndtr, ndtri
 
-    margin = difference / 2 + 1e-3
-    low = min(max(accuracy, margin), 1 - margin) - difference / 2
     # Both are right where x is below its quantile and so is the other's, given x: midpoints of 400 equal parts.
-    x = ndtri(low * (np.arange(400) + 0.5) / 400)
-    given_x = ndtr((ndtri(low + difference) - correlation * x) / np.sqrt(1 - correlation**2))
-    return max(float(2 * low + difference - 2 * low * given_x.mean()), difference)
+    x = ndtri(accuracy * (np.arange(400) + 0.5) / 400)
+    given_x = ndtr((ndtri(other) - correlation * x) / np.sqrt(1 - correlation**2))
+    return max(float(accuracy + other - 2 * accuracy * given_x.mean()), abs(other - accuracy))
 
 
 def sign_flip_power(units: int, discordant: float, difference: float, level: float) -> float:
@@ -224,7 +227,8 @@ def answer_variance(accuracy: float, difference: float, correlation: float, runs
 
     Each item has a difficulty that all adapters share; given it, answers are independent. An effect moves items of
     medium difficulty more than others, so a difference varies from item to item however many runs are averaged.
-    Arguments as for `disagreement`; `runs` is the number of runs.
+    `accuracy` is the mean of both, moved away from 0 or 1 if the difference leaves too little room; `correlation` is
+    that of `latent_correlation`, and `runs` the number of runs.
     """
     from scipy.special import ndtr, ndtri
 
