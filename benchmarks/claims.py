@@ -1,6 +1,6 @@
 """Simulate studies through the functions that make the report's claims, and check how often those hold.
 
-python -m benchmarks.claims                      # every cell; an hour or two on two cores
+python -m benchmarks.claims                      # every cell; some two hours on two cores
 python -m benchmarks.claims --studies 40 --arms 8 --items 80 --runs 1 3 --noise 0 3    # a quick look
 
 Arms learn two tasks one after the other. An adapter answers an item right if ``item + run + rest > 0``: the item's
@@ -272,7 +272,7 @@ def table(rows: Iterator[Row], studies: int) -> list[str]:
 def main(argv=None) -> int:
     """Print the table; 1 if a cell does not hold."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.claims", description=__doc__.split("\n")[0])
-    parser.add_argument("--studies", type=int, default=400, help="studies without an effect; half as many with one")
+    parser.add_argument("--studies", type=int, default=200, help="studies without an effect; half as many with one")
     parser.add_argument("--arms", type=int, nargs="+", default=[8, 20])
     parser.add_argument("--items", type=int, nargs="+", default=[80, 500])
     parser.add_argument("--runs", type=int, nargs="+", default=[1, 3, 5, 10])

@@ -190,7 +190,7 @@ def _most_lost(units: int, level: float) -> np.ndarray:
 def detectable_by_t(error: StandardError, growth: Callable[[float], float], level: float) -> float | None:
     """Solve for the difference that the t-test over items and runs finds with 80 % power.
 
-    Estimated noise is the true one times a chi-squared number over its degrees of freedom. For each of 400 equal parts
+    Estimated noise is the true one times a chi-squared number over its degrees of freedom. For each of 100 equal parts
     of that distribution the test is done as it would be: with the variance and the degrees of freedom that these runs
     would have shown. (With many degrees of freedom it is the noncentral t distribution.)
 
@@ -211,7 +211,7 @@ def detectable_by_t(error: StandardError, growth: Callable[[float], float], leve
     from scipy.special import gammaincinv, ndtr, stdtrit
 
     df = error.noise.df
-    scale = 2 * gammaincinv(df / 2, (np.arange(400) + 0.5) / 400) / df
+    scale = 2 * gammaincinv(df / 2, (np.arange(100) + 0.5) / 100) / df
 
     def lacking(difference: float) -> float:
         items = error.items * growth(difference)

@@ -74,7 +74,7 @@ def result_section(view: View) -> Section:
         Beside([Figures(first=1), TableBlock(arms.short(view), "main")]),
         Figures(),
         Text(verdicts.runs_remark(view), style="quiet"),
-        Fold("Each arm in words", [Conclusions(verdicts.lead(view), by_arm)], if_long=True),
+        Fold("Each arm in words", [Conclusions(verdicts.lead(view), by_arm)], if_long=len(view.arms) <= 3),
         Fold("Every claim with its test", [TableBlock(claims.claims(view))], in_markdown=False),
     ]
     return Section("result", "Result", blocks, chapter=OVERVIEW)

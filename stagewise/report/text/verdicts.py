@@ -9,7 +9,7 @@ from stagewise.metrics.schema import MAJORITY, Claim
 from stagewise.report.lookup import View
 from stagewise.report.tables.number_format import listed, plural
 from stagewise.report.text.prior import prior
-from stagewise.report.text.sentences import Paragraph, Sentence, capital, difference, learning, learnt_groups, unseen
+from stagewise.report.text.sentences import Paragraph, Sentence, difference, learning, learnt_groups, unseen
 
 FEW_RUNS = 5
 
@@ -21,7 +21,7 @@ def headline(view: View) -> Sentence:
     arm = view.reference
     kept = [claim for task in view.tasks if (claim := view.claim("kept", arm, task))]
     if not kept:
-        return Sentence(f"{capital(_subject(view, arm))} has no earlier task that a later stage could make it forget")
+        return Sentence(f"{_subject(view, arm)} has no earlier task that a later stage could make it forget")
     said = [_kept_in_short(view, arm, kept)]
     if view.several_arms:
         said.append(_others_in_short(view, kept))
@@ -31,45 +31,53 @@ def headline(view: View) -> Sentence:
 def _subject(view: View, arm: str) -> str:
     """The arm, or with one run its adapters."""
     if view.several_runs:
-        return arm if view.several_arms else "the model"
-    return f"this one training of {arm}" if view.several_arms else "this one training"
+        return f"Arm {arm}" if view.several_arms else "The model"
+    return f"In this one training the adapter of {arm}" if view.several_arms else "In this one training the model"
 
 
 def _kept_in_short(view: View, arm: str, kept: list[Claim]) -> str:
-    forgotten = [claim for claim in kept if claim.verdict == "worse"]
-    shown = forgotten or kept
-    facts = [f"{claim.task} {difference(claim.difference, view.measures[claim.measure])}" for claim in shown]
-    subject = capital(_subject(view, arm))
-    if forgotten:
+    subject = _subject(view, arm)
+    if forgotten := [claim for claim in kept if claim.verdict == "worse"]:
         verb = "forgets" if view.several_runs else "lost part of"
-        return f"{subject} {verb} {_named(facts)}"
-    return f"{subject} is not shown to forget {_named(facts)}"
+        return f"{subject} {verb} {_named(view, forgotten)}"
+    if not (learnt := [claim for claim in kept if _is_learnt(view, arm, claim.task)]):
+        verb = "is" if view.several_runs else "was"
+        tasks = listed([claim.task for claim in kept])
+        return f"{subject} {verb} not shown to learn {tasks}, so there was nothing to forget"
+    verb = "is not shown to forget" if view.several_runs else "is not shown to have lost any of"
+    return f"{subject} {verb} {_named(view, learnt)}"
 
 
-def _named(facts: list[str]) -> str:
+def _is_learnt(view: View, arm: str, task: str) -> bool:
+    """True if the adapter that learnt the task is shown to beat the majority class."""
+    claim = view.claim("learnt", arm, task, MAJORITY)
+    return claim is not None and claim.verdict == "better"
+
+
+def _named(view: View, claims: list[Claim]) -> str:
+    facts = [f"{claim.task} ({difference(claim.difference, view.measures[claim.measure])})" for claim in claims]
     return listed(facts) if len(facts) <= 3 else f"{listed(facts[:2])} and {len(facts) - 2} more"
 
 
 def _others_in_short(view: View, kept: list[Claim]) -> str:
-    tasks = {claim.task for claim in kept}
-    claims = [claim for claim in view.select("claims", kind="arms") if claim.task in tasks]
-    better, worse = (
-        list(dict.fromkeys(arm for claim in claims if claim.verdict == verdict for arm in claim.arms))
-        for verdict in ("better", "worse")
-    )
-    others = len(view.arms) - 1
     if not view.several_runs:
         return "one training of each arm says nothing about the arms"
+    tasks = {claim.task for claim in kept}
+    claims = [claim for claim in view.select("claims", kind="arms") if claim.task in tasks]
     on = listed(sorted(tasks, key=view.tasks.index)) if len(tasks) <= 2 else "earlier tasks"
-    if not better and not worse:
-        return f"no other arm is shown to end better or worse on {on}"
-    said = [f"{_some(names, others)} {word} on {on}" for names, word in ((better, "better"), (worse, "worse")) if names]
-    return f"against it {listed(said)}"
+    said = []
+    for word in ("better", "worse"):
+        names = list(dict.fromkeys(arm for claim in claims if claim.verdict == word for arm in claim.arms))
+        if names:
+            said.append(f"{_some(names, len(view.arms) - 1)} {word} on {on}")
+    return " and ".join(said) if said else f"no other arm is shown to end better or worse on {on}"
 
 
 def _some(names: list[str], others: int) -> str:
     verb = "ends" if len(names) == 1 else "end"
-    return f"{listed(names) if len(names) <= 3 else f'{len(names)} of {others} other arms'} {verb}"
+    if len(names) <= 3:
+        return f"{listed(names)} {verb}"
+    return f"{f'all {others}' if len(names) == others else f'{len(names)} of {others}'} other arms {verb}"
 
 
 def lead(view: View) -> list[Paragraph]:

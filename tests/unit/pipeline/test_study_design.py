@@ -36,7 +36,7 @@ def test_the_table_and_the_picture_of_a_study_that_is_not_yet_fetched(tmp_path, 
     ("arguments", "says"),
     [
         (["--items", "nothing=5"], ("no arm learns the task 'nothing'", "pubmedqa, dreaddit")),
-        (["--configfile", "experiments/missing.yaml"], ("experiments/missing.yaml",)),
+        (["--configfile", "missing.yaml"], ("missing.yaml",)),
         (["--configfile", "experiments/real.yaml"], ("or give --items pubmedqa=NUMBER",)),
     ],
 )

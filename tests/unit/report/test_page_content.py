@@ -168,7 +168,7 @@ def test_markdown_has_the_shape_of_a_training_report_and_the_same_figures(metric
     measures = score(metrics, FIRST, "pubmedqa")["measures"]
     assert f"| {estimate(measures['accuracy'])} | {estimate(measures['macro_f1'])} |" in text
     # The verdict comes first; details are folded.
-    assert text.split("### Result\n\n")[1].startswith("**This one training lost part of pubmedqa")
+    assert text.split("### Result\n\n")[1].startswith("**In this one training the model lost part of pubmedqa")
     assert text.count("<details>") == text.count("</details>") > 10
     # Every table is whole: as many cells in each row as in its head.
     tables = re.findall(r"(?:^\|.*\n)+", text, re.M)

@@ -110,15 +110,23 @@ def test_the_headline_names_what_the_reference_forgets_and_who_does_better(value
     for arm, verdict in (("isolated", "better"), ("multitask", "worse"), (ARM, "not shown"), ("blend-0.5", "better")):
         shows(claim(values, "arms", TASK, arm), verdict, *GAIN)
     assert headline(view(values)).text == (
-        "Sequential forgets pubmedqa −20.0 points [−30.0, −10.0]; "
-        "against it isolated and blend-0.5 end better on pubmedqa and multitask ends worse on pubmedqa."
+        "Arm sequential forgets pubmedqa (−20.0 points [−30.0, −10.0]); "
+        "isolated and blend-0.5 end better on pubmedqa and multitask ends worse on pubmedqa."
     )
     kept(values, "not shown", -0.1, 0.0, 0.1, arm="sequential")
     for arm in ("isolated", "multitask", ARM, "blend-0.5"):
         shows(claim(values, "arms", TASK, arm), "not shown", *GAIN)
     assert headline(view(values)).text == (
-        "Sequential is not shown to forget pubmedqa 0.0 points [−10.0, +10.0]; "
+        "Arm sequential is not shown to forget pubmedqa (0.0 points [−10.0, +10.0]); "
         "no other arm is shown to end better or worse on pubmedqa."
+    )
+
+
+def test_what_was_not_shown_to_be_learnt_cannot_be_forgotten(values):
+    kept(values, "not claimed", *LOSS, arm="sequential", reason="The stage that learnt the task is not shown to.")
+    shows(claim(values, "learnt", TASK, "sequential", "majority"), "not shown", *GAIN)
+    assert headline(view(values)).text.startswith(
+        "Arm sequential is not shown to learn pubmedqa, so there was nothing to forget; "
     )
 
 
@@ -131,7 +139,7 @@ def test_arms_without_an_earlier_task_have_nothing_to_forget():
     values = report_experiments.metrics("small")
     values["claims"] = [c for c in values["claims"] if c["kind"] == "learnt"]
     assert headline(view(values)).text == (
-        "This one training has no earlier task that a later stage could make it forget."
+        "In this one training the model has no earlier task that a later stage could make it forget."
     )
 
 
@@ -143,7 +151,7 @@ def test_one_run_says_nothing_of_arms(one_run):
     paragraphs = [*lead(shown), *conclusions(shown)]
     text = " ".join([headline(shown).text, *(p.text for p in paragraphs), *(s.text for s in observations(shown))])
     assert not re.search(r"\b(better|worse|forgets|improves)\b", text)
-    assert "This one training of sequential lost part of pubmedqa" in text
+    assert "In this one training the adapter of sequential lost part of pubmedqa (" in text
     assert "one training of each arm says nothing about the arms" in headline(shown).text
     assert "This adapter against that of sequential, more of pubmedqa right" in said(one_run)
     assert "says nothing about another training" in runs_remark(shown)
