@@ -162,7 +162,7 @@ def disagreement(accuracy: float, other: float, correlation: float) -> float:
     # Both are right where x is below its quantile and so is the other's, given x: midpoints of 400 equal parts.
     x = ndtri(accuracy * (np.arange(400) + 0.5) / 400)
     given_x = ndtr((ndtri(other) - correlation * x) / np.sqrt(1 - correlation**2))
-    return max(float(accuracy + other - 2 * accuracy * given_x.mean()), abs(other - accuracy))
+    return min(1.0, max(float(accuracy + other - 2 * accuracy * given_x.mean()), abs(other - accuracy)))
 
 
 def sign_flip_power(units: int, discordant: float, difference: float, level: float) -> float:
@@ -172,7 +172,8 @@ def sign_flip_power(units: int, discordant: float, difference: float, level: flo
     likely = np.diff(bdtr(np.arange(units + 1), units, discordant), prepend=0.0)
     kept = likely > 1e-9
     changed, lost = np.arange(units + 1)[kept], _most_lost(units, level)[kept]
-    share_lost = (discordant - difference) / (2 * discordant) if discordant else 0.5
+    # Rounding may put the difference above the disagreement, of which it can be all.
+    share_lost = max(0.0, (discordant - difference) / (2 * discordant)) if discordant else 0.5
     rejected = np.where(lost < 0, 0.0, bdtr(np.maximum(lost, 0), changed, share_lost))
     return float((likely[kept] * rejected).sum())
 

@@ -160,6 +160,13 @@ def test_the_power_of_the_exact_test_is_that_of_all_studies():
     assert significance.sign_flip_power(units, discordant, difference, level) == pytest.approx(power, abs=1e-6)
 
 
+@pytest.mark.parametrize("accuracy", [0.0, 0.0125, 0.3, 0.83125, 0.9875, 1.0])
+@pytest.mark.parametrize("discordant", [1 / 80, 0.1, 0.5, 1.0])
+def test_every_pair_of_adapters_has_a_detectable_difference_or_none(accuracy, discordant):
+    found = significance.detectable_by_sign_flip(80, accuracy, discordant, 0.01)
+    assert found is None or 0 < found < 1
+
+
 def test_too_few_items_can_show_nothing():
     # Five items that all change in one direction have p = 0.0625.
     assert significance.detectable_by_sign_flip(5, 0.5, 0.5, 0.05) is None
