@@ -7,7 +7,9 @@ from stagewise.lineage import BASE
 from stagewise.metrics.schema import MAJORITY, TFIDF, Claim, Forgetting, Value
 from stagewise.report.lookup import View
 from stagewise.report.measures import ShownMeasure
-from stagewise.report.tables.number_format import count, interval, listed, plural
+from stagewise.report.tables.number_format import count, interval, listed, p_value, plural
+
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 class Sentence(NamedTuple):
@@ -48,6 +50,16 @@ def difference(change: Value, measure: ShownMeasure) -> str:
     """A difference with its interval, of shares in percentage points."""
     bounds = interval(change.low, change.high, measure.write_difference)
     return f"{measure.write_difference(change.value)}{measure.difference_unit}{' ' + bounds if bounds else ''}"
+
+
+def tested(view: View, claim: Claim) -> str:
+    """A claim's difference with its interval and its p-value, which decides."""
+    text = difference(claim.difference, view.measures[claim.measure])
+    if claim.p_corrected is None:
+        return text
+    p = p_value(claim.p_corrected)
+    sign = "" if p.startswith("<") else f"={NO_BREAK}"
+    return f"{text}, corrected p{NO_BREAK}{sign}{p.replace(' ', NO_BREAK)}"
 
 
 def unseen(view: View, claim: Claim) -> str:

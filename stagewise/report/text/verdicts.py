@@ -9,7 +9,7 @@ from stagewise.metrics.schema import MAJORITY, Claim
 from stagewise.report.lookup import View
 from stagewise.report.tables.number_format import listed, plural
 from stagewise.report.text.prior import prior
-from stagewise.report.text.sentences import Paragraph, Sentence, difference, learning, learnt_groups, unseen
+from stagewise.report.text.sentences import Paragraph, Sentence, difference, learning, learnt_groups, tested, unseen
 
 FEW_RUNS = 5
 
@@ -55,7 +55,13 @@ def _is_learnt(view: View, arm: str, task: str) -> bool:
 
 
 def _named(view: View, claims: list[Claim]) -> str:
-    facts = [f"{claim.task} ({difference(claim.difference, view.measures[claim.measure])})" for claim in claims]
+    # An interval that leaves 0 out does not decide: where nothing is shown, the p-value says why.
+    facts = [
+        f"{claim.task} ({difference(claim.difference, view.measures[claim.measure])})"
+        if claim.verdict == "worse"
+        else f"{claim.task} ({tested(view, claim)})"
+        for claim in claims
+    ]
     return listed(facts) if len(facts) <= 3 else f"{listed(facts[:2])} and {len(facts) - 2} more"
 
 
@@ -140,8 +146,7 @@ def against_reference(view: View, arm: str) -> Sentence | None:
             continue
         by_verdict.setdefault(claim.verdict, []).append(task)
         hidden = unseen(view, claim) if claim.verdict == "not shown" else ""
-        measured = difference(claim.difference, view.measures[claim.measure])
-        facts.append(f"{measured} on {task}{f' ({hidden})' if hidden else ''}")
+        facts.append(f"{task} {tested(view, claim)}{f' ({hidden})' if hidden else ''}")
     if not facts:
         return None
     words = {
@@ -170,7 +175,7 @@ def kept(view: View, arm: str, task: str) -> Sentence | None:
     if before is None or after is None or claim.difference.value is None:
         return Sentence(f"Nothing is claimed about forgetting of {task}")
     moved = f"{measure.title} {measure.spoken(before.value)} → {measure.spoken(after.value)}"
-    facts = [f"{moved}, {difference(claim.difference, measure)}"]
+    facts = [f"{moved}, {tested(view, claim)}"]
     if claim.verdict == "not shown" and (hidden := unseen(view, claim)):
         facts.append(hidden)
     if _is_retained(view, arm, task):
