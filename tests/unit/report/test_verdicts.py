@@ -65,7 +65,7 @@ def test_a_loss_of_what_was_never_learnt_is_not_called_forgetting(values):
 def test_no_change_says_what_could_have_gone_unseen(values):
     kept(values, "not shown", -0.05, -0.01, 0.03, detectable=0.061)
     assert (
-        "No change on pubmedqa is shown: accuracy 80.0% → 79.0%, −1.0 points [−5.0, +3.0], corrected p = 0.010; less than about 6.1"
+        "No change on pubmedqa is shown: accuracy 80.0% → 79.0%, −1.0 points [−5.0, +3.0], corrected p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0.010; less than about 6.1"
         in (said(values))
     )
     kept(values, "worse", *LOSS, detectable=0.061)
@@ -118,7 +118,7 @@ def test_the_headline_names_what_the_reference_forgets_and_who_does_better(value
     for arm in ("isolated", "multitask", ARM, "blend-0.5"):
         shows(claim(values, "arms", TASK, arm), "not shown", *GAIN)
     assert headline(view(values)).text == (
-        "Arm sequential is not shown to forget pubmedqa (0.0 points [−10.0, +10.0], corrected p = 0.010); "
+        "Arm sequential is not shown to forget pubmedqa (0.0 points [−10.0, +10.0], corrected p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0.010); "
         "no other arm is shown to end better or worse on pubmedqa."
     )
 
@@ -170,7 +170,10 @@ def test_one_arm_says_the_same_of_its_loss_behind_its_stages():
     (paragraph,) = lead(view(values))
     kept_text = next(s.text for s in paragraph.sentences if s.text.startswith("This adapter"))
     assert kept_text == (
-        "This adapter lost part of pubmedqa: accuracy 80.0% → 60.0%, −20.0 points [−30.0, −10.0], corrected p = 0.010."
+        "This adapter lost part of pubmedqa: accuracy 80.0% → 60.0%, −20.0 points [−30.0, −10.0], "
+        "corrected p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0.010."
+    )
+        "This adapter lost part of pubmedqa: accuracy 80.0% → 60.0%, −20.0 points [−30.0, −10.0], corrected p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0.010."
     )
 
 
