@@ -62,7 +62,7 @@ def _named(view: View, claims: list[Claim]) -> str:
         else f"{claim.task} ({tested(view, claim)})"
         for claim in claims
     ]
-    return listed(facts) if len(facts) <= 3 else f"{listed(facts[:2])} and {len(facts) - 2} more"
+    return listed(facts) if len(facts) <= 2 else f"{facts[0]} and {len(facts) - 1} more tasks"
 
 
 def _others_in_short(view: View, kept: list[Claim]) -> str:
