@@ -5,8 +5,8 @@ gives the confusion counts of all resamples at once, thousands of them in millis
 is resampled by the same weights, so that differences are paired. Items that belong together (`Predictions.groups`) are
 drawn together (the cluster bootstrap: Davison & Hinkley 1997, section 3.8).
 
-With one run the interval is the percentile interval (Efron & Tibshirani 1993, chapter 13), which holds for these very
-adapters. With several it is that of `crossed`.
+With one run the interval is the expanded percentile interval (Hesterberg 2015, doi:10.1080/00031305.2015.1089789),
+which holds for these very adapters. With several it is that of `crossed`.
 """
 
 from typing import NamedTuple
@@ -176,6 +176,18 @@ def percentile_interval(draws: np.ndarray, units: int, confidence: float) -> tup
     # Sums of the same numbers in another order differ in their last digits.
     if np.ptp(draws) < 1e-12:
         return None, None, NO_SPREAD
-    tail = (1 - confidence) / 2
+    tail = expanded_tail(units, confidence)
     low, high = np.quantile(draws, [tail, 1 - tail])
     return float(low), float(high), None
+
+
+def expanded_tail(units: int, confidence: float) -> float:
+    """Share of the resamples below an interval of n units, the expanded percentile interval's (Hesterberg 2015,
+    doi:10.1080/00031305.2015.1089789).
+
+    Resampled means vary less than means by the root of (n - 1) / n, and Student's t is wider than the normal
+    distribution: with 27 groups the plain interval covers 93 % instead of 95 %.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    return float(ndtr(-np.sqrt(units / (units - 1)) * stdtrit(units - 1, (1 + confidence) / 2)))

@@ -8,7 +8,7 @@ from sklearn import metrics as sk
 from statsmodels.stats.contingency_tables import mcnemar
 
 from stagewise.measures import MEASURES
-from stagewise.metrics.bootstrap import Bootstrap, draw_weights
+from stagewise.metrics.bootstrap import Bootstrap, draw_weights, expanded_tail
 from stagewise.metrics.forgetting import compare_scores, count_pairs
 from stagewise.metrics.schema import BASELINES
 from stagewise.metrics.scores import resample_scores
@@ -47,7 +47,8 @@ def test_differences_are_paired():
         differences.append(np.subtract(scores[1], scores[0]))
     found = changes(before, after, samples=40, confidence=0.9, seed=3)
     for name, theirs in zip(("accuracy", "macro_f1", "mcc"), np.transpose(differences), strict=True):
-        low, high = np.percentile(theirs, [5, 95])
+        tail = expanded_tail(60, 0.9)
+        low, high = np.quantile(theirs, [tail, 1 - tail])
         assert (found[name].low, found[name].high) == pytest.approx((low, high), abs=1e-12)
 
 
