@@ -119,10 +119,10 @@ def simulate(cell: Cell, seed: int) -> Study:
 
     def draw(variance: float) -> np.ndarray:
         """A normal variable for every item; half of its variance is common to the items of a group."""
-        own = rng.normal(0, np.sqrt(variance), cell.items)
+        alone = rng.normal(0, np.sqrt(variance), cell.items)
         if groups is None:
-            return own
-        return (own + rng.normal(0, np.sqrt(variance), cell.items)[groups]) / np.sqrt(2)
+            return alone
+        return (alone + rng.normal(0, np.sqrt(variance), cell.items)[groups]) / np.sqrt(2)
 
     for task in TASKS:
         item, gold = draw(ITEM), rng.integers(0, 2, cell.items)
@@ -152,7 +152,7 @@ def simulate(cell: Cell, seed: int) -> Study:
 
 @dataclass
 class Outcome:
-    """What the studies of one cell came to."""
+    """False claims, coverage and power in the studies of one cell."""
 
     false: list[bool] = field(default_factory=list)
     covered: list[float] = field(default_factory=list)
@@ -208,20 +208,25 @@ class Row:
     earlier_false: float
     effect: float
     """The difference that the report calls detectable, mean over studies."""
-    found: float | None
-    """How often an effect of that size was found; None if that cannot be said."""
+    power_at_effect: float | None
+    """Share of the studies with an effect of that size that found it; None if that cannot be simulated."""
 
     def failures(self, studies: int) -> list[str]:
-        """What does not hold. Two standard errors are left for the number of studies."""
-        error = lambda share: 2 * np.sqrt(max(share * (1 - share), 0.01) / studies)  # noqa: E731
+        """List the promises that the row breaks, with two standard errors left for the number of studies."""
+
+        def error(share: float) -> float:
+            return 2 * np.sqrt(max(share * (1 - share), 0.01) / studies)
+
         problems = []
         if self.false > FALSE_AT_MOST + max(0.0, error(LEVEL) - 0.02):
             problems.append(f"a false claim in {self.false:.1%} of the reports")
         few = max(0.0, 0.1 / np.sqrt(studies) - 0.005)  # coverage differs by some 5 points from study to study
         if not COVERAGE[0] - few <= self.coverage <= COVERAGE[1] + few:
             problems.append(f"intervals cover in {self.coverage:.1%}")
-        if self.found is not None and not FOUND[0] - error(0.8) <= self.found <= FOUND[1] + error(0.8):
-            problems.append(f"a detectable effect is found in {self.found:.1%}")
+        if self.power_at_effect is not None and not FOUND[0] - error(0.8) <= self.power_at_effect <= FOUND[1] + error(
+            0.8
+        ):
+            problems.append(f"a detectable effect is found in {self.power_at_effect:.1%}")
         if self.earlier_false <= FALSE_AT_MOST and self.power < self.earlier_power - error(self.earlier_power):
             problems.append(f"power {self.power:.1%}, earlier {self.earlier_power:.1%}")
         return problems
@@ -232,11 +237,11 @@ def measure(cell: Cell, studies: int, seed: int) -> Row:
     null = run_cell(cell, studies, seed)
     effect = replace(cell, effect=EFFECT)
     with_effect = run_cell(effect, studies // 2, seed + 1)
-    detectable, found = float(np.mean(null.detectable)), None
+    detectable, power_at_effect = float(np.mean(null.detectable)), None
     # One run's claims are about its adapters, whose true difference is not the effect if training adds noise.
     if detectable <= LARGEST and (cell.runs > 1 or not cell.noise):
         shown = replace(cell, effect=detectable)
-        found = float(np.mean(run_cell(shown, studies // 2, seed + 2, earlier=False).found))
+        power_at_effect = float(np.mean(run_cell(shown, studies // 2, seed + 2, earlier=False).found))
     false = [*null.false, *with_effect.false]
     return Row(
         cell,
@@ -246,7 +251,7 @@ def measure(cell: Cell, studies: int, seed: int) -> Row:
         float(np.mean(with_effect.earlier_found)),
         float(np.mean([*null.earlier_false, *with_effect.earlier_false])),
         detectable,
-        found,
+        power_at_effect,
     )
 
 
@@ -258,11 +263,11 @@ def table(rows: Iterator[Row], studies: int) -> list[str]:
     for row in rows:
         cell, honest = row.cell, row.earlier_false <= FALSE_AT_MOST
         earlier = f"{100 * row.earlier_power:.0f}" if honest else f"[{100 * row.earlier_power:.0f}]"
-        found = "–" if row.found is None else f"{100 * row.found:.0f}"
+        at_effect = "–" if row.power_at_effect is None else f"{100 * row.power_at_effect:.0f}"
         print(
             f"| {cell.arms} | {cell.items} | {cell.runs} | {cell.noise:g} | {'of 3' if cell.clusters else '–'} "
             f"| {100 * row.false:.1f} | {100 * row.coverage:.1f} | {100 * row.power:.0f} "
-            f"| {earlier} (false {100 * row.earlier_false:.0f}) | {100 * row.effect:.1f} | {found} |",
+            f"| {earlier} (false {100 * row.earlier_false:.0f}) | {100 * row.effect:.1f} | {at_effect} |",
             flush=True,
         )
         failures += [f"{cell}: {problem}" for problem in row.failures(studies)]

@@ -139,7 +139,7 @@ def _bootstrap(results: ExperimentResults) -> Bootstrap:
 
 
 def _runs(results: ExperimentResults) -> Runs:
-    """How the runs depend on each other: folds share training items."""
+    """Number of folds, and the share of training items that they do not have in common."""
     folds = results.config.folds or [None]
     if len(folds) == 1:
         return Runs()

@@ -48,9 +48,9 @@ class Comparison:
     against: str
     measure: Measure
     lineages: list[str]
-    """Who answers, one a run."""
+    """Adapters that answer, one a run."""
     against_lineages: list[str]
-    """What they are compared with, one a run."""
+    """Adapters, or a baseline, on the other side, one a run."""
     arms: list[str] = field(default_factory=list)
     """Arms that these adapters belong to."""
 

@@ -176,10 +176,22 @@ def shared_noise(values: np.ndarray) -> list[Noise]:
     number, runs = values.shape
     if number == 1:
         return [own_noise(values[0])]
-    block, rest = _block_and_rest(values)
+    return _shared(values, values.var(1, ddof=1), *pool(*_block_and_rest(values), number, runs))
+
+
+def pool(block: float, rest: float, number: int, runs: int) -> tuple[float, float]:
+    """Pool the mean squares of a block design into the mean variance of a comparison, with its degrees of freedom.
+
+    Parameters
+    ----------
+    block, rest
+        Mean squares of the runs and of what is left.
+    number, runs
+        Comparisons, two or more, and runs.
+    """
     variance = (block + (number - 1) * rest) / number
     spread = (block / number) ** 2 / (runs - 1) + ((number - 1) * rest / number) ** 2 / ((number - 1) * (runs - 1))
-    return _shared(values, values.var(1, ddof=1), variance, variance**2 / spread if spread > 0 else runs - 1)
+    return variance, variance**2 / spread if spread > 0 else runs - 1
 
 
 def noise_against(values: np.ndarray, reference: np.ndarray) -> list[Noise]:
@@ -194,10 +206,9 @@ def noise_against(values: np.ndarray, reference: np.ndarray) -> list[Noise]:
     """
     arms = np.concatenate([reference[None], values])
     _, rest = _block_and_rest(arms)
-    own = (values - reference).var(1, ddof=1)
     if len(values) == 1:
-        return [Noise(float(own[0]), len(reference) - 1)]
-    return _shared(arms, own, 2 * rest, (len(arms) - 1) * (len(reference) - 1))
+        return [own_noise(values[0] - reference)]
+    return _shared(arms, (values - reference).var(1, ddof=1), 2 * rest, (len(arms) - 1) * (len(reference) - 1))
 
 
 def _block_and_rest(values: np.ndarray) -> tuple[float, float]:
@@ -209,10 +220,10 @@ def _block_and_rest(values: np.ndarray) -> tuple[float, float]:
     return float(number * (block**2).sum() / (runs - 1)), float((rest**2).sum() / ((number - 1) * (runs - 1)))
 
 
-def _shared(values: np.ndarray, own: np.ndarray, variance: float, df: float) -> list[Noise]:
+def _shared(values: np.ndarray, variances: np.ndarray, variance: float, df: float) -> list[Noise]:
     if _differ(values):
-        return [Noise(max(variance, float(alone)), df, shared=True) for alone in own]
-    return [Noise(variance, df, shared=True)] * len(own)
+        return [Noise(max(variance, float(alone)), df, shared=True) for alone in variances]
+    return [Noise(variance, df, shared=True)] * len(variances)
 
 
 def _differ(values: np.ndarray) -> bool:

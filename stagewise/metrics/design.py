@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from stagewise.config.experiment import Config
 from stagewise.lineage import BASE, steps_of_arm
 from stagewise.metrics.claims import list_comparisons
-from stagewise.metrics.crossed import Components, Noise, Runs, items_alone, standard_error
+from stagewise.metrics.crossed import Components, Noise, Runs, items_alone, pool, standard_error
 from stagewise.metrics.schema import BASELINES
 from stagewise.metrics.significance import detectable_by_sign_flip, detectable_by_t, items_growth
 
@@ -97,27 +97,25 @@ class Design:
         if group.kind == "arms" or number == 1:
             return number * (runs - 1)
         # The adapter that learnt the task is common to all: its noise has the runs' degrees of freedom alone.
-        block, rest = number + 1, 1
-        spread = (block / number) ** 2 / (runs - 1) + ((number - 1) / number * rest) ** 2 / ((number - 1) * (runs - 1))
-        return ((block + (number - 1) * rest) / number) ** 2 / spread
+        _, df = pool(number + 1, 1, number, runs)
+        return df
 
     def runs_for(self, effect: float, group: Comparisons, assumed: Assumed) -> int | None:
         """The fewest seeds, two or more, that find an effect; None if `MOST_RUNS` are too few."""
         for runs in range(2, MOST_RUNS + 1):
-            found = replace(self, runs=runs, overlap=0.0).detectable(group, assumed)
-            if found is not None and found <= effect:
+            detectable = replace(self, runs=runs, overlap=0.0).detectable(group, assumed)
+            if detectable is not None and detectable <= effect:
                 return runs
         return None
 
     def items_for(self, effect: float, group: Comparisons, assumed: Assumed) -> int | None:
-        """The fewest test items that find an effect with the planned runs, in steps of a tenth; None if ever so many
-        do not."""
+        """The fewest test items, in steps of a tenth, that find an effect with the planned runs; None if none do."""
         items, now = self.tasks[group.task], self.tasks[group.task].items
         candidates = sorted({max(20, round(now * 1.1**step)) for step in range(-30, 61)})
         for number in candidates:
             other = replace(self, tasks=self.tasks | {group.task: replace(items, items=number)})
-            found = other.detectable(group, assumed)
-            if found is not None and found <= effect:
+            detectable = other.detectable(group, assumed)
+            if detectable is not None and detectable <= effect:
                 return number
         return None
 

@@ -15,7 +15,6 @@ from stagewise.metrics.schema import (
     ArmStage,
     ArmTask,
     Claim,
-    Forgetting,
     Record,
     ReportMetrics,
     Score,
@@ -313,16 +312,6 @@ class View:
         """Paired change of an earlier task since the stage that learnt it; None if it is no earlier one."""
         record = self.arm_task(arm, task, rule)
         return record.change.get(measure) if record and record.earlier else None
-
-    def last_forgetting(self, arm: str, task: str) -> list[Forgetting]:
-        """Paired comparisons of the task's learning stage with the arm's last on the main split, one a run."""
-        records = []
-        for fold, seed in self.runs:
-            steps = self.steps(arm, (fold, seed))
-            keys = {"arm": arm, "fold": fold, "seed": seed, "task": task, "before_split": self.main_split}
-            last = steps[-1].stage if steps else None
-            records += self.select("forgetting", **keys, comparison="paired", after_stage=last)[:1]
-        return records
 
     def number(self, arm: str) -> str:
         """An arm's number, as every figure and table of arms writes it."""

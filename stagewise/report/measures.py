@@ -16,13 +16,12 @@ class ShownMeasure:
     """Name inside a sentence."""
     range: tuple[float, float]
     higher_is_better: bool
-    test: str | None
     rank: int
     """Its place among the measures; the first two are shown open, pictures of the others are folded."""
 
     @classmethod
     def of(cls, record: MeasureRecord, rank: int) -> "ShownMeasure":
-        return cls(record.name, record.title, record.range, record.higher_is_better, record.test, rank)
+        return cls(record.name, record.title, record.range, record.higher_is_better, rank)
 
     def fold(self, drawn: Picture) -> Picture:
         """Fold a picture of this measure away if the measure is not one of the first two."""
