@@ -139,7 +139,7 @@ def _bootstrap(results: ExperimentResults) -> Bootstrap:
 
 
 def _runs(results: ExperimentResults) -> Runs:
-    """Number of folds, and the share of training items that they do not have in common."""
+    """Count the folds, and how much their training items overlap."""
     folds = results.config.folds or [None]
     if len(folds) == 1:
         return Runs()

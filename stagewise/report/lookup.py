@@ -1,7 +1,6 @@
 """Look-ups and names that every part of the report shares."""
 
 from functools import cached_property
-from itertools import pairwise
 
 from stagewise.lineage import BASE
 from stagewise.metrics.schema import (
@@ -23,6 +22,7 @@ from stagewise.metrics.schema import (
 from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables import number_format
 from stagewise.report.tables.number_format import listed
+from stagewise.report.task_orders import group_by_order
 
 NAMES = {
     BASE: "untuned base model",
@@ -128,26 +128,9 @@ class View:
 
     @cached_property
     def orders(self) -> dict[tuple[str, ...], list[str]]:
-        """Arms by the order in which they learnt the tasks, the reference arm's order first.
-
-        A task counts where it was learnt last. Tasks of one stage fit any order, so such an arm joins the first order
-        that contradicts none of its stages.
-        """
+        """Arms by the order in which they learnt the tasks, the reference arm's order first."""
         stages = {arm: self.learnt_stages(arm) for arm in self.arms}
-        # The arms with most stages make the orders, the others join them.
-        makers = sorted(self.arms, key=lambda arm: (-len(set(stages[arm].values())), arm != self.reference))
-        of_arm: dict[str, tuple[str, ...]] = {}
-        for arm in makers:
-            position = {task: stages[arm].get(task, len(self.tasks)) for task in self.tasks}
-            fitting = (
-                order for order in of_arm.values() if all(position[a] <= position[b] for a, b in pairwise(order))
-            )
-            of_arm[arm] = next(fitting, tuple(sorted(self.tasks, key=position.__getitem__)))
-        first = of_arm[self.reference] if self.reference in of_arm else None
-        orders: dict[tuple[str, ...], list[str]] = {first: []} if first else {}
-        for arm in self.arms:
-            orders.setdefault(of_arm[arm], []).append(arm)
-        return orders
+        return group_by_order(stages, self.tasks, self.reference)
 
     def order(self, arm: str) -> tuple[str, ...]:
         """Tasks in the order in which the arm learnt them."""
@@ -317,11 +300,6 @@ class View:
         """An arm's number, as every figure and table of arms writes it."""
         return str(self.arms.index(arm) + 1)
 
-    def trained(self, lineage: str) -> str:
-        """The adapter that an arm's stage trained: of one that is made of others, the newest of those."""
-        adapter = self.adapters.get(lineage)
-        return self.trained(adapter.sources[-1]) if adapter and adapter.sources else lineage
-
     def variants(self) -> dict[str, list[str]]:
         """Lineages of all runs by variant."""
         variants: dict[str, list[str]] = {}
@@ -345,22 +323,6 @@ class View:
             stages.setdefault((adapter.stage, adapter.task), []).append(adapter)
         return stages
 
-    def stage_settings(self, lineage: str) -> dict:
-        """Training settings of one adapter: the experiment's with the stage's own on top."""
-        adapter, config = self.adapters[lineage], self.experiment.config
-        settings = dict(config.get("training") or {})
-        arm = (config.get("arms") or {}).get(next(iter(adapter.arms), ""), None) or {}
-        stages = arm.get("stages") or []
-        if arm.get("adapters") == "per_task":
-            stages = [stage for stage in stages if _tasks(stage) == adapter.tasks]
-        else:
-            stages = stages[adapter.stage - 1 :]
-        overrides = (stages[0].get("training") or {}) if stages else {}
-        settings |= {key: value for key, value in overrides.items() if value is not None}
-        if adapter.stage == 1 and "optimizer_state" in settings:
-            settings["optimizer_state"] = "fresh"  # there is no parent to resume
-        return settings
-
     def remedies(self, adapter: AdapterRecord) -> str:
         """Remedies of an adapter's stage with their settings; empty if there is none."""
         return "; ".join(
@@ -369,11 +331,6 @@ class View:
             )
             for name, settings in adapter.remedies.items()
         )
-
-
-def _tasks(stage: dict) -> list[str]:
-    task = stage.get("task")
-    return [task] if isinstance(task, str) else list(task or [])
 
 
 def _variant(lineage: str) -> str:

@@ -47,7 +47,7 @@ def _describe_arm(view: View, arm: str) -> str:
     """Tasks of an arm stage by stage, each with its remedies."""
     stages, config = [], (view.experiment.config.get("arms") or {}).get(arm) or {}
     for step in view.steps(arm)[1:]:
-        adapters = [view.adapters[name] for name in dict.fromkeys((view.trained(step.lineage), step.lineage))]
+        adapters = [view.adapters[name] for name in dict.fromkeys((_trained(view, step.lineage), step.lineage))]
         remedies = "; ".join(filter(None, map(view.remedies, adapters)))
         stages.append(" + ".join(step.tasks) + (f" ({remedies})" if remedies else ""))
     if config.get("adapters") == "per_task":
@@ -62,7 +62,7 @@ def settings(view: View, lineages=None) -> Table:
     for lineage in lineages or view.adapters:
         if view.adapters[lineage].sources:
             continue  # made of others without training
-        values, variant = view.stage_settings(lineage), view.variant(lineage)
+        values, variant = _stage_settings(view, lineage), view.variant(lineage)
         variants = next((names for names, others in sets if others == values), None)
         if variants is None:
             sets.append(([variant], values))
@@ -243,3 +243,31 @@ def scoring(view: View) -> Table:
             Cell(record.device, record.dtype or "") if record.device else Cell(MISSING, reason="not recorded"),
         )
     return table
+
+
+def _trained(view: View, lineage: str) -> str:
+    """The adapter that an arm's stage trained: of one that is made of others, the newest of those."""
+    adapter = view.adapters.get(lineage)
+    return _trained(view, adapter.sources[-1]) if adapter and adapter.sources else lineage
+
+
+def _stage_settings(view: View, lineage: str) -> dict:
+    """Training settings of one adapter: the experiment's with the stage's own on top."""
+    adapter, config = view.adapters[lineage], view.experiment.config
+    settings = dict(config.get("training") or {})
+    arm = (config.get("arms") or {}).get(next(iter(adapter.arms), ""), None) or {}
+    stages = arm.get("stages") or []
+    if arm.get("adapters") == "per_task":
+        stages = [stage for stage in stages if _tasks(stage) == adapter.tasks]
+    else:
+        stages = stages[adapter.stage - 1 :]
+    overrides = (stages[0].get("training") or {}) if stages else {}
+    settings |= {key: value for key, value in overrides.items() if value is not None}
+    if adapter.stage == 1 and "optimizer_state" in settings:
+        settings["optimizer_state"] = "fresh"  # there is no parent to resume
+    return settings
+
+
+def _tasks(stage: dict) -> list[str]:
+    task = stage.get("task")
+    return [task] if isinstance(task, str) else list(task or [])
