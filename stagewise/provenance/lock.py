@@ -238,7 +238,8 @@ def _recorded(record: Path, waiting: _Waiting) -> Iterator[None]:
     finally:
         done.set()
         heart.join()
-        record.unlink(missing_ok=True)
+        if (holder := _read(record)) and holder.pid == os.getpid() and holder.host == socket.gethostname():
+            record.unlink(missing_ok=True)
 
 
 def _take_record(record: Path) -> bool:

@@ -10,7 +10,6 @@ from scripts import train_adapter
 from stagewise.data.items import read_split
 from stagewise.provenance.files import sha256_file
 from stagewise.provenance.receipts import read_receipt
-from stagewise.training.checkpoints import CHECKPOINT_FILES, last_checkpoint
 from stagewise.training.stage_data import encode_items
 from tests.helpers.toy_task import write_toy_recipe, write_toy_split
 
@@ -254,17 +253,6 @@ def test_a_long_prompt_is_shortened_and_its_answer_kept(tiny_model):
     assert 56 <= len(rows[0]["input_ids"]) <= 64
     decoded = tokenizer.decode(rows[0]["input_ids"])
     assert "Stress?" in decoded and decoded.endswith("stress" + tokenizer.eos_token)
-
-
-def test_interrupted_checkpoints_are_removed(tmp_path):
-    complete, cut = tmp_path / "checkpoint-4", tmp_path / "checkpoint-8"
-    for folder in (complete, cut):
-        folder.mkdir()
-        for name in CHECKPOINT_FILES:
-            (folder / name).touch()
-    (cut / "trainer_state.json").unlink()
-    assert last_checkpoint(tmp_path).folder == complete
-    assert not cut.exists()
 
 
 @pytest.mark.parametrize(
