@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stagewise.errors import InputError
-from stagewise.models.adapters import adapter_inputs, adapter_receipt
+from stagewise.models.adapters import adapter_inputs, adapter_receipt, check_finite_weights
 from stagewise.provenance.cache import adapter_cache
 from stagewise.provenance.files import replaced_folder, sha256_file
 from stagewise.provenance.lock import locked
@@ -99,9 +99,10 @@ def _check_parents(recipe_file, recipe: Recipe, model_dir, parent_dirs) -> list[
 
 
 def _is_intact(folder: Path) -> bool:
-    """Check a cached adapter against its receipt; the main process removes a damaged one."""
+    """Check a cached adapter against its receipt; the main process removes one that is damaged or not finite."""
     try:
         read_receipt(folder, "the stored adapter")
+        check_finite_weights(folder)
     except (InputError, OSError):
         if process_index():
             return False
