@@ -11,8 +11,8 @@ import trl
 from transformers import TrainerCallback
 
 from stagewise.errors import InputError, Unfinished
+from stagewise.models.finite import all_finite, optimizer_tensors
 from stagewise.training.checkpoints import LOG_SUMS, TRAINED_TOKENS, VALIDATION_ANSWERS, Checkpoint, CheckpointFolder
-from stagewise.training.finite import all_finite, optimizer_tensors
 from stagewise.training.time_limit import TimeLimit
 
 # What is looked at after every step, in the order in which one makes the next.
@@ -74,7 +74,17 @@ class CheckpointedTrainer(trl.SFTTrainer):
         """Tokens of the whole training, interruptions included."""
         return self.resumed_tokens + self.trained_tokens
 
-    # Start.
+    # Start and end.
+
+    def train(self, *args, **kwargs):
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            for callback in self.callback_handler.callbacks:
+                # A bar that is left open would share its line with the sentence of an error.
+                for bar in (getattr(callback, "prediction_bar", None), getattr(callback, "training_bar", None)):
+                    if bar is not None:
+                        bar.close()
 
     def set_initial_training_values(self, args, dataloader):
         values = super().set_initial_training_values(args, dataloader)

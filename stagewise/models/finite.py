@@ -1,6 +1,6 @@
 """Checks that numbers are finite: a training that has diverged is no result."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,8 +30,3 @@ def optimizer_tensors(optimizer) -> list["torch.Tensor"]:
     import torch
 
     return [value for state in optimizer.state.values() for value in state.values() if isinstance(value, torch.Tensor)]
-
-
-def first_not_finite(named: Mapping[str, "torch.Tensor"]) -> str | None:
-    """Name the first tensor with a number that is not finite; None if all are."""
-    return next((name for name, tensor in named.items() if not bool(all_finite([tensor]))), None)
