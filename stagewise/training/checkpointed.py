@@ -157,11 +157,10 @@ class CheckpointedTrainer(trl.SFTTrainer):
             finite = self.accelerator.gather(finite[None].int()).amin(0)
         if bool(finite.all()):
             return
-        what = _WATCHED[finite.tolist().index(0)]
-        self.diverged(f"{what} is not finite at step {self.state.global_step} of {self.state.max_steps}")
+        self.diverged(_WATCHED[finite.tolist().index(0)])
 
     def diverged(self, what: str) -> None:
-        """Stop a training in which something is not finite.
+        """Stop a training in which something, named by `what`, is not finite.
 
         Raises
         ------
@@ -170,8 +169,9 @@ class CheckpointedTrainer(trl.SFTTrainer):
         """
         if self.state.global_step == 0:
             raise InputError(
-                f"{self._name}: {what} before the first step: the base model or the adapter that the stage starts from "
-                "computes no numbers in this dtype; check them, or set dtype to float32"
+                f"{self._name}: {what} is not finite (NaN or infinite) before the first step: the base model, or the "
+                "adapter that the stage starts from, computes no numbers in this dtype; check both, or set dtype to "
+                "float32"
             )
         rate = f"learning rate {self._step_rate:.3g}"
         path = self._checkpoints.path(self._saved_step)
@@ -179,8 +179,9 @@ class CheckpointedTrainer(trl.SFTTrainer):
             f"the last good checkpoint is {path}" if path.is_dir() and self._saved_step else "no checkpoint was saved"
         )
         raise InputError(
-            f"{self._name}: the training has diverged: {what} ({rate}); {good}; lower training.learning_rate, or raise "
-            "training.warmup_ratio"
+            f"{self._name}: the training has diverged: {what} is not finite (NaN or infinite) at step "
+            f"{self.state.global_step} of {self.state.max_steps} ({rate}); {good}; lower training.learning_rate, or "
+            "raise training.warmup_ratio"
         )
 
     def _must_stop(self) -> bool:
@@ -219,7 +220,7 @@ class CheckpointedTrainer(trl.SFTTrainer):
         """Write a checkpoint aside, whole, and then give it its name."""
         started, step, writes = time.monotonic(), self.state.global_step, self.args.should_save
         if not bool(all_finite(optimizer_tensors(self.optimizer))):  # the weights were looked at after the step
-            self.diverged(f"the optimizer's state is not finite at step {step} of {self.state.max_steps}")
+            self.diverged("the optimizer's state")
         self.store_flos()
         sums = self._log_sums()
         if writes:

@@ -201,7 +201,7 @@ class StageTrainer(CheckpointedTrainer):
         started = time.monotonic()
         metrics = super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
         if not np.isfinite(metrics[f"{metric_key_prefix}_loss"]):
-            self.diverged(f"the validation loss is not finite at step {self.state.global_step}")
+            self.diverged("the validation loss")
         label_metrics = self._label_metrics(metric_key_prefix)
         if label_metrics:
             self.log(label_metrics)
@@ -234,9 +234,7 @@ class StageTrainer(CheckpointedTrainer):
         )
         logprobs = self.accelerator.reduce(torch.tensor(logprobs, device=self.args.device), "sum").cpu().numpy()
         if not np.isfinite(logprobs).all():
-            self.diverged(
-                f"a validation log-probability of {validation.task} is not finite at step {self.state.global_step}"
-            )
+            self.diverged(f"a validation log-probability of {validation.task}")
         self.validation_answers[validation.task] = logprobs.argmax(1).tolist()
         return evaluate(validation.gold, logprobs)
 

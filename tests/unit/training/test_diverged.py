@@ -1,14 +1,17 @@
 """A training that has diverged ends in one sentence, and leaves nothing that is not finite."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
-from scripts import merge_adapters
+from scripts import merge_adapters, train_adapter
 from stagewise.models.finite import all_finite, optimizer_tensors
 from stagewise.provenance.files import sha256_file
+from stagewise.provenance.receipts import read_receipt, write_receipt
+from tests.helpers.contradicting_tasks import AdapterFolder, task_settings, write_data
 from tests.helpers.toy_stage import Stage, acting_after_step
 from tests.helpers.toy_task import write_toy_recipe, write_toy_split
 
@@ -35,8 +38,8 @@ def refused(stage: Stage, capsys) -> str:
 @pytest.mark.parametrize(
     ("rate", "says"),
     [
-        (1e30, "the training loss is not finite at step 3 of 8 (learning rate 9.5e+29)"),
-        (1e38, "a weight of the adapter is not finite at step 2 of 8 (learning rate 1e+38)"),
+        (1e30, "the training loss is not finite (NaN or infinite) at step 3 of 8 (learning rate 9.5e+29)"),
+        (1e38, "a weight of the adapter is not finite (NaN or infinite) at step 2 of 8 (learning rate 1e+38)"),
     ],
 )
 def test_an_absurd_learning_rate_stops_the_stage(tmp_path, tiny_model, data, capsys, rate, says):
@@ -56,7 +59,7 @@ def test_a_last_step_that_diverges_is_noticed_at_its_evaluation(tmp_path, tiny_m
     stage = Stage(tmp_path, tiny_model, data, training={"eval_every": 4})
     with acting_after_step(monkeypatch, inflate):
         error = refused(stage, capsys)
-    assert "the validation loss is not finite at step 8" in error
+    assert "the validation loss is not finite (NaN or infinite) at step 8" in error
     assert f"the last good checkpoint is {stage.cached / 'checkpoint-4'}" in error
     # The checkpoint is as good as it says: without the accident the same command finishes from there.
     assert stage.train() == 0
@@ -74,8 +77,8 @@ def spoil_optimizer(trainer):
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (spoil_weight, "a weight of the adapter is not finite at step 4 of 8"),
-        (spoil_optimizer, "the optimizer's state is not finite at step 4 of 8"),
+        (spoil_weight, "a weight of the adapter is not finite (NaN or infinite) at step 4 of 8"),
+        (spoil_optimizer, "the optimizer's state is not finite (NaN or infinite) at step 4 of 8"),
     ],
 )
 def test_a_state_that_is_not_finite_is_never_saved(tmp_path, tiny_model, data, capsys, monkeypatch, spoil, says):
@@ -111,7 +114,7 @@ def test_a_remedys_loss_that_is_not_finite_stops_the_stage(tmp_path, tiny_model,
     (tmp_path / "spoils.py").write_text(REMEDY, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     stage = Stage(tmp_path, tiny_model, data, remedies={"spoils:Spoils": {}})
-    assert "the training loss is not finite at step 3 of 8" in refused(stage, capsys)
+    assert "the training loss is not finite (NaN or infinite) at step 3 of 8" in refused(stage, capsys)
 
 
 def test_no_gradient_overflows_unseen(tmp_path, tiny_model, data, capsys, monkeypatch):
@@ -127,27 +130,43 @@ def test_no_gradient_overflows_unseen(tmp_path, tiny_model, data, capsys, monkey
         return original(self, model)
 
     monkeypatch.setattr(trainer.StageTrainer, "_clip_grad_norm", clip)
-    assert "the gradient is not finite at step 3 of 8" in refused(Stage(tmp_path, tiny_model, data), capsys)
+    assert "the gradient is not finite (NaN or infinite) at step 3 of 8" in refused(
+        Stage(tmp_path, tiny_model, data), capsys
+    )
 
 
-def spoiled_adapter(stage: Stage) -> None:
-    """Put a NaN into a finished adapter, and make its receipt right again."""
-    from safetensors.numpy import save_file
+def change_weights(adapter: Path, number: float) -> None:
+    """Set a tensor of both factors of a finished adapter to a number, and make its receipt right again."""
+    receipt, weights = read_receipt(adapter, "the adapter"), load_file(adapter / WEIGHTS)
+    for factor in "AB":
+        next(value for name, value in weights.items() if f"lora_{factor}" in name)[:] = number
+    save_file(weights, adapter / WEIGHTS, metadata={"format": "pt"})
+    write_receipt(adapter, {key: receipt[key] for key in ("inputs", "image")})
 
-    from stagewise.provenance.receipts import read_receipt, write_receipt
 
-    receipt = read_receipt(stage.file(""), "the adapter")
-    weights = load_file(stage.file(WEIGHTS))
-    next(iter(weights.values())).flat[0] = float("nan")
-    save_file(weights, stage.file(WEIGHTS), metadata={"format": "pt"})
-    write_receipt(stage.file(""), {key: receipt[key] for key in ("inputs", "image")})
+@pytest.mark.parametrize(
+    ("remedies", "says"),
+    [
+        ({}, "is not finite (NaN or infinite) before the first"),
+        ({"ewc": {"items": 4}}, "the Fisher information of first is"),
+    ],
+)
+def test_a_parent_of_absurd_weights_is_refused_before_the_first_step(tmp_path, tiny_model, capsys, remedies, says):
+    """Its weights are finite, and compute no numbers."""
+    adapters = AdapterFolder(tmp_path, tiny_model, write_data(tmp_path / "data"))
+    adapters.train("parent", "first", epochs=1)
+    change_weights(adapters.adapter("parent"), 3e38)
+    tasks = {task: task_settings(adapters.data, task) for task in ("first", "second")}
+    adapters.recipe("child", ["parent"], learns=["second"], tasks=tasks, remedies=remedies)
+    assert train_adapter.main([*adapters._argv("child"), "--parent", str(adapters.adapter("parent"))]) == 2
+    assert says in capsys.readouterr().err
 
 
 def test_an_adapter_that_is_not_finite_is_neither_copied_nor_trained_on(tmp_path, tiny_model, data, capsys):
     stage = Stage(tmp_path, tiny_model, data, training={"epochs": 1})
     assert stage.train() == 0
     good = sha256_file(stage.file(WEIGHTS))
-    spoiled_adapter(stage)
+    change_weights(stage.file(""), float("nan"))
     child = Stage(tmp_path, tiny_model, data, "child", parent=stage)
     assert child.train() == 2
     assert f"{stage.file(WEIGHTS)}: the weights '" in capsys.readouterr().err

@@ -1,6 +1,8 @@
 """One stage of training, on a tiny random model."""
 
 import json
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from stagewise.data.items import read_split
 from stagewise.provenance.files import sha256_file
 from stagewise.provenance.receipts import read_receipt
 from stagewise.training.stage_data import encode_items
+from tests.helpers.project_copy import ROOT
 from tests.helpers.toy_stage import Stage, interrupt
 from tests.helpers.toy_task import write_toy_split
 
@@ -259,3 +262,20 @@ def test_every_epoch_has_an_order_of_its_own(tmp_path, tiny_model, data, monkeyp
     first, second = seen[:16], seen[16:]
     assert sorted(first) == sorted(second) == list(range(16))
     assert first != second
+
+
+def test_two_processes_train_an_adapter_once(tmp_path, tiny_model, data):
+    """The second one waits for the first, and takes its adapter."""
+    stage = Stage(tmp_path, tiny_model, data)
+    command = [sys.executable, "-m", "scripts.train_adapter", "--recipe", str(stage.folder / "recipe.json")]
+    command += ["--checkpoints", str(stage.checkpoints), *stage.arguments, "--output"]
+    both = [
+        subprocess.Popen(
+            [*command, str(tmp_path / name)], cwd=ROOT, stderr=subprocess.PIPE, text=True, stdout=subprocess.DEVNULL
+        )
+        for name in ("one", "two")
+    ]
+    said = "".join(process.communicate(timeout=300)[1] for process in both)
+    assert [process.returncode for process in both] == [0, 0]
+    assert said.count("16 items, 8 steps") == said.count("the adapter base/seed-0/toy: waiting for process") == 1
+    assert sha256_file(tmp_path / "one" / WEIGHTS) == sha256_file(tmp_path / "two" / WEIGHTS)
