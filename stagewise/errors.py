@@ -38,4 +38,7 @@ def exit_on_input_error(main):
 
 def _say(line: str) -> None:
     if os.environ.get("RANK", "0") == "0":  # one line if several processes train together
-        print(line, file=sys.stderr)
+        try:
+            print(line, file=sys.stderr)
+        except BrokenPipeError:
+            pass  # the process that read it was ended together with this one

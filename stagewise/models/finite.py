@@ -12,17 +12,19 @@ def all_finite(tensors: Iterable["torch.Tensor"]) -> "torch.Tensor":
 
     Returns
     -------
-    Boolean tensor without dimensions, on the tensors' device: reading it is the only wait for a GPU.
+    Boolean tensor without dimensions, on the first tensor's device: reading it is the only wait for a GPU.
     """
     import torch
 
-    tensors = [tensor.detach() for tensor in tensors if tensor.is_floating_point() and tensor.numel()]
-    if not tensors:
+    by_device: dict[torch.device, list] = {}
+    for tensor in tensors:
+        if tensor.is_floating_point() and tensor.numel():
+            by_device.setdefault(tensor.device, []).append(tensor.detach())
+    if not by_device:
         return torch.tensor(True)
     # The largest magnitude is NaN or infinite if any number is.
-    device = tensors[0].device
-    largest = torch._foreach_norm(tensors, float("inf"))
-    return torch.stack([value.to(device, torch.float32) for value in largest]).isfinite().all()
+    largest = [value.float() for group in by_device.values() for value in torch._foreach_norm(group, float("inf"))]
+    return torch.stack([value.to(largest[0].device) for value in largest]).isfinite().all()
 
 
 def optimizer_tensors(optimizer) -> list["torch.Tensor"]:

@@ -186,9 +186,11 @@ class CheckpointedTrainer(trl.SFTTrainer):
 
     def _must_stop(self) -> bool:
         """Tell if the training has to stop now; all processes agree."""
-        over = self._limit.is_over(self._evaluates_at(self.state.global_step + 1))
-        if self.args.world_size > 1:
-            over = bool(self.accelerator.gather(torch.tensor([int(over)], device=self.args.device)).any())
+        limit, evaluates = self._limit, self._evaluates_at(self.state.global_step + 1)
+        if self.args.world_size == 1:
+            return limit.is_over(evaluates)
+        flags = torch.tensor([[limit.terminated, limit.is_over(evaluates)]], device=self.args.device).int()
+        limit.terminated, over = self.accelerator.gather(flags).bool().any(0).tolist()
         return over
 
     def _evaluates_at(self, step: int) -> bool:

@@ -5,6 +5,7 @@ Importing this module imports no torch.
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -34,7 +35,8 @@ class TimeLimit:
     def __init__(self, minutes: float | None = None):
         self.started = time.time()
         ends = [] if minutes is None else [self.started + 60 * minutes]
-        if (end := os.environ.get(END_TIME_VARIABLE, "")).isdecimal():
+        end = os.environ.get(END_TIME_VARIABLE, "")
+        if end.isdecimal() and float(end) > self.started:  # an earlier one is another job's
             ends.append(float(end))
         self.deadline = min(ends, default=None)
         """End, in seconds since the epoch; None if there is no limit."""
@@ -115,17 +117,41 @@ class TimeLimit:
 
     @contextmanager
     def heeding_sigterm(self) -> Iterator[None]:
-        """Note the first SIGTERM inside the block instead of dying of it; a second one acts as ever."""
+        """Note the first SIGTERM inside the block instead of dying of it; a second one acts as ever.
+
+        Slurm sends it to every process of a job, also to the one that reads this one's output. So nothing more is
+        written there until the end of the block: it would fail.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
 
+        outputs = {number: os.dup(number) for number in (1, 2) if _is_open(number)}
+
         def note(number, frame) -> None:
             self.terminated = True
             signal.signal(signal.SIGTERM, before)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            for output in outputs:
+                os.dup2(nowhere, output)
+            os.close(nowhere)
 
         before = signal.signal(signal.SIGTERM, note)
         try:
             yield
         finally:
             signal.signal(signal.SIGTERM, before)
+            if self.terminated:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            for output, copy in outputs.items():
+                os.dup2(copy, output)
+                os.close(copy)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True

@@ -41,8 +41,9 @@ def test_the_earlier_end_counts(clock, monkeypatch):
     assert TimeLimit(10).deadline == TimeLimit().deadline == 1300
     clock.now = 1240
     assert TimeLimit(10).minutes_left == 1
-    monkeypatch.setenv(END_TIME_VARIABLE, "Unknown")
-    assert TimeLimit().deadline is None
+    for value in ("Unknown", "900"):  # the latter was another job's
+        monkeypatch.setenv(END_TIME_VARIABLE, value)
+        assert TimeLimit().deadline is None
 
 
 def test_a_limit_leaves_time_for_a_step_its_evaluation_and_a_checkpoint(clock):
@@ -91,10 +92,6 @@ def out_of_time(trainer) -> None:
     trainer._limit.deadline = time.time()
 
 
-def send_sigterm(trainer) -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
 @pytest.mark.parametrize("eval_every", [3, "epoch"])
 def test_one_step_an_attempt_ends_with_the_adapter_of_a_quiet_run(
     tmp_path, tiny_model, data, monkeypatch, capsys, eval_every
@@ -110,7 +107,8 @@ def test_one_step_an_attempt_ends_with_the_adapter_of_a_quiet_run(
     capsys.readouterr()
 
     stage, steps = Stage(tmp_path / "stage", tiny_model, data, **given), []
-    with acting_after_step(monkeypatch, out_of_time):
+    stops = [1, 2, 3, 4, 5, 6, 7] if eval_every == 3 else [3, 4, 5]
+    with acting_after_step(monkeypatch, lambda trainer: trainer.state.global_step in stops and out_of_time(trainer)):
         while (code := stage.train("--time-limit", "60")) == UNFINISHED:
             *_, sentence = capsys.readouterr().err.splitlines()
             steps.append(CheckpointFolder(stage.cached).last().step)
@@ -118,25 +116,51 @@ def test_one_step_an_attempt_ends_with_the_adapter_of_a_quiet_run(
             assert sentence.startswith(f"unfinished: {where}, before its time limit of ")
             assert sentence.endswith("the same command goes on from there")
             assert not stage.file("").exists()
-    assert code == 0 and steps == [1, 2, 3, 4, 5, 6, 7]
+    assert code == 0 and steps == stops
     assert stage.summary()["best_step"] == quiet.summary()["best_step"] == (3 if eval_every == 3 else 4)
     assert sha256_file(stage.file(WEIGHTS)) == sha256_file(quiet.file(WEIGHTS))
     assert stage.log() == quiet.log()
 
 
 def test_sigterm_is_heeded_at_the_next_step(tmp_path, tiny_model, data, monkeypatch, capsys):
+    """Also if whatever reads the output has had it too, and is gone."""
     given = settings(eval_every=4, best_metric="last")
     quiet = Stage(tmp_path / "quiet", tiny_model, data, **given)
     assert quiet.train() == 0
     stage = Stage(tmp_path / "stage", tiny_model, data, **given)
-    before = signal.getsignal(signal.SIGTERM)
-    with acting_after_step(monkeypatch, lambda trainer: trainer.state.global_step == 3 and send_sigterm(trainer)):
+    before, outputs = signal.getsignal(signal.SIGTERM), [os.fstat(number).st_ino for number in (1, 2)]
+
+    def terminate(trainer) -> None:
+        if trainer.state.global_step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert os.readlink("/proc/self/fd/1") == os.readlink("/proc/self/fd/2") == os.devnull
+
+    with acting_after_step(monkeypatch, terminate):
         assert stage.train() == UNFINISHED
     assert signal.getsignal(signal.SIGTERM) is before
+    assert [os.fstat(number).st_ino for number in (1, 2)] == outputs
     assert "stopped after step 3 of 8, asked to (SIGTERM); the same command goes on" in capsys.readouterr().err
     assert stage.train() == 0
     assert stage.summary()["resumed_from_step"] == 3
     assert sha256_file(stage.file(WEIGHTS)) == sha256_file(quiet.file(WEIGHTS))
+
+
+def test_sigterm_before_a_step_needs_no_checkpoint(tmp_path, tiny_model, data, monkeypatch, capsys):
+    """In the evaluation of the start nothing is lost."""
+    from stagewise.training.trainer import StageTrainer
+
+    stage = Stage(tmp_path, tiny_model, data, **settings(eval_every=4))
+    evaluate = StageTrainer.evaluate
+
+    def terminated(self, *args, **kwargs):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StageTrainer, "evaluate", terminated)
+        assert stage.train() == UNFINISHED
+    assert "stopped before the next step, asked to (SIGTERM); run it again" in capsys.readouterr().err
+    assert not list(stage.cached.glob("*checkpoint-*"))
 
 
 def test_the_last_step_is_finished_rather_than_stopped_at(tmp_path, tiny_model, data, monkeypatch):
