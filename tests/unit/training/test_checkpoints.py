@@ -1,6 +1,7 @@
 """A checkpoint is whole or it is not trained on, whatever has happened to it; the adapter is that of a quiet run."""
 
 import json
+import pkgutil
 import shutil
 
 import pytest
@@ -150,6 +151,39 @@ def test_the_same_command_ends_with_the_adapter_of_a_quiet_run(stage, quiet, cap
     assert ("warning: " in capsys.readouterr().err) == (resumed != 6)
     assert sha256_file(stage.file(WEIGHTS)) == sha256_file(quiet.file(WEIGHTS))
     assert stage.log() == quiet.log()
+
+
+@pytest.mark.parametrize(
+    ("where", "resumed"),
+    [
+        ("stagewise.training.trainer.StageTrainer._save_rng_state", 4),
+        ("stagewise.training.checkpoints.publish_folder", 4),
+        ("stagewise.training.checkpoints.CheckpointFolder._remove_old", 6),
+    ],
+)
+def test_a_training_that_is_killed_while_it_saves(
+    tmp_path, tiny_model, data, quiet, capsys, monkeypatch, where, resumed
+):
+    """Nothing tidies up, as with SIGKILL; the next run does, without a warning: a checkpoint is there or not."""
+    stage = Stage(tmp_path, tiny_model, data, **SETTINGS)
+    calls = []
+
+    def killed(*arguments, **options):
+        calls.append(where)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(*arguments, **options)
+
+    module, _, name = where.rpartition(".")
+    original = getattr(pkgutil.resolve_name(module), name)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(where, killed)
+        stage.train()
+    assert stage.train() == 0
+    assert "warning" not in capsys.readouterr().err
+    assert stage.summary()["resumed_from_step"] == resumed
+    assert sha256_file(stage.file(WEIGHTS)) == sha256_file(quiet.file(WEIGHTS))
+    assert sorted(path.name for path in stage.cached.iterdir()) == ["adapter", "checkpoint-6", "checkpoint-8"]
 
 
 def write_checkpoint(folder, step: int, best_step: int | None) -> None:
