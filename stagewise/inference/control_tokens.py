@@ -41,6 +41,11 @@ def control_tokens(tokenizer) -> dict[str, int]:
     }
 
 
+def describe_control_tokens(items: int) -> str:
+    """Say how many items held control tokens, and what became of them."""
+    return f"{items} {'item holds' if items == 1 else 'items hold'} control tokens of the model, read as plain text"
+
+
 class ControlTokens:
     """Encoder of prompts of which some parts must not be read as control tokens."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stagewise.errors import InputError
+from stagewise.inference.control_tokens import describe_control_tokens
 from stagewise.training.distributed import (
     StepShare,
     hide_other_gpus,
@@ -206,6 +207,8 @@ def announce(stage: Stage) -> None:
     line += f", resumed from step {stage.checkpoint.step}" if stage.checkpoint else ""
     line += f", on {stage.share.count} processes" if stage.share.count > 1 else ""
     print(line, file=sys.stderr)
+    if control_tokens := sum(stage.data.control_tokens.values()):
+        print(f"{stage.job.recipe.lineage}: {describe_control_tokens(control_tokens)}", file=sys.stderr)
 
 
 def run_or_resume(stage: Stage, trainer: "StageTrainer", hooks: list["TrainingHook"]) -> None:
@@ -246,6 +249,7 @@ def summarize(
         "items": len(data.rows),
         "rehearsed": data.rehearsed,
         "shortened": data.shortened,
+        "control_tokens": data.control_tokens,
         "processes": processes,
         "tokens_per_batch": stage.options.tokens_per_batch,
         "device": (f"{processes} × " if processes > 1 else "") + device_name(),

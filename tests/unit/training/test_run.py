@@ -249,8 +249,8 @@ def test_a_long_prompt_is_shortened_and_its_answer_kept(tiny_model):
     tokenizer = load_tokenizer(tiny_model)
     item = {"id": "1", "label": "stress", "fields": {"text": "I worry about everything. " * 40}}
     encoder = Encoder(tokenizer, Template("p", "{text} Stress?"), Prompting(), ["stress", "no stress"], 64, "text")
-    rows, shortened = encode_items("toy", [item], encoder, "answer")
-    assert shortened == 1
+    rows, prompts = encode_items("toy", [item], encoder, "answer")
+    assert prompts.shortened == 1
     assert 56 <= len(rows[0]["input_ids"]) <= 64
     decoded = tokenizer.decode(rows[0]["input_ids"])
     assert "Stress?" in decoded and decoded.endswith("stress" + tokenizer.eos_token)
