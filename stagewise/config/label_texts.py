@@ -4,8 +4,8 @@ import unicodedata
 
 # Of no width although Unicode counts them among letters, marks and symbols (Default_Ignorable_Code_Point and the blank
 # Braille pattern).
-_UNSEEN = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0, *range(0xFE00, 0xFE10), *range(0x180B, 0x1810)}
-_UNSEEN |= set(range(0xE0000, 0xE1000))
+_UNSEEN = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0}
+_UNSEEN |= {*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0000, 0xE1000)}
 
 _NAMES = {"\0": "NUL", "\t": "tab", "\n": "line break", "\r": "carriage return"}
 

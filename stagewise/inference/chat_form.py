@@ -1,11 +1,13 @@
 """The form that a model's chat template gives to a question and its answer. Imports no torch.
 
-The template is rendered around markers, once, and every text is put where they stand: no text reaches the template, which
-could read it as something else (Qwen3 looks for ``<tool_response>`` in messages) and can no longer change the form.
+The template is rendered around markers, once, and every text is put where they stand: no text reaches the template,
+which might read it as more than text (Qwen3 looks for ``<tool_response>`` in messages).
 """
 
+import itertools
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from stagewise.config.training import Prompting
@@ -16,7 +18,7 @@ from stagewise.inference.control_tokens import ControlTokens, Part
 _USER, _ANSWER = "stagewise0user0text0", "stagewise0answer0text0"
 
 # A text that shows whether a template changes what it is given; it begins and ends with blanks of several kinds.
-_PROBE = "\n \t\n" + _USER + " A b  c\n\n1.  <i>&amp; \"x\" 'y' {{ z }} {% w %} \\n é 漢 " + "long " * 999 + "end.\n \t\n"
+_PROBE = f"\n \t\n{_USER} A b  c\n\n1.  <i>&amp; \"x\" 'y' {{{{ z }}}} {{% w %}} \\n é 漢 {'long ' * 999}end.\n \t\n"
 
 # What templates do to the blanks around a message.
 _TRIMS: list[Callable[[str], str]] = [
@@ -203,32 +205,37 @@ def _answer_turn(chat: _Chat, prompt: str) -> tuple[str, str]:
         before, answer, after = chat.render(_USER, _ANSWER).rpartition(_ANSWER)
     except InputError:
         return "", ""  # it writes no answers
-    return before.removeprefix(prompt) if answer and before.startswith(prompt) else "", after
+    if not answer:
+        return "", ""  # it changes their letters
+    return before.removeprefix(prompt) if before.startswith(prompt) else "", after
 
 
 def _check_thought(chat: _Chat, prompt: str, lead: str) -> None:
     """Refuse a prompt that ends inside a thought, unless the template has no other and closes it before an answer."""
-    tag = _opened_thought(prompt)
-    if not (tag or _opened_thought(prompt + lead)):
-        return
-    for name in sorted(set(re.findall(r"\b\w*(?:think|reason|thought)\w*\b", _COMMENT.sub("", chat.source)))):
-        for value in _NO_THOUGHT:
-            try:
-                closed = not _opened_thought(chat.render(_USER, **{name: value}))
-            except InputError:
-                continue
-            if closed:
-                shown = str(value).lower() if isinstance(value, bool) else value
-                raise InputError(
-                    f"prompting.template: the model's chat template begins answers with a thought ('{tag}'), where a "
-                    f"label cannot be scored; set prompting.template: {{{name}: {shown}}}"
-                )
+    if tag := _opened_thought(prompt):
+        if setting := next(_thought_variables(chat), None):
+            name, value = setting
+            raise InputError(
+                f"prompting.template: the model's chat template begins answers with a thought ('{tag}'), where a label "
+                f"cannot be scored; set prompting.template: {{{name}: {json.dumps(value)}}}"
+            )
     if tag := _opened_thought(prompt + lead):
         raise InputError(
-            f"prompting.format: the model's chat template begins answers with a thought ('{tag}'), where a label cannot "
-            "be scored, and reads no variable that keeps it from this; use another model or set prompting.format to "
-            "'plain'"
+            f"prompting.format: the model's chat template begins answers with a thought ('{tag}'), where a label "
+            "cannot be scored, and reads no variable that keeps it from this; use another model or set "
+            "prompting.format to 'plain'"
         )
+
+
+def _thought_variables(chat: _Chat) -> Iterator[tuple[str, object]]:
+    """Variables of the template, each with a value that keeps answers from beginning with a thought."""
+    names = re.findall(r"\b\w*(?:think|reason|thought)\w*\b", _COMMENT.sub("", chat.source))
+    for name, value in itertools.product(sorted(set(names)), _NO_THOUGHT):
+        try:
+            if not _opened_thought(chat.render(_USER, **{name: value})):
+                yield name, value
+        except InputError:
+            continue
 
 
 def _opened_thought(prompt: str) -> str | None:

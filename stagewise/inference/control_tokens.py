@@ -156,7 +156,9 @@ def _renamed_copy(tokenizer, ids: dict[str, int], names: dict[str, str]):
     from tokenizers import Tokenizer
 
     if not getattr(tokenizer, "is_fast", False):
-        raise InputError("the model's tokenizer cannot encode a control token as plain text; use one with tokenizer.json")
+        raise InputError(
+            "the model's tokenizer cannot encode control tokens as plain text; use one with tokenizer.json"
+        )
     values = json.loads(tokenizer.backend_tokenizer.to_str())
     values["truncation"] = values["padding"] = None
     for token in values["added_tokens"]:

@@ -221,7 +221,7 @@ class Encoder:
             )
 
     def _parts(self, fields: dict[str, str]) -> list[Part]:
-        """Pieces of an item's prompt; those that the chat template or the author of a plain prompt wrote are trusted."""
+        """Pieces of an item's prompt; what the chat template or the author of a plain prompt wrote is trusted."""
         return self._chat.parts(self.template.fill(fields)) if self._chat else self.template.parts(fields)
 
     def _encode(self, parts: list[Part]) -> list[int]:

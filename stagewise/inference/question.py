@@ -186,7 +186,8 @@ def ask_model(question: Question, items: list[dict], model_dir, adapter_dir, tok
     if prompts.control_tokens:
         print(describe_control_tokens(prompts.control_tokens), file=sys.stderr)
     if prompts.shortened:
-        print(f"{prompts.shortened} of {len(items)} items were shortened to {question.max_length} tokens", file=sys.stderr)
+        shortened = f"{prompts.shortened} of {len(items)} items were shortened"
+        print(f"{shortened} to {question.max_length} tokens", file=sys.stderr)
     model = load_base(model_dir, question.quantization, question.dtype)
     if adapter_dir:
         model = load_adapter(model, adapter_dir)
