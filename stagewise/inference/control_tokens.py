@@ -9,7 +9,7 @@ same, so that a prompt has the tokens that it always had unless one of its texts
 import json
 import re
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from stagewise.errors import InputError
 
@@ -131,7 +131,7 @@ class ControlTokens:
         if self._copy_name != f"zq{number}x":
             self._copy_name = f"zq{number}x"
             self._copy_names = {token: f"{self._copy_name}{index}qz" for index, token in enumerate(self.ids)}
-            self._copy = _renamed_copy(self.tokenizer, self.ids, self._copy_names)
+            self._copy = _renamed_copy(self.tokenizer, tuple(self.ids.items()), tuple(self._copy_names.items()))
         return self._copy_names
 
 
@@ -148,12 +148,15 @@ def _without_end(ids: list[int], added: list[int]) -> list[int]:
     return ids[:length]
 
 
-def _renamed_copy(tokenizer, ids: dict[str, int], names: dict[str, str]):
+@lru_cache(maxsize=2)  # tasks share a tokenizer, and a copy of a large one takes seconds
+def _renamed_copy(tokenizer, token_ids: tuple[tuple[str, int], ...], token_names: tuple[tuple[str, str], ...]):
     """Copy a tokenizer under other names of its control tokens, which keep their ids.
 
     The vocabulary is renamed too: a Unigram model would else put `</s>` together from plain text.
     """
     from tokenizers import Tokenizer
+
+    names = dict(token_names)
 
     if not getattr(tokenizer, "is_fast", False):
         raise InputError(
@@ -174,6 +177,6 @@ def _renamed_copy(tokenizer, ids: dict[str, int], names: dict[str, str]):
     if model.get("unk_token") in names:
         model["unk_token"] = names[model["unk_token"]]
     copy = Tokenizer.from_str(json.dumps(values))
-    if any(copy.token_to_id(names[token]) != number for token, number in ids.items()):
+    if any(copy.token_to_id(names[token]) != number for token, number in token_ids):
         raise InputError("the model's tokenizer gives its control tokens other ids when it is loaded again; rebuild it")
     return copy
