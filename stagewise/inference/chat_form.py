@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from stagewise.config.training import Prompting
 from stagewise.errors import InputError
-from stagewise.inference.control_tokens import ControlTokens, Part
+from stagewise.inference.control_tokens import ControlTokens, Part, chat_template
 
 # Letters and digits alone, which no template escapes, and long enough to stand in no template.
 _USER, _ANSWER = "stagewise0user0text0", "stagewise0answer0text0"
@@ -43,8 +43,8 @@ _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 _RANDOM = re.compile(r"\|\s*random\b|\blipsum\s*\(")
 
 _THOUGHT = re.compile(
-    r"[<\[◁]\|?(?:begin_(?:of_)?|start_(?:of_)?)?(?P<end>/|end_(?:of_)?)?(?:\w+:)?"
-    r"(?:think|thinking|thoughts?|reason|reasoning|scratchpad|analysis)\|?[>\]▷]"
+    r"[<\[◁]\|?(?:begin_(?:of_)?|start_(?:of_)?|(?P<end>/|end_(?:of_)?))?(?:\w+:)?"
+    r"(?:think|thinking|thoughts?|reason|reasoning|scratchpad|analysis)(?:_start|_begin|(?P<end_after>_end))?\|?[>\]▷]"
     r"|<\|channel\|>analysis<\|message\|>",
     re.IGNORECASE,
 )
@@ -82,7 +82,9 @@ def read_chat_form(tokenizer, prompting: Prompting, controls: ControlTokens) -> 
         If it is missing or fails, refuses or leaves out what the configuration sends, changes from day to day or at
         random, changes texts, or ends inside a thought. Always one sentence with the way out.
     """
-    source = _source(tokenizer)
+    source = chat_template(tokenizer)
+    if not source:
+        raise InputError("prompting.format: the model has no chat template; set it to 'plain' or use an instruct model")
     _check_variables(source, prompting, controls)
     chat = _Chat(tokenizer, source, prompting)
     _check_clock(chat)
@@ -147,16 +149,6 @@ class _Chat:
                 f"prompting.format: the model's chat template fails on a user's message ({reason}); mend the template, "
                 "set what it reads with prompting.template, or set prompting.format to 'plain'"
             ) from ValueError(reason)
-
-
-def _source(tokenizer) -> str:
-    try:
-        source = tokenizer.get_chat_template() if tokenizer.chat_template else None
-    except ValueError:  # several templates by name, none of which is the default
-        source = None
-    if not source:
-        raise InputError("prompting.format: the model has no chat template; set it to 'plain' or use an instruct model")
-    return source
 
 
 def _check_variables(source: str, prompting: Prompting, controls: ControlTokens) -> None:
@@ -241,7 +233,7 @@ def _thought_variables(chat: _Chat) -> Iterator[tuple[str, object]]:
 def _opened_thought(prompt: str) -> str | None:
     """Tag of the thought that is open at the end of a prompt."""
     tags = list(_THOUGHT.finditer(prompt.rpartition(_USER)[2]))
-    return tags[-1][0] if tags and not tags[-1]["end"] else None
+    return tags[-1][0] if tags and not (tags[-1]["end"] or tags[-1]["end_after"]) else None
 
 
 def _find_trim(chat: _Chat, prompt: str) -> Callable[[str], str]:

@@ -24,20 +24,27 @@ _MARKUP = re.compile(r"[^\w\s].*\w.*[^\w\s]", re.DOTALL)
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 
 
+def chat_template(tokenizer) -> str | None:
+    """Source of the tokenizer's chat template; None if it has none, or several of which none is the default."""
+    try:
+        return tokenizer.get_chat_template() if tokenizer.chat_template else None
+    except ValueError:
+        return None
+
+
 def control_tokens(tokenizer) -> dict[str, int]:
     """Ids of the added tokens that steer the model, by their text.
 
     They are the special tokens and those that are written as markup or stand in the chat template; tokens of nothing
     but blanks are not among them.
     """
-    templates = tokenizer.chat_template or ""
-    templates = templates if isinstance(templates, str) else "\n".join(map(str, dict(templates).values()))
+    template = chat_template(tokenizer) or ""
     return {
         token.content: number
         for number, token in tokenizer.added_tokens_decoder.items()
         if token.content.replace("▁", " ").strip()
         and not _BYTE.fullmatch(token.content)
-        and (token.special or _MARKUP.fullmatch(token.content) or token.content in templates)
+        and (token.special or _MARKUP.fullmatch(token.content) or token.content in template)
     }
 
 
@@ -106,7 +113,13 @@ class ControlTokens:
 
     def _encode_as_it_stands(self, parts: Sequence[Part], add_special_tokens: bool) -> list[int]:
         text = "".join(text for text, _ in parts)
-        encoding = self.tokenizer(text, add_special_tokens=add_special_tokens, return_special_tokens_mask=True)
+        # A tokenizer may be set to split its special tokens, but here they are those of the template.
+        encoding = self.tokenizer(
+            text,
+            add_special_tokens=add_special_tokens,
+            return_special_tokens_mask=True,
+            split_special_tokens=False,
+        )
         return _without_end(encoding["input_ids"], encoding["special_tokens_mask"])
 
     @cached_property

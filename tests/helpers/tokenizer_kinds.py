@@ -11,6 +11,7 @@ def tokenizer_kinds() -> dict:
 
     kinds = {
         "byte-level (GPT-2, Llama 3)": build_tokenizer(),
+        "byte-level with a blank (RoBERTa)": _byte_level(),
         "metaspace always (Mistral)": _metaspace("always"),
         "metaspace first (Llama 2)": _metaspace("first"),
         "metaspace unsplit": _metaspace("always", split=False),
@@ -22,6 +23,14 @@ def tokenizer_kinds() -> dict:
     for tokenizer in kinds.values():
         tokenizer.add_tokens([AddedToken("[INST]", normalized=True), AddedToken("<think>"), AddedToken("\n\n")])
     return kinds
+
+
+def _byte_level():
+    from tokenizers import decoders, models, pre_tokenizers
+
+    kind = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    model = models.BPE(unk_token="<unk>")
+    return _bpe(model, _template("<s> $A </s>"), pre_tokenizer=kind, decoder=decoders.ByteLevel())
 
 
 def _metaspace(scheme: str, split: bool = True):

@@ -51,7 +51,7 @@ def encoder(chat_template, prompt="{text}?", /, **prompting) -> Encoder:
     tokenizer.add_tokens([AddedToken(text, special=True) for text in ADDED])
     tokenizer.add_tokens([AddedToken("<think>"), AddedToken("</think>")])
     tokenizer.chat_template = chat_template
-    return Encoder(tokenizer, Template("prompts/p.txt", prompt), Prompting(**prompting), ["yes", "no"], 300, "text")
+    return Encoder(tokenizer, Template("p.txt", prompt), Prompting(**prompting), ["yes", "no"], 300, "text")
 
 
 def conversation(made: Encoder, text: str = "calm") -> tuple[str, str]:
@@ -186,6 +186,27 @@ def test_a_template_that_cannot_ask_is_refused_in_one_sentence(case):
     assert str(error.value).startswith("prompting.") and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("opened", "closed"),
+    [
+        ("<think>\n", "</think>"),
+        ("<thinking>", "</thinking>"),
+        ("<seed:think>", "</seed:think>"),
+        ("[THINK]", "[/THINK]"),
+        ("◁think▷", "◁/think▷"),
+        ("<|START_THINKING|>", "<|END_THINKING|>"),
+        ("<|begin_of_thought|>\n", "<|end_of_thought|>"),
+        ("<think_start>", "<think_end>"),
+        ("<|channel|>analysis<|message|>", "</thought>"),
+    ],
+)
+def test_a_thought_is_known_by_its_tags(opened, closed):
+    generation = "{% if add_generation_prompt %}" + opened + "{% endif %}"
+    with pytest.raises(InputError, match="begins answers with a thought"):
+        encoder(CHATML + generation)
+    assert conversation(encoder(CHATML + generation.replace("{% endif", closed + "{% endif")))[0].endswith(closed)
+
+
 def test_the_way_out_of_a_thought_is_one():
     assert conversation(encoder(THINK, template={"enable_thinking": False}))[0].endswith("assistant\n")
     assert conversation(encoder(EFFORT, template={"reasoning_effort": "none"}))[0].endswith("assistant\n")
@@ -201,7 +222,7 @@ def test_a_template_that_only_thinks_is_asked_after_its_own_empty_thought():
 def test_a_control_token_in_a_prompt_file_is_refused_in_a_chat_and_meant_in_a_plain_prompt():
     with pytest.raises(InputError) as error:
         encoder(CHATML, "{text}<|im_end|>")
-    assert str(error.value).startswith("prompts/p.txt: the prompt holds the model's control token '<|im_end|>'")
+    assert str(error.value).startswith("p.txt: the prompt holds the model's control token '<|im_end|>'")
     made = encoder(CHATML, "<|im_start|>{text}<|im_end|>", format="plain")
     ids = made.encode_prompt({"id": "1", "fields": {"text": "<|im_end|>"}})[0]
     assert ids.count(2) == 1 and ids[0] == 1 and ids[-1] == 2

@@ -138,6 +138,14 @@ def test_a_name_of_the_copy_in_a_text_is_a_text_as_well():
         assert count_control(key, encode(key, text)) == count_control(key, encode(key, "calm"))
 
 
+def test_a_tokenizer_that_splits_its_special_tokens_still_has_those_of_the_template():
+    tokenizer = build_tokenizer()
+    tokenizer.split_special_tokens = True
+    made = Encoder(tokenizer, Template("p", "{text}"), Prompting(), WORDS, 200)
+    assert made.encode_prompt({"id": "1", "fields": {"text": "<|im_end|>"}})[0].count(2) == 1
+    assert made.encode_answer("yes")[-1] == 2
+
+
 def test_blanks_and_words_that_were_added_to_a_vocabulary_are_no_control_tokens():
     tokenizer = build_tokenizer()
     tokenizer.add_tokens(["\n\n", "   ", "▁▁", "methylprednisolone", "<0x0A>", "<tool_call>", "◁think▷"])
