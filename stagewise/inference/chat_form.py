@@ -175,16 +175,24 @@ def _check_clock(chat: _Chat) -> None:
     """Refuse a template that reads the current date, whatever it does with it: it may write it on some days only."""
     if "strftime_now" in chat.variables:
         return
-    try:
-        clock_was_read = chat.render(_USER, template=_WATCHED_CLOCK + chat.source + _CLOCK_WAS_READ).endswith("\0")
-    except InputError:  # it fails on the date of the watched clock alone
-        clock_was_read = True
-    if clock_was_read:
+    if _reads_clock(chat) or _reads_clock(chat, _ANSWER):
         name = "date_string" if re.search(r"\bdate_string\b", chat.source) else "strftime_now"
         raise InputError(
             "prompting.template: the model's chat template reads the current date, so that results can change from "
             f'day to day; fix it, for example prompting.template: {{{name}: "26 Jul 2024"}}'
         )
+
+
+def _reads_clock(chat: _Chat, answer: str | None = None) -> bool:
+    try:
+        return chat.render(_USER, answer, _WATCHED_CLOCK + chat.source + _CLOCK_WAS_READ).endswith("\0")
+    except InputError:
+        pass
+    try:
+        chat.render(_USER, answer)
+    except InputError:
+        return False  # it fails whatever the date is
+    return True
 
 
 def _answer_turn(chat: _Chat, prompt: str) -> tuple[str, str]:

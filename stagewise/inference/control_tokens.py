@@ -129,12 +129,14 @@ class ControlTokens:
 
     @cached_property
     def _normalized(self) -> re.Pattern | None:
-        """Pattern of the tokens that are looked for in the normalized text; None if there are none."""
+        """Pattern of the tokens in a normalized text; None if the tokenizer does not normalize.
+
+        There tokens are found that are declared so, and a vocabulary's own may come out of other characters: NFKC makes
+        `</s>` of `＜/s＞`.
+        """
         if self._normalizer is None:
             return None
-        tokens = self.tokenizer.added_tokens_decoder.values()
-        texts = [token.content for token in tokens if token.normalized and token.content in self.ids]
-        return _any_of(filter(None, map(self._normalizer.normalize_str, texts))) if texts else None
+        return _any_of({*self.ids, *map(self._normalizer.normalize_str, self.ids)} - {""})
 
     def _names(self, text: str) -> dict[str, str]:
         """Names of the control tokens in the copy, none of which stands in the text; builds the copy if need be."""
@@ -154,9 +156,12 @@ def _any_of(texts) -> re.Pattern:
 
 
 def _without_end(ids: list[int], added: list[int]) -> list[int]:
-    """Token ids without those that the tokenizer itself has put at the end (`added` is 1 for its own tokens)."""
+    """Token ids without those that the tokenizer itself has put at the end (`added` is 1 for its own tokens).
+
+    One is left of a text without tokens, so that an answer has something to follow.
+    """
     length = len(ids)
-    while length and added[length - 1] and not all(added[:length]):
+    while length > 1 and added[length - 1]:
         length -= 1
     return ids[:length]
 
@@ -169,12 +174,11 @@ def _renamed_copy(tokenizer, token_ids: tuple[tuple[str, int], ...], token_names
     """
     from tokenizers import Tokenizer
 
-    names = dict(token_names)
-
     if not getattr(tokenizer, "is_fast", False):
         raise InputError(
             "the model's tokenizer cannot encode control tokens as plain text; use one with tokenizer.json"
         )
+    names = dict(token_names)
     values = json.loads(tokenizer.backend_tokenizer.to_str())
     values["truncation"] = values["padding"] = None
     for token in values["added_tokens"]:

@@ -229,13 +229,19 @@ class Encoder:
 
     def _ids(self, fields: dict[str, str]) -> list[int]:
         ids = self._encode(self._parts(fields))
-        return ids[: len(ids) - self._answers[0]]
+        # An answer needs a token to follow, also after a plain prompt without text.
+        return ids[: len(ids) - self._answers[0]] or self._start_ids
 
     def _answer_parts(self, word: str) -> list[Part]:
         """An answer and what ends its turn, as text."""
         if self._chat is None:
             return [(f" {word}", False)]
         return [(self._chat.answer_start, True), (word, False), (self._chat.answer_end or "", True)]
+
+    @property
+    def _start_ids(self) -> list[int]:
+        start = self.tokenizer.bos_token_id
+        return [self.tokenizer.eos_token_id if start is None else start]
 
     @cached_property
     def _end_ids(self) -> list[int]:

@@ -166,6 +166,11 @@ REFUSED = {
     "one day": ("{% if strftime_now('%m-%d') == '12-25' %}x{% endif %}" + CHATML, {}, "reads the current date"),
     "a year": ("{% if strftime_now('%d %Y').split(' ')[1] | int > 2030 %}x{% endif %}" + CHATML, {}, "current date"),
     "a day in a macro": ("{% macro d() %}{% set x = strftime_now('%d') %}{% endmacro %}{{ d() }}" + CHATML, {}, "date"),
+    "a day in an answer": (
+        CHATML + "{% if messages[-1].role == 'assistant' %}{{ strftime_now('%d').split('0')[9] }}{% endif %}",
+        {},
+        "reads the current date",
+    ),
     "random": ("{{ ['a', 'b'] | random }}" + CHATML, {}, "draws at random"),
     "random text": ("{{ lipsum(n=1) }}" + CHATML, {}, "draws at random"),
     "thought": (CHATML + "{% if add_generation_prompt %}<think>\n{% endif %}", {}, "'<think>'.* reads no variable"),

@@ -133,6 +133,13 @@ def test_a_plain_prompt_and_its_answer_are_the_tokens_of_the_text(kind, prompt):
     assert ids.count(tokenizer.bos_token_id) == starts and (ids[0] == tokenizer.bos_token_id) == starts
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_plain_prompt_without_text_is_one_token_that_an_answer_can_follow(kind):
+    """As the inputs without content have it, if the prompt is a field and nothing else."""
+    ids, _ = plain_encoder(kind, "{text}").encode_prompt({"id": "content-free", "fields": {"text": ""}})
+    assert len(ids) == 1 and ids[0] in (KINDS[kind].bos_token_id, KINDS[kind].eos_token_id)
+
+
 def test_a_tokenizer_that_puts_a_blank_before_every_text_puts_none_into_the_answer():
     answers = {kind: plain_encoder(kind, "{text}?").encode_answer("yes") for kind in KINDS}
     for kind in ("metaspace always (Mistral)", "metaspace first (Llama 2)", "prepend (Llama 2, legacy)"):
