@@ -38,6 +38,7 @@ _WATCHED_CLOCK = (
     "{%- macro strftime_now(format) -%}{%- set _clock.read = true -%}1{%- endmacro %}\n"
 )
 _CLOCK_WAS_READ = "{{ '\\0' if _clock.read }}"
+_DATE = "26 Jul 2024"
 
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 _RANDOM = re.compile(r"\|\s*random\b|\blipsum\s*\(")
@@ -176,16 +177,17 @@ def _check_clock(chat: _Chat) -> None:
     if "strftime_now" in chat.variables:
         return
     if _reads_clock(chat) or _reads_clock(chat, _ANSWER):
-        name = "date_string" if re.search(r"\bdate_string\b", chat.source) else "strftime_now"
+        name = "strftime_now" if _reads_clock(chat, date_string=_DATE) else "date_string"
         raise InputError(
             "prompting.template: the model's chat template reads the current date, so that results can change from "
-            f'day to day; fix it, for example prompting.template: {{{name}: "26 Jul 2024"}}'
+            f'day to day; fix it, for example prompting.template: {{{name}: "{_DATE}"}}'
         )
 
 
-def _reads_clock(chat: _Chat, answer: str | None = None) -> bool:
+def _reads_clock(chat: _Chat, answer: str | None = None, **variables) -> bool:
+    watched = _WATCHED_CLOCK + chat.source + _CLOCK_WAS_READ
     try:
-        return chat.render(_USER, answer, _WATCHED_CLOCK + chat.source + _CLOCK_WAS_READ).endswith("\0")
+        return chat.render(_USER, answer, watched, **variables).endswith("\0")
     except InputError:
         pass
     try:
@@ -212,13 +214,12 @@ def _answer_turn(chat: _Chat, prompt: str) -> tuple[str, str]:
 
 def _check_thought(chat: _Chat, prompt: str, lead: str) -> None:
     """Refuse a prompt that ends inside a thought, unless the template has no other and closes it before an answer."""
-    if tag := _opened_thought(prompt):
-        if setting := next(_thought_variables(chat), None):
-            name, value = setting
-            raise InputError(
-                f"prompting.template: the model's chat template begins answers with a thought ('{tag}'), where a label "
-                f"cannot be scored; set prompting.template: {{{name}: {json.dumps(value)}}}"
-            )
+    if (tag := _opened_thought(prompt)) and (setting := next(_thought_variables(chat), None)):
+        name, value = setting
+        raise InputError(
+            f"prompting.template: the model's chat template begins answers with a thought ('{tag}'), where a label "
+            f"cannot be scored; set prompting.template: {{{name}: {json.dumps(value)}}}"
+        )
     if tag := _opened_thought(prompt + lead):
         raise InputError(
             f"prompting.format: the model's chat template begins answers with a thought ('{tag}'), where a label "

@@ -171,6 +171,11 @@ REFUSED = {
         {},
         "reads the current date",
     ),
+    "a day by another name": (
+        "{% set date_string = strftime_now('%d') %}" + CHATML,
+        {},
+        r"prompting.template: \{strftime_now: \"26 Jul 2024\"\}",
+    ),
     "random": ("{{ ['a', 'b'] | random }}" + CHATML, {}, "draws at random"),
     "random text": ("{{ lipsum(n=1) }}" + CHATML, {}, "draws at random"),
     "thought": (CHATML + "{% if add_generation_prompt %}<think>\n{% endif %}", {}, "'<think>'.* reads no variable"),
