@@ -3,9 +3,10 @@
 import difflib
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from stagewise.config.base import Settings
+from stagewise.config.label_texts import check_distinct, check_label_word
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 
@@ -81,7 +82,9 @@ class Label(Settings):
     """A label: its value in the raw file, and the word that the model answers."""
 
     value: str = Field(description="Value in the label column.")
-    word: str = Field(min_length=1, description="Label word, which is the model's answer.")
+    word: Annotated[str, AfterValidator(check_label_word)] = Field(
+        min_length=1, description="Label word, which is the model's answer: visible text without blanks at its ends."
+    )
 
     @field_validator("value", "word", mode="before", json_schema_input_type=str | int)
     @classmethod
@@ -181,12 +184,7 @@ class Task(Settings):
         for key, options in (("source", self.sources), ("split", self.splits)):
             if (chosen := getattr(self, key)) not in options:
                 raise ValueError(f"{key} '{chosen}' is not one of its {key}s ({', '.join(options)})")
-        for key, texts in (
-            ("value", [label.value for label in self.labels]),
-            ("word", [label.word.casefold() for label in self.labels]),
-        ):
-            if repeated := next((text for text in texts if texts.count(text) > 1), None):
-                raise ValueError(f"the label {key} '{repeated}' is given twice")
+        check_distinct([label.word for label in self.labels], [label.value for label in self.labels])
         for key, names in (("shorten", [self.shorten] if self.shorten else []), ("identity", self.identity or [])):
             for name in names:
                 if name not in self.fields:

@@ -38,11 +38,16 @@ class Prompting(Settings):
         description="`chat`: the model's chat template. `plain`: prompt, a space, answer (as in the published "
         "experiment).",
     )
-    system: str | None = Field(None, description="System message of the chat; null leaves it to the chat template.")
-    template: dict[str, str | int | float | bool] = Field(
+    system: str | None = Field(
+        None,
+        description="System message of the chat; null leaves it to the chat template. Empty text is an empty message, "
+        "and none if the template takes none.",
+    )
+    template: dict[str, str | int | float | bool | list[str]] = Field(
         {},
-        description="Variables that the model's chat template reads, such as `date_string` or `enable_thinking`. A "
-        "text for `strftime_now` stands wherever the template would write the current date.",
+        description="Variables that the model's chat template reads, such as `date_string`, `enable_thinking`, "
+        "`reasoning_effort` or `builtin_tools`. A text for `strftime_now` stands wherever the template would write "
+        "the current date.",
     )
 
     @field_validator("template")

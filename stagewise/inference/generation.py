@@ -7,7 +7,14 @@ from stagewise.inference.likelihood import batches, pad_left
 
 
 def generate(
-    model, tokenizer, prompts: list[list[int]], max_new_tokens: int, tokens_per_batch: int = 4096, progress=None
+    model,
+    tokenizer,
+    prompts: list[list[int]],
+    max_new_tokens: int,
+    tokens_per_batch: int = 4096,
+    progress=None,
+    end_token_id: int | None = None,
+    end_text: str | None = None,
 ) -> list[str]:
     """Generate text after each prompt, greedily, without special tokens.
 
@@ -25,6 +32,10 @@ def generate(
         Padded tokens per batch, generated ones included.
     progress
         Title of the progress bar; None shows none.
+    end_token_id
+        Token that ends an answer beside the model's own end tokens, as the chat template has it.
+    end_text
+        Text that ends an answer if no single token does; `end_token_id` then counts for nothing.
     """
     import torch
     from tqdm import tqdm
@@ -34,6 +45,9 @@ def generate(
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     ends = base.generation_config.eos_token_id
     ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends] if ends is not None else [])}
+    end = end_token_id if end_text is None else None
+    if end is not None:
+        ends.add(end)
     # Replaces the model's own settings, which may sample or penalize repetition.
     greedy = GenerationConfig(
         max_new_tokens=max_new_tokens,
@@ -50,8 +64,10 @@ def generate(
             for group in batches([len(prompt) for prompt in prompts], tokens_per_batch, max_new_tokens):
                 ids, mask, _ = pad_left([prompts[i] for i in group], tokenizer.pad_token_id, device)
                 generated = base.generate(input_ids=ids, attention_mask=mask)[:, ids.shape[1] :]
-                for i, text in zip(group, tokenizer.batch_decode(generated, skip_special_tokens=True), strict=True):
-                    texts[i] = text
+                for i, ids in zip(group, generated.tolist(), strict=True):
+                    # The end token need not be a special one, which decoding leaves out.
+                    text = tokenizer.decode(ids[: ids.index(end)] if end in ids else ids, skip_special_tokens=True)
+                    texts[i] = text.partition(end_text)[0] if end_text else text
                 bar.update(len(group))
     finally:
         base.generation_config = models_config

@@ -1,12 +1,15 @@
-"""Encode items as token ids: prompt template, chat template, answer, shortening. Imports no torch."""
+"""Encode items as token ids: prompt file, form of the prompt, answer, shortening. Imports no torch."""
 
-import re
 import string
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from stagewise.config.training import Prompting
 from stagewise.errors import InputError
+from stagewise.inference.chat_form import ChatForm, read_chat_form
+from stagewise.inference.control_tokens import ControlTokens, Part
+from stagewise.inference.label_words import check_label_token_ids, check_label_words
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class Template:
         Raises
         ------
         InputError
-            For a missing file, an unknown or unused variable, or unbalanced braces.
+            For a file that cannot be read, an unknown or unused variable, unbalanced braces, or a placeholder that
+            is more than a name: a field is put into the prompt as it is.
         """
         try:
             text = Path(path).read_text(encoding="utf-8").removesuffix("\n")
@@ -31,11 +35,20 @@ class Template:
             raise InputError(f"{path}: no such prompt file") from None
         except UnicodeDecodeError as error:
             raise InputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from None
         try:
-            used = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+            placeholders = [entry[1:] for entry in string.Formatter().parse(text) if entry[1] is not None]
         except ValueError as error:
             raise InputError(f"{path}: {error}; write a literal brace twice") from None
-        variables = set(variables)
+        for name, form, conversion in placeholders:
+            if form or conversion:
+                written = f"{name}{f'!{conversion}' if conversion else ''}{f':{form}' if form else ''}"
+                raise InputError(
+                    f"{path}: the placeholder '{{{written}}}' is more than a name; write '{{{name}}}', a field is put "
+                    "into the prompt as it is"
+                )
+        used, variables = {name for name, _, _ in placeholders}, set(variables)
         if unknown := sorted(used - variables):
             raise InputError(
                 f"{path}: the placeholder '{{{unknown[0]}}}' is not one of the task's fields "
@@ -48,11 +61,43 @@ class Template:
     @property
     def fields(self) -> list[str]:
         """Names of the placeholders."""
-        return list(dict.fromkeys(name for _, name, _, _ in string.Formatter().parse(self.text) if name is not None))
+        return list(dict.fromkeys(name for _, name in self._pieces if name is not None))
+
+    @property
+    def literal(self) -> str:
+        """What the author of the prompt wrote, with a NUL for each placeholder."""
+        return "".join(text if name is None else f"{text}\0" for text, name in self._pieces)
+
+    def parts(self, fields: dict[str, str]) -> list[Part]:
+        """The author's pieces, which are trusted, and an item's fields between them."""
+        parts = []
+        for text, name in self._pieces:
+            parts += [(text, True)] if name is None else [(text, True), (fields[name], False)]
+        return parts
 
     def fill(self, fields: dict[str, str]) -> str:
         """Put an item's fields into the placeholders."""
-        return self.text.format_map(fields)
+        return "".join(text for text, _ in self.parts(fields))
+
+    @property
+    def _pieces(self) -> list[tuple[str, str | None]]:
+        """Literal texts, each with the name of the placeholder that follows it."""
+        return [(text, name) for text, name, _, _ in string.Formatter().parse(self.text)]
+
+
+@dataclass(frozen=True)
+class EncodedPrompts:
+    """Token ids of a task's prompts, and what was done to their texts."""
+
+    ids: list[list[int]]
+    shortened: int
+    """Prompts that lost the end of a field to fit."""
+    control_tokens: int
+    """Items whose text held control tokens of the model, which were encoded as plain text."""
+
+
+# Items on which prompt and answer are compared with both encoded at once.
+_COMPARED_ITEMS = 8
 
 
 @dataclass(frozen=True)
@@ -60,7 +105,10 @@ class Encoder:
     """Encoder of one task's items, the same in training, scoring and querying.
 
     `max_length` limits prompt and answer together. A longer prompt loses the end of the field `shorten`, never the
-    instruction or the answer.
+    instruction or the answer. Control tokens of the model in an item's fields are encoded as plain text.
+
+    An encoder can only be made if the model's tokenizer and chat template fit the prompt file and the label words;
+    `InputError` says why they do not.
     """
 
     tokenizer: object
@@ -69,20 +117,55 @@ class Encoder:
     label_words: list[str]
     max_length: int
     shorten: str | None = None
+    task: str | None = None
 
     def __post_init__(self):
-        if self.prompting.format == "chat":
-            _check_chat_template(self.tokenizer, self.prompting)
+        self._check_prompt_file()
+        where = f"tasks.{self.task}.labels" if self.task else self.template.path
+        check_label_words(where, self.label_words, self.controls.find)
+        check_label_token_ids(where, dict(zip(self.label_words, self.label_token_ids, strict=True)), len(self._end_ids))
+
+    @cached_property
+    def controls(self) -> ControlTokens:
+        """Control tokens of the model."""
+        return ControlTokens(self.tokenizer)
 
     def encode_answer(self, word: str) -> list[int]:
-        """Encode an answer, its end token included."""
-        text = word if self.prompting.format == "chat" else f" {word}"
-        return [*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.tokenizer.eos_token_id]
+        """Encode an answer as it follows a prompt, up to the token that ends its turn."""
+        return self._answers[1][word]
 
-    @property
+    @cached_property
     def label_token_ids(self) -> list[list[int]]:
         """Token ids of every label's answer, in label order."""
-        return [self.encode_answer(word) for word in self.label_words]
+        return [self._answers[1][word] for word in self.label_words]
+
+    @property
+    def end_token_id(self) -> int:
+        """Last token of every answer, at which generation stops."""
+        return self.label_token_ids[0][-1]
+
+    @property
+    def end_text(self) -> str | None:
+        """Text that ends an answer if no control token does."""
+        end = self._chat.answer_end if self._chat else None
+        return None if end is None or self.controls.first(end) else end
+
+    def encode_prompts(self, items: list[dict]) -> EncodedPrompts:
+        """Encode the prompts of a task's items, see `encode_prompt`.
+
+        Raises
+        ------
+        InputError
+            Also if prompt and answer are other tokens together than apart, which is tried on the first items.
+        """
+        prompts = [self.encode_prompt(item) for item in items]
+        for item, (ids, _) in list(zip(items, prompts, strict=True))[:_COMPARED_ITEMS]:
+            self._check_joint(item, ids)
+        return EncodedPrompts(
+            [ids for ids, _ in prompts],
+            sum(shortened for _, shortened in prompts),
+            sum(self.controls.changes(self._parts(item["fields"])) for item in items),
+        )
 
     def encode_prompt(self, item: dict) -> tuple[list[int], bool]:
         """Encode an item's prompt.
@@ -107,7 +190,7 @@ class Encoder:
                 "raise training.max_length or name a field to 'shorten'"
             )
         text = item["fields"][self.shorten]
-        pieces = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        pieces = self.controls.offsets(text)
         # Dropping n tokens of the field drops about n of the prompt; tokens can merge at the cut, so look again.
         keep = len(pieces) - (len(ids) - room)
         while keep >= 0:
@@ -121,54 +204,77 @@ class Encoder:
             f"empty '{self.shorten}'; raise training.max_length"
         )
 
-    def _ids(self, fields: dict[str, str]) -> list[int]:
-        text = self.template.fill(fields)
+    @cached_property
+    def _chat(self) -> ChatForm | None:
+        """Form of a chat; None for plain prompts."""
         if self.prompting.format == "plain":
-            return self.tokenizer(text)["input_ids"]
-        return _render(self.tokenizer, self.prompting, text, tokenize=True)
+            return None
+        return read_chat_form(self.tokenizer, self.prompting, self.controls)
+
+    def _check_prompt_file(self) -> None:
+        """Refuse control tokens in a chat's prompt; the author of a plain prompt may write turns with them."""
+        held = self.controls.find(self.template.literal)
+        if held and self._chat:
+            raise InputError(
+                f"{self.template.path}: the prompt holds the model's control token '{held[0]}'; take it out, the chat "
+                "template writes the turns"
+            )
+
+    def _parts(self, fields: dict[str, str]) -> list[Part]:
+        """Pieces of an item's prompt; what the chat template or the author of a plain prompt wrote is trusted."""
+        return self._chat.parts(self.template.fill(fields)) if self._chat else self.template.parts(fields)
+
+    def _encode(self, parts: list[Part]) -> list[int]:
+        return self.controls.encode(parts, add_special_tokens=self._chat is None)
+
+    def _ids(self, fields: dict[str, str]) -> list[int]:
+        ids = self._encode(self._parts(fields))
+        # An answer needs a token to follow, also after a plain prompt without text.
+        return ids[: len(ids) - self._answers[0]] or self._start_ids
+
+    def _answer_parts(self, word: str) -> list[Part]:
+        """An answer and what ends its turn, as text."""
+        if self._chat is None:
+            return [(f" {word}", False)]
+        return [(self._chat.answer_start, True), (word, False), (self._chat.answer_end or "", True)]
+
+    @property
+    def _start_ids(self) -> list[int]:
+        start = self.tokenizer.bos_token_id
+        return [self.tokenizer.eos_token_id if start is None else start]
+
+    @cached_property
+    def _end_ids(self) -> list[int]:
+        """What ends an answer if the form of the prompt does not say."""
+        return [] if self._chat and self._chat.answer_end else [self.tokenizer.eos_token_id]
+
+    @cached_property
+    def _answers(self) -> tuple[int, dict[str, list[int]]]:
+        """Number of a prompt's last tokens that belong to the answers, and every label's answer.
+
+        An answer is what follows the prompt when both are encoded at once. Some tokenizers join a blank at the
+        prompt's end to the answer; then that token is the answer's.
+        """
+        parts = self._parts(dict.fromkeys(self.template.fields, "x"))
+        prompt = self._encode(parts)
+        joint = {word: self._encode(parts + self._answer_parts(word)) for word in self.label_words}
+        kept = min(_common_start(prompt, ids) for ids in joint.values())
+        return len(prompt) - kept, {word: ids[kept:] + self._end_ids for word, ids in joint.items()}
+
+    def _check_joint(self, item: dict, ids: list[int]) -> None:
+        fields = item["fields"]
+        if len(ids) < len(self._ids(fields)):
+            return  # shortened: its end is that of the prompt file, as other items show
+        for word, answer in self._answers[1].items():
+            joint = self._encode(self._parts(fields) + self._answer_parts(word)) + self._end_ids
+            if joint != ids + answer:
+                raise InputError(
+                    f"{self.template.path}: the prompt of item '{item['id']}' and the answer '{word}' are other tokens "
+                    "together than apart; end the prompt with a word or a punctuation mark instead of a field or blank"
+                )
 
 
-# Takes the place of the function through which chat templates read the clock.
-_FIXED_CLOCK = "{%- macro strftime_now(format) -%}{{ _fixed_date }}{%- endmacro %}\n"
-
-
-def _check_chat_template(tokenizer, prompting: Prompting) -> None:
-    """Refuse a chat template that is missing, reads none of the variables given, or writes the current date.
-
-    Raises
-    ------
-    InputError
-        With the way out.
-    """
-    if not tokenizer.chat_template:
-        raise InputError("prompting.format: the model has no chat template; set it to 'plain' or use an instruct model")
-    source = tokenizer.get_chat_template()
-    for name in prompting.template:
-        if not re.search(rf"\b{re.escape(name)}\b", source):
-            raise InputError(f"prompting.template: the model's chat template does not read '{name}'; take it out")
-    # Two dates as far apart as any, both of them numbers, in case the template compares them.
-    if len({_render(tokenizer, prompting, "?", date) for date in ("1", "9999")}) > 1:
-        name = "date_string" if re.search(r"\bdate_string\b", source) else "strftime_now"
-        raise InputError(
-            "prompting.template: the model's chat template writes the current date into every prompt, so that results "
-            f'change from day to day; fix it, for example prompting.template: {{{name}: "26 Jul 2024"}}'
-        )
-
-
-def _render(tokenizer, prompting: Prompting, text: str, date: str | None = None, tokenize: bool = False):
-    """Render a chat whose last message is `text`; the template finds `date` for the current one unless a date is set.
-
-    Returns
-    -------
-    Text, or with `tokenize` token ids.
-    """
-    messages = [{"role": "user", "content": text}]
-    if prompting.system is not None:
-        messages.insert(0, {"role": "system", "content": prompting.system})
-    template, variables = tokenizer.get_chat_template(), dict(prompting.template)
-    if (date := variables.pop("strftime_now", date)) is not None:
-        template, variables = _FIXED_CLOCK + template, variables | {"_fixed_date": date}
-    chat = tokenizer.apply_chat_template(
-        messages, chat_template=template, add_generation_prompt=True, tokenize=tokenize, **variables
-    )
-    return chat["input_ids"] if tokenize else chat
+def _common_start(first: list[int], second: list[int]) -> int:
+    """Number of equal items at the start of two lists."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(first), len(second)))

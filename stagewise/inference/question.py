@@ -9,6 +9,7 @@ from stagewise.config.experiment import Config
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.config.training import Prompting
 from stagewise.errors import InputError
+from stagewise.inference.control_tokens import describe_control_tokens
 from stagewise.inference.finite import check_finite_logprobs
 from stagewise.inference.prompts import Encoder, Template
 from stagewise.models.adapters import adapter_folder
@@ -84,7 +85,9 @@ class Question:
 
     def encoder(self, tokenizer) -> Encoder:
         """Build the task's encoder."""
-        return Encoder(tokenizer, self.template, self.prompting, self.label_words, self.max_length, self.shorten)
+        return Encoder(
+            tokenizer, self.template, self.prompting, self.label_words, self.max_length, self.shorten, self.task
+        )
 
     def check_item(self, values: dict, source: str, number: int = 1) -> dict:
         """Check an item: a mapping of fields to text, or a line of a split file (``{"id", "fields"}``).
@@ -180,14 +183,17 @@ def ask_model(question: Question, items: list[dict], model_dir, adapter_dir, tok
 
     tokenizer = load_tokenizer(model_dir)
     encoder = question.encoder(tokenizer)
-    prompts, shortened = zip(*map(encoder.encode_prompt, items), strict=True)
-    if any(shortened):
-        print(f"{sum(shortened)} of {len(items)} items were shortened to {question.max_length} tokens", file=sys.stderr)
+    prompts = encoder.encode_prompts(items)
+    if prompts.control_tokens:
+        print(describe_control_tokens(prompts.control_tokens), file=sys.stderr)
+    if prompts.shortened:
+        shortened = f"{prompts.shortened} of {len(items)} items were shortened"
+        print(f"{shortened} to {question.max_length} tokens", file=sys.stderr)
     model = load_base(model_dir, question.quantization, question.dtype)
     if adapter_dir:
         model = load_adapter(model, adapter_dir)
     progress = question.task if len(items) > 1 else None
-    scores = likelihood.score(model, tokenizer, list(prompts), encoder.label_token_ids, tokens_per_batch, progress)
+    scores = likelihood.score(model, tokenizer, prompts.ids, encoder.label_token_ids, tokens_per_batch, progress)
     check_finite_logprobs(scores, question.task, model_dir, adapter_dir, question.dtype)
     answers = []
     for item, row in zip(items, scores, strict=True):

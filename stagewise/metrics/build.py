@@ -181,7 +181,10 @@ def _answer_records(results: ExperimentResults, predictions: dict[Key, Predictio
             lineage,
             task,
             split,
-            results.receipts.get(lineage, {}).get("shortened", {}).get(f"{task}.{split}"),
+            *(
+                results.receipts.get(lineage, {}).get(key, {}).get(f"{task}.{split}")
+                for key in ("shortened", "control_tokens")
+            ),
         )
         for (lineage, task, split), answers in predictions.items()
     ]

@@ -11,7 +11,13 @@ RENORMALIZED = "the probabilities add up to 1 by construction"
 
 
 def answer_record(
-    predictions: Predictions, bins: int, lineage: str, task: str, split: str, shortened: int | None = None
+    predictions: Predictions,
+    bins: int,
+    lineage: str,
+    task: str,
+    split: str,
+    shortened: int | None = None,
+    control_tokens: int | None = None,
 ) -> AnswerRecord:
     """Record one model's or baseline's answers; `bins` is the number of calibration bins.
 
@@ -29,6 +35,7 @@ def answer_record(
         split=split,
         items=len(predictions),
         shortened=shortened,
+        control_tokens=control_tokens,
         invalid=int((predictions.answer == len(predictions.labels)).sum()),
         confusion=confusion(predictions),
         ece=missing or Value(value=float(ece)),

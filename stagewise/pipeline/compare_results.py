@@ -64,7 +64,12 @@ _RULES: list[Rule] = [
     # Logs and cards hold times; their other figures are in training.json, which is compared.
     ("adapter", r"files\.(README\.md|recipe\.json|training\.json|training_log\.csv)", "consequence", ""),
     ("adapter", r"files\..*", "outcome", ""),
-    ("predictions", r"(files|content_free|shortened|changed_answers)[.\[].*|tokens|items", "outcome", ""),
+    (
+        "predictions",
+        r"(files|content_free|shortened|control_tokens|changed_answers)[.\[].*|tokens|items",
+        "outcome",
+        "",
+    ),
     ("summary", r"(settings|inputs)\..*", "cause", ""),
     ("summary", r".*", "outcome", ""),
     ("metrics", r"inputs\.files\..*(receipt|training|summary)\.json|files\..*", "consequence", ""),  # these hold times

@@ -31,9 +31,8 @@ class Predictor:
     def encoder(self, task: str, template: Template) -> Encoder:
         """Build a task's encoder."""
         spec = self.settings.tasks[task]
-        return Encoder(
-            self.tokenizer, template, self.settings.prompting, spec.words, self.settings.max_length, spec.shorten
-        )
+        prompting, max_length = self.settings.prompting, self.settings.max_length
+        return Encoder(self.tokenizer, template, prompting, spec.words, max_length, spec.shorten, task)
 
     def score_content_free(self, encoder: Encoder) -> list[dict]:
         """Score the labels after inputs without content, every field replaced (Zhao et al. 2021).
@@ -75,7 +74,14 @@ class Predictor:
 
         words, evaluation = encoder.label_words, self.settings.evaluation
         texts = generation.generate(
-            self.model, self.tokenizer, prompts, evaluation.max_new_tokens, evaluation.tokens_per_batch, progress
+            self.model,
+            self.tokenizer,
+            prompts,
+            evaluation.max_new_tokens,
+            evaluation.tokens_per_batch,
+            progress,
+            encoder.end_token_id,
+            encoder.end_text,
         )
         letters = generation.option_letters(encoder.template.text, words)
         rows = []

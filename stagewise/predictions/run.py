@@ -9,6 +9,7 @@ from pathlib import Path
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.data.items import read_split
 from stagewise.errors import InputError
+from stagewise.inference.control_tokens import describe_control_tokens
 from stagewise.inference.finite import check_finite_logprobs
 from stagewise.inference.prompts import Template
 from stagewise.models.adapters import adapter_receipt
@@ -103,7 +104,9 @@ def write_all_predictions(
 
     before_torch()
     predictor = Predictor.load(settings, model_dir, adapter_dir)
-    started, tokens, count, shortened, content_free, changed = time.monotonic(), 0, 0, {}, {}, {}
+    started, tokens, count, content_free, changed = time.monotonic(), 0, 0, {}, {}
+    shortened: dict[str, int] = {}
+    control_tokens: dict[str, int] = {}
     device = predictor.model.device.type
     for task, spec in settings.tasks.items():
         encoder = predictor.encoder(task, templates[task])
@@ -114,21 +117,25 @@ def write_all_predictions(
             content_free[task] = answers
         for split in settings.evaluation.splits:
             items = read_split(Path(data_dir) / task / f"{split}.jsonl", spec.words)
-            prompts = [encoder.encode_prompt(item) for item in items]
-            rows = predictor.predict(encoder, [ids for ids, _ in prompts], progress=f"{task}.{split}")
+            prompts = encoder.encode_prompts(items)
+            rows = predictor.predict(encoder, prompts.ids, progress=f"{task}.{split}")
             check_finite_logprobs(_logprobs(rows), task, model_dir, adapter_dir, settings.dtype)
             write_predictions(folder / f"{task}.{split}.csv", task, split, items, rows)
-            tokens += sum(len(ids) for ids, _ in prompts)
+            tokens += sum(map(len, prompts.ids))
             count += len(items)
-            shortened[f"{task}.{split}"] = sum(is_shortened for _, is_shortened in prompts)
+            shortened[f"{task}.{split}"] = prompts.shortened
+            control_tokens[f"{task}.{split}"] = prompts.control_tokens
             if split == "validation" and task in in_training.codes:
                 changed[task] = in_training.count_changes(task, [row["prediction"] for row in rows], device)
+    if sum(control_tokens.values()):
+        print(describe_control_tokens(sum(control_tokens.values())), file=sys.stderr)
     return {
         "method": settings.evaluation.method,
         "seconds": round(time.monotonic() - started, 3),
         "tokens": tokens,
         "items": count,
         "shortened": shortened,
+        "control_tokens": control_tokens,
         "content_free": content_free,
         "changed_answers": changed,
         "device": device,

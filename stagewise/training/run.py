@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stagewise.errors import InputError
+from stagewise.inference.control_tokens import describe_control_tokens
 from stagewise.provenance.cache import adapter_cache
 from stagewise.training.distributed import (
     StepShare,
@@ -231,6 +232,8 @@ def announce(stage: Stage) -> None:
         if (before := stage.checkpoint.facts["processes"]) != stage.share.count:
             line += f" of {before} process{'es' if before > 1 else ''}, so that dropout's draws start anew"
     print(line, file=sys.stderr)
+    if control_tokens := sum(stage.data.control_tokens.values()):
+        print(f"{stage.job.recipe.lineage}: {describe_control_tokens(control_tokens)}", file=sys.stderr)
 
 
 def run_or_resume(stage: Stage, trainer: "StageTrainer", hooks: list["TrainingHook"]) -> None:
@@ -271,6 +274,7 @@ def summarize(
         "items": len(data.rows),
         "rehearsed": data.rehearsed,
         "shortened": data.shortened,
+        "control_tokens": data.control_tokens,
         "processes": processes,
         "tokens_per_batch": stage.options.tokens_per_batch,
         "device": (f"{processes} × " if processes > 1 else "") + device_name(),

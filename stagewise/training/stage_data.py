@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stagewise.data.items import read_split
 from stagewise.errors import InputError
-from stagewise.inference.prompts import Encoder, Template
+from stagewise.inference.prompts import EncodedPrompts, Encoder, Template
 from stagewise.recipe import Recipe
 from stagewise.remedies.base import Row, TrainingContext, TrainingHook
 from stagewise.training.arguments import check_target_modules
@@ -32,6 +32,8 @@ class StageData:
     """Training items of each task that the stage learns; they decide its number of steps."""
     shortened: int = 0
     """Training prompts of the stage's own tasks that had to be shortened."""
+    control_tokens: dict[str, int] = field(default_factory=dict)
+    """Items by `task.split` whose text held control tokens of the model, which are encoded as plain text."""
     rehearsed: int = 0
     """Rows of earlier tasks among `rows`."""
     earlier_rows: dict[str, list[Row]] = field(default_factory=dict)
@@ -57,7 +59,9 @@ def load_stage_data(recipe: Recipe, tokenizer, data_dir) -> StageData:
 
         def encode_split(split: str, task=task, spec=spec, encoder=encoder) -> tuple[list[Row], int]:
             items = read_split(Path(data_dir) / task / f"{split}.jsonl", spec.words)
-            return encode_items(task, items, encoder, recipe.training.loss_on)
+            rows, prompts = encode_items(task, items, encoder, recipe.training.loss_on)
+            data.control_tokens[f"{task}.{split}"] = prompts.control_tokens
+            return rows, prompts.shortened
 
         validation_rows, _ = encode_split("validation")
         if task in recipe.learns:
@@ -79,7 +83,7 @@ def load_stage_data(recipe: Recipe, tokenizer, data_dir) -> StageData:
 def _encoder(recipe: Recipe, task: str, tokenizer) -> Encoder:
     spec = recipe.tasks[task]
     template = Template(spec.prompt.file, spec.prompt.text)
-    return Encoder(tokenizer, template, recipe.prompting, spec.words, recipe.max_length, spec.shorten)
+    return Encoder(tokenizer, template, recipe.prompting, spec.words, recipe.max_length, spec.shorten, task)
 
 
 def _validation_prompts(task: str, rows: list[Row], encoder: Encoder) -> ValidationPrompts:
@@ -87,22 +91,21 @@ def _validation_prompts(task: str, rows: list[Row], encoder: Encoder) -> Validat
     return ValidationPrompts(task, prompts, encoder.label_token_ids, [row["label"] for row in rows])
 
 
-def encode_items(task: str, items: list[dict], encoder: Encoder, loss_on: str) -> tuple[list[Row], int]:
+def encode_items(task: str, items: list[dict], encoder: Encoder, loss_on: str) -> tuple[list[Row], EncodedPrompts]:
     """Encode items with their answers; labels are -100 where the loss does not count.
 
     Returns
     -------
-    rows, shortened
-        One row per item, and the number of prompts that were shortened to fit.
+    rows, prompts
+        One row per item, and the prompts with what was done to their texts.
 
     Raises
     ------
     InputError
         If an item does not fit; nothing is ever dropped silently.
     """
-    rows, shortened = [], 0
-    for item in items:
-        prompt, is_shortened = encoder.encode_prompt(item)
+    rows, prompts = [], encoder.encode_prompts(items)
+    for item, prompt in zip(items, prompts.ids, strict=True):
         answer = encoder.encode_answer(item["label"])
         prompt_labels = [-100] * len(prompt) if loss_on == "answer" else prompt
         rows.append(
@@ -114,8 +117,7 @@ def encode_items(task: str, items: list[dict], encoder: Encoder, loss_on: str) -
                 prompt_tokens=len(prompt),
             )
         )
-        shortened += is_shortened
-    return rows, shortened
+    return rows, prompts
 
 
 def initial_adapter(recipe: Recipe, base, parent_dir, scratch: Path) -> tuple:

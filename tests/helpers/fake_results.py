@@ -194,7 +194,8 @@ def write_predictions(results: Path, lineage: str, settings: Config, items: dict
         "content_free": content_free if settings.evaluation.method == "likelihood" else {},
     }
     measured = {"seconds": 1.5, "tokens": 1000, "items": 100, "device": "cpu", "dtype": "float32"}
-    write_receipt(folder, facts | measured | {"shortened": dict.fromkeys(names, 0)})
+    counts = {"shortened": dict.fromkeys(names, 0), "control_tokens": dict.fromkeys(names, 0)}
+    write_receipt(folder, facts | measured | counts)
 
 
 def _skill(task: str, adapter: Adapter | None) -> float:

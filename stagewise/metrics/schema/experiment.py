@@ -161,6 +161,11 @@ class TrainingRecord(Record):
     items: int | None = None
     rehearsed: int | None = Field(None, description="Items of earlier tasks among them.")
     shortened: int | None = Field(None, description="Items whose prompt had to be shortened.")
+    control_tokens: dict[str, int] | None = Field(
+        None,
+        description="By `task.split`: items whose text held control tokens of the model, read as plain text; null in "
+        "results of older versions.",
+    )
     device: str | None = None
     dtype: str | None = None
     resumed_from_step: int | None = None

@@ -74,6 +74,9 @@ class AnswerRecord(Record):
     split: str
     items: int
     shortened: int | None = Field(None, description="Prompts that were cut to fit; left out for a baseline.")
+    control_tokens: int | None = Field(
+        None, description="Items whose text held control tokens of the model, read as plain text."
+    )
     invalid: int = Field(description="Answers that were no label.")
     confusion: Confusion
     ece: Value = Field(

@@ -36,11 +36,26 @@ def run(view: View) -> Table:
         table.add("Folds", plain(e.folds))
     table.add("Answers", how)
     table.add("Scored splits", ", ".join(e.splits))
+    if control_tokens := _control_tokens(view):
+        table.add("Items with control tokens of the model, read as plain text", control_tokens)
     table.add("Intervals", f"{view.interval}, seed {e.bootstrap_seed}")
     limit = {split: n for split, n in (e.config.get("limit") or {}).items() if n is not None}
     if limit:
         table.add("Limited to", ", ".join(f"{n} {split} items per task" for split, n in limit.items()))
     return table
+
+
+def _control_tokens(view: View) -> str:
+    """Numbers of items whose text held control tokens, by task and split; they are the same for every adapter."""
+    items = {
+        f"{record.task} {record.split}": record.control_tokens
+        for record in view.metrics.predictions
+        if record.control_tokens
+    }
+    for training in view.metrics.training:
+        by_split = training.control_tokens or {}
+        items |= {" ".join(name.rsplit(".", 1)): number for name, number in by_split.items() if number}
+    return ", ".join(f"{name} {count(number)}" for name, number in sorted(items.items()))
 
 
 def _describe_arm(view: View, arm: str) -> str:

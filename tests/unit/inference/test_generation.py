@@ -130,6 +130,19 @@ def test_the_models_own_sampling_settings_are_neither_used_nor_lost(loaded):
         model.generation_config = configured
 
 
+def test_an_answer_ends_as_the_template_has_it(loaded):
+    """With a token of its own, special or not, or with a text of several."""
+    model, tokenizer = loaded
+    prompt = tokenizer("The trial found")["input_ids"]
+    ids = by_hand(model, prompt, 6, tokenizer.eos_token_id)
+    pieces = [tokenizer.decode([token]) for token in ids]
+    assert ids[2] not in ids[:2], "the end comes after two tokens"
+    end = generation.generate(model, tokenizer, [prompt], 6, end_token_id=ids[2])[0]
+    assert end == "".join(pieces[:2])
+    text = generation.generate(model, tokenizer, [prompt], 6, end_token_id=ids[1], end_text="".join(pieces[2:4]))[0]
+    assert text == "".join(pieces[:2])
+
+
 def test_every_end_token_of_the_model_ends_a_text(loaded, monkeypatch):
     model, tokenizer = loaded
     prompt = tokenizer("The trial found")["input_ids"]

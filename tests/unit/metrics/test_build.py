@@ -171,7 +171,7 @@ def test_generated_answers_without_probabilities(results):
     report = json.loads(format_metrics(build_metrics(read_results(made.config(**FAST), results))))
     keys = {"task": "pubmedqa", "split": "test"}
     answers = find(report["predictions"], lineage=FIRST, **keys)
-    assert (answers["shortened"], answers["invalid"]) == (0, 10)
+    assert (answers["shortened"], answers["control_tokens"], answers["invalid"]) == (0, 0, 10)
     assert answers["confusion"]["columns"][-1] == "invalid"
     assert answers["ece"] == {"reason": "no label probabilities"}
     score = find(report["scores"], lineages=[FIRST], **keys)

@@ -28,6 +28,16 @@ def test_scores_of_every_adapter_and_task_are_those_of_the_metrics(metrics, show
                 assert cells == expected + [estimate(measures[key], plain) for key in ("mcc", "brier")]
 
 
+def test_items_with_control_tokens_are_a_line_of_the_setup(values, results):
+    title = "Items with control tokens of the model, read as plain text"
+    assert title not in {row[0] for row in Page(render(values, results)).tables["run"].rows}
+    for record in values["predictions"]:
+        record["control_tokens"] = 3 if (record["task"], record["split"]) == ("dreaddit", "test") else 0
+    values["training"][0]["control_tokens"] = {"pubmedqa.train": 1200, "pubmedqa.validation": 0}
+    rows = dict(row[:2] for row in Page(render(values, results)).tables["run"].rows)
+    assert rows[title] == "dreaddit test 3, pubmedqa train 1,200"
+
+
 def test_a_dot_marks_what_was_learnt(shown):
     for task, learnt in (("pubmedqa", [False, True, True]), ("dreaddit", [False, False, True])):
         assert ["●" in row[0] for row in shown.tables[f"scores-test-{task}"].rows[:3]] == learnt
