@@ -8,6 +8,11 @@ class InputError(Exception):
     """Bad input. Its message is one sentence that names the file, the row or key, and the way out."""
 
 
+def one_line(error: Exception) -> str:
+    """Write an error's message on one line: line breaks and control characters of names and data are escaped."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(error))
+
+
 def exit_on_input_error(main):
     """Decorate a step's ``main(argv) -> int`` to print an `InputError` as one line and return exit code 2."""
 
@@ -16,7 +21,7 @@ def exit_on_input_error(main):
             return main(argv)
         except InputError as error:
             if os.environ.get("RANK", "0") == "0":  # one line if several processes train together
-                print(f"error: {error}", file=sys.stderr)
+                print(f"error: {one_line(error)}", file=sys.stderr)
             return 2
 
     wrapped.__doc__ = main.__doc__

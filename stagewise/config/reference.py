@@ -17,7 +17,10 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 
-_PATTERNS = {Name.__metadata__[0].metadata[0].pattern: "name", Sha256.__metadata__[0].metadata[0].pattern: "SHA-256"}
+_PATTERNS = {
+    next(part.pattern for part in kind.__metadata__[0].metadata if hasattr(part, "pattern")): word
+    for kind, word in ((Name, "name"), (Sha256, "SHA-256"))
+}
 
 _SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 
@@ -120,7 +123,7 @@ def _with(kind: str, constraint) -> str:
         return f"{kind} like `{pattern}`"
     for name, sign in _SIGNS.items():
         if (bound := getattr(constraint, name, None)) is not None:
-            kind += f", {sign} {bound:g}"
+            kind += f", {sign} {bound if isinstance(bound, int) else format(bound, 'g')}"
     return kind
 
 

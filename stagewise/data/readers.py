@@ -70,10 +70,10 @@ def find_format(name: str) -> Format:
     module_name, _, function_name = name.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InputError(
-            f"the reader.format '{name}' cannot be imported ({error}); is its folder on PYTHONPATH?"
-        ) from None
+    except (Exception, SystemExit) as error:
+        reason = f"{type(error).__name__}: {error}".rstrip(": ")
+        hint = "is its folder on PYTHONPATH?" if isinstance(error, ImportError) else "correct the module"
+        raise InputError(f"the reader.format '{name}' cannot be imported ({reason}); {hint}") from None
     function = getattr(module, function_name, None)
     if not callable(function):
         raise InputError(
@@ -96,7 +96,7 @@ def _read_foreign(path: Path, reader: Reader, columns: list[str], read: Format) 
         records = list(read(path, reader, columns))
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         message = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: {reader.format} could not read it ({message})") from None
     return select_columns(path, records, columns)

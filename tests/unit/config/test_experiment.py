@@ -103,7 +103,7 @@ def test_the_error_names_the_file_that_holds_the_key(tmp_path):
         ("seeds: [1]\nseeds: [2]\n", "line 2: the key 'seeds' is given twice"),
         ("training: {epochs: 1, epochs: 2}\n", "'epochs' is given twice"),
         ("a: [1\n", "not valid YAML"),
-        ("- 1\n", "a mapping of settings, not list"),
+        ("- 1\n", "a mapping of settings, not a list"),
     ],
 )
 def test_yaml_that_would_lose_a_setting_is_refused(tmp_path, text, says):
