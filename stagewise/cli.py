@@ -24,9 +24,10 @@ def add_settings(parser, model, narrow, required: bool = True) -> None:
     def parse(values: list[str]):
         if len(values) == 1 and values[0].lstrip().startswith("{"):
             try:
-                return validate(model, json.loads(values[0]), "--settings")
-            except json.JSONDecodeError as error:
+                settings = json.loads(values[0])
+            except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits, too
                 raise InputError(f"--settings: not valid JSON ({error})") from None
+            return validate(model, settings, "--settings")
         if len(values) == 1 and values[0].endswith(".json"):
             return validate(model, read_json(values[0], "the settings"), values[0])
         return narrow(load(*values))

@@ -1,11 +1,12 @@
 """Settings of tasks: sources, readers, labels, prompts and splits."""
 
+import codecs
 import difflib
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from stagewise.config.base import MAX_COUNT, MAX_SEED, FilePath, Number, Settings, Whole
+from stagewise.config.base import MAX_COUNT, MAX_SEED, FilePath, Number, Settings, Whole, shown
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=100)]
 """Name of a task, an arm, a model or a file's role, which may become the name of a folder."""
@@ -54,6 +55,12 @@ class Reader(Settings):
     )
     encoding: str = Field("utf-8", description="Text encoding; a byte-order mark is accepted.")
     delimiter: str = Field(",", min_length=1, max_length=1, description="CSV field separator.")
+    escape: str | None = Field(
+        None,
+        max_length=1,
+        description="CSV: the character, such as `\\`, that stands before a quote inside a text. Empty: none, "
+        "backslashes are text. By default such a quote is written twice, and a backslash before a quote is refused.",
+    )
 
     @field_validator("format", mode="before")
     @classmethod
@@ -64,6 +71,25 @@ class Reader(Settings):
             hint = f"did you mean '{near[0]}'?" if near else "see docs/reference/configuration.md"
             raise ValueError(f"'{value}' is not a format ({', '.join(names)}, or 'package.module:function'); {hint}")
         return value
+
+    @field_validator("encoding")
+    @classmethod
+    def encoding_exists(cls, encoding):
+        try:
+            b"".decode(encoding)
+            return codecs.lookup(encoding).name and encoding
+        except (LookupError, ValueError):  # ValueError: 'undefined', or a name with NUL
+            raise ValueError(f"reader.encoding {shown(encoding)} is not a known text encoding, such as utf-8") from None
+
+    @model_validator(mode="after")
+    def one_meaning_a_character(self):
+        if self.delimiter in '"\r\n\0':
+            raise ValueError(f"'delimiter' {self.delimiter!r} cannot separate fields; use a comma, semicolon or tab")
+        if self.escape is not None and self.format != "csv":
+            raise ValueError(f"'escape' goes with format csv, not {self.format}")
+        if self.escape and self.escape in f'"\r\n\0{self.delimiter}':
+            raise ValueError(f"'escape' {self.escape!r} has another meaning in CSV; a backslash is usual")
+        return self
 
 
 class Source(Settings):

@@ -13,6 +13,12 @@ from stagewise.errors import InputError
 
 # First bytes of files that a failed download or a wrong path gives instead of data.
 SIGNATURES = {
+    b"\xd0\xcf\x11\xe0": "an Excel workbook (.xls); save it as CSV",
+    b"PAR1": "a Parquet file; set reader.format: parquet",
+    b"ARROW1": "an Arrow file; convert it to Parquet",
+    b"SQLite format 3": "an SQLite database; export the table as CSV",
+    b"%PDF": "a PDF document; name a file with data",
+    b"\x28\xb5\x2f\xfd": "a zstd archive; unpack it",
     b"PK\x03\x04": "a zip archive; unpack it or name the file inside it as 'member'",
     b"\x1f\x8b": "a gzip archive; unpack it or name the file inside it as 'member'",
     b"BZh": "a bzip2 archive; unpack it or name the file inside it as 'member'",
@@ -84,6 +90,10 @@ def find_format(name: str) -> Format:
 
 def _check_head(path: Path, reader: Reader, head: bytes) -> None:
     """Refuse an archive or a web page in place of data."""
+    if reader.format == "parquet" and head.startswith(b"PAR1"):
+        return
+    if head.startswith(b"PK\x03\x04") and b"[Content_Types].xml" in head:
+        raise InputError(f"{path}: not {reader.format} but an Excel workbook (.xlsx); save it as CSV")
     if kind := next((kind for magic, kind in SIGNATURES.items() if head.startswith(magic)), None):
         raise InputError(f"{path}: not {reader.format} but {kind}")
     if head.removeprefix(codecs.BOM_UTF8).lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):

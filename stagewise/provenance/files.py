@@ -23,7 +23,9 @@ def read_json(path, what: str) -> dict:
             return json.load(handle)
     except FileNotFoundError:
         raise InputError(f"{path}: {what} is missing; run the step that writes it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: {what} cannot be read ({error.strerror}); name a readable file") from None
+    except (ValueError, RecursionError) as error:  # ValueError: no JSON, no UTF-8, NUL in the name, an endless number
         raise InputError(f"{path}: {what} is not valid JSON ({error})") from None
 
 
