@@ -105,8 +105,10 @@ def _sentence(problem: ErrorDetails, path: tuple, model: type[BaseModel], count:
     message = _advice(problem) or problem["msg"].removeprefix("Value error, ")
     if not key:
         return f"{message}{more}"
-    got = "" if problem["type"] == "value_error" else f" (got {shown(problem['input'])})"
-    return f"'{key}': {message[0].lower() + message[1:]}{got}{more}"
+    # What YAML made of a text is not what was written.
+    got = "" if problem["type"] in ("value_error", "string_type") else f" (got {shown(problem['input'])})"
+    message = message if message[:2].isupper() else message[0].lower() + message[1:]
+    return f"'{key}': {message}{got}{more}"
 
 
 def _advice(problem: ErrorDetails) -> str | None:
@@ -118,6 +120,8 @@ def _advice(problem: ErrorDetails) -> str | None:
         return "a text is needed, and YAML reads this as null; put the text in quotes, or leave the key out"
     if kind in ("int_type", "float_type") and isinstance(value, str):
         return f"write a {'whole ' if kind == 'int_type' else ''}number in plain decimals, without quotes"
+    if kind == "string_type":
+        return "write one text here, not a list or a mapping"
     return None
 
 

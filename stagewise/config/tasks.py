@@ -1,6 +1,5 @@
 """Settings of tasks: sources, readers, labels, prompts and splits."""
 
-import codecs
 import difflib
 from typing import Annotated, Literal, get_args
 
@@ -76,10 +75,12 @@ class Reader(Settings):
     @classmethod
     def encoding_exists(cls, encoding):
         try:
-            b"".decode(encoding)
-            return codecs.lookup(encoding).name and encoding
+            b"a".decode(encoding)
+        except UnicodeDecodeError:
+            pass  # half a character of UTF-16
         except (LookupError, ValueError):  # ValueError: 'undefined', or a name with NUL
             raise ValueError(f"reader.encoding {shown(encoding)} is not a known text encoding, such as utf-8") from None
+        return encoding
 
     @model_validator(mode="after")
     def one_meaning_a_character(self):
