@@ -124,7 +124,7 @@ def _csv_rows(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
             if row and len(row) != len(header):
                 raise InputError(
                     f"{path}: row {len(rows) + 1} (line {lines.line_num}) has {len(row)} fields but the header has "
-                    f"{len(header)}; look for a stray quote or reader.delimiter"
+                    f"{len(header)}; look for a stray quote, reader.delimiter or reader.escape"
                 )
             if row:
                 rows.append({column: row[position] for column, position in positions.items()})
@@ -151,7 +151,7 @@ def _refuse_unclear_escapes(path: Path, reader: Reader, text: str) -> None:
 
 def _quoting_problem(error: csv.Error, begun: int, line: int, text: str) -> str:
     """Say what is wrong with the quotes of the row that begins in line `begun`, and the way out."""
-    way = "set reader.escape, or double the quotes inside a text" if '\\"' in text else "double quotes inside a text"
+    way = "write each quote inside a text twice" + (", or set reader.escape" if '\\"' in text else "")
     if "end of data" in str(error):
         return f"a quote is opened in the row that begins in line {begun} and never closed; close it, or {way}"
     if "expected after" in str(error):
