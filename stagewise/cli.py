@@ -5,7 +5,7 @@ import json
 from stagewise.config.base import validate
 from stagewise.config.load_config import load
 from stagewise.errors import InputError
-from stagewise.provenance.files import read_json
+from stagewise.provenance.files import json_problem, read_json
 
 
 def add_image(parser) -> None:
@@ -25,11 +25,11 @@ def add_settings(parser, model, narrow, required: bool = True) -> None:
         if len(values) == 1 and values[0].lstrip().startswith("{"):
             try:
                 settings = json.loads(values[0])
-            except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits, too
-                raise InputError(f"--settings: not valid JSON ({error})") from None
+            except (ValueError, RecursionError) as error:
+                raise InputError(f"--settings: not valid JSON ({json_problem(error)})") from None
             return validate(model, settings, "--settings")
         if len(values) == 1 and values[0].endswith(".json"):
-            return validate(model, read_json(values[0], "the settings"), values[0])
+            return validate(model, read_json(values[0], "the settings file"), values[0])
         return narrow(load(*values))
 
     parser.add_argument(

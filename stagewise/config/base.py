@@ -120,6 +120,8 @@ def _advice(problem: ErrorDetails) -> str | None:
         return "a text is needed, and YAML reads this as null; put the text in quotes, or leave the key out"
     if kind in ("int_type", "float_type") and isinstance(value, str):
         return f"write a {'whole ' if kind == 'int_type' else ''}number in plain decimals, without quotes"
+    if kind in ("model_type", "dict_type"):
+        return "write a mapping of settings here, as 'key: value'"
     if kind == "string_type":
         return "write one text here, not a list or a mapping"
     return None

@@ -77,7 +77,7 @@ class Training(Settings):
     epochs: Number = Field(3, gt=0, le=10_000, description="Passes over the training items.")
     batch_size: Whole = Field(8, ge=1, le=65_536, description="Items per forward pass.")
     gradient_accumulation: Whole = Field(2, ge=1, le=65_536, description="Forward passes per optimizer step.")
-    learning_rate: Number = Field(2e-4, gt=0, le=1000, description="Peak learning rate.")
+    learning_rate: Number = Field(2e-4, gt=0, le=1e38, description="Peak learning rate.")
     scheduler: Literal["cosine", "linear", "constant", "constant_with_warmup"] = Field(
         "cosine", description="Learning-rate schedule."
     )

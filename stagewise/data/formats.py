@@ -18,6 +18,7 @@ from pathlib import Path
 
 from stagewise.config.tasks import Reader
 from stagewise.errors import InputError
+from stagewise.provenance.files import json_problem
 
 Format = Callable[[Path, Reader, list[str]], list[dict]]
 """Function that reads a file's records; each has at least the given columns, None for a missing value."""
@@ -47,7 +48,7 @@ def read_json(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
         hint = "; one object a line is format jsonl" if error.msg == "Extra data" else ""
         raise InputError(f"{path}: line {error.lineno} is not valid JSON ({error.msg}){hint}") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as JSON ({_beyond_python(error)})") from None
+        raise InputError(f"{path}: not readable as JSON ({json_problem(error)})") from None
     if not isinstance(values, dict if reader.keyed else list):
         expected = "one object of id → record (reader.keyed)" if reader.keyed else "a list of objects"
         setting = "reader.keyed: false" if isinstance(values, list) else "reader.keyed: true"
@@ -78,7 +79,7 @@ def read_jsonl(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
             hint = "; a list of objects is format json" if number == 1 and line.lstrip().startswith("[") else ""
             raise InputError(f"{path}: line {number} is not valid JSON ({error}){hint}") from None
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{path}: line {number} is not readable as JSON ({_beyond_python(error)})") from None
+            raise InputError(f"{path}: line {number} is not readable as JSON ({json_problem(error)})") from None
     return select_columns(path, values, columns)
 
 
@@ -250,12 +251,6 @@ def _read_text(path: Path, reader: Reader) -> str:
             "for instance to utf-16-le"
         )
     return text
-
-
-def _beyond_python(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    return "a number has thousands of digits; write it as a text"
 
 
 def _refuse_repeated_keys(path: Path, row: int, record: dict) -> None:

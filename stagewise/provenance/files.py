@@ -25,8 +25,17 @@ def read_json(path, what: str) -> dict:
         raise InputError(f"{path}: {what} is missing; run the step that writes it") from None
     except OSError as error:
         raise InputError(f"{path}: {what} cannot be read ({error.strerror}); name a readable file") from None
-    except (ValueError, RecursionError) as error:  # ValueError: no JSON, no UTF-8, NUL in the name, an endless number
-        raise InputError(f"{path}: {what} is not valid JSON ({error})") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: {what} is not valid JSON ({json_problem(error)})") from None
+
+
+def json_problem(error: Exception) -> str:
+    """Say why JSON cannot be read, of the errors that Python raises for it."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if str(error).startswith("Exceeds the limit"):
+        return "a number has thousands of digits; write it as a text"
+    return str(error)
 
 
 def sha256_file(path) -> str:

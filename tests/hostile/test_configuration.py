@@ -188,7 +188,7 @@ SETTINGS = {
     "endless epochs": ("training/epochs", 1e30, "'training.epochs': input should be less than or equal to 10000"),
     "no epochs": ("training/epochs", 0, "greater than 0"),
     "negative learning rate": ("training/learning_rate", -1, "greater than 0"),
-    "endless learning rate": ("training/learning_rate", 1e30, "'training.learning_rate': input should be less than"),
+    "endless learning rate": ("training/learning_rate", 1e39, "'training.learning_rate': input should be less than"),
     "endless batch": ("training/batch_size", 10**17, "less than or equal to 65536"),
     "endless accumulation": ("training/gradient_accumulation", 10**17, "less than or equal to 65536"),
     "infinite weight decay": ("training/weight_decay", "-.inf", "(got '-.inf')"),
