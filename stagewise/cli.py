@@ -1,5 +1,6 @@
 """Options that the command lines of several steps share."""
 
+import argparse
 import json
 
 from stagewise.config.base import validate
@@ -11,6 +12,13 @@ from stagewise.provenance.files import json_problem, read_json
 def add_image(parser) -> None:
     """Add ``--image``, the checksum of the container image that the step runs in, for its output's receipt."""
     parser.add_argument("--image", metavar="SHA256", help="checksum of the container image that this runs in")
+
+
+def positive(text: str) -> int:
+    """Read a whole number of 1 or more; an argument's `type`."""
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"'{text[:40]}' is no whole number of 1 or more")
+    return int(text)
 
 
 def add_settings(parser, model, narrow, required: bool = True) -> None:

@@ -2,8 +2,9 @@
 
 import difflib
 from typing import Annotated, Literal, get_args
+from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from stagewise.config.base import MAX_COUNT, MAX_SEED, FilePath, Number, Settings, Whole, shown
 
@@ -22,12 +23,25 @@ FormatName = Literal["json", "jsonl", "csv", "parquet"]
 """Formats that `data.formats` registers."""
 
 
+def _plain_url(url: str) -> str:
+    try:
+        name = unquote(urlsplit(url).path)
+    except ValueError as error:
+        raise ValueError(f"this is no address ({error})") from None
+    if not url.isprintable() or not name.isprintable() or {"{", "}"} & {*url, *name}:
+        raise ValueError("an address may hold neither braces, which are wildcards to Snakemake, nor control characters")
+    return url
+
+
+Url = Annotated[str, AfterValidator(_plain_url)]
+
+
 class File(Settings):
     """A raw file: a local path, or a URL with a checksum."""
 
     path: FilePath | None = Field(None, description="Local file, relative to the working directory.")
-    url: str | None = Field(None, description="URL of the file, or of the archive that holds it.")
-    member: str | None = Field(None, description="Path of the file inside the archive at `url`.")
+    url: Url | None = Field(None, description="URL of the file, or of the archive that holds it.")
+    member: FilePath | None = Field(None, description="Path of the file inside the archive at `url`.")
     sha256: Sha256 | None = Field(
         None, description="SHA-256 of the file (of the member, for an archive). Required with `url`."
     )

@@ -16,7 +16,7 @@ import yaml
 from stagewise.config.base import shown
 from stagewise.errors import InputError
 
-MAX_BYTES = 1 << 24
+MAX_BYTES = 1 << 20
 """Size of the largest file that is read as a configuration; the largest of this project has 6 kB."""
 
 MAX_NODES = 100_000

@@ -88,7 +88,7 @@ def test_file(tmp_path, capsys, case):
         ("gone.yaml", r"gone\.yaml: no such configuration file"),
         ("", r"the configuration cannot be read \(Is a directory\); name a readable file"),
         ("loop.yaml", r"loop\.yaml: the configuration cannot be read"),
-        ("large.yaml", r"large\.yaml: larger than 16 MB, so it is no configuration"),
+        ("large.yaml", r"large\.yaml: larger than 1 MB, so it is no configuration"),
         ("nul\0.yaml", r"nul\\x00\.yaml: the configuration cannot be read \(embedded null byte\)"),
         ("x" * 300, r"cannot be read \(File name too long\)"),
     ],
