@@ -38,6 +38,10 @@ def configuration_page() -> str:
         "Written by `python -m scripts.write_schemas` from the typed configuration in `stagewise/config`; change it "
         "there. `<name>` is a name of your choice, `[]` an entry of a list. An unknown key is an error. Overlays "
         "given with `--configfile` are merged key by key; lists are replaced.",
+        "Files are UTF-8. A number is written in plain decimals (`3`, `-0.5`, `1e-4`). What YAML would take for "
+        "another number or a date (`010`, `1:30`, `1_000`, `+1`, `2020-01-01`) is the text that is written: a label "
+        "may be `010`, a number may not. A value of `--config KEY=VALUE` means what it means in a file, so `null`, "
+        "`[1, 2]` and `{epochs: 2}` are no texts.",
     ]
     for path, model in _sections("", Config):
         overrides = model is TrainingOverrides
