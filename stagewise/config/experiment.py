@@ -95,15 +95,18 @@ class Config(Settings):
     def plain_path(cls, results):
         """Spell the folder in one way: every path below it is compared as text."""
         path = os.path.normpath(results)
-        first, *_ = parts = [part for part in path.split("/") if part] or [path]
-        if path == "/" or parts[-1] in (".", ".."):
+        parts = [part for part in path.split("/") if part]
+        first = os.path.relpath(path).split("/")[0]
+        if path == "/" or os.path.relpath(path) == "." or parts[-1] == "..":
             raise ValueError("name a folder of its own for the results, such as results-2")
+        if parts[0] == "..":
+            raise ValueError("write a folder outside the project with its whole path, from the root")
         if any(part != part.strip() or part.startswith("-") or len(part) > MAX_FOLDER_NAME for part in parts):
             raise ValueError(
                 "the name of a folder neither begins with a hyphen, begins or ends with a blank, nor has more than "
                 f"{MAX_FOLDER_NAME} characters"
             )
-        if not path.startswith("/") and first in PROJECT_FOLDERS:
+        if first in PROJECT_FOLDERS:
             raise ValueError(f"'{first}' is a folder of the project; name another for the results, such as results-2")
         return path
 

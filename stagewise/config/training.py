@@ -124,7 +124,9 @@ class Stage(Settings):
         description="Task of this stage; a list is learnt at once (multitask)."
     )
     name: Name | None = Field(
-        None, description="Folder name in the lineage; by default composed of the tasks and the remedies."
+        None,
+        description="Folder name in the lineage; by default composed of the tasks and the remedies. Where the file "
+        "system takes `A` and `a` for one folder, names differ in more than that.",
     )
     remedies: Remedies = Field(Remedies(), description="Remedies against forgetting.")
     training: Annotated[TrainingOverrides, Field(description="Training settings of this stage only.")] = (

@@ -73,11 +73,13 @@ def write_splits(output, files: dict[str, bytes], summary: dict) -> None:
 
 
 def log_lines(summary: dict) -> list[str]:
-    """Describe each task's splits in a line."""
+    """Describe each task's splits in a line, with the reasons why rows were set aside."""
     lines = []
     for name, task in summary["tasks"].items():
         counts = ", ".join(f"{split} {task['splits'][split]['items']}" for split in SPLITS)
-        lines.append(f"{name}: {task['rows']} rows, {sum(task['set_aside'].values())} set aside; {counts}")
+        reasons = ", ".join(f"{reason} {count}" for reason, count in task["set_aside"].items())
+        set_aside = f"{sum(task['set_aside'].values())} set aside{f' ({reasons})' if reasons else ''}"
+        lines.append(f"{name}: {task['rows']} rows, {set_aside}; {counts}")
     return lines
 
 

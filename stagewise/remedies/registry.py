@@ -62,6 +62,18 @@ def builtin_remedies() -> tuple[str, ...]:
     return tuple(sorted(name for name in names if name not in _OTHER_MODULES))
 
 
+def _validate_foreign(entry: RemedyEntry, settings) -> Remedy | Merge:
+    """Check the settings of a remedy from outside the project, whose validators may raise anything."""
+    try:
+        return validate(entry.cls, settings, entry.name)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{entry.name}: its class cannot check these settings ({type(error).__name__}: {error}); correct the module"
+        ) from None
+
+
 class _Remedies(Settings):
     """Remedies by name; several act together. One from elsewhere is named ``package.module:Class``."""
 
@@ -77,7 +89,7 @@ class _Remedies(Settings):
             try:
                 entry = find_remedy(str(name))
                 if settings is not None and not entry.builtin:
-                    settings = validate(entry.cls, settings, str(name))
+                    settings = _validate_foreign(entry, settings)
             except InputError as error:
                 raise ValueError(str(error)) from None
             validated[name] = settings

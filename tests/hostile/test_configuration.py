@@ -248,6 +248,8 @@ SETTINGS = {
     "results here, in other words": ("results", "out/..", "'results': name a folder of its own"),
     "results above": ("results", "..", "'results': name a folder of its own"),
     "results further above": ("results", "../..", "'results': name a folder of its own"),
+    "results beside the project": ("results", "../out", "'results': write a folder outside the project with its whole"),
+    "results in data by its whole path": ("results", os.path.abspath("data/x"), "'data' is a folder of the project"),
     "results at the root": ("results", "/", "'results': name a folder of its own"),
     "results in data": ("results", "data", "'data' is a folder of the project"),
     "results in models": ("results", "./models/mine", "'models' is a folder of the project"),

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import textwrap
 
 import pytest
 
@@ -63,6 +64,27 @@ def test_remedy(tmp_path, capsys, module, case):
     overlay.write_text(json.dumps({"arms": {"sequential": {"stages": stages}}}))
     arguments = [ROOT / "config.yaml", overlay]
     check_refused_command(read_experiment, arguments, capsys, tmp_path, rf"error: {overlay}: .*{says}")
+
+
+def test_remedy_that_fails_on_its_settings(tmp_path, capsys, module):
+    name, path = module
+    source = """
+        from pydantic import model_validator
+        from stagewise.remedies.base import Remedy
+
+        class Thing(Remedy):
+            strength: float = 1.0
+
+            @model_validator(mode="after")
+            def check(self):
+                return {}["nothing"]
+    """
+    write(path, textwrap.dedent(source))
+    overlay = tmp_path / "overlay.yaml"
+    stages = [{"task": "pubmedqa", "remedies": {f"{name}:Thing": {"strength": 2}}}]
+    overlay.write_text(json.dumps({"arms": {"sequential": {"stages": stages}}}))
+    says = r"lab_module:Thing: its class cannot check these settings \(KeyError: 'nothing'\); correct the module"
+    check_refused_command(read_experiment, [ROOT / "config.yaml", overlay], capsys, tmp_path, says)
 
 
 @pytest.mark.parametrize("case", MODULES)
