@@ -363,7 +363,7 @@ ARGUMENTS = {
         "error: --config: 'tasks.pubmedqa': source 'orginal'",
     ),
     "a model that is not there": (["model=gpt"], "error: --config: model 'gpt' is not one of models"),
-    "no mapping": (["training=fast"], "error: --config: 'training': input should be a valid dictionary"),
+    "no mapping": (["training=fast"], "error: --config: 'training': write a mapping of settings here"),
     "a key twice": (["training={epochs: 1, epochs: 2}"], "error: --config training: line 1: the key 'epochs' is given"),
     "an open bracket": (["seeds=[1"], "error: --config seeds: line 1 is not valid YAML"),
     "an alias inside itself": (
