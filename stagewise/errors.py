@@ -27,7 +27,7 @@ def exit_on_input_error(main):
             if error.filename is None:
                 raise
             # Where an output goes, `os.replace` names a temporary file first.
-            path = os.fsdecode(error.filename2 or error.filename)
+            path = error.filename2 or error.filename
             way = "name a file" if isinstance(error, IsADirectoryError) else "name another folder"
             print(f"error: {one_line(path)}: {error.strerror}; {way}", file=sys.stderr)
             return 2

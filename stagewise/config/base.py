@@ -26,7 +26,7 @@ def _plain_path(path: str) -> str:
     if not path.strip():
         raise ValueError("a path is empty")
     if not path.isprintable():
-        raise ValueError("a path holds a line break or another control character; rename the file")
+        raise ValueError("a path holds a line break or another invisible character; rename the file")
     if "{" in path or "}" in path:
         raise ValueError("a path may hold no braces, which are wildcards to Snakemake; rename the file")
     if path.startswith("~"):

@@ -20,6 +20,9 @@ RESERVED = {"adapter", "predictions", "recipe.json", "base"}
 RESERVED_STARTS = ("seed-", "fold-", "merged-")
 
 
+# Names beside the tasks' folders in the data; folds have folders of their own, too.
+RESERVED_TASKS = {"summary.json"}
+
 # A name beside a child's folder gets a few characters more while a file is written; file systems take 255.
 MAX_FOLDER_NAME = 200
 
@@ -127,6 +130,11 @@ class Config(Settings):
         for kind, chosen in (("models", self.models), ("tasks", self.tasks), ("arms", self.arms)):
             if not any(value is not None for value in chosen.values()):
                 raise ValueError(f"{kind} is empty; declare at least one")
+        for task in self.tasks:
+            if task in RESERVED_TASKS or task.startswith("fold-"):
+                raise ValueError(
+                    f"tasks.{task} has the name of a file or folder beside the tasks' data; choose another"
+                )
         if not self.models.get(self.model):
             raise ValueError(f"model '{self.model}' is not one of models ({', '.join(self.models)})")
         for arm_name, arm in self.active_arms.items():

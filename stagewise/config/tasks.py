@@ -29,7 +29,9 @@ def _plain_url(url: str) -> str:
     except ValueError as error:
         raise ValueError(f"this is no address ({error})") from None
     if not url.isprintable() or not name.isprintable() or {"{", "}"} & {*url, *name}:
-        raise ValueError("an address may hold neither braces, which are wildcards to Snakemake, nor control characters")
+        raise ValueError(
+            "an address may hold neither braces, which are wildcards to Snakemake, nor invisible characters"
+        )
     return url
 
 

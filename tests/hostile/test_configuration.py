@@ -233,6 +233,12 @@ SETTINGS = {
     "a number as label": (f"{LABELS}/0/value", 1.5, "'tasks.pubmedqa.labels[0].value': YAML reads this as a number"),
     # Names and paths.
     "long task name": (f"tasks/{'x' * 300}", DEFAULT["tasks"]["pubmedqa"], "at most 100 characters"),
+    "task named as a file": (
+        "tasks/summary.json",
+        DEFAULT["tasks"]["pubmedqa"],
+        "tasks.summary.json has the name of a file or folder beside the tasks' data",
+    ),
+    "task named as a fold": ("tasks/fold-1", DEFAULT["tasks"]["pubmedqa"], "tasks.fold-1 has the name of a file or"),
     "long stage name": (f"{STAGE}/name", "x" * 300, "at most 100 characters"),
     "long composed folder": (
         f"{STAGE}/task",
@@ -257,7 +263,7 @@ SETTINGS = {
     "wildcard in results": ("results", "out{x}", "'results': a path may hold no braces, which are wildcards"),
     "braces in results": ("results", "{}", "no braces"),
     "line break in results": ("results", "a\nb", "'results': a path holds a line break"),
-    "NUL in results": ("results", "a\0b", "another control character"),
+    "NUL in results": ("results", "a\0b", "another invisible character"),
     "home in results": ("results", "~/out", "'~' is not replaced by the home folder; write out the path"),
     "option as results": ("results", "-rf", "begins with a hyphen"),
     "long results": ("results", "x" * 300, "more than 200 characters"),
@@ -267,7 +273,7 @@ SETTINGS = {
         "prompts/{x}.txt",
         "'tasks.pubmedqa.prompt': a path may hold no",
     ),
-    "NUL in a file's path": ("tasks/pubmedqa/sources/sample/files/items", {"path": "a\0"}, "control character"),
+    "NUL in a file's path": ("tasks/pubmedqa/sources/sample/files/items", {"path": "a\0"}, "invisible character"),
     "home in a model's path": ("models/mine", {"path": "~/model"}, "'models.mine.path': '~' is not replaced"),
     # Readers.
     "unknown encoding": (
