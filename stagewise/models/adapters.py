@@ -150,8 +150,7 @@ def load_adapter(base, adapter_dir, trainable: bool = False):
     from peft import PeftModel
 
     folder = adapter_folder(adapter_dir)
-    config = read_json(folder / ADAPTER_CONFIG, "the adapter's configuration")
-    peft_type = config.get("peft_type") if isinstance(config, dict) else None
+    peft_type = read_json(folder / ADAPTER_CONFIG, "the adapter's configuration").get("peft_type")
     if peft_type != "LORA":
         raise InputError(f"{folder / ADAPTER_CONFIG}: peft_type is {peft_type!r}, but only LORA adapters are read")
     reason = None

@@ -28,9 +28,7 @@ def read_json(path, what: str) -> dict:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: {what} is not valid JSON ({json_problem(error)})") from None
     if not isinstance(values, dict):
-        raise InputError(
-            f"{path}: {what} is not an object with keys (damaged?); correct it, or delete it and run again"
-        )
+        raise InputError(f"{path}: {what} is not an object with keys; correct it, or make it again")
     return values
 
 

@@ -261,7 +261,7 @@ SPLITS = {
         "nowhere.json: there is no such split file (tasks.t)",
     ),
     "split file is no JSON": ({"rule": "ids"}, "text", "the split file of tasks.t is not valid JSON"),
-    "split file is a list": ({"rule": "ids"}, [], "expected an object with train, validation and test"),
+    "split file is a list": ({"rule": "ids"}, [], "the split file of tasks.t is not an object with keys"),
     "split file lacks a list": ({"rule": "ids"}, {"train": IDS, "test": IDS}, "'validation' is missing"),
     "misspelt list": ({"rule": "ids"}, LISTS | {"vaildation": []}, "did you mean 'validation'?"),
     "empty list": ({"rule": "ids"}, LISTS | {"test": []}, "'test' must be a list of ids with at least one"),

@@ -165,7 +165,7 @@ RESULTS = {
     "predictions empty": (CSV, "", "the predictions does not match its receipt"),
     "predictions of bytes": (CSV, b"\xff\0", "the predictions does not match its receipt"),
     "receipt cut": (f"{FIRST}/predictions/receipt.json", "[", "the receipt of the predictions is not valid JSON"),
-    "receipt of a list": (f"{FIRST}/predictions/receipt.json", "[]", "is not an object with keys .damaged"),
+    "receipt of a list": (f"{FIRST}/predictions/receipt.json", "[]", "is not an object with keys; correct it"),
     "summary of a list": ("data/summary.json", "[]", "the data summary is not an object with keys"),
     "summary of nothing": ("data/summary.json", "{}", "the task 'pubmedqa' is missing; run the data step again"),
     "split gone": ("data/pubmedqa/test.jsonl", None, "the split is missing; run the step that writes it"),
