@@ -12,9 +12,6 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: "config.yaml"
-
-
 # Used with `--sdm apptainer` alone; `make containers` builds it.
 CONTAINER = os.environ.get("STAGEWISE_IMAGE", "containers/cuda.sif")
 
@@ -26,6 +23,12 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
+
+
+# After rules/common.smk, which has read it strictly: Snakemake's own reader ends in tracebacks.
+configfile: CONFIG_FILE
+
+
 include: "rules/data.smk"
 include: "rules/adapters.smk"
 include: "rules/predictions.smk"

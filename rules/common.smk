@@ -13,11 +13,11 @@ from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(workflow.basedir))
 
-from stagewise.config.load_config import check
+from stagewise.config.load_config import load
 from stagewise.config.mirror import MIRROR_VARIABLE
 from stagewise.config.tasks import SPLITS
 from stagewise.data.raw_files import RAW, raw_path
-from stagewise.errors import InputError
+from stagewise.errors import InputError, one_line
 from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_tree
 from stagewise.models.compute_type import experiment_compute_type
 from stagewise.pipeline.build_recipe import recipe_settings
@@ -28,9 +28,13 @@ from stagewise.provenance import container_image
 
 COMPUTE_TYPE = "STAGEWISE_COMPUTE_TYPE"
 
+CONFIG_FILE = "config.yaml"
+
 try:
-    # Later files win, and Snakemake lists those of the command line first.
-    DECLARED = check(config, sorted(workflow.configfiles, key=workflow.overwrite_configfiles.__contains__))
+    # Not Snakemake's `config`: it holds texts where `--config` says null, numbers or lists.
+    given = workflow.config_settings
+    files = [] if given.replace_workflow_config and given.configfiles else [CONFIG_FILE]
+    DECLARED = load(*files, *given.configfiles, arguments=given.config_args or ())
     CONFIG = DECLARED
     if DECLARED.dtype == "auto":
         # Decided once, by the process that plans; its jobs, maybe on other machines, inherit the decision.
@@ -45,7 +49,7 @@ try:
     IMAGE_SHA256 = container_image.checksum(CONTAINER) if IN_CONTAINER else None
 except InputError as error:
     # One sentence is enough: a traceback would bury it.
-    sys.exit(f"error: {error}")
+    sys.exit(f"error: {one_line(error)}")
 
 IMAGE = ["--image", IMAGE_SHA256] if IMAGE_SHA256 else []
 R = CONFIG.results

@@ -16,7 +16,7 @@ try:
         renamed = workflow.storage_settings and workflow.storage_settings.default_storage_provider
         prepare_plan(EXPERIMENT, ARTIFACTS, None if renamed else workflow.rules)
 except InputError as error:
-    sys.exit(f"error: {error}")
+    sys.exit(f"error: {one_line(error)}")
 
 
 # One rule a phase asks for everything of it: `snakemake splits`, `snakemake stage_1`; DVC's stages call them.

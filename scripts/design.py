@@ -8,6 +8,8 @@ many seeds, or test items, an effect of a given size would take. Test items are 
 """
 
 import argparse
+import math
+import re
 import sys
 from pathlib import Path
 
@@ -54,14 +56,22 @@ def main(argv=None) -> int:
 
 
 def _points(text: str) -> float:
-    value = float(text) / 100
+    value = _number(text) / 100
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is no number of points from 0 to 100")
     return value
 
 
+def _number(text: str) -> float:
+    """Read a number; what is none is not a number, and in no range."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
 def _percent(text: str) -> float:
-    value = float(text) / 100
+    value = _number(text) / 100
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is no percentage between 0 and 100")
     return value
@@ -69,8 +79,8 @@ def _percent(text: str) -> float:
 
 def _items(text: str) -> tuple[str, int]:
     task, separator, number = text.partition("=")
-    if not separator or not number.isdigit() or int(number) < 2:
-        raise argparse.ArgumentTypeError(f"'{text}' is not TASK=NUMBER with two items or more")
+    if not separator or not re.fullmatch("[0-9]{1,9}", number) or int(number) < 2:
+        raise argparse.ArgumentTypeError(f"'{text[:40]}' is not TASK=NUMBER with 2 to 999999999 items")
     return task, int(number)
 
 

@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 
-from stagewise.cli import add_settings
+from stagewise.cli import add_settings, positive
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.errors import exit_on_input_error
 from stagewise.inference.item_files import item_from_fields, item_from_json, read_item_file, write_answers
@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     items.add_argument("--input", metavar="FILE", help="items: JSON lines, or CSV with one column per field")
     parser.add_argument("--output", metavar="FILE", help="write the answers here: .csv, else JSON lines")
     parser.add_argument("--json", action="store_true", help="print JSON for a single item too")
-    parser.add_argument("--tokens-per-batch", type=int, default=4096, help="padded tokens per batch (%(default)s)")
+    parser.add_argument("--tokens-per-batch", type=positive, default=4096, help="padded tokens per batch (%(default)s)")
     add_settings(parser, ScoringSettings, with_compute_type, required=False)
     return parser
 

@@ -7,7 +7,7 @@ interrupted training resumes. With ``--processes`` several GPUs train it togethe
 import argparse
 import sys
 
-from stagewise.cli import add_image
+from stagewise.cli import add_image, positive
 from stagewise.errors import InputError, exit_on_input_error
 from stagewise.training.job import AdapterJob
 from stagewise.training.run import RunOptions, train_adapter
@@ -23,11 +23,11 @@ def main(argv=None) -> int:
     parser.add_argument("--parent", help="folder of the parent adapter; none for a first stage")
     parser.add_argument("--checkpoints", required=True, help="folder for checkpoints, kept by fingerprint")
     parser.add_argument("--output", required=True, help="folder to write the adapter to")
-    parser.add_argument("--log-steps", type=int, default=5, help="log every N optimizer steps")
+    parser.add_argument("--log-steps", type=positive, default=5, help="log every N optimizer steps")
     parser.add_argument("--report-to", nargs="*", default=["tensorboard"], help="trackers that logs go to")
     parser.add_argument(
         "--tokens-per-batch",
-        type=int,
+        type=positive,
         default=RunOptions.tokens_per_batch,
         help="padded tokens per batch of validation items, as in the prediction step",
     )

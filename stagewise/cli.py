@@ -1,16 +1,24 @@
 """Options that the command lines of several steps share."""
 
+import argparse
 import json
 
 from stagewise.config.base import validate
 from stagewise.config.load_config import load
 from stagewise.errors import InputError
-from stagewise.provenance.files import read_json
+from stagewise.provenance.files import json_problem, read_json
 
 
 def add_image(parser) -> None:
     """Add ``--image``, the checksum of the container image that the step runs in, for its output's receipt."""
     parser.add_argument("--image", metavar="SHA256", help="checksum of the container image that this runs in")
+
+
+def positive(text: str) -> int:
+    """Read a whole number of 1 or more; an argument's `type`."""
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"'{text[:40]}' is no whole number of 1 or more")
+    return int(text)
 
 
 def add_settings(parser, model, narrow, required: bool = True) -> None:
@@ -24,11 +32,12 @@ def add_settings(parser, model, narrow, required: bool = True) -> None:
     def parse(values: list[str]):
         if len(values) == 1 and values[0].lstrip().startswith("{"):
             try:
-                return validate(model, json.loads(values[0]), "--settings")
-            except json.JSONDecodeError as error:
-                raise InputError(f"--settings: not valid JSON ({error})") from None
+                settings = json.loads(values[0])
+            except (ValueError, RecursionError) as error:
+                raise InputError(f"--settings: not valid JSON ({json_problem(error)})") from None
+            return validate(model, settings, "--settings")
         if len(values) == 1 and values[0].endswith(".json"):
-            return validate(model, read_json(values[0], "the settings"), values[0])
+            return validate(model, read_json(values[0], "the settings file"), values[0])
         return narrow(load(*values))
 
     parser.add_argument(

@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from stagewise.config.base import Settings
+from stagewise.config.base import FilePath, Settings
 from stagewise.config.tasks import Sha256
 
 
@@ -19,7 +19,7 @@ class Model(Settings):
     revision: str | None = Field(
         None, pattern=r"^[0-9a-f]{40}$", description="Full commit of the hub repository (40 hexadecimal digits)."
     )
-    path: str | None = Field(None, description="Local directory with safetensors weights and a tokenizer.")
+    path: FilePath | None = Field(None, description="Local directory with safetensors weights and a tokenizer.")
     licence: str = Field("unknown", description="Licence of the weights.")
     redistribute: bool = Field(False, description="True if `dvc push` may copy the weights to a remote.")
 

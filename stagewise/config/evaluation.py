@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from stagewise.config.base import Settings
+from stagewise.config.base import MAX_SEED, Number, Settings, Whole
 from stagewise.config.tasks import SplitName
 from stagewise.measures import MEASURES, PRIMARY
 
@@ -23,25 +23,30 @@ class Evaluation(Settings):
         description="Reading of generated text. `strict`: a label word and nothing else, or invalid. `published`: the "
         "first word that begins a label, so that 'No Stress' counts as 'no' (as in the published experiment).",
     )
-    max_new_tokens: int = Field(8, ge=1, description="Tokens generated per item.")
-    tokens_per_batch: int = Field(4096, ge=64, description="Padded tokens per scoring batch, in training too.")
+    max_new_tokens: Whole = Field(8, ge=1, le=4096, description="Tokens generated per item.")
+    tokens_per_batch: Whole = Field(
+        4096, ge=64, le=10_000_000, description="Padded tokens per scoring batch, in training too."
+    )
 
 
 class Statistics(Settings):
     """Confidence intervals and tests."""
 
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="Coverage of all intervals.")
-    bootstrap_samples: int = Field(2000, ge=100, description="Bootstrap resamples.")
-    seed: int = Field(0, description="Seed of the resampling.")
-    calibration_bins: int = Field(15, ge=2, description="Equal-width bins of the expected calibration error.")
+    confidence: Number = Field(0.95, gt=0.5, lt=1, description="Coverage of all intervals.")
+    bootstrap_samples: Whole = Field(2000, ge=100, le=1_000_000, description="Bootstrap resamples.")
+    seed: Whole = Field(0, ge=0, le=MAX_SEED, description="Seed of the resampling.")
+    calibration_bins: Whole = Field(
+        15, ge=2, le=1000, description="Equal-width bins of the expected calibration error."
+    )
     primary_measure: Literal[*MEASURES] = Field(
         PRIMARY,
         description="Measure that the report claims something about: of the final adapters per task, and what was kept "
         "or forgotten. Choose it before the first result: every other measure is shown without a claim.",
     )
-    auroc_margin: float = Field(
+    auroc_margin: Number = Field(
         0.02,
         gt=0,
+        le=0.5,
         description="Largest fall of AUROC that counts as none, as a share (0.02 is two points): 'a shifted label "
         "prior' is said only where a larger one is excluded.",
     )

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from stagewise.config.base import Settings
+from stagewise.config.base import MAX_SEED, FilePath, Settings, Whole
 from stagewise.config.base_model import Model
 from stagewise.config.evaluation import Evaluation, Statistics
 from stagewise.config.mirror import MIRROR_VARIABLE
 from stagewise.config.step_settings import DataSettings, ScoringSettings
-from stagewise.config.tasks import Duplicates, IdsSplit, Limit, Name, Task
+from stagewise.config.tasks import Duplicates, Fold, IdsSplit, Limit, Name, Task
 from stagewise.config.training import Arm, Logging, Lora, Prompting, Stage, Training
 
 # Names of folders and files beside a child's folder in the lineage tree.
@@ -20,12 +20,44 @@ RESERVED = {"adapter", "predictions", "recipe.json", "base"}
 RESERVED_STARTS = ("seed-", "fold-", "merged-")
 
 
+# Names beside the tasks' folders in the data; folds have folders of their own, too.
+RESERVED_TASKS = {"summary.json"}
+
+# A name beside a child's folder gets a few characters more while a file is written; file systems take 255.
+MAX_FOLDER_NAME = 200
+
+PROJECT_FOLDERS = {
+    ".dvc",
+    ".git",
+    ".snakemake",
+    "benchmarks",
+    "containers",
+    "data",
+    "docs",
+    "envs",
+    "experiments",
+    "logs",
+    "models",
+    "profiles",
+    "prompts",
+    "report",
+    "rules",
+    "schemas",
+    "scripts",
+    "stagewise",
+    "tests",
+}
+"""Folders of the project and of its runs, which hold no results."""
+
+
 class Config(Settings):
     """Settings of an experiment. Threads, memory and GPUs belong in a profile."""
 
     experiment: Name = Field(description="Name shown in the report.")
-    results: str = Field("results", pattern=r"^[^{}]*[^{}./][^{}]*$", description="Folder for all results.")
-    mirror: str | None = Field(
+    results: FilePath = Field(
+        "results", max_length=1000, description="Folder for all results, of its own: no folder of the project."
+    )
+    mirror: FilePath | None = Field(
         None,
         description="Folder that is searched for raw files and model packages before any download, checked by the same "
         f"SHA-256. The environment variable {MIRROR_VARIABLE} has the same effect.",
@@ -42,8 +74,10 @@ class Config(Settings):
     tasks: dict[Name, Task | None] = Field(description="Tasks by name; null removes one.")
     limit: Limit = Field(Limit(), description="Maximal numbers of items, to try an experiment in minutes.")
     duplicates: Duplicates = Field(Duplicates(), description="Treatment of repeated texts.")
-    seeds: list[int] = Field([0], min_length=1, description="Training seeds; each arm runs once per seed.")
-    folds: list[Annotated[int, Field(ge=0)]] | None = Field(
+    seeds: list[Annotated[Whole, Field(ge=0, le=MAX_SEED)]] = Field(
+        [0], min_length=1, description="Training seeds; each arm runs once per seed."
+    )
+    folds: list[Fold] | None = Field(
         None,
         min_length=1,
         description="Cross-validation folds; each arm runs once per fold and seed. A task whose split has a `fold` "
@@ -55,7 +89,7 @@ class Config(Settings):
     logging: Logging = Field(Logging(), description="Logs of training.")
     evaluation: Evaluation = Field(Evaluation(), description="Scoring of the adapters.")
     statistics: Statistics = Field(Statistics(), description="Confidence intervals and tests.")
-    published: str | None = Field(
+    published: FilePath | None = Field(
         None, description="JSON file of the published experiment's figures, for comparison; null shows none."
     )
 
@@ -63,15 +97,27 @@ class Config(Settings):
     @classmethod
     def plain_path(cls, results):
         """Spell the folder in one way: every path below it is compared as text."""
-        return os.path.normpath(results)
+        path = os.path.normpath(results)
+        parts = [part for part in path.split("/") if part]
+        first = os.path.relpath(path).split("/")[0]
+        if path == "/" or os.path.relpath(path) == "." or parts[-1] == "..":
+            raise ValueError("name a folder of its own for the results, such as results-2")
+        if parts[0] == "..":
+            raise ValueError("write a folder outside the project with its whole path, from the root")
+        if any(part != part.strip() or part.startswith("-") or len(part) > MAX_FOLDER_NAME for part in parts):
+            raise ValueError(
+                "the name of a folder neither begins with a hyphen, begins or ends with a blank, nor has more than "
+                f"{MAX_FOLDER_NAME} characters"
+            )
+        if first in PROJECT_FOLDERS:
+            raise ValueError(f"'{first}' is a folder of the project; name another for the results, such as results-2")
+        return path
 
     @field_validator("seeds")
     @classmethod
     def distinct_seeds(cls, seeds):
         if len(set(seeds)) < len(seeds):
             raise ValueError("a seed is given twice")
-        if min(seeds) < 0:
-            raise ValueError("seeds are 0 or above")
         return seeds
 
     @field_validator("experiment", "model", mode="before")
@@ -84,6 +130,11 @@ class Config(Settings):
         for kind, chosen in (("models", self.models), ("tasks", self.tasks), ("arms", self.arms)):
             if not any(value is not None for value in chosen.values()):
                 raise ValueError(f"{kind} is empty; declare at least one")
+        for task in self.tasks:
+            if task in RESERVED_TASKS or task.startswith("fold-"):
+                raise ValueError(
+                    f"tasks.{task} has the name of a file or folder beside the tasks' data; choose another"
+                )
         if not self.models.get(self.model):
             raise ValueError(f"model '{self.model}' is not one of models ({', '.join(self.models)})")
         for arm_name, arm in self.active_arms.items():
@@ -100,6 +151,11 @@ class Config(Settings):
                 raise ValueError(f"{key} names the task '{task}', which tasks does not declare")
         if stage.folder in RESERVED or stage.folder.startswith(RESERVED_STARTS):
             raise ValueError(f"{key}.name '{stage.folder}' is a reserved word; choose another")
+        if len(stage.folder) > MAX_FOLDER_NAME:
+            raise ValueError(
+                f"{key}: the folder '{stage.folder[:40]}…' has a name of {len(stage.folder)} characters; "
+                f"give the stage a 'name' of {MAX_FOLDER_NAME} at most"
+            )
         if stage.training.optimizer_state == "parent" and (first or arm.adapters == "per_task"):
             raise ValueError(f"{key}.training.optimizer_state: the stage has no parent to resume")
 

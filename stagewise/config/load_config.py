@@ -1,51 +1,48 @@
-"""Read and validate an experiment's configuration files."""
+"""Read and validate an experiment's configuration: files, and what the command line says on top of them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from stagewise.config.base import validate
 from stagewise.config.experiment import Config
-from stagewise.config.yaml_files import merge, read_yaml
+from stagewise.config.yaml_files import merge, read_arguments, read_yaml
 
 
-def load(*paths: str | Path) -> Config:
-    """Read and validate a configuration file and its overlays; the last file that has a key wins."""
-    values: dict = {}
-    for path in paths:
-        values = merge(values, read_yaml(path))
-    return check(values, paths)
+def load(*paths: str | Path, arguments: Iterable[str] = ()) -> Config:
+    """Read and validate a configuration file and its overlays; the last one that has a key wins.
 
-
-def check(values: dict, files) -> Config:
-    """Validate the values that Snakemake merged from its configuration files and ``--config``.
-
-    `files` are read again, strictly, since a key that is given twice would otherwise be lost silently.
+    `arguments` are those of Snakemake's ``--config``, which win over all files. They are read here once more: Snakemake
+    reads ``null``, lists and numbers inside them as texts.
     """
-    contents = {str(path): read_yaml(path) for path in files}
-
-    def source_of(loc) -> str:
-        """Name the last file that has the key, or the command line."""
-        for path, content in reversed(contents.items()):
-            if _has_key(content, loc):
-                return path
-        return "--config" if _has_key(values, loc) else " + ".join(contents)
-
-    return validate(Config, _plain(values), source_of)
+    return check(read_arguments(arguments), paths)
 
 
-def _has_key(content, loc) -> bool:
-    """Check that nested data has the key path `loc`; parts that are not keys (a union's tag) are skipped."""
-    for part in loc:
+def check(values: dict, files: Iterable[str | Path] = ()) -> Config:
+    """Validate the values of the command line on top of configuration files."""
+    layers = [(str(path), read_yaml(path)) for path in files]
+    names = " + ".join(name for name, _ in layers) or "--config"
+    layers += [("--config", values)] if values else []
+    merged: dict = {}
+    for _, content in layers:
+        merged = merge(merged, content)
+
+    def source_of(path: tuple) -> str:
+        """Name the last layer that has a setting or, for one that is missing, the group that it belongs in."""
+        for length in range(len(path), 0, -1):
+            for name, content in reversed(layers):
+                if _has_path(content, path[:length]):
+                    return name
+        return names
+
+    return validate(Config, merged, source_of)
+
+
+def _has_path(content, path: tuple) -> bool:
+    for part in path:
         if isinstance(content, dict) and part in content:
             content = content[part]
         elif isinstance(content, list) and isinstance(part, int) and part < len(content):
             content = content[part]
-        elif part == loc[-1]:
+        else:
             return False
     return True
-
-
-def _plain(value):
-    """Convert Snakemake's ordered mappings to plain ones."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -17,7 +17,10 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 
-_PATTERNS = {Name.__metadata__[0].metadata[0].pattern: "name", Sha256.__metadata__[0].metadata[0].pattern: "SHA-256"}
+_PATTERNS = {
+    next(part.pattern for part in kind.__metadata__[0].metadata if hasattr(part, "pattern")): word
+    for kind, word in ((Name, "name"), (Sha256, "SHA-256"))
+}
 
 _SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 
@@ -35,6 +38,10 @@ def configuration_page() -> str:
         "Written by `python -m scripts.write_schemas` from the typed configuration in `stagewise/config`; change it "
         "there. `<name>` is a name of your choice, `[]` an entry of a list. An unknown key is an error. Overlays "
         "given with `--configfile` are merged key by key; lists are replaced.",
+        "Files are UTF-8. A number is written in plain decimals (`3`, `-0.5`, `1e-4`). What YAML would take for "
+        "another number or a date (`010`, `1:30`, `1_000`, `+1`, `2020-01-01`) is the text that is written: a label "
+        "may be `010`, a number may not. A value of `--config KEY=VALUE` means what it means in a file, so `null`, "
+        "`[1, 2]` and `{epochs: 2}` are no texts.",
     ]
     for path, model in _sections("", Config):
         overrides = model is TrainingOverrides
@@ -120,7 +127,7 @@ def _with(kind: str, constraint) -> str:
         return f"{kind} like `{pattern}`"
     for name, sign in _SIGNS.items():
         if (bound := getattr(constraint, name, None)) is not None:
-            kind += f", {sign} {bound:g}"
+            kind += f", {sign} {bound if isinstance(bound, int) else format(bound, 'g')}"
     return kind
 
 

@@ -2,15 +2,19 @@
 
 import difflib
 from typing import Annotated, Literal, get_args
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from stagewise.config.base import Settings
+from stagewise.config.base import MAX_COUNT, MAX_SEED, FilePath, Number, Settings, Whole, shown
 from stagewise.config.label_texts import check_distinct, check_label_word
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=100)]
+"""Name of a task, an arm, a model or a file's role, which may become the name of a folder."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+Fold = Annotated[Whole, Field(ge=0, le=9999)]
 
 SplitName = Literal["train", "validation", "test"]
 
@@ -20,12 +24,27 @@ FormatName = Literal["json", "jsonl", "csv", "parquet"]
 """Formats that `data.formats` registers."""
 
 
+def _plain_url(url: str) -> str:
+    try:
+        name = unquote(urlsplit(url).path)
+    except ValueError as error:
+        raise ValueError(f"this is no address ({error})") from None
+    if not url.isprintable() or not name.isprintable() or {"{", "}"} & {*url, *name}:
+        raise ValueError(
+            "an address may hold neither braces, which are wildcards to Snakemake, nor invisible characters"
+        )
+    return url
+
+
+Url = Annotated[str, AfterValidator(_plain_url)]
+
+
 class File(Settings):
     """A raw file: a local path, or a URL with a checksum."""
 
-    path: str | None = Field(None, description="Local file, relative to the working directory.")
-    url: str | None = Field(None, description="URL of the file, or of the archive that holds it.")
-    member: str | None = Field(None, description="Path of the file inside the archive at `url`.")
+    path: FilePath | None = Field(None, description="Local file, relative to the working directory.")
+    url: Url | None = Field(None, description="URL of the file, or of the archive that holds it.")
+    member: FilePath | None = Field(None, description="Path of the file inside the archive at `url`.")
     sha256: Sha256 | None = Field(
         None, description="SHA-256 of the file (of the member, for an archive). Required with `url`."
     )
@@ -52,6 +71,12 @@ class Reader(Settings):
     )
     encoding: str = Field("utf-8", description="Text encoding; a byte-order mark is accepted.")
     delimiter: str = Field(",", min_length=1, max_length=1, description="CSV field separator.")
+    escape: str | None = Field(
+        None,
+        max_length=1,
+        description="CSV: the character, such as `\\`, that stands before a quote inside a text. Empty: none, "
+        "backslashes are text. By default such a quote is written twice, and a backslash before a quote is refused.",
+    )
 
     @field_validator("format", mode="before")
     @classmethod
@@ -62,6 +87,27 @@ class Reader(Settings):
             hint = f"did you mean '{near[0]}'?" if near else "see docs/reference/configuration.md"
             raise ValueError(f"'{value}' is not a format ({', '.join(names)}, or 'package.module:function'); {hint}")
         return value
+
+    @field_validator("encoding")
+    @classmethod
+    def encoding_exists(cls, encoding):
+        try:
+            b"a".decode(encoding)
+        except UnicodeDecodeError:
+            pass  # half a character of UTF-16
+        except (LookupError, ValueError):  # ValueError: 'undefined', or a name with NUL
+            raise ValueError(f"reader.encoding {shown(encoding)} is not a known text encoding, such as utf-8") from None
+        return encoding
+
+    @model_validator(mode="after")
+    def one_meaning_a_character(self):
+        if self.delimiter in '"\r\n\0':
+            raise ValueError(f"'delimiter' {self.delimiter!r} cannot separate fields; use a comma, semicolon or tab")
+        if self.escape is not None and self.format != "csv":
+            raise ValueError(f"'escape' goes with format csv, not {self.format}")
+        if self.escape and self.escape in f'"\r\n\0{self.delimiter}':
+            raise ValueError(f"'escape' {self.escape!r} has another meaning in CSV; a backslash is usual")
+        return self
 
 
 class Source(Settings):
@@ -109,8 +155,8 @@ class IdsSplit(Settings):
     """Splits given by item ids: either three lists, or a test list and folds."""
 
     rule: Literal["ids"] = Field(description="Split by item ids.")
-    ids: str = Field(description="JSON file with `train`/`validation`/`test` lists, or `test` and `folds`.")
-    fold: int | None = Field(None, ge=0, description="Number of the fold for validation; the others are for training.")
+    ids: FilePath = Field(description="JSON file with `train`/`validation`/`test` lists, or `test` and `folds`.")
+    fold: Fold | None = Field(None, description="Number of the fold for validation; the others are for training.")
 
 
 class FilesSplit(Settings):
@@ -120,8 +166,8 @@ class FilesSplit(Settings):
     train: Name = Field("train", description="Role of the training file.")
     test: Name = Field("test", description="Role of the test file.")
     validation: Name | None = Field(None, description="Role of the validation file, if there is one.")
-    validation_share: float = Field(0.2, gt=0, lt=1, description="Share of training items kept for validation.")
-    seed: int = Field(0, description="Seed of the validation draw.")
+    validation_share: Number = Field(0.2, gt=0, lt=1, description="Share of training items kept for validation.")
+    seed: Whole = Field(0, ge=0, le=MAX_SEED, description="Seed of the validation draw.")
 
 
 class RandomSplit(Settings):
@@ -129,10 +175,10 @@ class RandomSplit(Settings):
 
     rule: Literal["random"] = Field(description="Split at random.")
     file: Name = Field("items", description="Role of the file.")
-    train: float = Field(gt=0, description="Items (a whole number above 1) or share (at most 1).")
-    validation: float = Field(gt=0, description="Items or share, as `train`.")
-    test: float = Field(gt=0, description="Items or share, as `train`.")
-    seed: int = Field(0, description="Seed of the draw.")
+    train: Number = Field(gt=0, le=MAX_COUNT, description="Items (a whole number above 1) or share (at most 1).")
+    validation: Number = Field(gt=0, le=MAX_COUNT, description="Items or share, as `train`.")
+    test: Number = Field(gt=0, le=MAX_COUNT, description="Items or share, as `train`.")
+    seed: Whole = Field(0, ge=0, le=MAX_SEED, description="Seed of the draw.")
 
     @model_validator(mode="after")
     def sizes(self):
@@ -151,7 +197,7 @@ Split = Annotated[IdsSplit | FilesSplit | RandomSplit, Field(discriminator="rule
 class Task(Settings):
     """A labelled classification data set with its prompt and label words."""
 
-    prompt: str = Field(description="Text file with one `{name}` per prompt variable.")
+    prompt: FilePath = Field(description="Text file with one `{name}` per prompt variable.")
     labels: list[Label] = Field(min_length=2, description="Labels, in the order of the report.")
     id: str = Field(description="Column that identifies an item.")
     label: str = Field(description="Column with the gold label.")
@@ -209,12 +255,15 @@ class Task(Settings):
         return [label.word for label in self.labels]
 
 
+MaxItems = Annotated[Whole, Field(ge=2, le=MAX_COUNT)]
+
+
 class Limit(Settings):
     """Maximal number of items per split, in proportion to the labels; null means all."""
 
-    train: int | None = Field(None, ge=2, description="Training items per task.")
-    validation: int | None = Field(None, ge=2, description="Validation items per task.")
-    test: int | None = Field(None, ge=2, description="Test items per task.")
+    train: MaxItems | None = Field(None, description="Training items per task.")
+    validation: MaxItems | None = Field(None, description="Validation items per task.")
+    test: MaxItems | None = Field(None, description="Test items per task.")
 
 
 class Duplicates(Settings):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, create_model, field_validator
 
-from stagewise.config.base import Settings
+from stagewise.config.base import MAX_COUNT, Number, Settings, Whole
 from stagewise.config.tasks import Name
 from stagewise.measures import MEASURES
 from stagewise.remedies.registry import Remedies
@@ -61,17 +61,16 @@ class Prompting(Settings):
 class Lora(Settings):
     """LoRA adapters (Hu et al. 2021, arXiv:2106.09685)."""
 
-    r: int = Field(16, ge=1, description="Rank.")
-    alpha: int = Field(32, ge=1, description="Scaling numerator; the update is scaled by alpha / r.")
-    dropout: float = Field(0.05, ge=0, lt=1, description="Dropout on the adapter's input.")
+    r: Whole = Field(16, ge=1, le=4096, description="Rank.")
+    alpha: Whole = Field(32, ge=1, le=1_000_000, description="Scaling numerator; the update is scaled by alpha / r.")
+    dropout: Number = Field(0.05, ge=0, lt=1, description="Dropout on the adapter's input.")
     target_modules: list[str] = Field(
         ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
         min_length=1,
         description="Names of the linear layers that get an adapter.",
     )
-    last_layers: int | None = Field(
+    last_layers: Annotated[Whole, Field(ge=1, le=10_000)] | None = Field(
         None,
-        ge=1,
         description="Adapt only the last N decoder layers: the others need no backward pass, so training is faster. "
         "Null adapts all.",
     )
@@ -80,24 +79,24 @@ class Lora(Settings):
 class Training(Settings):
     """Training of a stage."""
 
-    epochs: float = Field(3, gt=0, description="Passes over the training items.")
-    batch_size: int = Field(8, ge=1, description="Items per forward pass.")
-    gradient_accumulation: int = Field(2, ge=1, description="Forward passes per optimizer step.")
-    learning_rate: float = Field(2e-4, gt=0, description="Peak learning rate.")
+    epochs: Number = Field(3, gt=0, le=10_000, description="Passes over the training items.")
+    batch_size: Whole = Field(8, ge=1, le=65_536, description="Items per forward pass.")
+    gradient_accumulation: Whole = Field(2, ge=1, le=65_536, description="Forward passes per optimizer step.")
+    learning_rate: Number = Field(2e-4, gt=0, le=1e38, description="Peak learning rate.")
     scheduler: Literal["cosine", "linear", "constant", "constant_with_warmup"] = Field(
         "cosine", description="Learning-rate schedule."
     )
-    warmup_ratio: float = Field(0.03, ge=0, lt=1, description="Share of the steps spent warming up.")
-    weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay.")
-    max_grad_norm: float = Field(1.0, gt=0, description="Gradient clipping norm.")
-    max_length: int = Field(1024, ge=16, description="Tokens of prompt and answer together.")
+    warmup_ratio: Number = Field(0.03, ge=0, lt=1, description="Share of the steps spent warming up.")
+    weight_decay: Number = Field(0.0, ge=0, le=100, description="AdamW weight decay.")
+    max_grad_norm: Number = Field(1.0, gt=0, le=MAX_COUNT, description="Gradient clipping norm.")
+    max_length: Whole = Field(1024, ge=16, le=10_000_000, description="Tokens of prompt and answer together.")
     loss_on: Literal["answer", "text"] = Field(
         "answer",
         description="Tokens that the loss counts: the answer, or prompt and answer (as in the published experiment).",
     )
     group_by_length: bool = Field(True, description="Batch items of similar length, which reduces padding.")
     gradient_checkpointing: bool = Field(False, description="Recompute activations to save memory.")
-    eval_every: Annotated[int, Field(ge=1)] | Literal["epoch"] = Field(
+    eval_every: Annotated[Whole, Field(ge=1, le=MAX_COUNT)] | Literal["epoch"] = Field(
         "epoch", description="Evaluate and save a checkpoint every N steps, or every epoch."
     )
     best_metric: Literal["loss", *MEASURES, "last"] = Field(
@@ -117,7 +116,7 @@ TrainingOverrides = create_model(
     "TrainingOverrides",
     __base__=Settings,
     **{
-        name: (field.annotation | None, Field(None, description=field.description))
+        name: (Annotated[field.annotation, Field(), *field.metadata] | None, Field(None, description=field.description))
         for name, field in Training.model_fields.items()
     },
 )
@@ -130,7 +129,9 @@ class Stage(Settings):
         description="Task of this stage; a list is learnt at once (multitask)."
     )
     name: Name | None = Field(
-        None, description="Folder name in the lineage; by default composed of the tasks and the remedies."
+        None,
+        description="Folder name in the lineage; by default composed of the tasks and the remedies. Where the file "
+        "system takes `A` and `a` for one folder, names differ in more than that.",
     )
     remedies: Remedies = Field(Remedies(), description="Remedies against forgetting.")
     training: Annotated[TrainingOverrides, Field(description="Training settings of this stage only.")] = (
@@ -169,7 +170,7 @@ class Arm(Settings):
 class Logging(Settings):
     """Logs of training; nothing here changes an adapter."""
 
-    steps: int = Field(5, ge=1, description="Log every N optimizer steps.")
+    steps: Whole = Field(5, ge=1, le=MAX_COUNT, description="Log every N optimizer steps.")
     report_to: list[Literal["tensorboard", "wandb", "mlflow", "trackio"]] = Field(
         ["tensorboard"], description="Destinations of the logs; install any other than tensorboard yourself."
     )

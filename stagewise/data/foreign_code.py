@@ -34,7 +34,7 @@ def _module_file(name: str) -> Path:
     module_name = name.partition(":")[0]
     try:
         spec = find_spec(module_name)
-    except Exception:  # looking for it runs the packages that it is in
+    except (Exception, SystemExit):  # looking for it runs the packages that it is in
         spec = None
     if spec is None or not spec.has_location:
         raise InputError(

@@ -10,6 +10,7 @@ import csv
 import difflib
 import io
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from stagewise.config.tasks import Reader
 from stagewise.errors import InputError
+from stagewise.provenance.files import json_problem
 
 Format = Callable[[Path, Reader, list[str]], list[dict]]
 """Function that reads a file's records; each has at least the given columns, None for a missing value."""
@@ -45,8 +47,8 @@ def read_json(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
     except json.JSONDecodeError as error:
         hint = "; one object a line is format jsonl" if error.msg == "Extra data" else ""
         raise InputError(f"{path}: line {error.lineno} is not valid JSON ({error.msg}){hint}") from None
-    except RecursionError:
-        raise InputError(f"{path}: not valid JSON (nested too deeply)") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not readable as JSON ({json_problem(error)})") from None
     if not isinstance(values, dict if reader.keyed else list):
         expected = "one object of id → record (reader.keyed)" if reader.keyed else "a list of objects"
         setting = "reader.keyed: false" if isinstance(values, list) else "reader.keyed: true"
@@ -59,6 +61,7 @@ def read_json(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
         if not isinstance(record, dict):
             hint = "; it looks like a single record: put it in a list and set reader.keyed: false" if row == 1 else ""
             raise InputError(f"{path}: row {row} ('{key}') is not an object but {_kind(record)}{hint}")
+        _refuse_repeated_keys(path, row, record)
         records.append({**record, KEY: key})
     return select_columns(path, records, columns)
 
@@ -71,16 +74,18 @@ def read_jsonl(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
         if not line.strip():
             continue
         try:
-            values.append(json.loads(line))
-        except (json.JSONDecodeError, RecursionError) as error:
+            values.append(json.loads(line, object_pairs_hook=_Object))
+        except json.JSONDecodeError as error:
             hint = "; a list of objects is format json" if number == 1 and line.lstrip().startswith("[") else ""
             raise InputError(f"{path}: line {number} is not valid JSON ({error}){hint}") from None
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path}: line {number} is not readable as JSON ({json_problem(error)})") from None
     return select_columns(path, values, columns)
 
 
 @register("csv")
 def read_csv(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
-    count = _count_csv_rows(path, reader, columns)
+    rows = _csv_rows(path, reader, columns)
     from datasets import Dataset, Features, Value
 
     records = _through_datasets(
@@ -88,40 +93,71 @@ def read_csv(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
         Dataset.from_csv,
         encoding=reader.encoding,
         sep=reader.delimiter,
+        escapechar=reader.escape or None,
         # Every value stays text: no number, date or missing value is guessed.
         features=Features({column: Value("string") for column in columns}),
         na_filter=False,
         index_col=False,
     )
-    if len(records) != count:
-        raise InputError(f"{path}: {count} rows by one count, {len(records)} by another; look for stray quotes")
+    if len(records) != len(rows):
+        raise InputError(f"{path}: {len(rows)} rows by one count, {len(records)} by another; look for stray quotes")
+    for number, (row, record) in enumerate(zip(rows, records, strict=True), 1):
+        if row != record:
+            raise InputError(f"{path}: row {number} can be read in two ways; look for stray quotes or backslashes")
     return records
 
 
-def _count_csv_rows(path: Path, reader: Reader, columns: list[str]) -> int:
-    """Count the rows, and refuse a row of another length, which pandas would pad or cut silently."""
+def _csv_rows(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
+    """Read the rows once more, and refuse what pandas would pad, cut or take for something else without a word."""
+    text = _read_text(path, reader)
+    _refuse_unclear_escapes(path, reader, text)
     limit = csv.field_size_limit(sys.maxsize)
+    lines = csv.reader(
+        io.StringIO(text, newline=""), delimiter=reader.delimiter, escapechar=reader.escape or None, strict=True
+    )
+    rows, begun = [], 1
     try:
-        lines = csv.reader(io.StringIO(_read_text(path, reader), newline=""), delimiter=reader.delimiter)
         header = next((row for row in lines if row), [])
         _check_columns(path, columns, header)
-        count = 0
+        positions = {column: header.index(column) for column in columns}
+        begun = lines.line_num + 1
         for row in lines:
-            if not row:
-                continue
-            count += 1
-            if len(row) != len(header):
+            if row and len(row) != len(header):
                 raise InputError(
-                    f"{path}: row {count} (line {lines.line_num}) has {len(row)} fields but the header has "
-                    f"{len(header)}; look for a stray quote or reader.delimiter"
+                    f"{path}: row {len(rows) + 1} (line {lines.line_num}) has {len(row)} fields but the header has "
+                    f"{len(header)}; look for a stray quote, reader.delimiter or reader.escape"
                 )
+            if row:
+                rows.append({column: row[position] for column, position in positions.items()})
+            begun = lines.line_num + 1
     except csv.Error as error:
-        raise InputError(f"{path}: not readable as CSV near line {lines.line_num} ({error})") from None
+        raise InputError(f"{path}: {_quoting_problem(error, begun, lines.line_num, text)}") from None
     finally:
         csv.field_size_limit(limit)
-    if not count:
+    if not rows:
         raise InputError(f"{path}: there is a header but no row")
-    return count
+    return rows
+
+
+def _refuse_unclear_escapes(path: Path, reader: Reader, text: str) -> None:
+    """Refuse a backslash before a quote that neither ends a text nor is doubled, if reader.escape does not say why."""
+    pattern = rf'\\"(?![\r\n"{re.escape(reader.delimiter)}]|\Z)'
+    if reader.escape is None and (match := re.search(pattern, text)):
+        line = text[: match.start()].count("\n") + 1
+        raise InputError(
+            f"{path}: line {line} has a backslash before a quote; set reader.escape to '\\' if it belongs to the "
+            "quote, or to '' if backslashes are text"
+        )
+
+
+def _quoting_problem(error: csv.Error, begun: int, line: int, text: str) -> str:
+    """Say what is wrong with the quotes of the row that begins in line `begun`, and the way out."""
+    way = "write each quote inside a text twice" + (", or set reader.escape" if '\\"' in text else "")
+    if "end of data" in str(error):
+        return f"a quote is opened in the row that begins in line {begun} and never closed; close it, or {way}"
+    if "expected after" in str(error):
+        return f"line {line}: a text goes on after its closing quote; {way}"
+    return f"not readable as CSV near line {line} ({error})"
 
 
 @register("parquet")
@@ -131,10 +167,19 @@ def read_parquet(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
     from pyarrow import parquet
 
     try:
-        _check_columns(path, columns, parquet.read_schema(path).names)
+        schema = parquet.read_schema(path)
+        _check_columns(path, columns, schema.names)
+        rows = parquet.read_metadata(path).num_rows
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a Parquet file ({' '.join(str(error).split())})") from None
-    return _through_datasets(path, Dataset.from_parquet, columns=columns)
+    kinds = pyarrow.types
+    for column in columns:
+        kind = schema.field(column).type
+        if kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_fixed_size_binary(kind):
+            raise InputError(f"{path}: the column '{column}' holds bytes; store it as text (string)")
+        if kinds.is_struct(kind) or kinds.is_map(kind) or kinds.is_union(kind):
+            raise InputError(f"{path}: the column '{column}' holds records ({kind}); store it as text")
+    return _through_datasets(path, Dataset.from_parquet, columns=columns) if rows else []
 
 
 def _through_datasets(path: Path, load, **options) -> list[dict]:
@@ -164,6 +209,7 @@ def select_columns(path: Path, records: list, columns: list[str]) -> list[dict]:
     for row, record in enumerate(records, 1):
         if not isinstance(record, dict):
             raise InputError(f"{path}: row {row} is not an object but {_kind(record)}")
+        _refuse_repeated_keys(path, row, record)
         present.update(dict.fromkeys(record))
     if records:
         _check_columns(path, columns, list(present))
@@ -190,15 +236,28 @@ def _read_text(path: Path, reader: Reader) -> str:
     """Decode the file, line endings as they are, without a byte-order mark."""
     raw = path.read_bytes()
     try:
-        return raw.decode(reader.encoding).removeprefix("\ufeff")
-    except LookupError:
-        raise InputError(f"{path}: reader.encoding '{reader.encoding}' is not a known text encoding") from None
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
+        text = raw.decode(reader.encoding).removeprefix("\ufeff")
+    except UnicodeError as error:
+        start = getattr(error, "start", 0)  # some encodings do not say where
+        line = raw[:start].count(b"\n") + 1
         raise InputError(
-            f"{path}: line {line} is not {reader.encoding} text (byte {error.start}); set reader.encoding, "
+            f"{path}: line {line} is not {reader.encoding} text (byte {start}); set reader.encoding, "
             "for instance to cp1252 or utf-16"
         ) from None
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise InputError(
+            f"{path}: line {line} holds a NUL byte, which is no text; take it out, or set reader.encoding, "
+            "for instance to utf-16-le"
+        )
+    return text
+
+
+def _refuse_repeated_keys(path: Path, row: int, record: dict) -> None:
+    if isinstance(record, _Object) and len(record.pairs) > len(record):
+        keys = [key for key, _ in record.pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise InputError(f"{path}: row {row} has the key '{repeated}' twice; keep one")
 
 
 class _Object(dict):

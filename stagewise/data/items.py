@@ -94,7 +94,7 @@ def read_split(path, label_words: list[str]) -> list[SplitItem]:
                 items.append(item)
     except FileNotFoundError:
         raise InputError(f"{path}: the split is missing; run the step that writes it (scripts.make_splits)") from None
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError, UnicodeDecodeError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise InputError(
             f"{path}: line {len(items) + 1} is not an item; run the step that writes it again (scripts.make_splits)"
         ) from None

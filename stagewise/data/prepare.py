@@ -9,10 +9,10 @@ from pathlib import Path
 
 from stagewise.config.step_settings import DataSettings
 from stagewise.config.tasks import SPLITS, Task
-from stagewise.data.duplicates import RepeatCounts, Resolved, resolve
+from stagewise.data.duplicates import RepeatCounts, resolve
 from stagewise.data.items import Item, SetAside, group_numbers, write_line
 from stagewise.data.raw_files import RAW
-from stagewise.data.raw_items import Pool, check_labels, read_items
+from stagewise.data.raw_items import Losses, Pool, Problem, check_labels, read_items
 from stagewise.data.splits import Splits, check_splits, count_groups_across, limit_items, split_items
 from stagewise.provenance.files import atomic
 from stagewise.provenance.sealed_json import write_sealed
@@ -38,7 +38,7 @@ def make_splits(settings: DataSettings, raw_dir=RAW) -> tuple[dict[str, bytes], 
     resolved = resolve(settings.tasks, splits, settings.duplicates)
     files, tasks = {}, {}
     for name, task in settings.tasks.items():
-        _check_what_is_left(name, task, resolved)
+        _check_what_is_left(name, task, pools[name], [*unused[name], *resolved.dropped[name]], resolved.splits[name])
         pool, before_limit = pools[name], resolved.splits[name]
         set_aside = pool.sorted(pool.set_aside + unused[name] + resolved.dropped[name])
         final = {split: limit_items(before_limit[split], getattr(settings.limit, split)) for split in SPLITS}
@@ -73,18 +73,25 @@ def write_splits(output, files: dict[str, bytes], summary: dict) -> None:
 
 
 def log_lines(summary: dict) -> list[str]:
-    """Describe each task's splits in a line."""
+    """Describe each task's splits in a line, with the reasons why rows were set aside."""
     lines = []
     for name, task in summary["tasks"].items():
         counts = ", ".join(f"{split} {task['splits'][split]['items']}" for split in SPLITS)
-        lines.append(f"{name}: {task['rows']} rows, {sum(task['set_aside'].values())} set aside; {counts}")
+        reasons = ", ".join(f"{reason} {count}" for reason, count in task["set_aside"].items())
+        set_aside = f"{sum(task['set_aside'].values())} set aside{f' ({reasons})' if reasons else ''}"
+        lines.append(f"{name}: {task['rows']} rows, {set_aside}; {counts}")
     return lines
 
 
-def _check_what_is_left(name: str, task: Task, resolved: Resolved) -> None:
-    """Refuse a split or a label that dropping duplicates has emptied."""
-    check_splits(name, resolved.splits[name])
-    check_labels(name, task, [item for items in resolved.splits[name].values() for item in items])
+def _check_what_is_left(name: str, task: Task, pool: Pool, dropped: list[SetAside], splits: Splits) -> None:
+    """Refuse a split or a label that dropping duplicates, or the split's rule, has emptied."""
+    reasons = {(row.file, row.row): Problem(row.reason) for row in dropped}
+    losses = Losses()
+    for item in pool.items:
+        if problem := reasons.get((item.file, item.row)):
+            losses.add(item.label, problem)
+    check_splits(name, splits, Counter(reasons.values()))
+    check_labels(name, task, [item for items in splits.values() for item in items], losses)
 
 
 def _task_summary(

@@ -1,9 +1,11 @@
 """Turn raw records into items, and set aside each row that cannot be used, with the reason."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+from stagewise.config.base import shown
 from stagewise.config.tasks import Column, FilesSplit, Reader, Task
 from stagewise.data.items import Item, SetAside
 from stagewise.data.raw_files import RAW, check_raw, raw_path, roles_read
@@ -32,6 +34,55 @@ class Pool:
         return sorted(rows, key=lambda row: (order[row.file], row.row))
 
 
+class Problem(NamedTuple):
+    """Why a row is set aside."""
+
+    reason: str
+    """As ``set_aside.csv`` has it."""
+    column: str = ""
+    """Column that it is about, if it is one."""
+
+
+def list_problems(problems: Counter[Problem]) -> str:
+    """List the most frequent problems with their numbers of rows."""
+    places = [(reason, f" in '{column}'" if column else "", n) for (reason, column), n in problems.most_common(3)]
+    return ", ".join(f"{reason}{place}: {n}" for reason, place, n in places)
+
+
+class RawId(NamedTuple):
+    """An id as the raw file has it."""
+
+    value: object
+    location: str
+
+
+class Losses:
+    """Rows that were set aside, counted for an error about what is left."""
+
+    def __init__(self) -> None:
+        self.problems: dict[str, Counter[Problem]] = defaultdict(Counter)
+        """Of the rows of each label word; of unknown labels under the empty word."""
+        self.unknown_labels: Counter[str] = Counter()
+        """Raw values that are no label."""
+
+    def add(self, label_word: str, problem: Problem, raw_label: str = "") -> None:
+        """Count one row."""
+        self.problems[label_word][problem] += 1
+        if problem.reason == "unknown label":
+            self.unknown_labels[raw_label] += 1
+
+    def explain(self, label_word: str, label_column: str, any_left: bool) -> str:
+        """Say where the rows of a label went: set aside, with the reasons, or under a value that is no label."""
+        of_all = sum(self.problems.values(), Counter())
+        problems = self.problems[label_word] or (Counter() if any_left or self.unknown_labels else of_all)
+        if problems:
+            whose = "its" if self.problems[label_word] else "all"
+            count, reasons = problems.total(), list_problems(problems)
+            return f"{whose} {count} rows were set aside ({reasons}): correct the data or name other columns"
+        others = ", ".join(f"{shown(value, 30)} ({n} rows)" for value, n in self.unknown_labels.most_common(5))
+        return f"the column '{label_column}' also has {others}: correct it" if others else "correct the labels"
+
+
 def read_items(name: str, task: Task, raw_dir=RAW) -> Pool:
     """Read the files that a task's split needs.
 
@@ -47,8 +98,8 @@ def read_items(name: str, task: Task, raw_dir=RAW) -> Pool:
     pool = Pool([], [], {}, 0, [])
     paths = {role: raw_path(name, role, source.files[role], raw_dir) for role in roles_read(task)}
     by_files = isinstance(task.splits[task.split], FilesSplit)
-    used_ids: set[tuple[str, str]] = set()
-    unknown_labels: Counter = Counter()
+    ids: dict[tuple[str, str], RawId] = {}
+    losses = Losses()
     for role, path in paths.items():
         key = f"tasks.{name}.sources.{task.source}.files.{role}"
         pool.files[role] = {"name": path.name, "sha256": check_raw(path, source.files[role], key)}
@@ -59,34 +110,44 @@ def read_items(name: str, task: Task, raw_dir=RAW) -> Pool:
         file_name = path.name if unique else path.as_posix()
         pool.file_names.append(file_name)
         for row, record in enumerate(records, 1):
-            item, reason = _make_item(task, record, file_name, role, row)
-            id_in_scope = (role if by_files else "", item.id)
-            if reason is None and id_in_scope in used_ids:
-                reason = "duplicate id"
-            if reason is None:
-                used_ids.add(id_in_scope)
+            item, problem = _make_item(task, record, file_name, role, row)
+            if problem is None:
+                first = ids.setdefault((role if by_files else "", item.id), RawId(record[task.id], item.location))
+                problem = _id_problem(first, RawId(record[task.id], item.location), task.id)
+            if problem is None:
                 pool.items.append(item)
             else:
-                pool.set_aside.append(SetAside.of(item, reason))
-                if reason == "unknown label":
-                    unknown_labels[as_text(record[task.label])] += 1
-    check_labels(name, task, pool.items, unknown_labels)
+                pool.set_aside.append(SetAside.of(item, problem.reason))
+                losses.add(item.label, problem, as_text(record[task.label]))
+    check_labels(name, task, pool.items, losses)
     return pool
 
 
-def check_labels(name: str, task: Task, items: list[Item], unknown_labels: Counter | None = None) -> None:
-    """Refuse a task in which a label has no item left.
+def _id_problem(first: RawId, this: RawId, column: str) -> Problem | None:
+    """Compare a row's id with the first one that is written the same.
 
-    `unknown_labels` counts the raw values that are not labels, for the error.
+    Raises
+    ------
+    InputError
+        If one is a number and the other a text, or a number of another kind: nobody knows if they are meant to be one.
     """
+    if first.location == this.location:
+        return None
+    if type(first.value) is not type(this.value):
+        raise InputError(
+            f"{this.location}: the id {shown(this.value)} and the id {shown(first.value)} of {first.location} are "
+            f"written alike but are not of one type; write all ids of the column '{column}' as texts"
+        )
+    return Problem("duplicate id", column)
+
+
+def check_labels(name: str, task: Task, items: list[Item], losses: Losses) -> None:
+    """Refuse a task in which a label has no item left, and say where its rows went."""
     present = {item.label for item in items}
     for label in task.labels:
         if label.word not in present:
-            others = ", ".join(f"'{value}' ({n} rows)" for value, n in (unknown_labels or Counter()).most_common(5))
-            hint = f"the column '{task.label}' also has {others}: correct it" if others else "correct the labels"
-            raise InputError(
-                f"tasks.{name}: no usable row has the label value '{label.value}' ('{label.word}'); {hint}"
-            )
+            text = f"tasks.{name}: no usable row has the label value '{label.value}' ('{label.word}')"
+            raise InputError(f"{text}; {losses.explain(label.word, task.label, any_left=bool(items))}")
 
 
 def _read_records(path: Path, reader: Reader, task: Task) -> list[dict]:
@@ -95,22 +156,23 @@ def _read_records(path: Path, reader: Reader, task: Task) -> list[dict]:
     return read_records(path, reader, [*columns, task.group] if task.group else columns)
 
 
-def _make_item(task: Task, record: dict, file_name: str, role: str, row: int) -> tuple[Item, str | None]:
-    """Make an item of a row; also return the reason if it cannot be used."""
+def _make_item(task: Task, record: dict, file_name: str, role: str, row: int) -> tuple[Item, Problem | None]:
+    """Make an item of a row; also return the first problem if it cannot be used."""
     label_words = {label.value: label.word for label in task.labels}
-    reasons = []
+    problems = []
     item_id = as_text(record[task.id])
     if not item_id.strip():
-        reasons.append("empty id")
+        problems.append(Problem("empty id", task.id))
     elif item_id.strip() in SPREADSHEET_ERRORS or not _is_encodable(item_id):
-        reasons.append("unreadable id")
+        problems.append(Problem("unreadable id", task.id))
     fields = {}
     for variable, column in task.fields.items():
         fields[variable], reason = _field_text(record[column.column], column)
-        reasons.append(reason)
+        if reason:
+            problems.append(Problem(reason, column.column))
     label = as_text(record[task.label])
     if label not in label_words:
-        reasons.append("unknown label")
+        problems.append(Problem("unknown label", task.label))
     group = as_text(record[task.group]) if task.group else ""
     item = Item(
         id=item_id,
@@ -122,7 +184,7 @@ def _make_item(task: Task, record: dict, file_name: str, role: str, row: int) ->
         row=row,
         agreement=_agreement(task, record, label, f"{file_name}: row {row}"),
     )
-    return item, next((reason for reason in reasons if reason), None)
+    return item, next(iter(problems), None)
 
 
 def _agreement(task: Task, record: dict, label: str, location: str) -> dict[str, float | None] | None:

@@ -13,6 +13,12 @@ from stagewise.errors import InputError
 
 # First bytes of files that a failed download or a wrong path gives instead of data.
 SIGNATURES = {
+    b"\xd0\xcf\x11\xe0": "an Excel workbook (.xls); save it as CSV",
+    b"PAR1": "a Parquet file; set reader.format: parquet",
+    b"ARROW1": "an Arrow file; convert it to Parquet",
+    b"SQLite format 3": "an SQLite database; export the table as CSV",
+    b"%PDF": "a PDF document; name a file with data",
+    b"\x28\xb5\x2f\xfd": "a zstd archive; unpack it",
     b"PK\x03\x04": "a zip archive; unpack it or name the file inside it as 'member'",
     b"\x1f\x8b": "a gzip archive; unpack it or name the file inside it as 'member'",
     b"BZh": "a bzip2 archive; unpack it or name the file inside it as 'member'",
@@ -70,10 +76,10 @@ def find_format(name: str) -> Format:
     module_name, _, function_name = name.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InputError(
-            f"the reader.format '{name}' cannot be imported ({error}); is its folder on PYTHONPATH?"
-        ) from None
+    except (Exception, SystemExit) as error:
+        reason = f"{type(error).__name__}: {error}".rstrip(": ")
+        hint = "is its folder on PYTHONPATH?" if isinstance(error, ImportError) else "correct the module"
+        raise InputError(f"the reader.format '{name}' cannot be imported ({reason}); {hint}") from None
     function = getattr(module, function_name, None)
     if not callable(function):
         raise InputError(
@@ -84,6 +90,10 @@ def find_format(name: str) -> Format:
 
 def _check_head(path: Path, reader: Reader, head: bytes) -> None:
     """Refuse an archive or a web page in place of data."""
+    if reader.format == "parquet" and head.startswith(b"PAR1"):
+        return
+    if head.startswith(b"PK\x03\x04") and b"[Content_Types].xml" in head:
+        raise InputError(f"{path}: not {reader.format} but an Excel workbook (.xlsx); save it as CSV")
     if kind := next((kind for magic, kind in SIGNATURES.items() if head.startswith(magic)), None):
         raise InputError(f"{path}: not {reader.format} but {kind}")
     if head.removeprefix(codecs.BOM_UTF8).lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
@@ -96,7 +106,7 @@ def _read_foreign(path: Path, reader: Reader, columns: list[str], read: Format) 
         records = list(read(path, reader, columns))
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         message = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: {reader.format} could not read it ({message})") from None
     return select_columns(path, records, columns)

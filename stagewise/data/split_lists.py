@@ -26,8 +26,6 @@ def read_ids(name: str, rule: IdsSplit) -> dict[str, list[str]]:
     if not Path(rule.ids).is_file():
         raise InputError(f"{rule.ids}: there is no such split file (tasks.{name}); correct the path")
     content = read_json(rule.ids, f"the split file of tasks.{name}")
-    if not isinstance(content, dict):
-        raise InputError(f"{rule.ids}: expected an object with train, validation and test, or test and folds")
     has_folds = "folds" in content
     _check_keys(rule.ids, content, ("test", "folds") if has_folds else SPLITS)
     splits = _choose_fold(name, rule, content) if has_folds else _three_lists(name, rule, content)

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 
 from stagewise.config.tasks import SPLITS, FilesSplit, IdsSplit, RandomSplit, Task
 from stagewise.data.items import Item, SetAside
-from stagewise.data.raw_items import Pool
+from stagewise.data.raw_items import Pool, Problem, list_problems
 from stagewise.data.split_lists import read_ids
 from stagewise.errors import InputError
 
@@ -42,11 +42,12 @@ def split_items(name: str, task: Task, pool: Pool) -> tuple[Splits, list[SetAsid
     return splits, unused
 
 
-def check_splits(name: str, splits: Splits) -> None:
-    """Refuse an empty split."""
+def check_splits(name: str, splits: Splits, lost: Counter[Problem] | None = None) -> None:
+    """Refuse an empty split; `lost` counts the rows that were set aside since the raw files were read."""
     for split in SPLITS:
         if not splits[split]:
-            raise InputError(f"tasks.{name}: the {split} split has no item left; correct the split or the data")
+            why = f" ({list_problems(lost)})" if lost else ""
+            raise InputError(f"tasks.{name}: the {split} split has no item left{why}; correct the split or the data")
 
 
 def count_groups_across(splits: Splits) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stagewise.errors import InputError
 from stagewise.inference.question import Question
-from stagewise.provenance.files import atomic
+from stagewise.provenance.files import atomic, json_problem
 
 
 def item_from_json(text: str, question: Question) -> dict:
@@ -70,8 +70,8 @@ def write_answers(path, answers: list[dict]) -> None:
 def _parse_object(text: str, source: str) -> dict:
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{source}: not valid JSON ({error})") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{source}: not valid JSON ({json_problem(error)})") from None
     if not isinstance(values, dict):
         raise InputError(f"{source}: an item is a JSON object with one text per field")
     return values

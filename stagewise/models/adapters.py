@@ -54,14 +54,15 @@ def read_adapter(folder) -> tuple[dict, dict[str, tuple["torch.Tensor", "torch.T
     Raises
     ------
     InputError
-        If the file holds anything but plain LoRA factors of finite numbers.
+        If the file is damaged, or holds anything but plain LoRA factors of finite numbers.
     """
     from safetensors.torch import load_file
 
     path = Path(folder) / ADAPTER_WEIGHTS
     check_finite_weights(folder)
+    tensors = load_file(path)
     factors: dict[str, list] = {}
-    for key, value in load_file(path).items():
+    for key, value in tensors.items():
         name, _, kind = key.removeprefix(_PREFIX).rpartition(".lora_")
         if kind not in ("A.weight", "B.weight"):
             raise InputError(f"{path}: '{key}' is not a LoRA factor; only plain LoRA adapters can be worked on")
@@ -185,8 +186,8 @@ def load_adapter(base, adapter_dir, trainable: bool = False):
         warnings.simplefilter("always")
         try:
             model = PeftModel.from_pretrained(base, folder, is_trainable=trainable, local_files_only=True)
-        except (RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
+        except Exception as error:  # damaged files raise whatever their parsers raise
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
     # If the file lacks weights of a layer, PEFT only warns and goes on with untrained ones.
     if any(str(warning.message).startswith("Found missing adapter keys") for warning in caught):
         reason = "it has no weights for some of the layers it names"

@@ -25,12 +25,15 @@ def load_tokenizer(model_dir):
     Raises
     ------
     InputError
-        If the tokenizer has no end token, which every answer needs.
+        If the tokenizer cannot be loaded, or has no end token, which every answer needs.
     """
     from transformers import AutoTokenizer
 
     files = model_files(model_dir)
-    tokenizer = AutoTokenizer.from_pretrained(files, trust_remote_code=False, local_files_only=True)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(files, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # damaged files raise whatever their parsers raise
+        raise InputError(f"{files}: the tokenizer cannot be loaded ({_brief(error)}); get its files again") from None
     if tokenizer.eos_token_id is None:
         raise InputError(f"{files}: the tokenizer has no end token (eos_token); add one to tokenizer_config.json")
     if tokenizer.pad_token_id is None:
@@ -82,13 +85,18 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
             local_files_only=True,
             **extra,
         )
-    except (ValueError, OSError, KeyError) as error:
-        raise InputError(f"{files}: the model cannot be loaded ({' '.join(str(error).split())[:200]})") from None
+    except Exception as error:  # damaged files raise whatever their parsers raise
+        raise InputError(f"{files}: the model cannot be loaded ({_brief(error)})") from None
     if quantization == "nf4":
         keep_4bit_weights_trainable(model)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return model.eval()
+
+
+def _brief(error: Exception) -> str:
+    """The beginning of a library's message, on one line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def keep_4bit_weights_trainable(model) -> int:

@@ -47,7 +47,11 @@ def check_files(folder: Path, what: str) -> list[str]:
     if not {"tokenizer.json", "tokenizer.model"} & set(names):
         raise InputError(f"{what}: no tokenizer (tokenizer.json or tokenizer.model); put the model's own beside it")
     if "model.safetensors.index.json" in names:
-        index = json.loads((folder / "model.safetensors.index.json").read_text(encoding="utf-8"))
-        if missing := sorted(set(index["weight_map"].values()) - set(names)):
+        try:
+            index = json.loads((folder / "model.safetensors.index.json").read_text(encoding="utf-8"))
+            missing = sorted(set(index["weight_map"].values()) - set(names))
+        except (ValueError, LookupError, TypeError, AttributeError):
+            raise InputError(f"{what}: model.safetensors.index.json names no weight files; get it again") from None
+        if missing:
             raise InputError(f"{what}: {missing[0]} is missing ({len(missing)} of its weight files are); get it again")
     return names

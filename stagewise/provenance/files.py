@@ -23,20 +23,34 @@ _RENAME_EXCHANGE, _AT_FDCWD = 2, -100
 
 
 def read_json(path, what: str) -> dict:
-    """Read a JSON file that an earlier step wrote; `what` names it in messages.
+    """Read a JSON file that holds an object, such as an earlier step's record; `what` names it in messages.
 
     Raises
     ------
     InputError
-        If the file is missing or not valid JSON.
+        If the file is missing, cannot be read, is not valid JSON or holds something else.
     """
     try:
         with open(path, encoding="utf-8") as handle:
-            return json.load(handle)
+            values = json.load(handle)
     except FileNotFoundError:
         raise InputError(f"{path}: {what} is missing; run the step that writes it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {what} is not valid JSON ({error})") from None
+    except OSError as error:
+        raise InputError(f"{path}: {what} cannot be read ({error.strerror}); name a readable file") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: {what} is not valid JSON ({json_problem(error)})") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: {what} is not an object with keys; correct it, or make it again")
+    return values
+
+
+def json_problem(error: Exception) -> str:
+    """Say why JSON cannot be read, of the errors that Python raises for it."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if str(error).startswith("Exceeds the limit"):
+        return "a number has thousands of digits; write it as a text"
+    return str(error)
 
 
 def sha256_file(path) -> str:

@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from stagewise.config.base import MAX_COUNT, Number
 from stagewise.remedies.base import Batch, Remedy, TrainingContext, TrainingHook
 
 
@@ -16,7 +17,7 @@ class Anchor(Remedy):
     paper: ClassVar[str] = "Li et al. 2018 (L2-SP), arXiv:1802.01483"
     needs_parent: ClassVar[bool] = True
 
-    strength: float = Field(0.05, gt=0, description="Weight of the penalty.")
+    strength: Number = Field(0.05, gt=0, le=MAX_COUNT, description="Weight of the penalty.")
     of: Literal["product", "factors"] = Field(
         "product",
         description="Distance between the weight updates (alpha / r) B A, or between the factors A and B themselves, "

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from stagewise.config.base import Number
 from stagewise.remedies.base import Merge
 
 
@@ -17,7 +18,7 @@ class Blend(Merge):
 
     paper: ClassVar[str] = "Wortsman et al. 2022 (WiSE-FT), arXiv:2109.01903"
 
-    alpha: float = Field(0.5, ge=0, le=1, description="Share of the child.")
+    alpha: Number = Field(0.5, ge=0, le=1, description="Share of the child.")
 
     @property
     def label(self) -> str:

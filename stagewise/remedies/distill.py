@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from stagewise.config.base import MAX_COUNT, Number
 from stagewise.remedies.base import Batch, Remedy, Row, TrainingContext, TrainingHook
 from stagewise.remedies.rehearsal import draw_share
 
@@ -24,14 +25,14 @@ class Distill(Remedy):
     needs_earlier: ClassVar[bool] = True
     needs_parent: ClassVar[bool] = True
 
-    strength: float = Field(1.0, gt=0, description="Weight of the divergence.")
-    temperature: float = Field(
-        2.0, gt=0, description="Both distributions are softened by it, and the loss scaled by its square."
+    strength: Number = Field(1.0, gt=0, le=MAX_COUNT, description="Weight of the divergence.")
+    temperature: Number = Field(
+        2.0, gt=0, le=1000, description="Both distributions are softened by it, and the loss scaled by its square."
     )
     inputs: Literal["stage", "rehearsal"] = Field(
         "stage", description="The stage's own inputs, or a share of the earlier tasks' training inputs mixed in."
     )
-    share: float | None = Field(
+    share: Number | None = Field(
         None, gt=0, le=1, description="Share of each earlier task's items; with `rehearsal` alone (0.1)."
     )
 

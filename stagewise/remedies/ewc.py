@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from stagewise.config.base import MAX_COUNT, Number, Whole
 from stagewise.errors import InputError
 from stagewise.remedies.base import Batch, Remedy, Row, TrainingContext, TrainingHook
 
@@ -20,8 +21,8 @@ class Ewc(Remedy):
     needs_earlier: ClassVar[bool] = True
     needs_parent: ClassVar[bool] = True
 
-    strength: float = Field(0.05, gt=0, description="Weight of the penalty.")
-    items: int = Field(64, ge=1, description="Items of each earlier task behind the Fisher estimate.")
+    strength: Number = Field(0.05, gt=0, le=MAX_COUNT, description="Weight of the penalty.")
+    items: Whole = Field(64, ge=1, le=MAX_COUNT, description="Items of each earlier task behind the Fisher estimate.")
 
     @property
     def label(self) -> str:

@@ -1,10 +1,11 @@
 """Merge: PEFT's ways of merging adapters."""
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from stagewise.config.base import Number
 from stagewise.remedies.base import Merge as MergeRemedy
 
 
@@ -20,8 +21,8 @@ class Merge(MergeRemedy):
     method: Literal["ties", "dare_ties", "dare_linear", "magnitude_prune"] = Field(
         "ties", description="PEFT's `combination_type`."
     )
-    density: float = Field(0.5, gt=0, le=1, description="Share of the weights that is kept.")
-    weights: list[float] | None = Field(
+    density: Number = Field(0.5, gt=0, le=1, description="Share of the weights that is kept.")
+    weights: list[Annotated[Number, Field(ge=-1000, le=1000)]] | None = Field(
         None, description="Weight of each adapter, the newest last; all 1 if not given."
     )
 

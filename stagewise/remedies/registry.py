@@ -37,8 +37,10 @@ def find_remedy(name: str) -> RemedyEntry:
         module_name = f"{__package__}.{name}"
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InputError(f"the remedy '{name}' cannot be imported ({error}); is its folder on PYTHONPATH?") from None
+    except (Exception, SystemExit) as error:
+        reason = f"{type(error).__name__}: {error}".rstrip(": ")
+        hint = "is its folder on PYTHONPATH?" if isinstance(error, ImportError) else "correct the module"
+        raise InputError(f"the remedy '{name}' cannot be imported ({reason}); {hint}") from None
     classes = [
         value
         for key, value in vars(module).items()
@@ -47,7 +49,9 @@ def find_remedy(name: str) -> RemedyEntry:
     ]
     if len(classes) != 1:
         what = f"no class '{class_name}' that is" if colon else f"{len(classes)} classes that are"
-        raise InputError(f"{module.__file__}: holds {what} a Remedy or a Merge; see stagewise/remedies/base.py")
+        raise InputError(
+            f"{module.__file__ or module_name}: holds {what} a Remedy or a Merge; see stagewise/remedies/base.py"
+        )
     return RemedyEntry(name, classes[0], Path(module.__file__), builtin=not colon)
 
 
@@ -56,6 +60,18 @@ def builtin_remedies() -> tuple[str, ...]:
     """List the remedies of this folder."""
     names = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
     return tuple(sorted(name for name in names if name not in _OTHER_MODULES))
+
+
+def _validate_foreign(entry: RemedyEntry, settings) -> Remedy | Merge:
+    """Check the settings of a remedy from outside the project, whose validators may raise anything."""
+    try:
+        return validate(entry.cls, settings, entry.name)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{entry.name}: its class cannot check these settings ({type(error).__name__}: {error}); correct the module"
+        ) from None
 
 
 class _Remedies(Settings):
@@ -73,7 +89,7 @@ class _Remedies(Settings):
             try:
                 entry = find_remedy(str(name))
                 if settings is not None and not entry.builtin:
-                    settings = validate(entry.cls, settings, str(name))
+                    settings = _validate_foreign(entry, settings)
             except InputError as error:
                 raise ValueError(str(error)) from None
             validated[name] = settings

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from stagewise.config.base import Number
 from stagewise.remedies.base import Remedy, Row
 
 
@@ -18,7 +19,7 @@ class Rehearsal(Remedy):
     needs_earlier: ClassVar[bool] = True
     needs_parent: ClassVar[bool] = True
 
-    share: float = Field(0.1, gt=0, le=1, description="Share of each earlier task's training items.")
+    share: Number = Field(0.1, gt=0, le=1, description="Share of each earlier task's training items.")
 
     @property
     def label(self) -> str:

@@ -29,7 +29,7 @@ def _imports(module: str, path: Path, changed: int) -> tuple[str, ...]:
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     try:
         tree = ast.parse(path.read_bytes())
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError):  # ValueError: NUL bytes
         return ()  # importing it fails, and says so better
     names = []
     for node in ast.walk(tree):

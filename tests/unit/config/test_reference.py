@@ -78,3 +78,25 @@ def test_every_key_is_documented():
 def test_editor_header_names_the_schema():
     first = (ROOT / "config.yaml").read_text().splitlines()[0]
     assert first == "# yaml-language-server: $schema=schemas/config.schema.json"
+
+
+def numbers(schema: dict, path: str = ""):
+    """Path and schema of every number below a schema, defaults and descriptions left out."""
+    if schema.get("type") in ("integer", "number"):
+        yield path, schema
+    for key, inner in schema.items():
+        for name, below in inner.items() if isinstance(inner, dict) and key in ("properties", "$defs") else ():
+            yield from numbers(below, f"{path}.{name}")
+        if key in ("items", "additionalProperties") and isinstance(inner, dict):
+            yield from numbers(inner, f"{path}[]")
+        for below in inner if key in ("anyOf", "oneOf") else ():
+            yield from numbers(below, path)
+
+
+def test_every_number_has_bounds():
+    bounds = {"minimum", "exclusiveMinimum"}, {"maximum", "exclusiveMaximum"}
+    # Texts that may be written as numbers, and a chat template's variables, which are any.
+    others = (".Label.value", ".Label.word", "template[]")
+    found = {path: number for path, number in numbers(schema().schema) if not path.endswith(others)}
+    assert len(found) > 50
+    assert [path for path, number in found.items() if not all(bound & set(number) for bound in bounds)] == []

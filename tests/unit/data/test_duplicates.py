@@ -178,5 +178,5 @@ def test_dropping_may_not_empty_a_split_or_a_label(tmp_path, capsys):
     everything = {"train": [(n, {"text": f"test says {n}"}) for n in range(10)]}
     done = splits_of(tmp_path, capsys, everything, duplicates={"across_splits": "drop"})
     assert done.code == 2
-    assert "tasks.t: the train split has no item left" in done.error
+    assert "tasks.t: the train split has no item left (same text as a test item: 10); correct" in done.error
     assert not done.folder.exists()

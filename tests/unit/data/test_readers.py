@@ -98,6 +98,31 @@ def test_parquet(tmp_path):
     assert [r["text"][1] for r in read(tmp_path / "s.parquet", format="parquet")] == ["more"] * 3
 
 
+@pytest.mark.parametrize(
+    ("escape", "cell", "text"),
+    [
+        ("\\", r'"she said \"no\", \\ and left"', 'she said "no", \\ and left'),
+        ("\\", r'"the last word is \"no\""', 'the last word is "no"'),
+        ("\\", '"doubled ""no"" as well"', 'doubled "no" as well'),
+        ("'", '"she said \'"no\'""', 'she said "no"'),
+        ("", r"a \"no", r"a \"no"),
+        (None, r'"C:\temp\"', "C:\\temp\\"),
+        (None, r'"a \""no\"" b"', r"a \"no\" b"),
+    ],
+)
+def test_csv_escapes(tmp_path, escape, cell, text):
+    path = tmp_path / "f.csv"
+    path.write_text(f"id,text,label\n1,{cell},a\n2,plain,b\n", encoding="utf-8")
+    assert [row["text"] for row in read(path, format="csv", escape=escape)] == [text, "plain"]
+
+
+@pytest.mark.parametrize("newline", ["\n\n", "\r", "\r\n"])
+def test_jsonl_lines_end_in_any_way_after_a_mark_and_between_blank_ones(tmp_path, newline):
+    content = "\ufeff" + newline.join(map(json.dumps, RECORDS)) + newline
+    (tmp_path / "f.jsonl").write_bytes(content.encode())
+    assert read(tmp_path / "f.jsonl", format="jsonl") == EXPECTED
+
+
 def test_one_column_may_serve_twice(tmp_path):
     path = write_csv(tmp_path / "f.csv", RECORDS)
     assert read_records(path, Reader(format="csv"), ["id", "text", "text", "id"])[1] == {

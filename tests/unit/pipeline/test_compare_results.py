@@ -244,7 +244,7 @@ def test_what_cannot_be_compared_is_refused_in_one_sentence(original, tmp_path, 
         "nothing": "no finished result; name a folder of results",
         "figures": "no finished result; name a folder of results",
         "empty": "no finished result; name a folder of results",
-        "list.json": "no record of a finished result",
+        "list.json": "the record is not an object with keys",
         "other.json": "neither a recipe nor report_metrics.json",
         "broken.json": "the record is not valid JSON",
     }.items():

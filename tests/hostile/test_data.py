@@ -1,8 +1,10 @@
-"""Data that cannot be used: one sentence that names the file, the row or the way out; code 2; nothing written."""
+"""Raw data and split files that cannot be used: one sentence with file, row and way out; nothing written."""
 
 import gzip
 import hashlib
+import io
 import json
+import zipfile
 
 import pytest
 
@@ -18,6 +20,32 @@ KEYED = json.dumps({r["id"]: r for r in GOOD})
 IDS = [r["id"] for r in GOOD]
 LISTS = {"train": IDS[5:15], "validation": IDS[:5], "test": IDS[15:]}
 FOLDS = {"test": IDS[15:], "folds": [IDS[:5], IDS[5:10], IDS[10:15]]}
+NUMBERED = "\n".join(json.dumps({**row, "id": number}) for number, row in enumerate(GOOD)) + "\n"
+TEXTS = "id,text,label\n" + "".join(f'{r["id"]},"{r["text"]}, that is",{r["label"]}\n' for r in GOOD)
+
+
+def with_column(column: str, value) -> str:
+    """JSON lines with a value of its own, or the same one, in a column of every row."""
+    return "\n".join(json.dumps({**row, column: value}) for row in GOOD)
+
+
+def parquet(rows: list[dict], **columns) -> bytes:
+    """A Parquet file of rows, with columns replaced by functions of a row."""
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.Table.from_pylist([row | {name: make(row) for name, make in columns.items()} for row in rows])
+    file = io.BytesIO()
+    parquet.write_table(table if rows else pyarrow.table({name: pyarrow.array([], "string") for name in GOOD[0]}), file)
+    return file.getvalue()
+
+
+def workbook() -> bytes:
+    """The beginning of an Excel workbook."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+    return file.getvalue()
 
 
 def edited(line: int, new: str) -> str:
@@ -44,7 +72,11 @@ FILES = {
         {"format": "csv"},
         "raw: row 20 (line 21) has 2 fields",
     ),
-    "open quote": (CSV + 'i20,a,"1\n', {"format": "csv"}, "raw: it cannot be read (EOF inside string"),
+    "open quote": (
+        CSV + 'i20,a,"1\n',
+        {"format": "csv"},
+        "raw: a quote is opened in the row that begins in line 22 and never closed; close it, or write",
+    ),
     "delimiter": (CSV.replace(",", ";"), {"format": "csv"}, "raw: there is no column 'id'"),
     "encoding": (
         CSV.replace("number 3", "numéro 3").encode("cp1252"),
@@ -70,6 +102,128 @@ FILES = {
     "gzip": (gzip.compress(CSV.encode()), {"format": "csv"}, "not csv but a gzip archive"),
     "Git LFS": ("version https://git-lfs.github.com/spec/v1\noid", {"format": "jsonl"}, "a Git LFS pointer"),
     "not Parquet": (CSV, {"format": "parquet"}, "raw: not a Parquet file"),
+    "Excel workbook": (workbook(), {"format": "csv"}, "raw: not csv but an Excel workbook (.xlsx); save it as CSV"),
+    "old Excel workbook": (
+        b"\xd0\xcf\x11\xe0" + b"x" * 99,
+        {"format": "csv"},
+        "an Excel workbook (.xls); save it as CSV",
+    ),
+    "Parquet as CSV": (parquet(GOOD), {"format": "csv"}, "not csv but a Parquet file; set reader.format: parquet"),
+    "cut Parquet": (parquet(GOOD)[:-30], {"format": "parquet"}, "raw: not a Parquet file"),
+    "Parquet without rows": (parquet([]), {"format": "parquet"}, "raw: there is no record in it"),
+    "Parquet of bytes": (
+        parquet(GOOD, text=lambda row: row["text"].encode()),
+        {"format": "parquet"},
+        "raw: the column 'text' holds bytes; store it as text",
+    ),
+    "Parquet of records": (
+        parquet(GOOD, id=lambda row: {"a": row["id"]}),
+        {"format": "parquet"},
+        "raw: the column 'id' holds records (struct<a: string>); store it as text",
+    ),
+    "backslash quotes": (
+        TEXTS.replace("number 3", r"number \"3\""),
+        {"format": "csv"},
+        "raw: line 5 has a backslash before a quote; set reader.escape to '\\' if",
+    ),
+    "backslash quotes without quotes": (
+        CSV.replace("number 3", r"number \"3"),
+        {"format": "csv"},
+        "raw: line 5 has a backslash before a quote",
+    ),
+    "backslash quote at the end": (
+        TEXTS.replace("that is", r"that \"", 1),
+        {"format": "csv"},
+        "write each quote inside a text twice, or set reader.escape",
+    ),
+    "backslash before a comma": (
+        TEXTS.replace("3, that", r"3\", that"),
+        {"format": "csv"},
+        "raw: row 4 (line 5) has 4 fields",
+    ),
+    "text after its quote": (
+        CSV.replace("text number 3", '"text" number 3'),
+        {"format": "csv"},
+        "raw: line 5: a text goes on after its closing quote; write each quote inside a text twice",
+    ),
+    "open quote with escapes": (
+        CSV + 'i20,"a \\"',
+        {"format": "csv", "escape": "\\"},
+        "a quote is opened in the row that begins in line 22",
+    ),
+    "NUL in CSV": (CSV.replace("number 3", "number\0 3"), {"format": "csv"}, "raw: line 5 holds a NUL byte"),
+    "UTF-16 without a mark": (
+        CSV.encode("utf-16-le"),
+        {"format": "csv"},
+        "set reader.encoding, for instance to utf-16-le",
+    ),
+    "encoding without places": (
+        CSV.encode() + b"\xff\n",
+        {"format": "csv", "encoding": "idna"},
+        "raw: line 22 is not idna",
+    ),
+    "escape in JSON": (JSON, {"format": "json", "escape": "\\"}, "'escape' goes with format csv"),
+    "number without end": (
+        f'{JSONL}\n{{"id": {"9" * 5000}, "text": "x", "label": "1"}}',
+        {"format": "jsonl"},
+        "raw: line 21 is not readable as JSON (a number has thousands of digits; write it as a text)",
+    ),
+    "number without end in JSON": (f"[{'9' * 5000}]", {"format": "json"}, "raw: not readable as JSON (a number has"),
+    "nested too deeply": (
+        JSONL + "\n" + "[" * 100_000,
+        {"format": "jsonl"},
+        "raw: line 21 is not readable as JSON (nested",
+    ),
+    "JSON nested too deeply": ("[" * 100_000, {"format": "json"}, "raw: not readable as JSON (nested too deeply)"),
+    "key twice in a line": (
+        JSONL.replace('"text": "text number 4"', '"text": "x", "text": "y"'),
+        {"format": "jsonl"},
+        "raw: row 5 has the key 'text' twice; keep one",
+    ),
+    "key twice in a record": (
+        JSON.replace('"text": "text number 4"', '"text": "x", "text": "y"'),
+        {"format": "json"},
+        "raw: row 5 has the key 'text' twice; keep one",
+    ),
+    "key twice in a keyed record": (
+        KEYED.replace('"text": "text number 4"', '"text": "x", "text": "y"'),
+        {"format": "json", "keyed": True},
+        "raw: row 5 has the key 'text' twice; keep one",
+    ),
+    "numbers in lines": ("1\n2\n", {"format": "jsonl"}, "raw: row 1 is not an object but a number"),
+    "blank lines alone": ("\n\n", {"format": "jsonl"}, "raw: there is no record in it"),
+    "a number and a text as one id": (
+        NUMBERED + json.dumps({**GOOD[0], "id": "1", "text": "one more"}),
+        {"format": "jsonl"},
+        "row 21: the id '1' and the id 1 of raw row 2 are written alike but are not of one type; write all ids",
+    ),
+    "two kinds of numbers as one id": (
+        NUMBERED + json.dumps({**GOOD[0], "id": 1.0, "text": "one more"}),
+        {"format": "jsonl"},
+        "row 21: the id 1.0 and the id 1 of raw row 2",
+    ),
+    # Why no row is left: not a matter of the labels.
+    "no text": (
+        with_column("text", ""),
+        {"format": "jsonl"},
+        "'0' ('no'); its 10 rows were set aside (empty text in 'text': 10): correct the data or name other columns",
+    ),
+    "numbers for texts": (with_column("text", 3), {"format": "jsonl"}, "rows were set aside (not text in 'text': 10)"),
+    "lists of numbers": (with_column("text", [1, 2]), {"format": "jsonl"}, "were set aside (not text in 'text': 10)"),
+    "null for texts": (with_column("text", None), {"format": "jsonl"}, "were set aside (empty text in 'text': 10)"),
+    "spreadsheet errors": (with_column("text", "#REF!"), {"format": "jsonl"}, "aside (unreadable text in 'text': 10)"),
+    "one id for all": (with_column("id", "x"), {"format": "jsonl"}, "were set aside (duplicate id in 'id': 10)"),
+    "no ids": (with_column("id", None), {"format": "jsonl"}, "were set aside (empty id in 'id': 10)"),
+    "one label without text": (
+        "\n".join(json.dumps(row | {"text": row["text"] * (row["label"] == "0")}) for row in GOOD),
+        {"format": "jsonl"},
+        "no usable row has the label value '1' ('yes'); its 10 rows were set aside (empty text in 'text': 10)",
+    ),
+    "labels of another task": (
+        with_column("label", "z"),
+        {"format": "jsonl"},
+        "the column 'label' also has 'z' (20 rows): correct it",
+    ),
     "a label missing": (
         CSV.replace(",1\n", ",one\n"),
         {"format": "csv"},
@@ -107,7 +261,7 @@ SPLITS = {
         "nowhere.json: there is no such split file (tasks.t)",
     ),
     "split file is no JSON": ({"rule": "ids"}, "text", "the split file of tasks.t is not valid JSON"),
-    "split file is a list": ({"rule": "ids"}, [], "expected an object with train, validation and test"),
+    "split file is a list": ({"rule": "ids"}, [], "the split file of tasks.t is not an object with keys"),
     "split file lacks a list": ({"rule": "ids"}, {"train": IDS, "test": IDS}, "'validation' is missing"),
     "misspelt list": ({"rule": "ids"}, LISTS | {"vaildation": []}, "did you mean 'validation'?"),
     "empty list": ({"rule": "ids"}, LISTS | {"test": []}, "'test' must be a list of ids with at least one"),

@@ -1,0 +1,54 @@
+"""A step's errors: one line and exit code 2 for what a user can correct, a traceback for everything else."""
+
+import os
+
+import pytest
+
+from stagewise.errors import InputError, exit_on_input_error, one_line
+
+
+def refuse(error):
+    @exit_on_input_error
+    def main(argv=None) -> int:
+        raise error
+
+    return main
+
+
+def test_names_of_files_and_values_cannot_break_the_line_or_colour_the_terminal(capsys):
+    message = "a\nb\r\x1b[31mred\x07 caf\u00e9 \u202e \ud800"
+    assert refuse(InputError(message))() == 2
+    shown = capsys.readouterr().err
+    assert shown == "error: a\\nb\\r\\x1b[31mred\\x07 caf\u00e9 \\u202e \\ud800\n"
+    assert one_line("plain text, \u201cquoted\u201d") == "plain text, \u201cquoted\u201d"
+
+
+def replace_a_folder(folder):
+    (folder / "x").write_text("x")
+    (folder / "d").mkdir()
+    os.replace(folder / "x", folder / "d")
+
+
+@pytest.mark.parametrize(
+    ("act", "says"),
+    [
+        (
+            lambda folder: (folder / "file").write_text("x") and (folder / "file/in").mkdir(parents=True),
+            "file/in: Not a",
+        ),
+        (lambda folder: open(folder), ": Is a directory; name a file"),
+        (replace_a_folder, "d: Is a directory; name a file"),
+    ],
+)
+def test_an_output_of_another_kind_is_named(tmp_path, capsys, act, says):
+    main = exit_on_input_error(lambda argv: act(tmp_path))
+    assert main([]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and says in error and str(tmp_path) in error
+
+
+def test_a_fault_of_the_program_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        refuse(ZeroDivisionError())()
+    with pytest.raises(FileNotFoundError):
+        refuse(FileNotFoundError(2, "No such file", "x"))()
