@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from stagewise.config.shareable import redact_text
 from stagewise.config.step_settings import DataSettings
 from stagewise.config.tasks import SPLITS, Task
 from stagewise.data.duplicates import RepeatCounts, Resolved, resolve
@@ -99,7 +100,7 @@ def _task_summary(
     source = task.sources[task.source]
     return {
         "source": task.source,
-        "licence": source.licence,
+        "licence": source.licence and redact_text(source.licence),
         "redistribute": source.redistribute,
         "files": pool.files,
         "rows": pool.rows,

@@ -84,6 +84,8 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
         )
     except (ValueError, OSError, KeyError) as error:
         raise InputError(f"{files}: the model cannot be loaded ({' '.join(str(error).split())[:200]})") from None
+    # Cards and settings beside every checkpoint would name this machine's folder. PEFT asks the hub for any other name.
+    model.name_or_path = model.config._name_or_path = ""
     if quantization == "nf4":
         keep_4bit_weights_trainable(model)
     for parameter in model.parameters():

@@ -34,8 +34,11 @@ def sha256_file(path) -> str:
 
 
 @contextmanager
-def atomic(path):
-    """Yield a temporary path beside `path` that replaces it only if the block succeeds."""
+def atomic(path, private: bool = False):
+    """Yield a temporary path beside `path` that replaces it only if the block succeeds.
+
+    Nobody but the owner may read a `private` file; others are as readable as the umask lets them be.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -44,7 +47,8 @@ def atomic(path):
         yield Path(temporary)
         mask = os.umask(0)
         os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)  # mkstemp makes files private
+        if not private:
+            os.chmod(temporary, 0o666 & ~mask)  # mkstemp makes files private
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -65,7 +69,7 @@ def replaced_folder(path):
         folder.rename(path)
 
 
-def write_json(path, values) -> None:
-    """Write JSON atomically, indented, with keys in the order of `values`."""
-    with atomic(path) as temporary:
+def write_json(path, values, private: bool = False) -> None:
+    """Write JSON atomically, indented, with keys in the order of `values`; see `atomic`."""
+    with atomic(path, private) as temporary:
         temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
