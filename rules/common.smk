@@ -9,6 +9,7 @@ import sys
 from os.path import dirname
 from pathlib import Path
 
+from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(workflow.basedir))
@@ -22,9 +23,12 @@ from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_t
 from stagewise.models.compute_type import experiment_compute_type
 from stagewise.pipeline.build_recipe import recipe_settings
 from stagewise.pipeline.failures import failed_steps
+from stagewise.pipeline.run_log import keep_logs_shareable
 from stagewise.pipeline.settings_files import write_settings
 from stagewise.pipeline.splits_inputs import splits_files
 from stagewise.provenance import container_image
+
+keep_logs_shareable(logger)
 
 COMPUTE_TYPE = "STAGEWISE_COMPUTE_TYPE"
 
