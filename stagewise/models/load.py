@@ -1,8 +1,11 @@
 """Load a base model and its tokenizer from local files: no remote code, no pickles, no network."""
 
+from pathlib import Path
+
 from stagewise.errors import InputError
 from stagewise.models import compute_type
 from stagewise.models.receipts import model_files, model_receipt
+from stagewise.provenance.files import read_json
 
 
 def resolve_device():
@@ -72,6 +75,7 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
             bnb_4bit_compute_dtype=compute,
         )
     files = model_files(model_dir)
+    _refuse_hub_kernels(files)
     try:
         model = AutoModelForCausalLM.from_pretrained(
             files,
@@ -91,6 +95,14 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return model.eval()
+
+
+def _refuse_hub_kernels(files: Path) -> None:
+    """Refuse a configuration that names a hub repository for its attention: transformers would run code from there."""
+    config = read_json(files / "config.json", "the model's configuration")
+    for key in ("attn_implementation", "_attn_implementation"):
+        if "/" in str(config.get(key, "")):
+            raise InputError(f"{files / 'config.json'}: {key} names code on a hub, which is not run; take it out")
 
 
 def keep_4bit_weights_trainable(model) -> int:
