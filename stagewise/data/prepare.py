@@ -15,6 +15,7 @@ from stagewise.data.items import Item, SetAside, group_numbers, write_line
 from stagewise.data.raw_files import RAW
 from stagewise.data.raw_items import Pool, check_labels, read_items
 from stagewise.data.splits import Splits, check_splits, count_groups_across, limit_items, split_items
+from stagewise.provenance.csv_cells import inert
 from stagewise.provenance.files import atomic
 from stagewise.provenance.sealed_json import write_sealed
 
@@ -129,5 +130,5 @@ def _set_aside_table(rows: list[SetAside]) -> bytes:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(SetAside._fields)
-    table.writerows(rows)
+    table.writerows([inert(cell) for cell in row] for row in rows)
     return text.getvalue().encode(errors="backslashreplace")
