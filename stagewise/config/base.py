@@ -6,6 +6,7 @@ import re
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from stagewise.config.shareable import redact_text
 from stagewise.errors import InputError
 
 
@@ -55,7 +56,7 @@ def _sentence(problem: ErrorDetails, model: type[BaseModel], count: int) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if not key:
         return f"{message}{more}"
-    got = "" if problem["type"] == "value_error" else f" (got {problem['input']!r})"
+    got = "" if problem["type"] == "value_error" else redact_text(f" (got {problem['input']!r})")
     return f"'{key}': {message[0].lower() + message[1:]}{got}{more}"
 
 

@@ -5,10 +5,13 @@ import os
 import re
 from pathlib import Path
 
-from stagewise.config.shareable import redact_text
+from stagewise.config.shareable import LOCAL, redact_text
 
 _PERSON = re.compile(r"^  (Host|User): .*\n?", re.MULTILINE)
 """Lines in the head of the log."""
+
+_ABSOLUTE = re.compile(r"(?<![\w./~:-])/(?:[^\s/'\",:;()\[\]]+/)+([^\s/'\",:;()\[\]]*)")
+"""A path that starts at the root, and its last part."""
 
 
 class ShareableFormatter(logging.Formatter):
@@ -28,7 +31,7 @@ class ShareableFormatter(logging.Formatter):
         text = redact_text(_PERSON.sub("", self.formatter.format(record)))
         for folder, short in self._folders:
             text = folder.sub(short, text)
-        return text
+        return _ABSOLUTE.sub(rf"{LOCAL}/\1", text)
 
 
 def keep_logs_shareable(logger: logging.Logger) -> None:

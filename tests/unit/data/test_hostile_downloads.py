@@ -150,6 +150,14 @@ def test_a_password_is_sent_to_no_other_host(server, fetch):
     assert second.startswith("localhost") and nothing is None
 
 
+def test_a_password_may_stand_in_the_users_netrc(server, fetch, monkeypatch):
+    netrc = fetch.folder / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert fetch(f"{server.url}/data.csv")[0] == 0
+    assert server.asked[0][2].startswith("Basic ")
+
+
 def test_a_redirect_does_not_leave_https():
     class Session:
         def get(self, url, **options):

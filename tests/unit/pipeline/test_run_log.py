@@ -21,9 +21,11 @@ def test_a_log_file_has_no_credential_host_user_or_folder(tmp_path, monkeypatch)
     assert terminal.formatter is before
     logger.info(
         f"SNAKEMAKE\n  Date: today\n  Host: canary\n  User: canary\n  Base directory: {Path.cwd()}\n  Snakefile: "
-        f"{Path.cwd()}/Snakefile\n  Config: {home}/x.yaml, {home}-else\n  Command: --config https://a:canary@host/x?canary"
+        f"{Path.cwd()}/Snakefile\n  Config: {home}/x.yaml, {home}-else\n  Command: --config https://a:canary@host/x?canary\n"
+        "  input: /data/canary/x.csv, data/y.csv (/canary/z.csv) 1/2 'https://host/a/b' /x"
     )
     assert file.read_text() == (
         "SNAKEMAKE\n  Date: today\n  Base directory: .\n  Snakefile: ./Snakefile\n"
-        f"  Config: ~/x.yaml, {home}-else\n  Command: --config https://host/x\n"
+        "  Config: ~/x.yaml, (local)/home-else\n  Command: --config https://host/x\n"
+        "  input: (local)/x.csv, data/y.csv ((local)/z.csv) 1/2 'https://host/a/b' /x\n"
     )
