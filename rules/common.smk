@@ -9,6 +9,7 @@ import sys
 from os.path import dirname
 from pathlib import Path
 
+from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(workflow.basedir))
@@ -22,9 +23,12 @@ from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_t
 from stagewise.models.compute_type import experiment_compute_type
 from stagewise.pipeline.build_recipe import recipe_settings
 from stagewise.pipeline.failures import failed_steps
-from stagewise.pipeline.settings_files import write_settings
+from stagewise.pipeline.run_log import keep_logs_shareable
+from stagewise.pipeline import settings_files
 from stagewise.pipeline.splits_inputs import splits_files
 from stagewise.provenance import container_image
+
+keep_logs_shareable(logger)
 
 COMPUTE_TYPE = "STAGEWISE_COMPUTE_TYPE"
 
@@ -51,6 +55,7 @@ except InputError as error:
     # One sentence is enough: a traceback would bury it.
     sys.exit(f"error: {one_line(error)}")
 
+DRY_RUN = bool(workflow.output_settings.dryrun)
 IMAGE = ["--image", IMAGE_SHA256] if IMAGE_SHA256 else []
 R = CONFIG.results
 # Where files come from changes no result, so it is no parameter of a step.
@@ -68,6 +73,14 @@ DATA = data_folders(CONFIG)
 wildcard_constraints:
     data=r"data(/fold-\d+)?",
     lineage=rf"{BASE}(/[^/]+)*",
+
+
+def write_settings(settings) -> str:
+    """Write a step's settings to a file and return its path."""
+    try:
+        return settings_files.write_settings(settings, DRY_RUN)
+    except InputError as error:
+        sys.exit(f"error: {error}")
 
 
 def fold_number(data) -> int | None:

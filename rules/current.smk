@@ -4,8 +4,10 @@ Requires   every rule, and profiles/default, which has Snakemake look at nothing
 Produces   nothing; says on standard error which outputs are stale and why
 """
 
+from stagewise.errors import refusal
 from stagewise.pipeline.artifacts import declared_artifacts
-from stagewise.pipeline.plan import open_experiment, phase_files, prepare_plan
+from stagewise.pipeline.plan import check_own_folder, open_experiment, phase_files, prepare_plan
+from stagewise.pipeline.planned_times import plan_times
 
 try:
     EXPERIMENT = open_experiment(CONFIG, DECLARED, IMAGE_SHA256, Path(DEFINITION))
@@ -14,9 +16,13 @@ try:
     if workflow.is_main_process:
         # A default storage provider gives the rules' files other names.
         renamed = workflow.storage_settings and workflow.storage_settings.default_storage_provider
-        prepare_plan(EXPERIMENT, ARTIFACTS, None if renamed else workflow.rules)
-except InputError as error:
-    sys.exit(f"error: {one_line(error)}")
+        # A dry run leaves the disk alone, and somebody else's file cannot be dated.
+        plan_times(prepare_plan(EXPERIMENT, ARTIFACTS, None if renamed else workflow.rules, DRY_RUN))
+        check_own_folder(".snakemake")
+except (InputError, OSError) as error:
+    if refusal(error) is None:
+        raise
+    sys.exit(f"error: {one_line(refusal(error))}")
 
 
 # One rule a phase asks for everything of it: `snakemake splits`, `snakemake stage_1`; DVC's stages call them.

@@ -25,12 +25,10 @@ rule fetch_data:
         "logs/fetch_data/{task}/{file}.log",
     localrule: True
     params:
-        url=lambda wc, output: FETCHED[output[0]].url,
-        sha256=lambda wc, output: FETCHED[output[0]].sha256,
-        member=lambda wc, output: ["--member", FETCHED[output[0]].member] if FETCHED[output[0]].member else [],
+        # A URL may hold a password, and a command stands in logs.
+        settings=lambda wc, output: write_settings(FETCHED[output[0]]),
     shell:
-        "python -m scripts.fetch_data --url {params.url:q} --sha256 {params.sha256} {params.member:q}"
-        " --output {output:q} 2>&1 | tee {log:q}"
+        "python -m scripts.fetch_data --settings {params.settings:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
 rule fetch_model:

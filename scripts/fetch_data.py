@@ -2,6 +2,7 @@
 
     python -m scripts.fetch_data --url URL --sha256 SHA256 --output data/raw/task/file.csv
     python -m scripts.fetch_data --url URL-OF-ZIP-OR-TAR --member path/in/it.csv --sha256 SHA256-OF-MEMBER --output …
+    python -m scripts.fetch_data --settings FILE.json --output …     # a URL with a password stays out of the command
 
 A file with the right checksum is left alone; a wrong checksum is refused and nothing is kept.
 """
@@ -10,9 +11,12 @@ import argparse
 import re
 import sys
 
+from stagewise.config.base import validate
 from stagewise.config.mirror import MIRROR_VARIABLE, mirror_from_environment
+from stagewise.config.tasks import File
 from stagewise.data.download import fetch
 from stagewise.errors import InputError, exit_on_input_error
+from stagewise.provenance.files import read_json
 
 
 @exit_on_input_error
@@ -21,8 +25,9 @@ def main(argv=None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.fetch_data", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--url", required=True, help="the file, or the zip or tar archive that holds it")
-    parser.add_argument("--sha256", required=True, help="checksum of the file that is used (of the member)")
+    parser.add_argument("--settings", metavar="FILE", help="JSON file with url, sha256 and member, in place of these")
+    parser.add_argument("--url", help="the file, or the zip or tar archive that holds it")
+    parser.add_argument("--sha256", help="checksum of the file that is used (of the member)")
     parser.add_argument("--member", help="the file's path inside the archive")
     parser.add_argument("--output", required=True, help="where the file goes")
     parser.add_argument(
@@ -31,10 +36,17 @@ def main(argv=None) -> int:
         help=f"folder searched before any download (default: ${MIRROR_VARIABLE})",
     )
     args = parser.parse_args(argv)
-    sha256 = args.sha256.lower()
-    if not re.fullmatch("[0-9a-f]{64}", sha256):
+    if bool(args.settings) == bool(args.url and args.sha256):
+        parser.error("give either --settings or both --url and --sha256")
+    if args.settings:
+        file = validate(File, read_json(args.settings, "the settings"), args.settings)
+    elif re.fullmatch("[0-9a-fA-F]{64}", args.sha256):
+        file = File(url=args.url, sha256=args.sha256.lower(), member=args.member)
+    else:
         raise InputError(f"--sha256: '{args.sha256}' is not a SHA-256 (64 hexadecimal digits)")
-    log_line = fetch(args.url, sha256, args.output, member=args.member, mirror=args.mirror)
+    if file.url is None:
+        raise InputError(f"{args.settings}: names a file of this machine, which needs no fetching")
+    log_line = fetch(file.url, file.sha256, args.output, member=file.member, mirror=args.mirror)
     print(f"{args.output}: {log_line}", file=sys.stderr)
     return 0
 

@@ -5,10 +5,12 @@ python -m scripts.write_dvc --overlays experiments/real.yaml
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from stagewise.config.load_config import load
+from stagewise.config.shareable import is_local_path
 from stagewise.config.yaml_files import read_yaml
 from stagewise.errors import InputError, exit_on_input_error
 from stagewise.provenance.files import atomic
@@ -29,9 +31,12 @@ def main(argv=None) -> int:
 
     from stagewise.pipeline.dvc_stages import HEAD, stages
 
-    paths = ["config.yaml", *args.overlays]
+    overlays = [os.path.relpath(path) for path in args.overlays]
+    for path in filter(is_local_path, overlays):
+        raise InputError(f"{path}: outside the project, where nobody else has it; copy the overlay into the project")
+    paths = ["config.yaml", *overlays]
     document = stages(load(*paths), {path: read_yaml(path) for path in paths})
-    head = HEAD.format(arguments=" --overlays " + " ".join(args.overlays) if args.overlays else "")
+    head = HEAD.format(arguments=" --overlays " + " ".join(overlays) if overlays else "")
     with atomic(args.output) as temporary:
         text = yaml.safe_dump(document, sort_keys=False, width=120, allow_unicode=True)
         temporary.write_text(head + text, encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import ValidationError, field_serializer
+from pydantic import PrivateAttr, ValidationError, field_serializer
 
 from stagewise.config.base import Settings
 from stagewise.config.tasks import Name
@@ -76,9 +76,12 @@ class Recipe(Settings):
     parents: list[RecipeParent]
     fingerprint: str
 
+    _outside: dict[str, Any] = PrivateAttr({})
+    """Settings, as plain data, of remedies from outside this package whose code was not to run."""
+
     @field_serializer("remedies")
     def _chosen_remedies(self, remedies: Remedies) -> dict[str, dict]:
-        return {name: remedy.model_dump(mode="json") for name, remedy in remedies.chosen.items()}
+        return {name: remedy.model_dump(mode="json") for name, remedy in remedies.chosen.items()} | self._outside
 
     @classmethod
     def build(cls, **values) -> "Recipe":
@@ -87,8 +90,11 @@ class Recipe(Settings):
         return recipe.model_copy(update={"fingerprint": recipe_fingerprint(recipe.model_dump(mode="json"))})
 
     @classmethod
-    def read(cls, path) -> "Recipe":
+    def read(cls, path, run_code: bool = False) -> "Recipe":
         """Read a recipe and check that nobody edited it.
+
+        A recipe may be somebody else's, and a remedy from outside this package is named by a module to import: that
+        is done only with `run_code`, by the step that trains. Otherwise `remedies` lacks it.
 
         Raises
         ------
@@ -103,9 +109,13 @@ class Recipe(Settings):
         if edited:
             raise InputError(f"{path}: the recipe does not match its fingerprint (edited?); delete it and run again")
         try:
-            return cls.model_validate(values)
-        except ValidationError:
+            outside = {} if run_code else {name: v for name, v in values["remedies"].items() if ":" in name}
+            inside = {name: v for name, v in values["remedies"].items() if name not in outside}
+            recipe = cls.model_validate(values | {"remedies": inside})
+        except (ValidationError, LookupError, TypeError, AttributeError):
             raise InputError(f"{path}: another version wrote this recipe; delete it and run again") from None
+        recipe._outside = outside
+        return recipe
 
     def write(self, path) -> None:
         """Write the recipe as JSON."""

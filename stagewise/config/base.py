@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from stagewise.config.shareable import redact_text
 from stagewise.errors import InputError
 
 Whole = Annotated[int, Field(strict=True)]
@@ -106,7 +107,7 @@ def _sentence(problem: ErrorDetails, path: tuple, model: type[BaseModel], count:
     if not key:
         return f"{message}{more}"
     # What YAML made of a text is not what was written.
-    got = "" if problem["type"] in ("value_error", "string_type") else f" (got {shown(problem['input'])})"
+    got = "" if problem["type"] in ("value_error", "string_type") else f" (got {redact_text(shown(problem['input']))})"
     message = message if message[:2].isupper() else message[0].lower() + message[1:]
     return f"'{key}': {message}{got}{more}"
 

@@ -5,6 +5,7 @@ result that is believed although something changed.
 """
 
 from stagewise.config.base import Settings
+from stagewise.config.shareable import shareable
 
 # By path, `*` for any key or index; the reason stands beside each entry.
 EVERYWHERE = {
@@ -38,11 +39,13 @@ GENERATION_ALONE = {
 
 
 def facts(settings: Settings, ignored: dict[str, str] = EVERYWHERE) -> dict:
-    """Dump settings as plain data, without the paths in `ignored`.
+    """Dump settings as plain data, without the paths in `ignored`, and otherwise as they may be passed on.
 
-    Subclasses are dumped with the fields of their own, so that a setting cannot hide behind a declared type.
+    What a file of this machine holds is a fact of its own, by its checksum. Subclasses are dumped with the fields of
+    their own, so that a setting cannot hide behind a declared type.
     """
-    return _without(settings.model_dump(mode="json", serialize_as_any=True), [path.split(".") for path in ignored])
+    values = shareable(settings.model_dump(mode="json", serialize_as_any=True))
+    return _without(values, [path.split(".") for path in ignored])
 
 
 def _without(value, paths: list[list[str]]):

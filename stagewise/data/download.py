@@ -4,6 +4,7 @@ The file appears at its path complete and checked, or not at all.
 """
 
 import os
+import re
 import shutil
 import sys
 import tarfile
@@ -16,15 +17,44 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from stagewise.config.mirror import MIRROR_VARIABLE, check_mirror
+from stagewise.config.shareable import redact_text, redact_url
 from stagewise.errors import InputError
 from stagewise.provenance.files import sha256_file
 
+LARGEST = 16 << 30
+"""Bytes of a file, or of an archive's content, beyond which a server or an archive is not believed."""
+
+MOST_REDIRECTS = 10
+
+LONGEST_NAME = 120
+
+TIMEOUT = 30
+"""Seconds without a byte."""
+
 BY_HAND = f"put the file into a folder and name that folder with --mirror or {MIRROR_VARIABLE}"
+
+_ARCHIVE_ERRORS = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    LZMAError,
+    EOFError,
+    RuntimeError,  # a member with a password
+    NotImplementedError,  # an unknown compression
+    ValueError,
+    OverflowError,
+    OSError,
+)
 
 
 def base_name(url: str, member: str | None = None) -> str:
-    """File name of the archive's member, or of the URL."""
-    return PurePosixPath(member or unquote(urlsplit(url).path)).name
+    """File name of the archive's member, or of the URL, made safe for a path and for a rule's pattern."""
+    try:
+        path = urlsplit(redact_url(url)).path
+    except ValueError as error:
+        raise InputError(f"{redact_url(url)}: this is no address ({error}); correct the 'url'") from None
+    name = re.sub(r"[\x00-\x1f\x7f{}\\]", "_", PurePosixPath(member or unquote(path)).name)[-LONGEST_NAME:]
+    return "" if name == ".." else name
 
 
 def fetch(url: str, sha256: str, output, member: str | None = None, mirror: str | None = None) -> str:
@@ -64,19 +94,13 @@ def fetch(url: str, sha256: str, output, member: str | None = None, mirror: str 
         if origin is None:
             _download(url, sha256, member, fetched)
             origin = redact_url(url)
+        elif origin:
+            origin = f"{origin.name} in the mirror"
         mask = os.umask(0)
         os.umask(mask)
         fetched.chmod(0o666 & ~mask)
         fetched.replace(output)
     return f"from {origin}"
-
-
-def redact_url(url: str) -> str:
-    """Remove the parts of a URL that may be secret: user, password and query."""
-    parts = urlsplit(url)
-    if not parts.netloc:
-        return url
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _from_mirror(mirror: str, url: str, sha256: str, member: str | None, target: Path) -> Path | None:
@@ -116,45 +140,105 @@ def _mismatch(source, expected: str, actual: str) -> str:
 
 
 def _download(url: str, sha256: str, member: str | None, target: Path) -> None:
-    import pooch
-    import requests
-    from tqdm import tqdm
-
-    pooch.get_logger().setLevel("WARNING")
     source = redact_url(url)
     print(f"fetching {source}", file=sys.stderr)
-    # The checksum is the member's if there is one; it is checked once it is extracted.
-    checksum = None if member else f"sha256:{sha256}"
+    scheme = url.partition(":")[0].lower()
+    if scheme == "file":
+        raise InputError(f"{source}: a file of this machine is named by 'path' in place of 'url'")
+    (_download_from_web if scheme in ("http", "https") else _download_otherwise)(url, source, target)
+    if member:
+        archive = target.with_name("archive")
+        target.replace(archive)
+        _extract(archive, member, target, source)
+    if (actual := sha256_file(target)) != sha256:
+        what = f"{source}: {member}" if member else source
+        raise InputError(f"{_mismatch(what, sha256, actual)}: correct the checksum or the address")
+
+
+def _download_from_web(url: str, source: str, target: Path) -> None:
+    """Download over HTTP; every error is one sentence that calls the file `source`."""
+    import requests
+
     try:
-        # The length is set once the server answers; the bar is closed before an error is printed.
-        with tqdm(total=1, desc=base_name(url), unit="B", unit_scale=True) as bar:
-            web = urlsplit(url).scheme in ("http", "https")
-            downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16) if web else None
-            pooch.retrieve(url, checksum, fname=target.name, path=target.parent, downloader=downloader)
+        with requests.Session() as session, _open(session, url, source) as answer:
+            answer.raise_for_status()
+            _save(answer, target, source)
     except requests.HTTPError as error:
+        reason = "".join(filter(str.isprintable, error.response.reason or ""))[:60]
         raise InputError(
-            f"{source}: the server answered {error.response.status_code} {error.response.reason}; check the address, "
-            f"or {BY_HAND}"
+            f"{source}: the server answered {error.response.status_code} {reason}; check the address, or {BY_HAND}"
         ) from None
     except requests.RequestException as error:
         reasons = {
             requests.exceptions.ChunkedEncodingError: "the connection broke off",
             requests.Timeout: "no answer in time",
+            requests.TooManyRedirects: "the server sends it round in a circle",
+            requests.exceptions.ContentDecodingError: "what came is not encoded as the server says",
+            requests.exceptions.InvalidURL: "this is no address",
             requests.ConnectionError: "the server could not be reached",
         }
         reason = next((text for kind, text in reasons.items() if isinstance(error, kind)), type(error).__name__)
         raise InputError(f"{source}: the download failed, {reason}; try again, or {BY_HAND}") from None
-    except ValueError as error:
-        reason = " ".join(str(error).split()).split(". ")[0]
-        raise InputError(f"{source}: {reason}; nothing was kept: correct the checksum or the address") from None
-    except OSError as error:
-        raise InputError(f"{source}: the download failed ({error}); try again, or {BY_HAND}") from None
-    if member:
-        archive = target.with_name("archive")
-        target.replace(archive)
-        _extract(archive, member, target, source)
-        if (actual := sha256_file(target)) != sha256:
-            raise InputError(f"{_mismatch(f'{source}: {member}', sha256, actual)}: correct the checksum or the address")
+    except (OSError, ValueError) as error:
+        # A disk that is full, or an address that cannot be taken apart.
+        reason = getattr(error, "strerror", None) or redact_text(" ".join(str(error).split()))
+        raise InputError(f"{source}: the download failed ({reason}); try again, or {BY_HAND}") from None
+
+
+def _open(session, url: str, source: str):
+    """Open a URL and what it is redirected to.
+
+    A redirect may not leave https, nor lead to anything but the web. requests sends a password to no other host.
+    """
+    headers = {"Accept-Encoding": "identity"}  # the length is then the file's
+    answer = session.get(url, headers=headers, stream=True, timeout=TIMEOUT, allow_redirects=False)
+    for _ in range(MOST_REDIRECTS):
+        if (request := answer.next) is None:
+            return answer
+        old, new = answer.url.partition(":")[0].lower(), request.url.partition(":")[0].lower()
+        if new not in ("http", "https") or (old, new) == ("https", "http"):
+            raise InputError(
+                f"{source}: the server redirects to {redact_url(request.url)}, which is not as safe; check the "
+                f"address, or {BY_HAND}"
+            )
+        answer.close()
+        settings = session.merge_environment_settings(request.url, {}, True, None, None)
+        answer = session.send(request, timeout=TIMEOUT, allow_redirects=False, **settings)
+    raise InputError(f"{source}: the server sends it round in a circle; check the address, or {BY_HAND}")
+
+
+def _save(answer, target: Path, source: str) -> None:
+    """Write what arrives, with a progress bar, up to the largest size and to the room that the disk has."""
+    from tqdm import tqdm
+
+    declared = answer.headers.get("Content-Length", "")
+    size = int(declared) if declared.isdecimal() else None
+    room = min(LARGEST, shutil.disk_usage(target.parent).free)
+    if (size or 0) > room:
+        raise _too_large(source, room)
+    # The bar is closed before an error is printed.
+    with target.open("wb") as out, tqdm(total=size, desc=target.name, unit="B", unit_scale=True) as bar:
+        for piece in answer.iter_content(1 << 16):
+            bar.update(len(piece))
+            if bar.n > room:
+                raise _too_large(source, room)
+            out.write(piece)
+
+
+def _too_large(what: str, room: int) -> InputError:
+    return InputError(f"{what}: larger than {room / 1e9:.3g} GB, the most that is taken; nothing was kept, {BY_HAND}")
+
+
+def _download_otherwise(url: str, source: str, target: Path) -> None:
+    """Download over FTP, SFTP or by a DOI."""
+    import pooch
+
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        pooch.retrieve(url, None, fname=target.name, path=target.parent)
+    except (OSError, ValueError) as error:
+        reason = redact_text(" ".join(str(error).split()).split(". ")[0])
+        raise InputError(f"{source}: the download failed ({reason}); correct the address, or {BY_HAND}") from None
 
 
 def _extract(archive: Path, member: str, target: Path, name: str) -> None:
@@ -163,7 +247,7 @@ def _extract(archive: Path, member: str, target: Path, name: str) -> None:
     try:
         if tarfile.is_tarfile(archive):
             with tarfile.open(archive) as opened:
-                members = {str(PurePosixPath(m.name)): m for m in opened if m.isfile()}
+                members = {str(PurePosixPath(m.name)): m for m in _within_limit(opened, name) if m.isfile()}
                 _copy_member(members, member_path, opened.extractfile, target, name)
         elif zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as opened:
@@ -173,8 +257,16 @@ def _extract(archive: Path, member: str, target: Path, name: str) -> None:
             raise InputError(
                 f"{name}: neither a zip nor a tar archive, so it has no member '{member}'; nothing was kept"
             )
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, RuntimeError, OSError) as error:
+    except _ARCHIVE_ERRORS as error:
         raise InputError(f"{name}: the archive cannot be read ({error}); nothing was kept, fetch it again") from None
+
+
+def _within_limit(archive: tarfile.TarFile, name: str) -> Iterator[tarfile.TarInfo]:
+    """Go through an archive's members; a few compressed bytes can hold more than any disk."""
+    for member in archive:
+        if member.offset_data + member.size > LARGEST:
+            raise _too_large(name, LARGEST)
+        yield member
 
 
 def _copy_member(members: dict, member_path: str, open_member, target: Path, name: str) -> None:
@@ -182,5 +274,10 @@ def _copy_member(members: dict, member_path: str, open_member, target: Path, nam
         same_name = [path for path in members if PurePosixPath(path).name == PurePosixPath(member_path).name]
         examples = ", ".join((same_name or sorted(members))[:5]) or "nothing"
         raise InputError(f"{name}: the archive has no member '{member_path}'; it holds {examples}")
+    copied = 0
     with open_member(members[member_path]) as source, target.open("wb") as out:
-        shutil.copyfileobj(source, out)
+        while piece := source.read(1 << 20):
+            copied += len(piece)
+            if copied > LARGEST:
+                raise _too_large(f"{name}: {member_path}", LARGEST)
+            out.write(piece)

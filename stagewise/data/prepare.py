@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from stagewise.config.shareable import redact_text
 from stagewise.config.step_settings import DataSettings
 from stagewise.config.tasks import SPLITS, Task
 from stagewise.data.duplicates import RepeatCounts, resolve
@@ -14,6 +15,7 @@ from stagewise.data.items import Item, SetAside, group_numbers, write_line
 from stagewise.data.raw_files import RAW
 from stagewise.data.raw_items import Losses, Pool, Problem, check_labels, read_items
 from stagewise.data.splits import Splits, check_splits, count_groups_across, limit_items, split_items
+from stagewise.provenance.csv_cells import inert
 from stagewise.provenance.files import atomic
 from stagewise.provenance.sealed_json import write_sealed
 
@@ -106,7 +108,7 @@ def _task_summary(
     source = task.sources[task.source]
     return {
         "source": task.source,
-        "licence": source.licence,
+        "licence": source.licence and redact_text(source.licence),
         "redistribute": source.redistribute,
         "files": pool.files,
         "rows": pool.rows,
@@ -135,5 +137,5 @@ def _set_aside_table(rows: list[SetAside]) -> bytes:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(SetAside._fields)
-    table.writerows(rows)
+    table.writerows([inert(cell) for cell in row] for row in rows)
     return text.getvalue().encode(errors="backslashreplace")

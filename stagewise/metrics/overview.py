@@ -4,6 +4,7 @@ import platform
 from importlib import metadata
 
 from stagewise.config.base import validate
+from stagewise.config.shareable import shareable
 from stagewise.lineage import BASE, Step
 from stagewise.measures import MEASURES
 from stagewise.metrics.baselines import majority_label
@@ -35,7 +36,7 @@ def experiment_record(results: ExperimentResults) -> Experiment:
         name=config.experiment,
         sample=any(task.source == SAMPLE for task in config.active_tasks.values()),
         model=config.model,
-        model_origin=config.base_model.model_dump(mode="json", exclude_none=True),
+        model_origin=shareable(config.base_model.model_dump(mode="json", exclude_none=True)),
         model_fingerprint=results.receipts[BASE]["inputs"]["model"],
         quantization=config.quantization,
         dtype=config.dtype,
@@ -54,7 +55,7 @@ def experiment_record(results: ExperimentResults) -> Experiment:
         auroc_margin=config.statistics.auroc_margin,
         packages={"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
         # The folder of a mirror is no fact of the experiment.
-        config=config.model_dump(mode="json", exclude={"mirror"}),
+        config=shareable(config.model_dump(mode="json", exclude={"mirror"})),
     )
 
 
@@ -101,7 +102,7 @@ def adapter_records(results: ExperimentResults) -> list[AdapterRecord]:
             tasks=adapter.tasks,
             seed=adapter.seed,
             fold=adapter.fold,
-            remedies=adapter.remedies.model_dump(mode="json", exclude_none=True),
+            remedies=shareable(adapter.remedies.model_dump(mode="json", exclude_none=True)),
             sources=adapter.sources,
             arms=adapter.arms,
             fingerprint=results.recipes[lineage].fingerprint,

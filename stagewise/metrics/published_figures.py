@@ -7,6 +7,7 @@ from pydantic import Field, create_model
 
 from stagewise.config.base import Settings, validate
 from stagewise.config.experiment import Config
+from stagewise.config.shareable import shareable_file
 from stagewise.errors import InputError
 from stagewise.lineage import Step
 from stagewise.measures import MEASURES, PRIMARY
@@ -130,7 +131,7 @@ def published_records(figures: PublishedFigures, ours: OurFigures) -> list[Publi
 
 def published_source(path: str, figures: PublishedFigures) -> Published:
     """Name the source to cite."""
-    return Published(file=str(path), title=figures.title, source=figures.source)
+    return Published(file=shareable_file(path), title=figures.title, source=figures.source)
 
 
 def _evaluation_figures(part: SplitFigures):

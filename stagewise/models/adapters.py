@@ -1,6 +1,7 @@
 """LoRA adapters in files and on a model. Importing this module imports no torch."""
 
 import json
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,26 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 
 _PREFIX = "base_model.model."
+
+# Settings that may have a value; all others of PEFT make an adapter more than LoRA factors.
+_PLAIN_SETTINGS = (
+    "peft_type",
+    "task_type",
+    "base_model_name_or_path",
+    "revision",
+    "inference_mode",
+    "peft_version",
+    "r",
+    "lora_alpha",
+    "lora_dropout",
+    "target_modules",
+    "layers_to_transform",
+    "fan_in_fan_out",
+    "use_rslora",
+    "init_lora_weights",
+    "megatron_core",  # read with megatron_config alone
+    "qalora_group_size",  # read with use_qalora alone
+)
 
 
 @dataclass(frozen=True)
@@ -163,6 +184,52 @@ def adapter_receipt(adapter_dir, model_dir, verify: bool = True) -> dict:
     return receipt
 
 
+def check_plain_lora(folder: Path) -> None:
+    """Refuse an adapter that is more than LoRA factors of named layers; it may be somebody else's.
+
+    PEFT imports modules that some settings name, matches layers with patterns that can take for ever, changes base
+    weights for some ways to initialize, and lets tensors of other names replace the base model's.
+
+    Raises
+    ------
+    InputError
+        With the setting or tensor that is refused.
+    """
+    path = folder / ADAPTER_CONFIG
+    config = read_json(path, "the adapter's configuration")
+    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
+        peft_type = config.get("peft_type") if isinstance(config, dict) else config
+        raise InputError(f"{path}: peft_type is {str(peft_type)[:40]!r}, but only LORA adapters are read")
+    modules = config.get("target_modules")
+    is_plain = {
+        "target_modules": isinstance(modules, list)
+        and all(isinstance(name, str) and re.fullmatch(r"[\w.]+", name) for name in modules),
+        "init_lora_weights": isinstance(config.get("init_lora_weights", True), bool),
+    }
+    refused = [key for key, plain in is_plain.items() if not plain]
+    refused += [key for key, value in config.items() if key not in _PLAIN_SETTINGS and value and value != "none"]
+    if refused:
+        raise InputError(
+            f"{path}: '{refused[0]}' is not a setting of plain LoRA on named layers, and no other adapter is read"
+        )
+    _check_factors(folder / ADAPTER_WEIGHTS, config.get("r"))
+
+
+def _check_factors(path: Path, rank) -> None:
+    """Refuse tensors that are no LoRA factors of this rank, without reading their values."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as tensors:
+            shapes = {key: tensors.get_slice(key).get_shape() for key in tensors.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]}); get it again") from None
+    for key, shape in shapes.items():
+        side = re.fullmatch(r"base_model\.model\..+\.lora_(?:embedding_)?([AB])(?:\.weight)?", key)
+        if side is None or len(shape) != 2 or shape["AB".index(side[1])] != rank:
+            raise InputError(f"{path}: '{key[:100]}' is no LoRA factor of rank {rank}, which is all that is read")
+
+
 def load_adapter(base, adapter_dir, trainable: bool = False):
     """Load an adapter onto a base model; `adapter_receipt` checks beforehand that they belong together.
 
@@ -177,9 +244,7 @@ def load_adapter(base, adapter_dir, trainable: bool = False):
     from peft import PeftModel
 
     folder = adapter_folder(adapter_dir)
-    peft_type = read_json(folder / ADAPTER_CONFIG, "the adapter's configuration").get("peft_type")
-    if peft_type != "LORA":
-        raise InputError(f"{folder / ADAPTER_CONFIG}: peft_type is {peft_type!r}, but only LORA adapters are read")
+    check_plain_lora(folder)
     check_finite_weights(folder)
     reason = None
     with warnings.catch_warnings(record=True) as caught:

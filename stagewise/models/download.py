@@ -5,11 +5,12 @@ import shutil
 from pathlib import Path
 
 from stagewise.config.base_model import Model
+from stagewise.config.shareable import shareable
 from stagewise.errors import InputError
 from stagewise.models.from_hub import fetch_from_hub
 from stagewise.models.from_package import fetch_from_package
 from stagewise.models.model_folder import check_files
-from stagewise.models.receipts import write_model_receipt
+from stagewise.models.receipts import LOCATION, write_model_receipt
 from stagewise.provenance.files import replaced_folder
 from stagewise.provenance.receipts import RECEIPT, read_receipt
 
@@ -68,8 +69,8 @@ def _use_in_place(model: Model, name: str, output: Path) -> str:
         )
     _refuse_foreign_folder(output)
     names = check_files(source, str(source))
-    write_model_receipt(output, name, model.origin, files_at=source, names=names)
-    return f"{name} is used in place from {source.resolve()}"
+    write_model_receipt(output, name, shareable(model.origin), files_at=source, names=names)
+    return f"{name} is used in place, where its settings say"
 
 
 def _is_current(output: Path, name: str, origin: dict) -> bool:
@@ -85,7 +86,8 @@ def _is_current(output: Path, name: str, origin: dict) -> bool:
 
 def _refuse_foreign_folder(output: Path) -> None:
     """Refuse to replace a folder that `fetch_model` did not write."""
-    if output.is_dir() and any(output.iterdir()) and not (output / RECEIPT).is_file():
+    others = {path.name for path in output.iterdir()} - {LOCATION} if output.is_dir() else set()
+    if others and RECEIPT not in others:
         raise InputError(f"{output}: this folder holds something else than a fetched model; name another --output")
 
 

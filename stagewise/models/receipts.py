@@ -1,12 +1,20 @@
 """Receipts of base-model folders."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+from stagewise.config.shareable import LOCAL
 from stagewise.models.model_folder import is_model_file
-from stagewise.provenance.files import sha256_file, write_json
+from stagewise.provenance.files import atomic, sha256_file, write_json
 from stagewise.provenance.fingerprints import fingerprint
-from stagewise.provenance.receipts import RECEIPT, read_receipt
+from stagewise.provenance.receipts import RECEIPT, check_files, read_receipt
+
+LOCATION = "location"
+"""File beside a receipt with the path of the directory that holds a model's files, if that is not the receipt's own.
+
+It stays on this machine; the receipt may be passed on.
+"""
 
 
 def write_model_receipt(folder, name: str, origin: dict, files_at=None, names=None) -> dict:
@@ -17,32 +25,54 @@ def write_model_receipt(folder, name: str, origin: dict, files_at=None, names=No
     folder
         Where the receipt goes.
     origin
-        Source of the model, as plain data.
+        Source of the model, as plain data that may be passed on.
     files_at
         Directory of the files if that is not `folder` itself.
     names
         Files that the receipt vouches for; all below `folder` if not given.
     """
     folder = Path(folder)
-    directory = Path(files_at).resolve() if files_at else folder
+    directory = Path(files_at) if files_at else folder
     if names is None:
         names = [p.relative_to(directory).as_posix() for p in directory.rglob("*") if p.is_file() and p.name != RECEIPT]
     files = {name: sha256_file(directory / name) for name in sorted(names)}
     receipt = {
         "model": name,
         "origin": origin,
-        # Relative to the receipt, so that a model folder can be moved; absolute for a directory of the user's.
-        "path": str(directory) if files_at else ".",
+        "path": LOCAL if files_at else ".",
         "files": files,
         "fingerprint": fingerprint(files),
     }
+    if files_at:
+        with atomic(folder / LOCATION) as temporary:
+            temporary.write_text(f"{_location(folder, directory)}\n", encoding="utf-8")
     write_json(folder / RECEIPT, receipt)
     return receipt
 
 
+def _location(folder: Path, directory: Path) -> str:
+    """Path of a directory as absolute as it was named; a relative one starts at the receipt, so both can be moved."""
+    target = directory.resolve()
+    return str(target) if directory.is_absolute() else os.path.relpath(target, folder.resolve())
+
+
+def located(model_dir, receipt: dict) -> dict:
+    """Fill in where the files of a receipt are on this machine; `LOCAL` stays if that is not known."""
+    if receipt.get("path") != LOCAL:
+        return receipt
+    try:
+        path = (Path(model_dir) / LOCATION).read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError):
+        return receipt
+    return receipt | {"path": path}
+
+
 def model_receipt(model_dir, verify: bool = False, checksum: Callable[..., str] = sha256_file) -> dict:
-    """Read the receipt of a model folder; with `verify`, check every file against it."""
-    return read_receipt(model_dir, "the base model", verify=verify, checksum=checksum)
+    """Read the receipt of a model folder, its path that on this machine; with `verify`, check every file against it."""
+    receipt = located(model_dir, read_receipt(model_dir, "the base model", verify=False))
+    if verify:
+        check_files(model_dir, "the base model", receipt, checksum)
+    return receipt
 
 
 def model_files(model_dir) -> Path:
@@ -88,7 +118,7 @@ def current_fingerprint(model_dir, receipt: dict, checksum: Callable[..., str] =
 
 def _present_files(model_dir, receipt: dict, checksum: Callable[..., str]) -> dict[str, str]:
     """Checksums of the model files that are there now; empty if none of those that the receipt names is."""
-    directory = Path(model_dir) / receipt["path"]
+    directory = Path(model_dir) / located(model_dir, receipt)["path"]
     if not any((directory / name).is_file() for name in receipt["files"]):
         return {}
     files = model_folder_checksums(directory, checksum)

@@ -65,8 +65,10 @@ def declare_raw_files(experiment: Experiment) -> Iterator[Artifact]:
 def declare_base_model(experiment: Experiment) -> Iterator[Artifact]:
     """The base model beside its receipt."""
     settings, folder = experiment.config.base_model, experiment.model
-    # A directory of the user's own is used where it is: the folder holds its receipt alone.
-    cache_it = settings.redistribute or settings.path is not None
+    # A directory of the user's own is used where it is: its folder holds the receipt, and its path, which stays here.
+    tracked = DvcOut(folder, cache=settings.redistribute, dependency=folder / RECEIPT)
+    if settings.path is not None:
+        tracked = DvcOut(folder / RECEIPT)
     yield Artifact(
         rule="fetch_model",
         phase="fetch",
@@ -74,7 +76,7 @@ def declare_base_model(experiment: Experiment) -> Iterator[Artifact]:
         outputs=(folder / RECEIPT,),
         inputs=(experiment.definition,),
         reasons=lambda: experiment.model_changes,
-        tracked=(DvcOut(folder, cache=cache_it, dependency=folder / RECEIPT),),
+        tracked=(tracked,),
     )
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from stagewise.config.experiment import Config
+from stagewise.config.shareable import shareable_file
 from stagewise.config.step_settings import RecipeSettings, TaskSettings
 from stagewise.config.tasks import SPLITS
 from stagewise.errors import InputError
@@ -59,7 +60,7 @@ def build_recipe(
     for name, task in settings.tasks.items():
         template = Template.read(task.prompt, task.fields)
         tasks[name] = task.model_dump() | {
-            "prompt": {"file": task.prompt, "text": template.text},
+            "prompt": {"file": shareable_file(task.prompt), "text": template.text},
             "data": {split: (checksum or _checksum)(Path(data_dir) / name / f"{split}.jsonl") for split in SPLITS[:2]},
         }
     return Recipe.build(

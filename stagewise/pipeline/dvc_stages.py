@@ -2,6 +2,9 @@
 
 Stages, outputs and dependencies follow from the declared artifacts. Every output persists: DVC would delete the others
 before a stage, and Snakemake decides what must be made again.
+
+DVC copies the values of parameters into ``dvc.lock``, which is passed on. A configuration file whose parameters hold a
+credential or a path of one machine is therefore a dependency, of which DVC writes down a checksum alone.
 """
 
 import shlex
@@ -9,6 +12,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from stagewise.config.experiment import Config
+from stagewise.config.shareable import is_local_path, shareable
+from stagewise.errors import InputError
 from stagewise.pipeline.artifact import Artifact, DvcOut
 from stagewise.pipeline.artifacts import declared_artifacts
 from stagewise.pipeline.experiment import DEFINITION, Experiment
@@ -44,7 +49,14 @@ def stages(config: Config, files: dict[str, dict]) -> dict:
         The experiment.
     files
         Content of each configuration file by path, later ones winning.
+
+    Raises
+    ------
+    InputError
+        If the results go to a folder outside the project, which DVC cannot track.
     """
+    if is_local_path(config.results):
+        raise InputError(f"results: {config.results} is outside the project; DVC tracks folders inside it only")
     phases: dict[str, list[Artifact]] = defaultdict(list)
     for artifact in declared_artifacts(Experiment(config)):
         phases[artifact.phase].append(artifact)
@@ -66,14 +78,18 @@ def _stage(name: str, artifacts: list[Artifact], made_by, command: list[str], fi
     )
     outs = [out for artifact in artifacts for out in artifact.tracked]
     metrics = [_tracked(out) for out in outs if out.metrics]
+    given = {path: {key: content[key] for key in keys if key in content} for path, content in files.items()}
+    private = [path for path, values in given.items() if shareable(values) != values]
     dependencies = _dependencies(name, artifacts, made_by)
+    elsewhere = [path for path in dependencies if is_local_path(path)]
+    dependencies = [path for path in dependencies if path not in elsewhere] + private
     return {
         "desc": about,
         "cmd": shlex.join([*command, artifacts[0].phase_target]),
+        # A file outside the project has no name for others; the command looks at it every time instead.
+        **({"always_changed": True} if elsewhere else {}),
         **({"deps": dependencies} if dependencies else {}),
-        "params": [
-            {path: given} for path, content in files.items() if (given := [key for key in keys if key in content])
-        ],
+        "params": [{path: [*values]} for path, values in given.items() if values and path not in private],
         "outs": [_tracked(out) for out in outs if not out.metrics],
         **({"metrics": metrics} if metrics else {}),
     }

@@ -6,13 +6,14 @@ from functools import cached_property
 from pathlib import Path
 
 from stagewise.config.experiment import Config
+from stagewise.config.shareable import shareable
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.config.tasks import SPLITS
 from stagewise.data.raw_files import RAW
 from stagewise.errors import InputError
 from stagewise.inference.prompts import Template
 from stagewise.lineage import Adapter, data_folders, lineage_tree
-from stagewise.models.receipts import changed_model_files, current_fingerprint
+from stagewise.models.receipts import changed_model_files, current_fingerprint, located
 from stagewise.pipeline import inputs
 from stagewise.pipeline.build_recipe import build_recipe, recipe_settings
 from stagewise.predictions.fingerprint import adapter_group, data_checksums, prediction_inputs
@@ -94,27 +95,28 @@ class Experiment:
     def model_receipt(self) -> dict | None:
         """The base model's receipt; None if the model is not here."""
         path = self.model / RECEIPT
-        return read_json(path, "the base model's receipt") if path.is_file() else None
+        return located(self.model, read_json(path, "the base model's receipt")) if path.is_file() else None
 
     @cached_property
     def model_changes(self) -> list[str]:
         """Differences between the base model and its receipt, or the configuration."""
         receipt, settings = self.model_receipt, self.config.base_model
-        if (receipt["model"], receipt["origin"]) != (self.config.model, settings.origin):
-            return inputs.reasons({"settings": receipt["origin"]}, {"settings": settings.origin}) or [
+        recorded, expected = shareable(receipt["origin"]), shareable(settings.origin)
+        if (receipt["model"], recorded) != (self.config.model, expected):
+            return inputs.reasons({"settings": recorded}, {"settings": expected}) or [
                 f"model {receipt['model']} -> {self.config.model}"
             ]
         if fingerprint(receipt["files"]) != receipt["fingerprint"]:
             return [f"damaged: {RECEIPT}"]
         directory = settings.path and Path(settings.path)
-        if directory and directory.is_dir() and receipt["path"] != str(directory.resolve()):
-            return [f"the model's folder is {directory.resolve()} now"]
+        if directory and directory.is_dir() and (self.model / receipt["path"]).resolve() != directory.resolve():
+            return [f"the model's folder is {directory} now"]
         return changed_model_files(self.model, receipt, self.checksum)
 
     @cached_property
     def base_model(self) -> RecipeModel:
         """Describe the base model: as it is here, or else as the recipes have it."""
-        origin, path = self.config.base_model.origin, self.config.base_model.path
+        origin, path = shareable(self.config.base_model.origin), self.config.base_model.path
         if receipt := self.model_receipt:
             if path and Path(path).is_dir():
                 # What the folder holds now decides, wherever it was when the receipt was written.
@@ -126,7 +128,7 @@ class Experiment:
                         "fingerprint": current_fingerprint(self.model, there, self.checksum),
                     }
                 )
-            if receipt["origin"] != origin:
+            if shareable(receipt["origin"]) != origin:
                 raise InputError(f"{self.model}: not the model that the configuration names")
             return describe_base_model(receipt | {"fingerprint": fingerprint(receipt["files"])})
         for lineage in self.adapters:

@@ -29,13 +29,20 @@ class Verdict:
     """Empty if it is stale only because an input is made again."""
 
 
-def settle(artifacts: Iterable[Artifact], set_time: Callable[[Path, int], None]) -> list[Verdict]:
+def settle(
+    artifacts: Iterable[Artifact],
+    set_time: Callable[[Path, int], None] | None,
+    unwritten: dict[Path, int] | None = None,
+) -> list[Verdict]:
     """Make file times tell what content says, inputs before what is made from them.
 
     Parameters
     ----------
     set_time
-        Sets a file's modification time, in nanoseconds.
+        Sets a file's modification time, in nanoseconds; None for a plan that writes nothing.
+    unwritten
+        Receives the times that cannot be set, because a file is somebody else's or the disk is read-only, for whoever
+        reads times to take them instead.
 
     Returns
     -------
@@ -44,20 +51,21 @@ def settle(artifacts: Iterable[Artifact], set_time: Callable[[Path, int], None])
     Raises
     ------
     InputError
-        If a file's time cannot be set.
+        If a file's time cannot be set and there is no `unwritten`.
     """
+    times_of = _Times(set_time, unwritten)
     verdicts, renewed = [], set()
     for artifact in artifacts:
-        times = {path: time for path in artifact.outputs if (time := _time(path))}
+        times = {path: time for path in artifact.outputs if (time := times_of.get(path))}
         if not times:
             continue
         reasons = _stale_reasons(artifact, set(times))
         if reasons:
-            _set([path for path, time in times.items() if time != STALE * 10**9], STALE * 10**9, set_time)
+            times_of.set([path for path, time in times.items() if time != STALE * 10**9], STALE * 10**9)
         else:
-            newest = max(map(_time, artifact.inputs), default=0)
-            _set([path for path, time in times.items() if time < newest], newest, set_time)
-            if artifact.keep:
+            newest = max(map(times_of.get, artifact.inputs), default=0)
+            times_of.set([path for path, time in times.items() if time < newest], newest)
+            if artifact.keep and set_time:
                 with suppress(OSError):  # a disk that is full or read-only; the cache saves work and nothing else
                     artifact.keep()
         follows = not renewed.isdisjoint(artifact.inputs)
@@ -97,6 +105,8 @@ def _stale_reasons(artifact: Artifact, there: set[Path]) -> list[str]:
         return [f"missing: {path.name}" for path in missing]
     try:
         return artifact.reasons()
+    except PermissionError as error:
+        return [f"{error.filename}: this user may not read it"]
     except InputError as error:
         return [re.split("; (?:delete|run)", str(error))[0]]  # the workflow does
     except (OSError, LookupError, TypeError, AttributeError, ValueError):
@@ -111,12 +121,27 @@ def _time(path: Path) -> int:
         return 0
 
 
-def _set(paths: list[Path], time: int, set_time: Callable[[Path, int], None]) -> None:
-    for path in paths:
-        try:
-            set_time(path, time)
-        except OSError as error:
-            raise InputError(
-                f"{path}: its time cannot be set ({error.strerror or 'not permitted'}: it belongs to someone else or "
-                "the disk is read-only); work on a copy of your own"
-            ) from None
+class _Times:
+    """Times of files on the disk, and those that could not be written there; see `settle`."""
+
+    def __init__(self, set_time: Callable[[Path, int], None] | None, unwritten: dict[Path, int] | None):
+        self._set_time = set_time
+        self._unwritten = {} if unwritten is None and set_time is None else unwritten
+
+    def get(self, path: Path) -> int:
+        time = _time(path)
+        return (self._unwritten or {}).get(path, time) if time else 0
+
+    def set(self, paths: list[Path], time: int) -> None:
+        for path in paths:
+            try:
+                if self._set_time:
+                    self._set_time(path, time)
+                    continue
+            except OSError as error:
+                if self._unwritten is None:
+                    raise InputError(
+                        f"{path}: its time cannot be set ({error.strerror or 'not permitted'}: it belongs to someone "
+                        "else or the disk is read-only); work on a copy of your own"
+                    ) from None
+            self._unwritten[path] = time

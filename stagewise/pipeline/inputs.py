@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stagewise.config.experiment import Config
 from stagewise.config.identity import facts
+from stagewise.config.shareable import shareable_file
 from stagewise.lineage import BASE
 from stagewise.provenance.code import code_packages
 from stagewise.provenance.differences import Difference, differences
@@ -68,7 +69,8 @@ def report_inputs(files: list[Path], results, code: Code = code_packages, checks
 
 def _name(path: Path, results) -> str:
     """Name a file so that the results folder may lie anywhere."""
-    return Path(path).relative_to(results).as_posix() if Path(path).is_relative_to(results) else Path(path).as_posix()
+    path = Path(path)
+    return path.relative_to(results).as_posix() if path.is_relative_to(results) else shareable_file(path.as_posix())
 
 
 def recipe_inputs(recipe: Recipe) -> dict:

@@ -1,5 +1,6 @@
 """Preparation of a plan: check the rules, mark stale outputs, and say the reasons."""
 
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
@@ -33,24 +34,54 @@ def open_experiment(config: Config, declared: Config, image: str | None, definit
     return Experiment(config, declared, image, definition, checksums, ProjectCode(checksums))
 
 
-def prepare_plan(experiment: Experiment, artifacts: list[Artifact], rules: Iterable | None) -> None:
+def prepare_plan(
+    experiment: Experiment, artifacts: list[Artifact], rules: Iterable | None, dry_run: bool = False
+) -> dict[Path, int]:
     """Compare rules and declarations, make file times tell what content says, and say why outputs are stale.
 
-    `rules` are Snakemake's; None leaves them uncompared.
+    Parameters
+    ----------
+    rules
+        Snakemake's; None leaves them uncompared.
+    dry_run
+        True writes nothing but the checksums that the next plan may remember.
+
+    Returns
+    -------
+    Times, in nanoseconds, that the files should have and that were not written: Snakemake is to take them instead.
 
     Raises
     ------
     InputError
-        If a rule and the declarations do not agree, or a file's time cannot be set.
+        If a rule and the declarations do not agree.
     """
     if rules is not None:
         check_rules(rules, artifacts)
-    verdicts = settle(artifacts, experiment.checksum.set_time)
+    unwritten: dict[Path, int] = {}
+    verdicts = settle(artifacts, None if dry_run else experiment.checksum.set_time, unwritten)
     _refuse_missing_inputs(artifacts, verdicts)
     for line in [*explain(verdicts), *_mixed_packages(artifacts, verdicts)]:
         print(line, file=sys.stderr)
     experiment.checksum.save()
     experiment.code.save()
+    return unwritten
+
+
+def check_own_folder(path) -> None:
+    """Refuse a folder that Snakemake cannot write to: it keeps its records there, in a dry run as well.
+
+    Raises
+    ------
+    InputError
+        After the reasons why outputs are stale have been said, which is what a dry run is for.
+    """
+    path = Path(path)
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+    if not os.access(there, os.W_OK):
+        raise InputError(
+            f"{path}: cannot be written, and Snakemake keeps its records there, for -n as well; what is stale by its "
+            "content stands above, and to list jobs work on a copy that you can write to"
+        )
 
 
 def _refuse_missing_inputs(artifacts: list[Artifact], verdicts: list[Verdict]) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from stagewise.config.identity import EVERYWHERE, SPLITS, facts
+from stagewise.config.shareable import shareable_file
 from stagewise.config.step_settings import DataSettings
 from stagewise.config.tasks import IdsSplit
 from stagewise.data.foreign_code import foreign_code
@@ -29,6 +30,19 @@ def splits_inputs(
     """Record what one folder of splits is made from."""
     return {
         "settings": facts(settings, EVERYWHERE | SPLITS),
-        "files": {path.as_posix(): checksum(path) for path in splits_files(settings, raw_dir, fetched=False)},
+        "files": _checksums(splits_files(settings, raw_dir, fetched=False), checksum),
         "code": code("scripts.make_splits") | foreign_code(settings.tasks),
     }
+
+
+def _checksums(paths: list[Path], checksum: Checksum) -> dict[str, str | None]:
+    """Checksums by the name that a file has for others; files of one name from two folders are numbered."""
+    checksums: dict[str, str | None] = {}
+    for path in paths:
+        name = shown = shareable_file(path.as_posix())
+        for number in range(2, len(paths) + 1):
+            if shown not in checksums:
+                break
+            shown = f"{name} ({number})"
+        checksums[shown] = checksum(path)
+    return checksums

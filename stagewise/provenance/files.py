@@ -60,10 +60,11 @@ def sha256_file(path) -> str:
 
 
 @contextmanager
-def atomic(path) -> Iterator[Path]:
+def atomic(path, private: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path` that replaces it only if the block succeeds.
 
-    The content is on the disk before the name is, so that a loss of power leaves the old file or the new one.
+    The content is on the disk before the name is, so that a loss of power leaves the old file or the new one. Nobody
+    but the owner may read a `private` file; others are as readable as the umask lets them be.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,8 @@ def atomic(path) -> Iterator[Path]:
         yield temporary
         mask = os.umask(0)
         os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)  # mkstemp makes files private
+        if not private:
+            os.chmod(temporary, 0o666 & ~mask)  # mkstemp makes files private
         sync(temporary)
         os.replace(temporary, path)
         sync(path.parent)
@@ -219,7 +221,7 @@ def _claim(make, owner: str = "") -> tuple[Path, int]:
         os.close(descriptor)
 
 
-def write_json(path, values) -> None:
-    """Write JSON atomically, indented, with keys in the order of `values`."""
-    with atomic(path) as temporary:
+def write_json(path, values, private: bool = False) -> None:
+    """Write JSON atomically, indented, with keys in the order of `values`; see `atomic`."""
+    with atomic(path, private) as temporary:
         temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

@@ -39,12 +39,18 @@ def read_receipt(folder, what: str, verify: bool = True, checksum: Callable[...,
     receipt = read_json(folder / RECEIPT, f"the receipt of {what}")
     if not isinstance(receipt, dict) or not isinstance(receipt.get("files"), dict):
         raise InputError(f"{folder / RECEIPT}: the receipt of {what} is damaged; delete {folder} and run again")
-    for name in damaged_files(folder, receipt, checksum) if verify else ():
-        path = _path(folder, receipt, name)
+    if verify:
+        check_files(folder, what, receipt, checksum)
+    return receipt
+
+
+def check_files(folder, what: str, receipt: dict, checksum: Callable[..., str] = sha256_file) -> None:
+    """Check every file against a receipt. Raises `InputError` if one is missing or damaged."""
+    for name in damaged_files(folder, receipt, checksum):
+        path = _path(Path(folder), receipt, name)
         if not path.is_file():
             raise InputError(f"{path}: {what} is incomplete, this file is missing; delete {folder} and run again")
         raise InputError(f"{path}: {what} does not match its receipt (damaged?); delete {folder} and run again")
-    return receipt
 
 
 def damaged_files(folder, receipt: dict, checksum: Callable[..., str] = sha256_file, optional=()) -> list[str]:

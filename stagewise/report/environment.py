@@ -7,6 +7,16 @@ from pathlib import Path
 TEMPLATES = Path(__file__).parent / "templates"
 
 
+# Characters that no text needs and that would hide or reverse what stands beside them, or break an SVG file.
+_INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]")
+_DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: str) -> str:
+    """Replace control characters in a finished page or picture, and show those that set the writing direction."""
+    return _DIRECTION.sub(lambda match: f"[U+{ord(match[0]):04X}]", _INVISIBLE.sub("\ufffd", text))
+
+
 def environment(autoescape: bool):
     """Make the jinja2 environment of the report's templates; a name that a template misspells is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from stagewise.lineage import BASE
 from stagewise.report.blocks import place_figures
-from stagewise.report.environment import environment, styles
+from stagewise.report.environment import environment, plain, styles
 from stagewise.report.figures.figure import DrawnFigure
 from stagewise.report.figures.registry import draw_figures
 from stagewise.report.lookup import View
@@ -28,7 +28,7 @@ def render(view: View, figures: dict[str, DrawnFigure] | None = None, items: str
     env = environment(autoescape=True)
     env.filters |= {"id": lambda text: re.sub(r"[^\w.+-]", ":", text), "code_spans": _code_spans}
     sections = place_figures(build_sections(view), draw_figures(view) if figures is None else figures)
-    return env.get_template("report.html.j2").render(
+    page = env.get_template("report.html.j2").render(
         view=view,
         base=BASE,
         warning=sentences.sample_warning(view),
@@ -36,6 +36,7 @@ def render(view: View, figures: dict[str, DrawnFigure] | None = None, items: str
         items_page=quote(items) if items else None,
         css=styles(),
     )
+    return plain(page)
 
 
 def _code_spans(text: str):

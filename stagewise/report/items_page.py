@@ -6,7 +6,7 @@ from urllib.parse import quote
 from stagewise.data.items import read_split
 from stagewise.errors import InputError
 from stagewise.lineage import data_folder
-from stagewise.report.environment import environment, styles
+from stagewise.report.environment import environment, plain, styles
 from stagewise.report.lookup import View
 from stagewise.report.tables.flips import flipped
 
@@ -41,7 +41,7 @@ def render(view: View, results: Path, page: str) -> str:
     """Write the local page with the items' texts; `page` is the report's address from there."""
     licences = {task.task: task.licence for task in view.metrics.tasks}
     closed = [task.task for task in view.metrics.tasks if not task.redistribute]
-    return (
+    return plain(
         environment(autoescape=True)
         .get_template("items.html.j2")
         .render(

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from stagewise.lineage import BASE
 from stagewise.report import blocks
 from stagewise.report.blocks import Block, Section, place_figures
+from stagewise.report.environment import plain
 from stagewise.report.figures.figure import DrawnFigure
 from stagewise.report.lookup import View
 from stagewise.report.sections import build_sections
@@ -40,7 +41,7 @@ def render(view: View, figures: dict[str, DrawnFigure] | None = None, folder: st
         for section in sections:
             alone = section.title == chapter
             parts += writer.write_content(section, 3) if alone else writer.write(section, 3)
-    return "\n\n".join(parts) + "\n"
+    return plain("\n\n".join(parts) + "\n")
 
 
 class Writer:
@@ -80,7 +81,7 @@ class Writer:
         if not text.marked:
             return [lead + escape(text.text)]
         spans = re.split(r"(`[^`]*`)", text.text)
-        return [lead + "".join(span if span.startswith("`") else escape(span) for span in spans)]
+        return [lead + "".join(_one_line(span) if span.startswith("`") else escape(span) for span in spans)]
 
     def write_conclusions(self, conclusions: blocks.Conclusions, level: int) -> list[str]:
         return [
@@ -140,13 +141,18 @@ def table(t: Table) -> str:
     return "\n".join(lines)
 
 
+def _one_line(code: str) -> str:
+    """A code span without line breaks: an empty line would end it."""
+    return re.sub(r"\s+", " ", code)
+
+
 def _line(cells) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
 def _cell(cell: Cell, reasons: dict[str, str]) -> str:
     plain = cell.style in ("code", "sum") and cell.text != number_format.MISSING and "`" not in cell.text
-    text = "`" + cell.text.replace("|", r"\|").replace("\n", " ") + "`" if plain else escape(cell.text)
+    text = "`" + _one_line(cell.text).replace("|", r"\|") + "`" if plain else escape(cell.text)
     if cell.sign:
         text = f"{cell.sign} {text}"
     if cell.reason:

@@ -5,6 +5,7 @@ A section's figures are not named here: each figure names its section.
 
 import yaml
 
+from stagewise.config.shareable import LOCAL
 from stagewise.report.blocks import (
     Beside,
     Block,
@@ -273,13 +274,21 @@ def training_section(view: View) -> Section:
     return Section("training", "Training summaries", blocks, folded=True, chapter=CROSS_TASK)
 
 
+LEFT_OUT = (
+    f"Where it says `{LOCAL}`, fill in a folder of your own; users, passwords and queries of addresses are left out."
+)
+
+
 def provenance_section(view: View) -> Section:
     """Origin of the figures, and how to run the experiment again."""
     config = yaml.safe_dump(view.experiment.config, sort_keys=False, allow_unicode=True, width=100)
-    again = "To run this experiment again, save the resolved configuration below as `resolved.yaml` and type"
+    again = (
+        "To run this experiment again, save the resolved configuration below as `resolved.yaml` and type the command. "
+        + LEFT_OUT
+    )
     origin = (
         "All figures are in `report_metrics.json`, whose `experiment.config` is the resolved configuration: saved as a "
-        "file, it runs this experiment again with `snakemake --cores all --configfile FILE`."
+        f"file, it runs this experiment again with `snakemake --cores all --configfile FILE`. {LEFT_OUT}"
     )
     omitted = [Sentence(f"{entry.what}: {entry.reason.rstrip('.')}") for entry in view.metrics.omitted]
     blocks = [

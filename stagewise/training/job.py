@@ -44,7 +44,7 @@ class AdapterJob:
         InputError
             For another model, data, parent, remedy's code or behaviour version than the recipe's.
         """
-        recipe = Recipe.read(recipe_file)
+        recipe = Recipe.read(recipe_file, run_code=True)
         _check_model_and_data(recipe_file, recipe, Path(model_dir), Path(data_dir))
         _check_code(recipe_file, recipe)
         receipts = _check_parents(recipe_file, recipe, model_dir, parent_dirs)

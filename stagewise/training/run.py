@@ -293,10 +293,12 @@ def stage_history(stage: Stage, trainer: "StageTrainer") -> list[dict]:
 
 def save_trained(stage: Stage, trainer: "StageTrainer", summary: dict) -> None:
     """Save the trained adapter, its log and its summary in the cache."""
+    from stagewise.training.event_files import rename_event_files
     from stagewise.training.save_adapter import save_adapter
     from stagewise.training.training_log import tidy_log
 
     def write_weights(folder: Path) -> None:
         trainer.model.save_pretrained(folder, save_embedding_layers=False)
 
+    rename_event_files(stage.cached)
     save_adapter(stage.job, stage.cached, summary, stage.tokenizer, write_weights, tidy_log(trainer.state.log_history))

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from stagewise.config.step_settings import RecipeSettings
 from stagewise.errors import InputError
+from stagewise.inference.question import recipes_by_task
 from stagewise.pipeline.build_recipe import build_recipe
 from stagewise.recipe import Recipe, RecipeModel, recipe_fingerprint
 from stagewise.remedies.registry import Remedies
@@ -149,3 +150,28 @@ def test_tasks_are_told_apart_by_who_learnt_them(data):
     recipe = build(data, tasks={"toy": toy_task(data), "a": toy_task(data), "b": toy_task(data)}, learns=["b", "a"])
     assert (recipe.earlier_tasks, recipe.task_name) == (["toy"], "b + a")
     assert (parent.earlier_tasks, parent.task_name) == ([], "toy")
+
+
+def test_an_adapter_from_somebody_else_runs_no_code_when_it_is_read(data, tmp_path, monkeypatch):
+    """Its recipe names a module to import; asking the adapter or planning on it must not do that."""
+    (tmp_path / "evil.py").write_text(
+        "from pathlib import Path\n"
+        "from stagewise.remedies.base import Remedy\n"
+        f"Path({str(tmp_path / 'ran')!r}).touch()\n"
+        "class Evil(Remedy):\n    strength: float = 1.0\n"
+    )
+    values = build(data).model_dump(mode="json")
+    values["remedies"]["evil:Evil"] = {"strength": 2.0}
+    values["fingerprint"] = recipe_fingerprint(values)
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter/adapter_config.json").write_text("{}")
+    (tmp_path / "adapter/adapter_model.safetensors").touch()
+    path = tmp_path / "adapter/recipe.json"
+    path.write_text(json.dumps(values))
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = Recipe.read(path)
+    assert recipe.model_dump(mode="json") == values
+    assert recipes_by_task(tmp_path / "adapter")["toy"] == recipe
+    assert not (tmp_path / "ran").exists()
+    assert Recipe.read(path, run_code=True).remedies.chosen["evil:Evil"].strength == 2.0
+    assert (tmp_path / "ran").exists()

@@ -23,7 +23,9 @@ class Experiment(Record):
     name: str = Field(description="Name of the experiment.")
     sample: bool = Field(description="Some task ran on an embedded sample, so nothing here is a scientific result.")
     model: str = Field(description="Name of the base model.")
-    model_origin: dict[str, Any] = Field(description="Where the base model came from, as configured.")
+    model_origin: dict[str, Any] = Field(
+        description="Where the base model came from, as configured; `(local)` is a folder of one machine."
+    )
     model_fingerprint: str = Field(description="Fingerprint of the base model's files.")
     quantization: str = Field(description="Quantization of the frozen weights.")
     dtype: str = Field(description="Configured compute type.")
@@ -43,7 +45,9 @@ class Experiment(Record):
     calibration_bins: int = Field(description="Equal-width bins of the calibration error.")
     auroc_margin: float = Field(description="Largest fall of AUROC that counts as none.")
     packages: dict[str, str] = Field(description="Versions that computed these metrics; training has its own.")
-    config: dict[str, Any] = Field(description="The resolved configuration, the local mirror folder left out.")
+    config: dict[str, Any] = Field(
+        description="The resolved configuration, without credentials in URLs and paths of one machine."
+    )
 
 
 class ArmStage(Record):

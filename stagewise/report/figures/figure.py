@@ -6,6 +6,8 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from stagewise.provenance.csv_cells import inert
+from stagewise.report.environment import plain
 from stagewise.report.figures.svg import Key, Picture
 from stagewise.report.figures.svg_file import compose
 from stagewise.report.lookup import View
@@ -71,7 +73,7 @@ class DrawnFigure:
     @property
     def csv(self) -> str:
         """The numbers as CSV: one head line, full precision, shares from 0 to 1, empty cells for missing values."""
-        return self.data.to_csv(index=False, lineterminator="\n")
+        return self.data.map(inert).to_csv(index=False, lineterminator="\n")
 
     @property
     def csv_uri(self) -> str:
@@ -82,7 +84,7 @@ class DrawnFigure:
     def svg(self) -> str:
         """The whole figure as one SVG file, readable on light and dark backgrounds."""
         drawing = self.drawing
-        return compose(self.title, drawing.caption, drawing.panels, drawing.legend, halo=drawing.style != "heat")
+        return plain(compose(self.title, drawing.caption, drawing.panels, drawing.legend, halo=drawing.style != "heat"))
 
 
 def frame(columns: tuple[str, ...], rows: list[tuple]) -> pd.DataFrame:

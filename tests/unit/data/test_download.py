@@ -125,7 +125,7 @@ def test_member_of_an_archive(server, fetch, archive):
 @pytest.mark.parametrize(
     ("page", "options", "sentence"),
     [
-        ("data.csv", {"sha256": OTHER}, f"expected sha256:{OTHER} but got {SHA}"),
+        ("data.csv", {"sha256": OTHER}, f"expected sha256 {OTHER} but found {SHA}"),
         ("gone.csv", {}, "the server answered 404"),
         ("dropped.csv", {}, "the connection broke off; try again"),
         ("data.zip", {"member": "inner/data.csv", "sha256": OTHER}, f"expected sha256 {OTHER} but found {SHA}"),

@@ -35,10 +35,12 @@ def leftovers(folder: Path) -> list[str]:
 def test_a_directory_is_used_in_place(tiny_model, tmp_path):
     output = tmp_path / "models" / "mine"
     assert fetch(output, {"path": str(tiny_model)}, "--name", "mine") == 0
-    assert leftovers(output) == ["receipt.json"]
-    receipt = read_receipt(output, "the model")
+    assert leftovers(output) == ["location", "receipt.json"]
+    receipt = model_receipt(output, verify=True)
     assert receipt["model"] == "mine"
-    assert receipt["path"] == str(tiny_model)
+    assert model_files(output).resolve() == tiny_model.resolve()
+    # The receipt may be passed on, so it does not say where that is.
+    assert str(tiny_model.parent) not in (output / "receipt.json").read_text(encoding="utf-8")
     assert receipt["fingerprint"] == model_receipt(tiny_model)["fingerprint"]
     assert "model.safetensors" in receipt["files"]
     assert load_base(output, "none", "float32").config.hidden_size == 64
@@ -49,7 +51,7 @@ def test_a_relative_directory_is_found_from_anywhere(tiny_model, tmp_path, monke
     monkeypatch.chdir(tiny_model.parent)
     assert fetch(tmp_path / "mine", {"path": tiny_model.name}) == 0
     monkeypatch.chdir(tmp_path)
-    assert model_files("mine") == tiny_model
+    assert model_files("mine").resolve() == tiny_model.resolve()
 
 
 def test_a_change_in_the_directory_is_noticed(tiny_model, tmp_path):

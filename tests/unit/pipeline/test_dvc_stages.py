@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 from scripts import write_dvc
 from stagewise.config.load_config import load
 from stagewise.config.yaml_files import read_yaml
+from stagewise.errors import InputError
 from stagewise.pipeline.dvc_stages import stages
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -62,3 +64,26 @@ def test_every_lineage_is_in_a_stage_and_none_twice():
     cmd = found["stages"]["stage-2"]["cmd"]
     assert cmd.startswith("snakemake --cores all --configfile experiments/remedies.yaml -- ")
     assert {"config.yaml", "experiments/remedies.yaml"} == {k for p in found["stages"]["report"]["params"] for k in p}
+
+
+def test_what_is_private_is_in_no_file_of_dvcs(tmp_path):
+    """dvc.lock would copy the parameters; of a dependency it holds the checksum alone."""
+    overlay, url = tmp_path / "mine.yaml", "https://me:canary@host/a.json?canary"
+    source = {"files": {"items": {"url": url, "sha256": "0" * 64}, "more": {"path": "/home/canary/x.json"}}}
+    tasks = {"pubmedqa": {"source": "mine", "sources": {"mine": source}}}
+    values = {"model": "mine", "models": {"mine": {"path": "/home/canary/model"}}, "tasks": tasks}
+    overlay.write_text(yaml.safe_dump(values))
+    base = read_yaml(ROOT / "config.yaml")
+    found = stages(load(ROOT / "config.yaml", overlay), {"config.yaml": base, "mine.yaml": values})
+    assert "canary" not in str(found)
+    for name, stage in found["stages"].items():
+        assert "mine.yaml" in stage["deps"] and [*stage["params"][0]] == ["config.yaml"], name
+    assert [name for name, stage in found["stages"].items() if stage.get("always_changed")] == ["splits"]
+    assert "models/mine/receipt.json" in outs(found) and "models/mine" not in outs(found)
+
+
+def test_results_outside_the_project_are_refused(tmp_path):
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text("results: /home/somebody/out\n")
+    with pytest.raises(InputError, match="outside the project"):
+        stages(load(ROOT / "config.yaml", overlay), {})

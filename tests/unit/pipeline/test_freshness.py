@@ -141,3 +141,32 @@ def test_a_file_of_somebody_else_is_refused_in_one_sentence(files):
 
     with pytest.raises(InputError, match="belongs to someone else"):
         settle([artifact([one], [given])], refuse)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_times_that_are_not_written_are_handed_over(files, dry_run):
+    """Somebody else's files, a read-only disk, or a dry run, which puts nothing into the cache either."""
+    given, one, two = files
+    kept, unwritten = [], {}
+
+    def refuse(path, ns):
+        raise PermissionError
+
+    chain = [
+        artifact([one], [given], keep=lambda: kept.append("one")),
+        artifact([two], [one], **stale("two")),
+    ]
+    before = times(one, two)
+    verdicts = settle(chain, None if dry_run else refuse, unwritten)
+    assert explain(verdicts) == ["two: seed 0 -> 1"]
+    assert times(one, two) == before
+    assert unwritten == {one: 3000 * 10**9, two: STALE * 10**9}
+    assert kept == ([] if dry_run else ["one"])
+
+
+def test_a_file_that_may_not_be_read_is_named(files):
+    def reasons():
+        raise PermissionError(13, "Permission denied", "out/receipt.json")
+
+    given, one, _ = files
+    assert judge(artifact([one], [given], reasons)) == ["thing: out/receipt.json: this user may not read it"]

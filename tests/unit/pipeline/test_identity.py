@@ -369,10 +369,13 @@ def test_a_model_folder_that_moved_is_the_model_that_it_holds(copy):
     assert ADAPTERS <= set(stale({"models": {"mine": {"path": "elsewhere"}}}))
 
 
-def test_a_clone_without_the_models_folder_has_nothing_to_do(copy):
-    """The receipt names the folder of the machine that wrote it."""
+@pytest.mark.parametrize("version", ["earlier", "today's"])
+def test_a_clone_without_the_models_folder_has_nothing_to_do(copy, version):
+    """The receipt of an earlier version names the folder of the machine that wrote it; today's leaves it beside."""
     receipt = json.loads(Path("models/mine/receipt.json").read_text())
-    Path("models/mine/receipt.json").write_text(json.dumps(receipt | {"path": "/another/machine/my-model"}))
+    if version == "earlier":
+        Path("models/mine/receipt.json").write_text(json.dumps(receipt | {"path": "/another/machine/my-model"}))
+    Path("models/mine/location").unlink()
     shutil.rmtree("my-model")
     assert stale() == {}
 
