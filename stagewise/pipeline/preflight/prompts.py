@@ -25,7 +25,7 @@ class Lengths:
 
 @check("prompts", "model", "splits")
 def check_prompts(context: Context):
-    """Every prompt fits, with its answer, into `max_length` and into the model's positions; labels can be told apart."""
+    """Every prompt fits, with its answer, into `max_length` and the model's positions; labels can be told apart."""
     config = context.config
     for task, spec in config.active_tasks.items():
         template = Template.read(spec.prompt, spec.fields)

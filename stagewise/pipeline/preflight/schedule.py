@@ -65,6 +65,6 @@ def _evaluations(adapter: Adapter, steps: int):
     yield Finding(
         f"{_short(adapter)}: {steps}, evaluated every {training.eval_every}",
         "warning",
-        f"config: {_short(adapter)} has {steps} steps and training.eval_every is {training.eval_every}, so it {ending}; "
-        "lower eval_every or set it to 'epoch'",
+        f"config: {_short(adapter)} has {steps} steps and training.eval_every is {training.eval_every}, so it "
+        f"{ending}; lower eval_every or set it to 'epoch'",
     )

@@ -24,8 +24,8 @@ def check_leaks(context: Context):
                 yield Finding(
                     f"{task}: {repeats} texts in several splits",
                     "warning",
-                    f"{where}: {repeats} items have the text of an item in another split, so what is tested was seen in "
-                    "training; set duplicates.across_splits to drop",
+                    f"{where}: {repeats} items have the text of an item in another split, so what is tested was "
+                    "seen in training; set duplicates.across_splits to drop",
                 )
             if groups := facts.get("groups_across_splits"):
                 clean = False
