@@ -32,7 +32,8 @@ rule run_preflight:
         # The machine that plans is not the one that trains, so it cannot be judged here.
         elsewhere=lambda wc: [] if workflow.local_exec else ["--elsewhere"],
     shell:
-        "python -m scripts.preflight --settings {params.settings:q} {params.elsewhere} --record {output:q}"
+        "python -m scripts.preflight --settings {params.settings:q} {params.elsewhere} --planned"
+        " --record {output:q}"
         " 2>&1 | tee {log:q}"
 
 

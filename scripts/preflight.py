@@ -25,9 +25,11 @@ def main(argv=None) -> int:
     )
     add_settings(parser, Config, lambda config: config)
     parser.add_argument("--elsewhere", action="store_true", help="trainings run on other machines than this one")
+    parser.add_argument("--planned", action="store_true", help="judge trainings only if a plan has marked any as due")
     parser.add_argument("--record", help="JSON file to write if nothing failed")
     args = parser.parse_args(argv)
-    return run_preflight(Context(args.parse_settings(args.settings), args.elsewhere), args.record)
+    config = args.parse_settings(args.settings)
+    return run_preflight(Context(config, args.elsewhere, args.planned), args.record)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def estimate_memory(
     """
     adapted = adapted_modules(tree, lora)
     size = DTYPE_BYTES[dtype]
-    weights = _base_bytes(tree, size, quantization) + OPTIMIZER_BYTES * adapter_parameters(adapted, lora.r)
+    weights = weight_bytes(tree, size, quantization) + OPTIMIZER_BYTES * adapter_parameters(adapted, lora.r)
     layers = min(lora.last_layers or tree.layers, tree.layers)
     linear = [module for name, module in tree.modules.items() if module.linear and name != tree.head]
     one_layer = size * sum(module.inputs + module.outputs for module in linear) / tree.layers
@@ -84,7 +84,8 @@ def estimate_memory(
     )
 
 
-def _base_bytes(tree: ModuleTree, size: int, quantization: str) -> float:
+def weight_bytes(tree: ModuleTree, size: int, quantization: str) -> float:
+    """Bytes of a base model's weights; `size` are those of one in the compute type."""
     if quantization == "none":
         return size * tree.parameters
     linear = sum(_weights(module) for name, module in tree.modules.items() if name != tree.head)
@@ -100,7 +101,7 @@ def too_large(weights: float, memory: Memory) -> str | None:
     if memory.total is None or weights <= memory.total:
         return None
     return (
-        f"its weights and the adapter's take {gigabytes(weights)}, and there are {gigabytes(memory.total)} of memory; "
+        f"the model's weights take {gigabytes(weights)}, and there are {gigabytes(memory.total)} of memory; "
         "choose a smaller model or quantization 'nf4', or use another machine"
     )
 

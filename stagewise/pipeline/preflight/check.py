@@ -9,6 +9,7 @@ from stagewise.pipeline.preflight.context import Context
 
 Verdict = Literal["ok", "note", "warning", "failure", "later"]
 Need = Literal["model", "splits"]
+Step = Literal["training", "any"]
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,22 @@ class Check:
     name: str
     needs: frozenset[Need]
     """What must be there first."""
+    step: Step
+    """``training`` if only trainings need what is checked."""
     function: Callable[[Context], Iterable[Finding]]
 
+
+WAITS = "waits for the "
 
 CHECKS: list[Check] = []
 """Every check, in the order of the table."""
 
 
-def check(name: str, *needs: Need):
+def check(name: str, *needs: Need, step: Step = "any"):
     """Register a generator of findings. It may raise `InputError`, which is a failure."""
 
     def register(function):
-        CHECKS.append(Check(name, frozenset(needs), function))
+        CHECKS.append(Check(name, frozenset(needs), step, function))
         return function
 
     return register
@@ -51,10 +56,12 @@ def run_check(each: Check, context: Context) -> Iterator[Finding]:
     """Run one check: its findings under its name, one that says what it waits for, or its refusal."""
     missing = [need for need in sorted(each.needs) if not context.has(need)]
     if missing:
-        yield Finding(f"waits for the {' and the '.join(missing)}", "later", check=each.name)
+        yield Finding(WAITS + " and the ".join(missing), "later", check=each.name)
         return
+    can_fail = each.step == "any" or not context.nothing_to_train
     try:
         for finding in each.function(context):
-            yield Finding(finding.found, finding.verdict, finding.sentence, each.name)
+            verdict = "warning" if finding.verdict == "failure" and not can_fail else finding.verdict
+            yield Finding(finding.found, verdict, finding.sentence, each.name)
     except InputError as error:
-        yield Finding("refused", "failure", str(error), each.name)
+        yield Finding("refused", "failure" if can_fail else "warning", str(error), each.name)

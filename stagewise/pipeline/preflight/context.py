@@ -14,6 +14,7 @@ from stagewise.lineage import Adapter, data_folders, lineage_tree
 from stagewise.models.compute_type import experiment_compute_type
 from stagewise.models.module_tree import ModuleTree, read_module_tree, text_settings
 from stagewise.models.receipts import model_files
+from stagewise.pipeline.freshness import STALE
 from stagewise.provenance.files import read_json
 from stagewise.provenance.receipts import RECEIPT
 
@@ -26,11 +27,14 @@ class Context:
     config
         The experiment.
     elsewhere
-        True if trainings run on other machines than this one: each then checks its machine itself.
+        True if trainings run on other machines than this one: each then refuses a machine that it cannot run on.
+    planned
+        True if a plan has just marked the adapters that are to be made again (`freshness.settle`). If none is, what
+        only trainings need cannot fail.
     """
 
-    def __init__(self, config: Config, elsewhere: bool = False):
-        self.config, self.elsewhere = config, elsewhere
+    def __init__(self, config: Config, elsewhere: bool = False, planned: bool = False):
+        self.config, self.elsewhere, self.planned = config, elsewhere, planned
         self.results, self.model_dir = Path(config.results), Path("models") / config.model
         self.raw, self.mirror = Path(RAW), config.mirror or mirror_from_environment()
         self._items: dict[tuple[str, str], list[SplitItem]] = {}
@@ -59,6 +63,14 @@ class Context:
         """Adapters that are trained, those of the first run alone: the others have the same settings."""
         run = self.config.runs[0]
         return [a for a in self.adapters.values() if a.training is not None and (a.fold, a.seed) == run]
+
+    @cached_property
+    def nothing_to_train(self) -> bool:
+        """True if every adapter is finished and current."""
+        trained = [a.lineage for a in self.adapters.values() if a.training is not None]
+        return self.planned and all(
+            mtime_seconds(self.results / lineage / "adapter" / RECEIPT) > STALE for lineage in trained
+        )
 
     @cached_property
     def dtype(self) -> str:
@@ -103,3 +115,11 @@ class Context:
         """Number of items of each label; labels without items count 0."""
         counts = Counter(item["label"] for item in self.items(task, split))
         return Counter({word: counts[word] for word in self.config.active_tasks[task].words})
+
+
+def mtime_seconds(path: Path) -> float:
+    """Modification time of a file in seconds; 0 for no file."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

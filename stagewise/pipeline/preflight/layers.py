@@ -7,7 +7,7 @@ from stagewise.pipeline.preflight.context import Context
 _RECURRENT = ("mamba", "rwkv", "recurrent", "linear_attention", "ssm", "gated_delta")
 
 
-@check("adapted layers", "model")
+@check("adapted layers", "model", step="training")
 def check_layers(context: Context):
     """Target modules are linear layers of this model, and the rank is one that they can use."""
     lora, tree = context.config.lora, context.tree

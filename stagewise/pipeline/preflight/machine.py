@@ -13,7 +13,7 @@ from stagewise.pipeline.preflight.context import Context
 def check_graphics_processor(context: Context):
     """A GPU that is here is one that torch can use."""
     if context.elsewhere:
-        yield Finding("checked by each training, on its machine", "later")
+        yield Finding("each training refuses one that torch cannot use", "later")
     elif not accessible_gpus():
         yield Finding("none: trainings use the CPU")
     elif not torch_uses_cuda():

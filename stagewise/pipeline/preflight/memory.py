@@ -20,7 +20,7 @@ CHECKPOINT = 12
 """Bytes a weight in a checkpoint: the weight and AdamW's two moments in float32."""
 
 
-@check("memory", "model")
+@check("memory", "model", step="training")
 def check_memory(context: Context):
     """The largest training fits: refused if its weights alone exceed the memory, a warning if it may be too little."""
     on_gpu = bool(accessible_gpus()) and torch_uses_cuda() and not context.elsewhere
@@ -28,7 +28,7 @@ def check_memory(context: Context):
     weights, peak = max(e.weights for e in estimates), max(e.peak for e in estimates)
     there = gpu_memory() if on_gpu else memory()
     if context.elsewhere or there.total is None:
-        yield Finding(f"about {gigabytes(peak)}; checked by each training, on its machine", "later")
+        yield Finding(f"about {gigabytes(peak)}; each training refuses a machine without room for the weights", "later")
         return
     found = f"about {gigabytes(peak)}, {gigabytes(there.free)} free"
     if problem := too_large(weights, there):
@@ -60,7 +60,7 @@ def _estimate(context: Context, training: Training, on_gpu: bool) -> MemoryEstim
     )
 
 
-@check("disk", "model")
+@check("disk", "model", step="training")
 def check_disk(context: Context):
     """Checkpoints and adapters that are still to be made fit on the disk."""
     adapted = adapted_modules(context.tree, context.config.lora)

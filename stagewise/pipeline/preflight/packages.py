@@ -10,7 +10,7 @@ from stagewise.pipeline.preflight.check import Finding, check
 from stagewise.pipeline.preflight.context import Context
 
 
-@check("logging")
+@check("logging", step="training")
 def check_report_to(context: Context):
     """Packages of ``logging.report_to`` are installed."""
     names = context.config.logging.report_to

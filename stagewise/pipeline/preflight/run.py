@@ -1,9 +1,10 @@
 """Run every check and print a short table."""
 
 import sys
+from dataclasses import replace
 
 from stagewise.pipeline.preflight import layers, machine, memory, packages, prompts, schedule, sources, splits
-from stagewise.pipeline.preflight.check import CHECKS, Finding, run_check
+from stagewise.pipeline.preflight.check import CHECKS, WAITS, Finding, run_check
 from stagewise.pipeline.preflight.context import Context
 from stagewise.provenance.files import write_json
 
@@ -26,7 +27,7 @@ def run_preflight(context: Context, record=None) -> int:
     Exit code: 0, or 2 if a check failed.
     """
     checks = sorted(CHECKS, key=lambda each: _ORDER.index(each.function.__module__))
-    findings = [finding for each in checks for finding in run_check(each, context)]
+    findings = _once([finding for each in checks for finding in run_check(each, context)])
     for line in (*table(context.config.experiment, findings), *sentences(findings)):
         print(line, file=sys.stderr)
     if any(finding.verdict == "failure" for finding in findings):
@@ -37,9 +38,27 @@ def run_preflight(context: Context, record=None) -> int:
     return 0
 
 
+def _once(findings: list[Finding]) -> list[Finding]:
+    """Say each refusal once, where several checks meet it."""
+    said, kept = set(), []
+    for finding in findings:
+        if finding.sentence in said:
+            finding = replace(finding, found="see above", verdict="later", sentence="")
+        said |= {finding.sentence} - {""}
+        kept.append(finding)
+    return kept
+
+
 def table(experiment: str, findings: list[Finding]) -> list[str]:
-    """Lay the findings out in columns: check, verdict, what was found."""
-    rows = [(finding.check, finding.verdict, finding.found) for finding in findings]
+    """Lay the findings out in columns: check, verdict, what was found; those that wait for the same share a row."""
+    waiting: dict[str, list[str]] = {}
+    rows = []
+    for finding in findings:
+        if finding.found.startswith(WAITS):
+            waiting.setdefault(finding.found, []).append(finding.check)
+        else:
+            rows.append((finding.check, finding.verdict, finding.found))
+    rows += [("not yet", "later", f"{', '.join(checks)}: {found}") for found, checks in waiting.items()]
     names, verdicts = (max(len(row[column]) for row in rows) for column in (0, 1))
     lines, last = [f"preflight of {experiment}"], None
     for name, verdict, found in rows:

@@ -8,7 +8,7 @@ from stagewise.pipeline.preflight.context import Context
 from stagewise.training.arguments import total_steps
 
 
-@check("steps", "splits")
+@check("steps", "splits", step="training")
 def check_steps(context: Context):
     """Every stage has steps that change its adapter, and evaluations."""
     numbers = {a.lineage: total_steps(a.training, _items(context, a)) for a in context.trainings}
