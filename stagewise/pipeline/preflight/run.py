@@ -26,8 +26,7 @@ def run_preflight(context: Context, record=None) -> int:
     -------
     Exit code: 0, or 2 if a check failed.
     """
-    checks = sorted(CHECKS, key=lambda each: _ORDER.index(each.function.__module__))
-    findings = _once([finding for each in checks for finding in run_check(each, context)])
+    findings = find(context)
     for line in (*table(context.config.experiment, findings), *sentences(findings)):
         print(line, file=sys.stderr)
     if any(finding.verdict == "failure" for finding in findings):
@@ -38,8 +37,13 @@ def run_preflight(context: Context, record=None) -> int:
     return 0
 
 
+def find(context: Context) -> list[Finding]:
+    """Run every check; a refusal that several of them meet is said once."""
+    checks = sorted(CHECKS, key=lambda each: _ORDER.index(each.function.__module__))
+    return _once([finding for each in checks for finding in run_check(each, context)])
+
+
 def _once(findings: list[Finding]) -> list[Finding]:
-    """Say each refusal once, where several checks meet it."""
     said, kept = set(), []
     for finding in findings:
         if finding.sentence in said:
