@@ -40,6 +40,8 @@ class ModuleTree:
     hidden: int
     """Width of the hidden states."""
     parameters: int
+    checkpointing: bool
+    """True if activations can be computed again instead of being kept."""
 
     @classmethod
     def of(cls, model) -> "ModuleTree":
@@ -64,6 +66,7 @@ class ModuleTree:
             layers=text.num_hidden_layers,
             hidden=text.hidden_size,
             parameters=sum(parameter.numel() for parameter in model.parameters()),
+            checkpointing=model.supports_gradient_checkpointing,
         )
 
     @property

@@ -35,6 +35,15 @@ def check_model(context: Context):
             f"config: quantization is 'nf4', but the model's weights are quantized already ({method}); name the "
             "original model, or set quantization to 'none'",
         )
+    wanted = [adapter for adapter in context.trainings if adapter.training.gradient_checkpointing]
+    if wanted and not context.tree.checkpointing:
+        kind = settings.get("model_type", "this kind")
+        yield Finding(
+            "no gradient checkpointing",
+            "failure",
+            f"config: training.gradient_checkpointing is true, and models of type '{kind}' do not have it; set it to "
+            "false, and lower training.batch_size if memory is short",
+        )
     kinds = {module.kind.lower() for module in context.tree.modules.values()} | set(settings.get("layer_types") or ())
     if any(name in kind for kind in kinds for name in _RECURRENT):
         yield Finding("recurrent layers: each label's answer reads the prompt again", "note")

@@ -21,6 +21,8 @@ class Lengths:
     shortened: int = 0
     longest: int = 0
     """Tokens of the longest prompt, with the longest answer."""
+    highest: int = 0
+    """Highest token id."""
 
 
 @check("prompts", "model", "splits")
@@ -51,13 +53,21 @@ def _uses(context: Context, task: str) -> dict[int, list[str]]:
 
 
 def _encode(context: Context, task: str, encoder: Encoder, splits: list[str]) -> Lengths:
-    lengths, answer = Lengths(), max(map(len, encoder.label_token_ids))
+    answers = encoder.label_token_ids
+    lengths, answer = Lengths(highest=max(map(max, answers))), max(map(len, answers))
     for split in splits:
         for item in context.items(task, split):
-            ids, is_shortened = encoder.encode_prompt(item)
+            try:
+                ids, is_shortened = encoder.encode_prompt(item)
+            except NotImplementedError:  # of a tokenizer in Python, asked where each token stands
+                raise InputError(
+                    f"{context.model_files}: the tokenizer cannot say where a text is to be cut, and item "
+                    f"'{item['id']}' of tasks.{task} is too long; raise training.max_length"
+                ) from None
             lengths.items += 1
             lengths.shortened += is_shortened
             lengths.longest = max(lengths.longest, len(ids) + answer)
+            lengths.highest = max(lengths.highest, *ids)
     return lengths
 
 
@@ -70,6 +80,12 @@ def _check_lengths(context: Context, task: str, max_length: int, lengths: Length
             f"config: training.max_length is {max_length}, and an item of tasks.{task} takes {needed} tokens, but the "
             f"base model has {positions} positions; lower training.max_length to {positions} or less, or choose "
             "another model"
+        )
+    vocabulary = context.model_settings.get("vocab_size")
+    if vocabulary and lengths.highest >= vocabulary:
+        raise InputError(
+            f"{context.model_files}: an item of tasks.{task} has the token {lengths.highest}, but the model knows "
+            f"{vocabulary} tokens; the tokenizer is another model's, or was extended: take the model's own"
         )
     found = f"{task}: {lengths.items} fit into {max_length}, the longest takes {lengths.longest}"
     if not lengths.shortened:

@@ -3,13 +3,23 @@
 import sys
 from dataclasses import replace
 
-from stagewise.pipeline.preflight import layers, machine, memory, packages, prompts, schedule, sources, splits
+from stagewise.pipeline.preflight import (
+    layers,
+    machine,
+    memory,
+    packages,
+    prompts,
+    report,
+    schedule,
+    sources,
+    splits,
+)
 from stagewise.pipeline.preflight.check import CHECKS, WAITS, Finding, run_check
 from stagewise.pipeline.preflight.context import Context
 from stagewise.provenance.files import write_json
 
 # Importing a module registers its checks.
-MODULES = (sources, packages, machine, splits, schedule, layers, memory, prompts)
+MODULES = (sources, packages, machine, report, splits, schedule, layers, memory, prompts)
 
 _ORDER = [module.__name__ for module in MODULES]
 

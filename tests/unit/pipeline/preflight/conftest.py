@@ -54,8 +54,8 @@ class TinyExperiment:
     def write_model(self) -> None:
         write_model_receipt("models/tiny", "tiny", {"path": str(self.model)}, files_at=self.model)
 
-    def write_data(self) -> None:
-        write_splits(self.folder / "out/data", self.items)
+    def write_data(self, folder: str = "out/data") -> None:
+        write_splits(self.folder / folder, self.items)
 
     def findings(self, *, elsewhere=False, planned=False, **overlay) -> list[Finding]:
         """All findings, once model and splits are written."""

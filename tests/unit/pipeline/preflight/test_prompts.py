@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 LONG = " ".join(f"word{n}" for n in range(60))
 
 
@@ -37,21 +35,33 @@ def test_a_stage_of_its_own_length_is_judged_by_it(tiny_experiment):
     assert verdict == "failure" and "max_length leaves" in sentence
 
 
+def with_configuration(experiment, folder, **values) -> None:
+    """Give an experiment a copy of its model with other values in ``config.json``."""
+    config = json.loads((experiment.model / "config.json").read_text())
+    model = folder / "changed"
+    model.mkdir()
+    for file in experiment.model.iterdir():
+        if file.name != "config.json":
+            (model / file.name).symlink_to(file)
+    (model / "config.json").write_text(json.dumps(config | values))
+    experiment.model = model
+    experiment.values["models"]["tiny"]["path"] = str(model)
+
+
 def test_items_beyond_the_models_positions_fail(tiny_experiment, tmp_path):
     """Without this the model is used silently beyond the positions that it was trained for, or fails in the middle."""
-    config = json.loads((tiny_experiment.model / "config.json").read_text())
-    model = tmp_path / "short"
-    model.mkdir()
-    for file in tiny_experiment.model.iterdir():
-        (model / file.name).symlink_to(file)
-    (model / "config.json").unlink()
-    (model / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 64}))
-    tiny_experiment.model = model
-    tiny_experiment.values["models"]["tiny"]["path"] = str(model)
+    with_configuration(tiny_experiment, tmp_path, max_position_embeddings=64)
     assert tiny_experiment.problems() == []
     set_text(tiny_experiment, LONG)
     ((verdict, sentence),) = tiny_experiment.problems()
     assert verdict == "failure" and "takes 96 tokens, but the base model has 64 positions" in sentence
+
+
+def test_tokens_that_the_model_does_not_know_fail(tiny_experiment, tmp_path):
+    """They would end training with an index out of range, on a GPU with an assertion of CUDA."""
+    with_configuration(tiny_experiment, tmp_path, vocab_size=300)
+    ((verdict, sentence),) = tiny_experiment.problems()
+    assert verdict == "failure" and "but the model knows 300 tokens" in sentence
 
 
 def test_a_label_that_can_never_be_generated_fails(tiny_experiment):
