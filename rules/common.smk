@@ -23,7 +23,6 @@ from stagewise.models.compute_type import experiment_compute_type
 from stagewise.pipeline.archive import check_archive
 from stagewise.pipeline.build_recipe import recipe_settings
 from stagewise.pipeline.failures import failed_steps
-from stagewise.pipeline.preflight.record import forget_record
 from stagewise.pipeline.settings_files import write_settings
 from stagewise.pipeline.splits_inputs import splits_files
 from stagewise.pipeline.success import success_lines

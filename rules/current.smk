@@ -5,6 +5,7 @@ Produces   nothing; says on standard error which outputs are stale and why
 """
 
 from stagewise.pipeline.artifacts import declared_artifacts
+from stagewise.pipeline.preflight.record import mark_record
 from stagewise.pipeline.plan import open_experiment, phase_files, prepare_plan
 
 try:
@@ -15,6 +16,7 @@ try:
         # A default storage provider gives the rules' files other names.
         renamed = workflow.storage_settings and workflow.storage_settings.default_storage_provider
         prepare_plan(EXPERIMENT, ARTIFACTS, None if renamed else workflow.rules)
+        mark_record(Path(PREFLIGHT), ARTIFACTS, sys.argv[1:])
 except InputError as error:
     sys.exit(f"error: {error}")
 

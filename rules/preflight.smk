@@ -1,29 +1,28 @@
 """Checks of everything that settings, tokenizer, model configuration and splits determine, before anything expensive.
 
 Requires   models/{name}/receipt.json, {results}/data/{task}/{split}.jsonl and their summary, the prompts
-Produces   {results}/preflight.json    made anew in each run that trains or scores, and deleted at its end
+Produces   {results}/preflight.json    a record that trainings and predictions wait for; made anew in each run that does
 
 `snakemake preflight` checks whenever it is asked to. A run whose model or splits are still to be made checks twice: at
 its start what it can without them (`onstart` in the Snakefile), and here.
 """
 
-if workflow.is_main_process:
-    forget_record(PREFLIGHT)  # of a run that was interrupted: settings and machine may be others now
-
+# Ancient: rules/current.smk gives the record a time that says whether to check again.
 CHECKED = {
-    "model": f"{MODEL}/receipt.json",
-    "summaries": expand(f"{R}/{{data}}/summary.json", data=DATA),
-    "splits": expand(f"{R}/{{data}}/{{task}}/{{split}}.jsonl", data=DATA, task=TASKS, split=SPLITS),
-    "prompts": [task.prompt for task in CONFIG.active_tasks.values()],
+    "model": ancient(f"{MODEL}/receipt.json"),
+    "summaries": ancient(expand(f"{R}/{{data}}/summary.json", data=DATA)),
+    "splits": ancient(expand(f"{R}/{{data}}/{{task}}/{{split}}.jsonl", data=DATA, task=TASKS, split=SPLITS)),
+    "prompts": ancient([task.prompt for task in CONFIG.active_tasks.values()]),
 }
 
 
 rule run_preflight:
     """Check the experiment for the steps that wait for it."""
     input:
+        DEFINITION,
         **CHECKED,
     output:
-        temp(PREFLIGHT),
+        PREFLIGHT,
     log:
         f"logs/{R}/run_preflight.log",
     localrule: True
@@ -32,8 +31,7 @@ rule run_preflight:
         # The machine that plans is not the one that trains, so it cannot be judged here.
         elsewhere=lambda wc: [] if workflow.local_exec else ["--elsewhere"],
     shell:
-        "python -m scripts.preflight --settings {params.settings:q} {params.elsewhere} --planned"
-        " --record {output:q}"
+        "python -m scripts.preflight --settings {params.settings:q} {params.elsewhere} --planned --record {output:q}"
         " 2>&1 | tee {log:q}"
 
 

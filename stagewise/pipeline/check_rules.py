@@ -27,16 +27,14 @@ def check_rules(rules: Iterable, artifacts: Iterable[Artifact], sampled: int | N
     Raises
     ------
     InputError
-        For a rule with outputs that stay and that no artifact declares, or an artifact whose rule lists other files.
+        For a rule with outputs that no artifact declares, or an artifact whose rule lists other files.
     """
     declared: dict[str, list[Artifact]] = defaultdict(list)
     for artifact in artifacts:
         declared[artifact.rule].append(artifact)
     by_name = {rule.name: rule for rule in rules}
     for rule in by_name.values():
-        if not all(_is(file, "temp") for file in rule.output) and rule.name not in (
-            declared.keys() | DECLARATIONS.keys()
-        ):
+        if list(rule.output) and rule.name not in (declared.keys() | DECLARATIONS.keys()):
             raise InputError(
                 f"rule {rule.name}: no artifact declares what it makes, so nothing would make it again when its "
                 "settings change; declare it in stagewise/pipeline/artifacts.py (docs/extending.md)"
@@ -58,7 +56,7 @@ def _compare(rule, artifact: Artifact) -> None:
     listed = {
         "output": rule.expand_output(wildcards)[0],
         # An ancient input is waited for, and nothing is made from it.
-        "input": [file for file in rule.expand_input(wildcards)[0] if not _is(file, "ancient")],
+        "input": [f for f in rule.expand_input(wildcards)[0] if "ancient" not in getattr(f, "flags", {})],
     }
     for kind, files in (("output", artifact.outputs), ("input", artifact.inputs)):
         differ = {Path(str(file)) for file in listed[kind]} ^ set(map(Path, files))
@@ -69,8 +67,3 @@ def _compare(rule, artifact: Artifact) -> None:
                 f"rule {rule.name}: {path} is an {kind} in {where} and not in {other}; make rules/ and "
                 "stagewise/pipeline/artifacts.py agree"
             )
-
-
-def _is(file, flag: str) -> bool:
-    """Tell if a rule's file carries one of Snakemake's flags, such as ``temp``."""
-    return flag in getattr(file, "flags", {})

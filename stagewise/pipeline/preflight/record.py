@@ -1,12 +1,52 @@
-"""The record of a passed preflight, which trainings and predictions wait for. Imports nothing heavy."""
+"""The record of a passed preflight, which trainings and predictions wait for. Imports nothing heavy.
+
+It is no result, and nothing is made from it: its time alone tells Snakemake whether to check again. Snakemake takes an
+ancient input that is there for no reason to run a job, and one that is missing for a reason to run every job that has
+it. So the file is always there once there are results.
+"""
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from stagewise.pipeline.artifact import Artifact
+from stagewise.pipeline.freshness import STALE, modification_time
 
-def forget_record(path) -> None:
-    """Make the record of an interrupted run older than anything, so that the next run checks again if it needs to."""
-    if Path(path).is_file():
-        with suppress(OSError):
-            os.utime(path, (1, 1))
+WAITING = ("train_adapter", "merge_adapters", "predict")
+"""Rules whose outputs are missing if something is to be trained or scored."""
+
+
+def mark_record(record: Path, artifacts: list[Artifact], arguments: Iterable[str]) -> None:
+    """Make the record old if this run trains or scores anything, so that it is made again, and new otherwise.
+
+    Call it once stale files have the time that says so (`freshness.settle`). On a disk that cannot be written to, the
+    record stays as it is.
+
+    Parameters
+    ----------
+    arguments
+        Snakemake's command line: of phases that it names, such as ``stage_1``, those before and themselves count.
+    """
+    if not record.parent.is_dir():
+        return
+    due = any(_is_due(artifact) for artifact in _asked(artifacts, arguments))
+    with suppress(OSError):
+        record.touch()
+        if due:
+            os.utime(record, (STALE, STALE))
+
+
+def _asked(artifacts: list[Artifact], arguments: Iterable[str]) -> list[Artifact]:
+    """Artifacts of the phases that are asked for and of those before; all of them if no phase is named."""
+    order = list(dict.fromkeys(artifact.phase_target for artifact in artifacts))
+    named = [order.index(argument) for argument in arguments if argument in order]
+    phases = order[: max(named) + 1] if named else order
+    return [artifact for artifact in artifacts if artifact.phase_target in phases]
+
+
+def _is_due(artifact: Artifact) -> bool:
+    if artifact.phase == "report":
+        return False
+    times = [modification_time(path) for path in artifact.outputs if path not in artifact.optional]
+    return STALE * 10**9 in times or (artifact.rule in WAITING and 0 in times)
