@@ -55,6 +55,14 @@ def list_hub_files(model: Model, timeout: float | None = None) -> dict:
     return {file.rfilename: file for file in info.siblings if is_model_file(file.rfilename)}
 
 
+def check_hub_access(model: Model, timeout: float) -> None:
+    """Ask the hub for the head of a file: a gated repository lists its files to everyone, and gives them to some."""
+    import huggingface_hub
+
+    url = huggingface_hub.hf_hub_url(model.hub, "config.json", revision=model.revision)
+    huggingface_hub.get_hf_file_metadata(url, timeout=timeout)
+
+
 @contextmanager
 def explained_refusals(model: Model) -> Iterator[None]:
     """Turn the hub library's errors into sentences (`InputError`)."""

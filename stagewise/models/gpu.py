@@ -13,9 +13,12 @@ _DEVICES = Path("/dev")
 def accessible_gpus() -> int:
     """Count the NVIDIA devices that this process may open and ``CUDA_VISIBLE_DEVICES`` does not hide.
 
-    A container or a batch job without a GPU lists the machine's all the same, and cannot open them.
+    A container or a batch job without a GPU lists the machine's all the same, and cannot open them. An Apptainer
+    container gets the driver only if the variable is set (profiles/default).
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None and "APPTAINER_CONTAINER" in os.environ:
+        return 0
     if visible is not None and (not visible.strip() or visible.strip().startswith(("-", "NoDev"))):
         return 0
     return sum(_can_be_opened(path) for path in _DEVICES.glob("nvidia[0-9]*"))

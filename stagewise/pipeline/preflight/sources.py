@@ -11,7 +11,7 @@ from stagewise.config.tasks import File, IdsSplit
 from stagewise.data.download import BY_HAND, base_name, redact_url
 from stagewise.data.raw_files import raw_path
 from stagewise.errors import InputError
-from stagewise.models.from_hub import explained_refusals, list_hub_files
+from stagewise.models.from_hub import check_hub_access, explained_refusals, list_hub_files
 from stagewise.models.machine import free_disk
 from stagewise.models.memory_estimate import gigabytes
 from stagewise.models.model_folder import check_files
@@ -93,6 +93,7 @@ def check_base_model(context: Context):
 def _at_the_hub(context: Context, model: Model) -> Finding:
     with explained_refusals(model):
         files = list_hub_files(model, SECONDS)
+        check_hub_access(model, SECONDS)
     size, free = sum(file.size for file in files.values()), free_disk(context.model_dir)
     found = f"{context.config.model}, {gigabytes(size)} to fetch"
     if size > free:

@@ -29,6 +29,10 @@ def test_a_device_that_cannot_be_opened_is_not_there(tmp_path, monkeypatch):
     (tmp_path / "nvidia1").symlink_to("gone")
     (tmp_path / "nvidiactl").write_text("")
     assert gpu.accessible_gpus() == 1
+    monkeypatch.setenv("APPTAINER_CONTAINER", "image.sif")  # without the driver
+    assert gpu.accessible_gpus() == 0
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert gpu.accessible_gpus() == 1
     for hidden in ("", "-1", "NoDevFiles"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
         assert gpu.accessible_gpus() == 0

@@ -1,12 +1,17 @@
 """Raw files and the base model: here, in the mirror, reachable, or not."""
 
 import http.server
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from stagewise.pipeline.preflight.check import CHECKS, run_check
 from stagewise.pipeline.preflight.early import AtStart
+from tests.helpers import fake_hub
+from tests.helpers.project_copy import ROOT
 
 
 @pytest.fixture
@@ -84,6 +89,23 @@ def test_a_hub_model_without_network_fails(tiny_experiment, monkeypatch):
     config = tiny_experiment.config(models={"tiny": {"path": None, "hub": "o/n", "revision": "0" * 40}})
     ((verdict, sentence),) = problems(config, "base model")
     assert verdict == "failure" and "HF_HUB_OFFLINE is set" in sentence
+
+
+@pytest.mark.parametrize(("token", "says"), [(None, "it is gated: accept its licence"), ("secret", None)])
+def test_a_gated_model_is_asked_for_before_it_is_fetched(tiny_experiment, token, says):
+    """Its list of files is public: only a file tells."""
+    settings = tiny_experiment.folder / "settings.json"
+    model = {"path": None, "hub": "o/n", "revision": "0" * 40}
+    settings.write_text(tiny_experiment.config(models={"tiny": model}).model_dump_json())
+    files = {"config.json": b"{}", "model.safetensors": b"x" * 1000}
+    with fake_hub.serve("o/n", "0" * 40, files, gate="secret") as (address, _):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+        environment |= {"HF_ENDPOINT": address, "PYTHONPATH": str(ROOT), "HF_HOME": str(tiny_experiment.folder)}
+        environment |= {"HF_TOKEN": token} if token else {}
+        command = [sys.executable, "-m", "scripts.preflight", "--settings", str(settings)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == (2 if says else 0), done.stderr
+    assert (says or "tiny, 0 MB to fetch") in done.stderr and "secret" not in done.stderr
 
 
 def test_licences_that_nobody_looked_up_are_noted(tiny_experiment):
