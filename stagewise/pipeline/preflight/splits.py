@@ -2,6 +2,7 @@
 
 from stagewise.config.tasks import SPLITS
 from stagewise.metrics.design import Assumed, TaskItems, plan_of
+from stagewise.pipeline.planned_items import group_size
 from stagewise.pipeline.preflight.check import Finding, check
 from stagewise.pipeline.preflight.context import Context
 from stagewise.report.tables.number_format import listed
@@ -84,7 +85,10 @@ def check_sizes(context: Context):
     """The scored split is large enough to show anything."""
     config = context.config
     split = "test" if "test" in config.evaluation.splits else config.evaluation.splits[0]
-    items = {task: TaskItems(len(context.items(task, split))) for task in config.active_tasks}
+    items = {}
+    for task in config.active_tasks:
+        groups = [item.get("group") for item in context.items(task, split)]
+        items[task] = TaskItems(len(groups), group_size(groups))
     for task, counted in items.items():
         if counted.items < FEWEST_ITEMS:
             sentence = (
@@ -92,7 +96,7 @@ def check_sizes(context: Context):
                 "few; choose another split, or raise limit"
             )
             yield Finding(f"{task}: {counted.items} {split} items", "warning", sentence)
-    design = plan_of(config, items)
+    design = plan_of(config, items, _overlap(context))
     for group in design.comparisons:
         points = design.detectable(group, Assumed(noise=0.0))
         least = "no difference" if points is None else f"differences from {100 * points:.0f} points on"
@@ -100,3 +104,13 @@ def check_sizes(context: Context):
         yield Finding(f"{group.task}, {what}: {least} (see scripts.design)", "note" if points is None else "ok")
     if not design.comparisons:
         yield Finding("nothing is compared: no earlier task and one arm", "note")
+
+
+def _overlap(context: Context) -> float:
+    """Held-out over training items of a fold, the largest of the tasks'; 0 without folds."""
+    folded = [
+        task
+        for task, spec in context.config.active_tasks.items()
+        if getattr(spec.splits[spec.split], "fold", None) is not None and len(context.folders) > 1
+    ]
+    return max((len(context.items(t, "validation")) / len(context.items(t, "train")) for t in folded), default=0.0)
