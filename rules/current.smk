@@ -5,8 +5,8 @@ Produces   nothing; says on standard error which outputs are stale and why
 """
 
 from stagewise.pipeline.artifacts import declared_artifacts
-from stagewise.pipeline.preflight.record import mark_record
 from stagewise.pipeline.plan import open_experiment, phase_files, prepare_plan
+from stagewise.pipeline.preflight.record import mark_record
 
 try:
     EXPERIMENT = open_experiment(CONFIG, DECLARED, IMAGE_SHA256, Path(DEFINITION))

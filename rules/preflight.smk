@@ -1,7 +1,7 @@
 """Checks of everything that settings, tokenizer, model configuration and splits determine, before anything expensive.
 
 Requires   models/{name}/receipt.json, {results}/data/{task}/{split}.jsonl and their summary, the prompts
-Produces   {results}/preflight.json    a record that trainings and predictions wait for; made anew in each run that does
+Produces   {results}/preflight.json    a record that trainings and predictions wait for; made anew in each run that has any
 
 `snakemake preflight` checks whenever it is asked to. A run whose model or splits are still to be made checks twice: at
 its start what it can without them (`onstart` in the Snakefile), and here.
@@ -14,6 +14,8 @@ CHECKED = {
     "splits": ancient(expand(f"{R}/{{data}}/{{task}}/{{split}}.jsonl", data=DATA, task=TASKS, split=SPLITS)),
     "prompts": ancient([task.prompt for task in CONFIG.active_tasks.values()]),
 }
+# With a cluster the machine that plans is not the one that trains, so it is not judged.
+ELSEWHERE = lambda wc: [] if workflow.local_exec else ["--elsewhere"]
 
 
 rule run_preflight:
@@ -28,8 +30,7 @@ rule run_preflight:
     localrule: True
     params:
         settings=write_settings(CONFIG),
-        # The machine that plans is not the one that trains, so it cannot be judged here.
-        elsewhere=lambda wc: [] if workflow.local_exec else ["--elsewhere"],
+        elsewhere=ELSEWHERE,
     shell:
         "python -m scripts.preflight --settings {params.settings:q} {params.elsewhere} --planned --record {output:q}"
         " 2>&1 | tee {log:q}"
@@ -44,7 +45,6 @@ rule preflight:
     localrule: True
     params:
         settings=write_settings(CONFIG),
-        # The machine that plans is not the one that trains, so it cannot be judged here.
-        elsewhere=lambda wc: [] if workflow.local_exec else ["--elsewhere"],
+        elsewhere=ELSEWHERE,
     shell:
         "python -m scripts.preflight --settings {params.settings:q} {params.elsewhere} 2>&1 | tee {log:q}"

@@ -70,7 +70,9 @@ def check_disk(context: Context):
         for adapter in context.adapters.values()
         if not (context.results / adapter.lineage / "adapter" / ADAPTER_WEIGHTS).is_file()
     ]
-    needed, free = len(trained) * COPIES * CHECKPOINT * weights, free_disk(context.results)
+    tokenizer = context.model_files / "tokenizer.json"  # saved with every copy
+    each = CHECKPOINT * weights + (tokenizer.stat().st_size if tokenizer.is_file() else 0)
+    needed, free = len(trained) * COPIES * each, free_disk(context.results)
     found = f"about {gigabytes(needed)} for {len(trained)} adapters, {gigabytes(free)} free"
     sentence = (
         f"{context.results}: {len(trained)} adapters and their checkpoints take about {gigabytes(needed)}, and "

@@ -70,10 +70,10 @@ def check_labels(context: Context):
                 )
                 yield Finding(f"{task}, {split}: one label", "warning", sentence)
             elif few:
-                numbers = listed([f"'{word}' {counts[word] or 'no'}" for word in few])
+                numbers = listed([f"{counts[word]} of '{word}'" for word in few])
                 sentence = (
-                    f"{key} has of {numbers} items, too few to say anything about them; choose another split, or raise "
-                    "limit"
+                    f"{key} has too few items of a label to say anything about it ({numbers}); choose another split, "
+                    "or raise limit"
                 )
                 yield Finding(f"{task}, {split}: {numbers}", "warning", sentence)
         counts = {split: sum(context.labels(task, split).values()) for split in SPLITS}

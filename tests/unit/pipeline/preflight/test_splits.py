@@ -39,7 +39,7 @@ def test_one_label_and_rare_labels_are_named(tiny_experiment):
     problems = tiny_experiment.problems()
     assert {verdict for verdict, _ in problems} == {"warning"}
     assert "the train split holds the label 'red' alone" in problems[0][1]
-    assert "the validation split has of 'green' 1 items" in problems[1][1]
+    assert "the validation split has too few items of a label to say anything about it (1 of 'green')" in problems[1][1]
 
 
 def test_a_tiny_test_split_can_show_nothing(tiny_experiment):
