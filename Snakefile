@@ -7,6 +7,7 @@ predictions → report_metrics.json → report.
 
 import os
 
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -30,6 +31,7 @@ configfile: CONFIG_FILE
 
 
 include: "rules/data.smk"
+include: "rules/preflight.smk"
 include: "rules/adapters.smk"
 include: "rules/predictions.smk"
 include: "rules/report.smk"
@@ -46,8 +48,18 @@ rule all:
     localrule: True
 
 
+# Files are fetched and splits made before the full check (rules/preflight.smk); some things can be known before.
+onstart:
+    from stagewise.pipeline.preflight.early import check_at_start
+
+    if not workflow.touch and not check_at_start(CONFIG, planned_rules(), elsewhere=not workflow.local_exec):
+        raise WorkflowError("preflight found what stops this run; nothing was fetched or trained")
+
+
 onsuccess:
-    print(f"The report is {R}/report.html")
+    if not workflow.touch:
+        for line in success_lines(R, planned_rules(), {job.rule.name for job in workflow.dag.jobs}):
+            print(line)
 
 
 onerror:

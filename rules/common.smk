@@ -21,11 +21,13 @@ from stagewise.data.raw_files import RAW, raw_path
 from stagewise.errors import InputError, one_line
 from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_tree
 from stagewise.models.compute_type import experiment_compute_type
+from stagewise.pipeline.archive import check_archive
 from stagewise.pipeline.build_recipe import recipe_settings
 from stagewise.pipeline.failures import failed_steps
 from stagewise.pipeline.run_log import keep_logs_shareable
 from stagewise.pipeline import settings_files
 from stagewise.pipeline.splits_inputs import splits_files
+from stagewise.pipeline.success import success_lines
 from stagewise.provenance import container_image
 
 keep_logs_shareable(logger)
@@ -48,6 +50,8 @@ try:
         workflow.register_envvars(COMPUTE_TYPE)
         CONFIG = DECLARED.model_copy(update={"dtype": os.environ[COMPUTE_TYPE]})
     ADAPTERS = lineage_tree(CONFIG)
+    if workflow.is_main_process:
+        check_archive(sys.argv[1:])
     # A run in a container image takes only what was made in that very image.
     IN_CONTAINER = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
     IMAGE_SHA256 = container_image.checksum(CONTAINER) if IN_CONTAINER else None
@@ -68,6 +72,8 @@ DEFINITION = os.path.relpath(workflow.main_snakefile)
 TASKS = list(CONFIG.active_tasks)
 SCORED = CONFIG.evaluation.splits
 DATA = data_folders(CONFIG)
+# Trainings and predictions wait for it (rules/preflight.smk) and are not made from it.
+PREFLIGHT = f"{R}/preflight.json"
 
 
 wildcard_constraints:
@@ -124,3 +130,8 @@ def parent_files(file):
 def adapter_receipt(wildcards) -> list[str]:
     """Receipt of a lineage's adapter; none for the base model."""
     return [] if wildcards.lineage == BASE else [f"{R}/{wildcards.lineage}/adapter/receipt.json"]
+
+
+def planned_rules() -> list[str]:
+    """Rule of each job of this run."""
+    return [job.rule.name for job in workflow.dag.needrun_jobs(exclude_finished=False)]

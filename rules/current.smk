@@ -8,6 +8,7 @@ from stagewise.errors import refusal
 from stagewise.pipeline.artifacts import declared_artifacts
 from stagewise.pipeline.plan import check_own_folder, open_experiment, phase_files, prepare_plan
 from stagewise.pipeline.planned_times import plan_times
+from stagewise.pipeline.preflight.record import mark_record
 
 try:
     EXPERIMENT = open_experiment(CONFIG, DECLARED, IMAGE_SHA256, Path(DEFINITION))
@@ -17,7 +18,9 @@ try:
         # A default storage provider gives the rules' files other names.
         renamed = workflow.storage_settings and workflow.storage_settings.default_storage_provider
         # A dry run leaves the disk alone, and somebody else's file cannot be dated.
-        plan_times(prepare_plan(EXPERIMENT, ARTIFACTS, None if renamed else workflow.rules, DRY_RUN))
+        unwritten = prepare_plan(EXPERIMENT, ARTIFACTS, None if renamed else workflow.rules, DRY_RUN)
+        mark_record(Path(PREFLIGHT), ARTIFACTS, sys.argv[1:], unwritten, DRY_RUN)
+        plan_times(unwritten)
         check_own_folder(".snakemake")
 except (InputError, OSError) as error:
     if refusal(error) is None:

@@ -171,6 +171,10 @@ def _merged_adapter(tree: dict[str, Adapter], stage: Stage, adapter: Adapter, so
     kind, remedy = stage.remedies.afterwards
     if len(sources) < 2:
         raise InputError(f"config: {key}.remedies.{kind} needs an earlier stage to merge with")
+    try:
+        remedy.check_number(len(sources))
+    except ValueError as error:
+        raise InputError(f"config: {key}.remedies.{kind}: {error}") from None
     learnt = dict.fromkeys(task for source in sources for task in tree[source].learnt_tasks)
     return Adapter(
         lineage=f"{adapter.lineage}/{MERGED}{remedy.label}",

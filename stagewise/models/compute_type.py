@@ -72,7 +72,7 @@ def gpu_capability() -> tuple[int, int] | None:
 
     NVIDIA's management library tells without torch, in milliseconds.
     """
-    if not _torch_uses_cuda():
+    if not torch_uses_cuda():
         return None
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     first = None if visible is None else visible.split(",")[0].strip()
@@ -117,7 +117,7 @@ def _gpus(library) -> list[tuple[str, tuple[int, int]]]:
     return gpus
 
 
-def _torch_uses_cuda() -> bool:
+def torch_uses_cuda() -> bool:
     """Check that torch, if it is installed here at all, was built for CUDA; it is not imported for that."""
     spec = find_spec("torch")
     if spec is None or not spec.origin:

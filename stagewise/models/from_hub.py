@@ -3,6 +3,8 @@
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from stagewise.config.base_model import Model
@@ -21,14 +23,11 @@ def fetch_from_hub(model: Model, folder: Path) -> list[str]:
     The hub library reads the token for a gated repository, from the environment (``HF_TOKEN``) or from
     ``hf auth login``; this module never sees it.
     """
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    import huggingface_hub
-    from huggingface_hub import errors
-
     source = f"{model.hub} at {model.revision[:12]}"
-    try:
-        info = huggingface_hub.HfApi().model_info(model.hub, revision=model.revision, files_metadata=True)
-        files = {file.rfilename: file for file in info.siblings if is_model_file(file.rfilename)}
+    with explained_refusals(model):
+        import huggingface_hub
+
+        files = list_hub_files(model)
         size = sum(file.size for file in files.values())
         print(f"fetching {source}: {len(files)} files, {size / 1e9:.2f} GB", file=sys.stderr)
         huggingface_hub.snapshot_download(
@@ -37,6 +36,42 @@ def fetch_from_hub(model: Model, folder: Path) -> list[str]:
             local_dir=folder,
             allow_patterns=[re.sub(r"([\[*?])", r"[\1]", name) for name in files],
         )
+    for name, file in files.items():
+        size = (folder / name).stat().st_size
+        if size != file.size or (file.lfs and sha256_file(folder / name) != file.lfs.sha256):
+            (folder / name).unlink()
+            raise InputError(f"{source}: {name} arrived damaged; run the step again")
+    return sorted(files)
+
+
+def list_hub_files(model: Model, timeout: float | None = None) -> dict:
+    """Ask the hub for the model's files at its commit, by name: each has a ``size`` in bytes."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    import huggingface_hub
+
+    info = huggingface_hub.HfApi().model_info(
+        model.hub, revision=model.revision, files_metadata=True, **({"timeout": timeout} if timeout else {})
+    )
+    return {file.rfilename: file for file in info.siblings if is_model_file(file.rfilename)}
+
+
+def check_hub_access(model: Model, timeout: float) -> None:
+    """Ask the hub for the head of a file: a gated repository lists its files to everyone, and gives them to some."""
+    import huggingface_hub
+
+    url = huggingface_hub.hf_hub_url(model.hub, "config.json", revision=model.revision)
+    huggingface_hub.get_hf_file_metadata(url, timeout=timeout)
+
+
+@contextmanager
+def explained_refusals(model: Model) -> Iterator[None]:
+    """Turn the hub library's errors into sentences (`InputError`)."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from huggingface_hub import errors
+
+    source = f"{model.hub} at {model.revision[:12]}"
+    try:
+        yield
     except errors.GatedRepoError as error:
         raise InputError(f"{source}: {_access(error, 'it is gated: accept its licence on the hub, then')}") from None
     except errors.RevisionNotFoundError:
@@ -57,12 +92,6 @@ def fetch_from_hub(model: Model, folder: Path) -> list[str]:
         if not _is_network(error):
             raise
         raise InputError(f"{source}: the hub could not be reached ({type(error).__name__}); {_BY_HAND}") from None
-    for name, file in files.items():
-        size = (folder / name).stat().st_size
-        if size != file.size or (file.lfs and sha256_file(folder / name) != file.lfs.sha256):
-            (folder / name).unlink()
-            raise InputError(f"{source}: {name} arrived damaged; run the step again")
-    return sorted(files)
 
 
 def _access(error, cause: str) -> str:

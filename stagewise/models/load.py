@@ -4,6 +4,10 @@ from pathlib import Path
 
 from stagewise.errors import InputError
 from stagewise.models import compute_type
+from stagewise.models.gpu import check_gpu, gpu_memory
+from stagewise.models.machine import memory
+from stagewise.models.memory_estimate import too_large, weight_bytes
+from stagewise.models.module_tree import read_module_tree
 from stagewise.models.receipts import model_files, model_receipt
 from stagewise.provenance.files import read_json
 
@@ -62,13 +66,18 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
     Raises
     ------
     InputError
-        If a file is not as the receipt says, or transformers cannot load the model without custom code.
+        If a file is not as the receipt says, transformers cannot load the model without custom code, its weights are
+        larger than the memory, or torch cannot use the GPU of this machine.
     """
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     model_receipt(model_dir, verify=True)
+    check_gpu()
     device = resolve_device()
     compute = resolve_dtype(dtype)
+    weights = weight_bytes(read_module_tree(model_files(model_dir)), compute.itemsize, quantization)
+    if problem := too_large(weights, gpu_memory() if device.type == "cuda" else memory()):
+        raise InputError(f"{model_dir}: {problem}")
     extra = {}
     if quantization == "nf4":
         extra["quantization_config"] = BitsAndBytesConfig(

@@ -112,6 +112,12 @@ def declare_splits(experiment: Experiment) -> Iterator[Artifact]:
         )
 
 
+@declares("run_preflight")
+def declare_preflight(experiment: Experiment) -> Iterator[Artifact]:
+    """Nothing: the record of the checks is no result, and the plan decides by itself when it is made again."""
+    yield from ()
+
+
 @declares("write_recipe")
 def declare_recipes(experiment: Experiment) -> Iterator[Artifact]:
     """Recipes of the adapters."""

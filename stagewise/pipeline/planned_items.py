@@ -3,7 +3,6 @@
 from collections import Counter
 
 from stagewise.config.experiment import Config
-from stagewise.data.items import Item
 from stagewise.data.raw_items import read_items
 from stagewise.data.splits import limit_items, split_items
 from stagewise.errors import InputError
@@ -40,12 +39,13 @@ def count_items(config: Config, given: dict[str, int]) -> tuple[dict[str, TaskIt
         except InputError as error:
             raise InputError(f"{error}; or give --items {name}=NUMBER") from None
         items = limit_items(splits[split], getattr(settings.limit, split))
-        tasks[name] = TaskItems(given.get(name, len(items)), _group_size(items))
+        tasks[name] = TaskItems(given.get(name, len(items)), group_size([item.group for item in items]))
         if getattr(task.splits[task.split], "fold", None) is not None and config.folds and len(config.folds) > 1:
             overlap = max(overlap, len(splits["validation"]) / len(splits["train"]))
     return tasks, overlap
 
 
-def _group_size(items: list[Item]) -> float:
-    sizes = Counter(item.group if item.group is not None else ("alone", n) for n, item in enumerate(items))
-    return sum(size**2 for size in sizes.values()) / len(items)
+def group_size(groups: list) -> float:
+    """Mean size of an item's group, a group counting once for each of its items; None is an item that stands alone."""
+    sizes = Counter(group if group is not None else ("alone", n) for n, group in enumerate(groups))
+    return sum(size**2 for size in sizes.values()) / len(groups)

@@ -16,6 +16,7 @@ class PlannedTimes(snakemake.io.IOCache):
     def __init__(self, max_wait_time):
         super().__init__(max_wait_time)
         self.mtime.update(_TIMES)
+        self.exists_local.update(dict.fromkeys(_TIMES, True))  # a dry run does not make the record of the preflight
 
     def save(self, handle) -> None:
         """Write the memory for a later plan, which takes longer without it if the disk is full."""

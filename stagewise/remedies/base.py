@@ -148,6 +148,9 @@ class Merge(Settings):
         """As `Remedy.label`."""
         return type(self).__name__.lower()
 
+    def check_number(self, adapters: int) -> None:
+        """Raise a ``ValueError`` if the settings do not fit this number of adapters."""
+
     @abstractmethod
     def merge(self, adapters: list[Path], folder: Path, load_base, seed: int) -> None:
         """Write the adapter made of `adapters` to `folder`: ``adapter_model.safetensors`` and ``adapter_config.json``.

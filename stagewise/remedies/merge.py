@@ -36,16 +36,17 @@ class Merge(MergeRemedy):
     def label(self) -> str:
         return f"{self.method.replace('_', '-')}-{self.density:g}"
 
+    def check_number(self, adapters: int) -> None:
+        if self.weights is not None and len(self.weights) != adapters:
+            raise ValueError(f"'weights' has {len(self.weights)} numbers, and {adapters} adapters are merged")
+
     def merge(self, adapters: list[Path], folder: Path, load_base, seed: int) -> None:
         import torch
         from peft import PeftModel
 
-        from stagewise.errors import InputError
         from stagewise.models.adapters import adapted_layers, read_adapter, write_adapter
 
         weights = self.weights or [1.0] * len(adapters)
-        if len(weights) != len(adapters):
-            raise InputError(f"remedies.merge.weights: {len(weights)} weights for {len(adapters)} adapters")
         names = [f"adapter{number}" for number in range(len(adapters))]
         model = PeftModel.from_pretrained(load_base(), adapters[0], names[0], local_files_only=True)
         for name, path in zip(names[1:], adapters[1:], strict=True):

@@ -1,9 +1,8 @@
-"""Arguments of TRL's trainer, and checks of the model they are used with."""
+"""Arguments of TRL's trainer."""
 
 import math
 
 from stagewise.config.training import Training
-from stagewise.errors import InputError
 from stagewise.measures import MEASURES
 from stagewise.training.distributed import StepShare
 
@@ -83,11 +82,3 @@ def _evaluation_arguments(training: Training, steps: int) -> dict:
         "eval_steps": interval,
         "save_steps": interval,
     }
-
-
-def check_target_modules(model, names: list[str]) -> None:
-    """Refuse a name that matches no layer; PEFT ignores one as long as another matches."""
-    layers = {name.rpartition(".")[2] for name, _ in model.named_modules()}
-    for name in names:
-        if name not in layers:
-            raise InputError(f"config: lora.target_modules names '{name}', which no layer of the base model is called")

@@ -8,7 +8,6 @@ from stagewise.errors import InputError
 from stagewise.inference.prompts import EncodedPrompts, Encoder, Template
 from stagewise.recipe import Recipe
 from stagewise.remedies.base import Row, TrainingContext, TrainingHook
-from stagewise.training.arguments import check_target_modules
 
 
 @dataclass(frozen=True)
@@ -139,17 +138,17 @@ def initial_adapter(recipe: Recipe, base, parent_dir, scratch: Path) -> tuple:
     from peft import LoraConfig
 
     from stagewise.models.adapters import load_adapter
+    from stagewise.models.module_tree import ModuleTree
+    from stagewise.models.target_modules import adapted_modules
 
     start = Path(parent_dir) if parent_dir else None
     for name, remedy in recipe.remedies.in_training.items():
         start = remedy.start(start, scratch / f"start-{name}", recipe.lora, recipe.seed)
     if start:
         return load_adapter(base, start, trainable=True), None
-    lora = recipe.lora
-    check_target_modules(base, lora.target_modules)
-    layers = base.config.get_text_config().num_hidden_layers
-    if lora.last_layers is not None and lora.last_layers > layers:
-        raise InputError(f"config: lora.last_layers is {lora.last_layers}, but the base model has {layers} layers")
+    lora, tree = recipe.lora, ModuleTree.of(base)
+    adapted_modules(tree, lora)  # refuses what PEFT would ignore
+    layers = tree.layers
     return base, LoraConfig(
         layers_to_transform=None if lora.last_layers is None else list(range(layers - lora.last_layers, layers)),
         r=lora.r,

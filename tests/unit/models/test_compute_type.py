@@ -46,7 +46,7 @@ class FakeNvml:
 @pytest.fixture
 def gpus(monkeypatch):
     """Sets the machine's GPUs; torch counts as one that uses them."""
-    monkeypatch.setattr(compute_type, "_torch_uses_cuda", lambda: True)
+    monkeypatch.setattr(compute_type, "torch_uses_cuda", lambda: True)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def put(*found):

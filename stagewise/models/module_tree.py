@@ -1,0 +1,121 @@
+"""Names, kinds and sizes of a model's modules, without its weights. Importing this module imports no torch."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from stagewise.errors import InputError
+from stagewise.provenance.files import read_json, sha256_file
+from stagewise.provenance.memory import FOLDER, read_memory, write_memory
+from stagewise.provenance.packages import package_versions
+
+_MEMORY = FOLDER / "stagewise-module-trees.json"
+_VERSION = 1
+_KEPT = 8
+"""Model configurations that are remembered."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module of a model."""
+
+    kind: str
+    """Class, such as ``Linear`` or ``LlamaRMSNorm``."""
+    linear: bool
+    """True if it is a layer that multiplies by one weight matrix."""
+    inputs: int = 0
+    outputs: int = 0
+
+
+@dataclass(frozen=True)
+class ModuleTree:
+    """The modules of a causal language model."""
+
+    modules: dict[str, Module]
+    """By dotted name, the containers too."""
+    head: str | None
+    """Name of the output head."""
+    layers: int
+    """Decoder layers."""
+    hidden: int
+    """Width of the hidden states."""
+    parameters: int
+    checkpointing: bool
+    """True if activations can be computed again instead of being kept."""
+
+    @classmethod
+    def of(cls, model) -> "ModuleTree":
+        """Describe a model of transformers; its weights may be on the meta device."""
+        import torch
+        from transformers.pytorch_utils import Conv1D
+
+        modules = {}
+        for name, module in model.named_modules():
+            kind = type(module).__name__
+            if isinstance(module, torch.nn.Linear):
+                modules[name] = Module(kind, True, module.in_features, module.out_features)
+            elif isinstance(module, Conv1D):  # GPT-2's name for a linear layer with a transposed weight
+                modules[name] = Module(kind, True, module.nx, module.nf)
+            elif name:
+                modules[name] = Module(kind, False)
+        output = model.get_output_embeddings()
+        text = model.config.get_text_config()
+        return cls(
+            modules=modules,
+            head=next((name for name, module in model.named_modules() if module is output), None),
+            layers=text.num_hidden_layers,
+            hidden=text.hidden_size,
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            checkpointing=model.supports_gradient_checkpointing,
+        )
+
+    @property
+    def linear_names(self) -> list[str]:
+        """Last parts of the names of all linear layers but the head, in order."""
+        names = (name.rpartition(".")[2] for name, m in self.modules.items() if m.linear and name != self.head)
+        return list(dict.fromkeys(names))
+
+    def called(self, target: str) -> dict[str, Module]:
+        """Modules that a name of ``lora.target_modules`` means: its own, or those whose dotted name ends with it."""
+        return {n: module for n, module in self.modules.items() if n == target or n.endswith(f".{target}")}
+
+
+def read_module_tree(files: Path) -> ModuleTree:
+    """Build the modules that a model's ``config.json`` describes on the meta device: no weight is read.
+
+    The tree is remembered by the file's content and the version of transformers, so that torch is imported once.
+
+    Raises
+    ------
+    InputError
+        If transformers cannot build a causal language model of it without custom code.
+    """
+    path = Path(files) / "config.json"
+    key = f"{sha256_file(path)} {package_versions().get('transformers')}"
+    known = read_memory(_MEMORY, f"module trees {_VERSION}")
+    if key not in known:
+        tree = asdict(ModuleTree.of(_on_meta(files)))
+        known = dict(list(known.items())[1 - _KEPT :]) | {key: tree}
+        write_memory(_MEMORY, f"module trees {_VERSION}", known)
+    values = known[key]
+    modules = {name: Module(**module) for name, module in values["modules"].items()}
+    return ModuleTree(**values | {"modules": modules})
+
+
+def _on_meta(files: Path):
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        config = AutoConfig.from_pretrained(files, trust_remote_code=False, local_files_only=True)
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    except (ValueError, OSError, KeyError, AttributeError, ImportError, json.JSONDecodeError) as error:
+        raise InputError(f"{files}: the model cannot be loaded ({' '.join(str(error).split())[:200]})") from None
+
+
+def text_settings(files) -> dict:
+    """Read a model's ``config.json``: the settings of its text part if it has several."""
+    values = read_json(Path(files) / "config.json", "the model's configuration")
+    inner = values.get("text_config")
+    return values | inner if isinstance(inner, dict) else values

@@ -1,0 +1,67 @@
+"""A check, what it reports, and the registry of all checks."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from stagewise.errors import InputError
+from stagewise.pipeline.preflight.context import Context
+
+Verdict = Literal["ok", "note", "warning", "failure", "later"]
+Need = Literal["model", "splits"]
+Step = Literal["training", "any"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A row of the table."""
+
+    found: str
+    """A few words."""
+    verdict: Verdict = "ok"
+    sentence: str = ""
+    """What is wrong and the way out, with the key or file; given for warnings and failures."""
+    check: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A registered check."""
+
+    name: str
+    needs: frozenset[Need]
+    """What must be there first."""
+    step: Step
+    """``training`` if only trainings need what is checked."""
+    function: Callable[[Context], Iterable[Finding]]
+
+
+WAITS = "waits for the "
+
+CHECKS: list[Check] = []
+"""Every check, in the order of the table."""
+
+
+def check(name: str, *needs: Need, step: Step = "any"):
+    """Register a generator of findings. It may raise `InputError`, which is a failure."""
+
+    def register(function):
+        CHECKS.append(Check(name, frozenset(needs), step, function))
+        return function
+
+    return register
+
+
+def run_check(each: Check, context: Context) -> Iterator[Finding]:
+    """Run one check: its findings under its name, one that says what it waits for, or its refusal."""
+    missing = [need for need in sorted(each.needs) if not context.has(need)]
+    if missing:
+        yield Finding(WAITS + " and the ".join(missing), "later", check=each.name)
+        return
+    can_fail = each.step == "any" or not context.nothing_to_train
+    try:
+        for finding in each.function(context):
+            verdict = "warning" if finding.verdict == "failure" and not can_fail else finding.verdict
+            yield Finding(finding.found, verdict, finding.sentence, each.name)
+    except InputError as error:
+        yield Finding("refused", "failure" if can_fail else "warning", str(error), each.name)

@@ -1,0 +1,125 @@
+"""What the checks look at: an experiment's settings, and those of its files that are there."""
+
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+
+from stagewise.config.experiment import Config
+from stagewise.config.mirror import mirror_from_environment
+from stagewise.config.tasks import SPLITS
+from stagewise.data.items import SplitItem, read_split
+from stagewise.data.raw_files import RAW
+from stagewise.errors import InputError
+from stagewise.lineage import Adapter, data_folders, lineage_tree
+from stagewise.models.compute_type import experiment_compute_type
+from stagewise.models.module_tree import ModuleTree, read_module_tree, text_settings
+from stagewise.models.receipts import model_files
+from stagewise.pipeline.freshness import STALE
+from stagewise.provenance.files import read_json
+from stagewise.provenance.receipts import RECEIPT
+
+
+class Context:
+    """An experiment before it runs.
+
+    Parameters
+    ----------
+    config
+        The experiment.
+    elsewhere
+        True if trainings run on other machines than this one: each then refuses a machine that it cannot run on.
+    planned
+        True if a plan has just marked the adapters that are to be made again (`freshness.settle`). If none is, what
+        only trainings need cannot fail.
+    """
+
+    def __init__(self, config: Config, elsewhere: bool = False, planned: bool = False):
+        self.config, self.elsewhere, self.planned = config, elsewhere, planned
+        self.results, self.model_dir = Path(config.results), Path("models") / config.model
+        self.raw, self.mirror = Path(RAW), config.mirror or mirror_from_environment()
+        self._items: dict[tuple[str, str], list[SplitItem]] = {}
+
+    def has(self, need: str) -> bool:
+        """Tell if the model, or the splits, are there."""
+        if need == "model":
+            return (self.model_dir / RECEIPT).is_file() and (self.model_files / "config.json").is_file()
+        return all((self.results / folder / "summary.json").is_file() for folder in self.folders) and all(
+            (self.results / self.folders[0] / task / f"{split}.jsonl").is_file()
+            for task in self.config.active_tasks
+            for split in SPLITS
+        )
+
+    @cached_property
+    def folders(self) -> list[str]:
+        """Folders of the splits, one a fold."""
+        return data_folders(self.config)
+
+    @cached_property
+    def adapters(self) -> dict[str, Adapter]:
+        return lineage_tree(self.config)
+
+    @property
+    def trainings(self) -> list[Adapter]:
+        """Adapters that are trained, those of the first run alone: the others have the same settings."""
+        run = self.config.runs[0]
+        return [a for a in self.adapters.values() if a.training is not None and (a.fold, a.seed) == run]
+
+    @cached_property
+    def nothing_to_train(self) -> bool:
+        """True if every adapter is finished and current."""
+        trained = [a.lineage for a in self.adapters.values() if a.training is not None]
+        return self.planned and all(
+            mtime_seconds(self.results / lineage / "adapter" / RECEIPT) > STALE for lineage in trained
+        )
+
+    @cached_property
+    def dtype(self) -> str:
+        return experiment_compute_type(self.config, self.results)
+
+    @cached_property
+    def model_files(self) -> Path:
+        """Folder of the model's files."""
+        return model_files(self.model_dir)
+
+    @cached_property
+    def model_settings(self) -> dict:
+        """The model's ``config.json``."""
+        return text_settings(self.model_files)
+
+    @cached_property
+    def tree(self) -> ModuleTree:
+        return read_module_tree(self.model_files)
+
+    @cached_property
+    def tokenizer(self):
+        from stagewise.models.load import load_tokenizer
+
+        try:
+            return load_tokenizer(self.model_dir)
+        except (ValueError, OSError, KeyError, ImportError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"{self.model_files}: the tokenizer cannot be loaded ({reason})") from None
+
+    def summary(self, folder: str) -> dict:
+        """The summary of a folder of splits."""
+        return read_json(self.results / folder / "summary.json", "the data's summary")
+
+    def items(self, task: str, split: str) -> list[SplitItem]:
+        """Items of a split; with folds those of the first one."""
+        if (task, split) not in self._items:
+            path = self.results / self.folders[0] / task / f"{split}.jsonl"
+            self._items[task, split] = read_split(path, self.config.active_tasks[task].words)
+        return self._items[task, split]
+
+    def labels(self, task: str, split: str) -> Counter:
+        """Number of items of each label; labels without items count 0."""
+        counts = Counter(item["label"] for item in self.items(task, split))
+        return Counter({word: counts[word] for word in self.config.active_tasks[task].words})
+
+
+def mtime_seconds(path: Path) -> float:
+    """Modification time of a file in seconds; 0 for no file."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

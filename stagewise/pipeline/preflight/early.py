@@ -1,0 +1,33 @@
+"""Checks at the start of a run whose model or splits are still to be made."""
+
+from collections.abc import Iterable
+
+from stagewise.config.experiment import Config
+from stagewise.pipeline.preflight.context import Context
+from stagewise.pipeline.preflight.run import run_preflight
+
+PREPARING = {"fetch_data", "fetch_model", "make_splits"}
+"""Rules that make what the full check reads."""
+
+FULL = {"run_preflight", "preflight"}
+"""Rules of the full check."""
+
+
+class AtStart(Context):
+    """An experiment whose model and splits are not the ones it will have."""
+
+    def has(self, need: str) -> bool:
+        return False
+
+
+def check_at_start(config: Config, rules: Iterable[str], elsewhere: bool) -> bool:
+    """Check what can be known before files are fetched, if a run of these rules fetches any and checks again later.
+
+    Returns
+    -------
+    False if a check failed, which has been printed.
+    """
+    rules = set(rules)
+    if rules.isdisjoint(PREPARING) or rules.isdisjoint(FULL):
+        return True
+    return run_preflight(AtStart(config, elsewhere)) == 0

@@ -1,0 +1,50 @@
+"""Checks of the layers that adapters are put on."""
+
+from stagewise.models.target_modules import adapted_modules
+from stagewise.pipeline.preflight.check import Finding, check
+from stagewise.pipeline.preflight.context import Context
+
+_RECURRENT = ("mamba", "rwkv", "recurrent", "linear_attention", "ssm", "gated_delta")
+
+
+@check("adapted layers", "model", step="training")
+def check_layers(context: Context):
+    """Target modules are linear layers of this model, and the rank is one that they can use."""
+    lora, tree = context.config.lora, context.tree
+    adapted = adapted_modules(tree, lora)
+    yield Finding(f"{len(adapted)} linear layers, rank {lora.r}")
+    narrow = min(adapted.values(), key=lambda module: min(module.inputs, module.outputs))
+    if lora.r > (rank := min(narrow.inputs, narrow.outputs)):
+        yield Finding(
+            f"a layer of {narrow.inputs} by {narrow.outputs}",
+            "warning",
+            f"config: lora.r is {lora.r}, and the smallest of the adapted layers has rank {rank}: the adapter there "
+            "has more weights than the layer; lower lora.r or take that layer out of lora.target_modules",
+        )
+
+
+@check("model", "model")
+def check_model(context: Context):
+    """The model is one that can be quantized as set, and what is known about its kind."""
+    settings = context.model_settings
+    if context.config.quantization == "nf4" and settings.get("quantization_config"):
+        method = settings["quantization_config"].get("quant_method", "another method")
+        yield Finding(
+            f"quantized already ({method})",
+            "failure",
+            f"config: quantization is 'nf4', but the model's weights are quantized already ({method}); name the "
+            "original model, or set quantization to 'none'",
+        )
+    wanted = [adapter for adapter in context.trainings if adapter.training.gradient_checkpointing]
+    if wanted and not context.tree.checkpointing:
+        kind = settings.get("model_type", "this kind")
+        yield Finding(
+            "no gradient checkpointing",
+            "failure",
+            f"config: training.gradient_checkpointing is true, and models of type '{kind}' do not have it; set it to "
+            "false, and lower training.batch_size if memory is short",
+        )
+    kinds = {module.kind.lower() for module in context.tree.modules.values()} | set(settings.get("layer_types") or ())
+    if any(name in kind for kind in kinds for name in _RECURRENT):
+        yield Finding("recurrent layers: each label's answer reads the prompt again", "note")
+    yield Finding(f"{settings.get('model_type', 'unknown')}, {context.tree.parameters / 1e6:,.0f} million weights")

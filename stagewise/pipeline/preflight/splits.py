@@ -1,0 +1,116 @@
+"""Checks of the splits: leaks, sizes, labels."""
+
+from stagewise.config.tasks import SPLITS
+from stagewise.metrics.design import Assumed, TaskItems, plan_of
+from stagewise.pipeline.planned_items import group_size
+from stagewise.pipeline.preflight.check import Finding, check
+from stagewise.pipeline.preflight.context import Context
+from stagewise.report.tables.number_format import listed
+
+FEWEST_ITEMS = 10
+FEWEST_OF_LABEL = 2
+
+
+@check("leaks", "splits")
+def check_leaks(context: Context):
+    """No text of a validation or test item is trained on."""
+    clean = True
+    for folder in context.folders:
+        summary = context.summary(folder)
+        for task, facts in summary["tasks"].items():
+            where = f"{context.results / folder}/{task}"
+            repeats = facts.get("duplicates", {}).get("across_splits", 0)
+            if repeats and context.config.duplicates.across_splits == "keep":
+                clean = False
+                yield Finding(
+                    f"{task}: {repeats} texts in several splits",
+                    "warning",
+                    f"{where}: {repeats} items have the text of an item in another split, so what is tested was "
+                    "seen in training; set duplicates.across_splits to drop",
+                )
+            if groups := facts.get("groups_across_splits"):
+                clean = False
+                yield Finding(
+                    f"{task}: {groups} groups in several splits",
+                    "warning",
+                    f"{where}: {groups} groups of tasks.{task}.group are in more than one split; use the split rule "
+                    "'random', which keeps groups whole, or correct the lists",
+                )
+        shared = summary.get("duplicates_across_tasks", 0)
+        if shared and context.config.duplicates.across_tasks == "keep":
+            clean = False
+            yield Finding(
+                f"{shared} texts in several tasks",
+                "warning",
+                f"{context.results / folder}: {shared} texts are in more than one task, so one task's training may see "
+                "another's test; set duplicates.across_tasks to drop",
+            )
+    if clean:
+        yield Finding("none")
+
+
+@check("labels", "splits")
+def check_labels(context: Context):
+    """Each label has items to learn from and to be tested on."""
+    for task, spec in context.config.active_tasks.items():
+        trained = any(task in adapter.tasks for adapter in context.trainings)
+        for split in SPLITS:
+            if split == "train" and not trained:
+                continue
+            counts = context.labels(task, split)
+            key = f"tasks.{task}: the {split} split"
+            fewest = 1 if split == "train" else FEWEST_OF_LABEL
+            few = [word for word, count in counts.items() if count < fewest]
+            present = [word for word, count in counts.items() if count]
+            if len(present) == 1:
+                sentence = (
+                    f"{key} holds the label '{present[0]}' alone, so nothing can be "
+                    f"{'learnt from' if split == 'train' else 'told about the others by'} it; choose another split, or "
+                    "raise limit"
+                )
+                yield Finding(f"{task}, {split}: one label", "warning", sentence)
+            elif few:
+                numbers = listed([f"{counts[word]} of '{word}'" for word in few])
+                sentence = (
+                    f"{key} has too few items of a label to say anything about it ({numbers}); choose another split, "
+                    "or raise limit"
+                )
+                yield Finding(f"{task}, {split}: {numbers}", "warning", sentence)
+        counts = {split: sum(context.labels(task, split).values()) for split in SPLITS}
+        yield Finding(f"{task}: {len(spec.words)} labels, {' / '.join(map(str, counts.values()))} items")
+
+
+@check("what it could show", "splits")
+def check_sizes(context: Context):
+    """The scored split is large enough to show anything."""
+    config = context.config
+    split = "test" if "test" in config.evaluation.splits else config.evaluation.splits[0]
+    items = {}
+    for task in config.active_tasks:
+        groups = [item.get("group") for item in context.items(task, split)]
+        items[task] = TaskItems(len(groups), group_size(groups))
+    for task, counted in items.items():
+        if counted.items < FEWEST_ITEMS:
+            sentence = (
+                f"tasks.{task}: the {split} split has {counted.items} items, and no difference can be shown with so "
+                "few; choose another split, or raise limit"
+            )
+            yield Finding(f"{task}: {counted.items} {split} items", "warning", sentence)
+    design = plan_of(config, items, _overlap(context))
+    for group in design.comparisons:
+        points = design.detectable(group, Assumed(noise=0.0))
+        least = "no difference" if points is None else f"differences from {100 * points:.0f} points on"
+        what = "kept" if group.kind == "kept" else "between arms"
+        yield Finding(f"{group.task}, {what}: {least} (see scripts.design)", "note" if points is None else "ok")
+    if not design.comparisons:
+        yield Finding("nothing is compared: no earlier task and one arm", "note")
+
+
+def _overlap(context: Context) -> float:
+    """Held-out over training items of a fold, the largest of the tasks'; 0 without folds."""
+    folded = [
+        task
+        for task, spec in context.config.active_tasks.items()
+        if getattr(spec.splits[spec.split], "fold", None) is not None and len(context.folders) > 1
+    ]
+    return max((len(context.items(t, "validation")) / len(context.items(t, "train")) for t in folded), default=0.0)

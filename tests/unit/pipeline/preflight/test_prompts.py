@@ -1,0 +1,91 @@
+"""Every item as the model reads it."""
+
+import json
+
+LONG = " ".join(f"word{n}" for n in range(60))
+
+
+def set_text(experiment, text: str, number: int = 1) -> None:
+    """Give the first training items of a task another text."""
+    for item in experiment.items["colours"]["train"][:number]:
+        item["fields"]["text"] = text
+
+
+def test_prompts_that_are_shortened_are_counted(tiny_experiment):
+    set_text(tiny_experiment, LONG)
+    (finding,) = [f for f in tiny_experiment.findings() if "shortened" in f.found]
+    assert finding.verdict == "note" and finding.found.endswith("1 are shortened")
+    set_text(tiny_experiment, LONG, 12)
+    ((verdict, sentence),) = tiny_experiment.problems()
+    assert verdict == "warning" and "12 of 74 prompts (16%) lose the end of their 'text'" in sentence
+
+
+def test_an_item_that_cannot_be_shortened_fails(tiny_experiment):
+    set_text(tiny_experiment, LONG)
+    ((verdict, sentence),) = tiny_experiment.problems(tasks={"colours": {"shorten": None}})
+    assert verdict == "failure" and "item 'train-0' needs" in sentence and "raise training.max_length" in sentence
+
+
+def test_a_stage_of_its_own_length_is_judged_by_it(tiny_experiment):
+    set_text(tiny_experiment, "tea " * 12)
+    stages = [{"task": "colours", "training": {"max_length": 40}}, {"task": "warmth"}]
+    ((verdict, sentence),) = tiny_experiment.problems(
+        arms={"sequential": {"stages": stages}}, tasks={"colours": {"shorten": None}}
+    )
+    assert verdict == "failure" and "max_length leaves" in sentence
+
+
+def with_configuration(experiment, folder, **values) -> None:
+    """Give an experiment a copy of its model with other values in ``config.json``."""
+    config = json.loads((experiment.model / "config.json").read_text())
+    model = folder / "changed"
+    model.mkdir()
+    for file in experiment.model.iterdir():
+        if file.name != "config.json":
+            (model / file.name).symlink_to(file)
+    (model / "config.json").write_text(json.dumps(config | values))
+    experiment.model = model
+    experiment.values["models"]["tiny"]["path"] = str(model)
+
+
+def test_items_beyond_the_models_positions_fail(tiny_experiment, tmp_path):
+    """Without this the model is used silently beyond the positions that it was trained for, or fails in the middle."""
+    with_configuration(tiny_experiment, tmp_path, max_position_embeddings=64)
+    assert tiny_experiment.problems() == []
+    set_text(tiny_experiment, LONG)
+    ((verdict, sentence),) = tiny_experiment.problems()
+    assert verdict == "failure" and "takes 96 tokens, but the base model has 64 positions" in sentence
+
+
+def test_tokens_that_the_model_does_not_know_fail(tiny_experiment, tmp_path):
+    """They would end training with an index out of range, on a GPU with an assertion of CUDA."""
+    with_configuration(tiny_experiment, tmp_path, vocab_size=300)
+    ((verdict, sentence),) = tiny_experiment.problems()
+    assert verdict == "failure" and "but the model knows 300 tokens" in sentence
+
+
+def test_a_label_that_can_never_be_generated_fails(tiny_experiment):
+    evaluation = {"method": "generation", "max_new_tokens": 1}
+    problems = tiny_experiment.problems(evaluation=evaluation)
+    assert [verdict for verdict, _ in problems] == ["failure"] * 2  # both tasks
+    assert "evaluation.max_new_tokens is 1, and the label word" in problems[0][1]
+    # A word's beginning counts there.
+    assert tiny_experiment.problems(evaluation=evaluation | {"parse": "published"}) == []
+
+
+def test_a_prompt_without_a_text_of_its_own_fails(tiny_experiment):
+    (tiny_experiment.folder / "prompt.txt").write_text("{text}", encoding="utf-8")
+    problems = tiny_experiment.problems(prompting={"format": "plain"})
+    assert problems == [("failure", problems[0][1])] and problems[0][1].startswith("prompt.txt: holds fields and no")
+
+
+def test_a_chat_template_that_is_missing_fails(tiny_experiment, tmp_path):
+    model = tmp_path / "plain"
+    model.mkdir()
+    for file in tiny_experiment.model.iterdir():
+        if file.name != "chat_template.jinja":
+            (model / file.name).symlink_to(file)
+    tiny_experiment.model = model
+    tiny_experiment.values["models"]["tiny"]["path"] = str(model)
+    ((verdict, sentence),) = tiny_experiment.problems()
+    assert verdict == "failure" and sentence.startswith("prompting.format: the model has no chat template")

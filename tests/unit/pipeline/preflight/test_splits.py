@@ -1,0 +1,50 @@
+"""Leaks, labels and sizes."""
+
+import json
+
+from stagewise.pipeline.preflight.check import CHECKS, run_check
+from stagewise.pipeline.preflight.context import Context
+
+
+def leaks(experiment, config, **facts) -> list[str]:
+    """Sentences on leaks for a summary with these facts."""
+    experiment.write_data()
+    path = experiment.folder / "out/data/summary.json"
+    summary = json.loads(path.read_text())
+    summary["tasks"]["colours"] |= facts.pop("colours", {})
+    path.write_text(json.dumps(summary | facts))
+    (each,) = [each for each in CHECKS if each.name == "leaks"]
+    return [f.sentence for f in run_check(each, Context(config)) if f.verdict == "warning"]
+
+
+def test_texts_that_leak_are_a_warning_if_they_are_kept(tiny_experiment):
+    repeated = {"duplicates": {"across_splits": 3}}
+    keep = tiny_experiment.config(duplicates={"across_splits": "keep", "across_tasks": "keep"})
+    (sentence,) = leaks(tiny_experiment, keep, colours=repeated)
+    assert "colours: 3 items have the text of an item in another split" in sentence
+    assert leaks(tiny_experiment, tiny_experiment.config(duplicates={"across_splits": "drop"}), colours=repeated) == []
+    (sentence,) = leaks(tiny_experiment, keep, duplicates_across_tasks=2)
+    assert "2 texts are in more than one task" in sentence
+
+
+def test_groups_that_are_divided_are_a_warning(tiny_experiment):
+    (sentence,) = leaks(tiny_experiment, tiny_experiment.config(), colours={"groups_across_splits": 4})
+    assert "4 groups of tasks.colours.group are in more than one split" in sentence
+
+
+def test_one_label_and_rare_labels_are_named(tiny_experiment):
+    items = tiny_experiment.items["colours"]
+    items["train"] = items["train"][::2]
+    items["validation"] = [*items["validation"][::2], items["validation"][1]]
+    problems = tiny_experiment.problems()
+    assert {verdict for verdict, _ in problems} == {"warning"}
+    assert "the train split holds the label 'red' alone" in problems[0][1]
+    assert "the validation split has too few items of a label to say anything about it (1 of 'green')" in problems[1][1]
+
+
+def test_a_tiny_test_split_can_show_nothing(tiny_experiment):
+    items = tiny_experiment.items["colours"]
+    items["test"] = items["test"][:6]
+    assert any("tasks.colours: the test split has 6 items" in sentence for _, sentence in tiny_experiment.problems())
+    (finding,) = [f for f in tiny_experiment.findings() if f.check == "what it could show" and "kept" in f.found]
+    assert finding.verdict == "note" and "no difference" in finding.found
