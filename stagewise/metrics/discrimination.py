@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
+from stagewise.measures import average_labels
 from stagewise.metrics.bootstrap import Bootstrap, Resampled
 from stagewise.metrics.decision_rules import Refits, normalize
 from stagewise.metrics.prediction_table import Key, Predictions
@@ -11,6 +12,8 @@ from stagewise.metrics.schema import AurocPair, Discrimination, Value
 from stagewise.metrics.scores import NO_PROBABILITIES, average_items
 
 NO_PAIR = "a label of the pair has no item"
+
+ONE_LABEL = "all items have the same label"
 
 LARGEST_BIAS = 20.0
 """Bound of a fitted bias in both directions, nats."""
@@ -132,9 +135,9 @@ class DiscriminationTable:
         return self._aurocs[key]
 
     def auroc(self, *key: str) -> Resampled | None:
-        """Mean AUROC over the pairs; None without log-probabilities."""
+        """Mean AUROC over the pairs of labels that items have; None without log-probabilities."""
         pairs = self.pair_aurocs(*key)
-        return pairs and Resampled(pairs.value.mean(), pairs.draws.mean(1))
+        return pairs and Resampled(average_labels(pairs.value), average_labels(pairs.draws))
 
     def change(self, before: str, after: str, task: str, split: str) -> Value | None:
         """Mean AUROC of one lineage minus another's on the same items; None if it cannot be computed."""
@@ -210,7 +213,7 @@ class DiscriminationTable:
             lineages=lineages,
             task=task,
             split=split,
-            auroc=over_runs([self.auroc(*key) for key in keys], (0, 1), NO_PAIR),
+            auroc=over_runs([self.auroc(*key) for key in keys], (0, 1), ONE_LABEL),
             pairs=self._pairs(keys[0]) if len(lineages) == 1 else [],
             log_loss=over_runs(losses[0], (0, np.inf), None),
             log_loss_fitted=over_runs(losses[1], (0, np.inf), reason),

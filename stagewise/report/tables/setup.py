@@ -36,7 +36,7 @@ def run(view: View) -> Table:
         table.add("Folds", plain(e.folds))
     table.add("Answers", how)
     table.add("Scored splits", ", ".join(e.splits))
-    table.add("Intervals", f"{view.interval}, seed {e.bootstrap_seed}")
+    table.add("Intervals of one adapter", Cell(view.interval, f"seed {e.bootstrap_seed}"))
     limit = {split: n for split, n in (e.config.get("limit") or {}).items() if n is not None}
     if limit:
         table.add("Limited to", ", ".join(f"{n} {split} items per task" for split, n in limit.items()))
@@ -125,6 +125,8 @@ def _exact(duplicates: int, exact: int | None) -> str:
 def splits(view: View) -> Table:
     """Items and label shares of each split."""
     caption = "Items in each split and the share of each label. The majority class is the most frequent training label."
+    if any(not entry.items for split in view.metrics.splits for entry in split.labels):
+        caption += " Means over labels (macro-F1, balanced accuracy, AUROC) leave out a label that a split lacks."
     table = Table("splits", caption, ["Split", *numeric("Items"), Column("Labels", wide=True)])
     for task in view.metrics.tasks:
         table.part(f"{task.task}, majority class {task.majority}")
