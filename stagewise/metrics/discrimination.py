@@ -42,7 +42,8 @@ def pair_aurocs(logs: np.ndarray, gold: np.ndarray, weights: np.ndarray | None =
     weights = np.ones((1, len(gold))) if weights is None else weights
     aurocs = []
     for first, second in combinations(range(logs.shape[1]), 2):
-        odds = logs[:, first] - logs[:, second]
+        # Equal log-odds may differ in their last digits, because log-probabilities were renormalized.
+        odds = (logs[:, first] - logs[:, second]).round(9)
         ours, theirs = (np.flatnonzero(gold == label) for label in (first, second))
         theirs = theirs[np.argsort(odds[theirs])]
         # Weight of the other label's items below each of ours, from running sums over those in order.
