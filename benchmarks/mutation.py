@@ -36,7 +36,10 @@ MODULES = {
     "data.readers": ["tests/unit/data/test_properties.py", "tests/unit/data/test_unusable_data.py"],
     "inference.generation": ["tests/unit/inference/test_properties.py"],
     "provenance.code": [],
-    "provenance.fingerprints": ["tests/unit/provenance/test_properties.py", "tests/unit/provenance/test_sealed_json.py"],
+    "provenance.fingerprints": [
+        "tests/unit/provenance/test_properties.py",
+        "tests/unit/provenance/test_sealed_json.py",
+    ],
     "provenance.receipts": ["tests/unit/provenance/test_properties.py"],
     "provenance.sealed_json": ["tests/unit/provenance/test_properties.py"],
     "pipeline.freshness": [],
@@ -56,7 +59,10 @@ def main(argv=None) -> int:
     args = parser.parse_args(argv)
     totals = {"tried": 0, "killed": 0, "survived": 0}
     print("| module | mutants | tried | killed | survived |\n|---|---|---|---|---|", flush=True)
-    with tempfile.TemporaryDirectory(prefix="mutation-") as scratch, open(args.output, "w", encoding="utf-8") as survivors:
+    with (
+        tempfile.TemporaryDirectory(prefix="mutation-") as scratch,
+        open(args.output, "w", encoding="utf-8") as survivors,
+    ):
         copy = Path(scratch) / "project"
         _copy_project(copy)
         for module in args.modules:

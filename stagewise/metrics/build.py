@@ -196,7 +196,9 @@ def _omitted_labels(results: ExperimentResults) -> list[Omitted]:
     for (task, split), runs in gold.items():
         absent = [word for n, word in enumerate(results.labels(task)) if any(n not in codes for codes in runs)]
         if absent:
-            what = f"scores of {'label' if len(absent) == 1 else 'labels'} {', '.join(absent)} on {task}'s {split} split"
+            what = (
+                f"scores of {'label' if len(absent) == 1 else 'labels'} {', '.join(absent)} on {task}'s {split} split"
+            )
             reason = (
                 "no item there has it; balanced accuracy and AUROC average over the other labels, and macro-F1 does "
                 "where it is not answered either"

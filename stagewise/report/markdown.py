@@ -146,7 +146,7 @@ def _line(cells) -> str:
 
 def _cell(cell: Cell, reasons: dict[str, str]) -> str:
     plain = cell.style in ("code", "sum") and cell.text != number_format.MISSING and "`" not in cell.text
-    text = "`" + cell.text.replace("|", r"\|").replace("\n", " ") + "`" if plain else escape(cell.text)
+    text = "`" + re.sub(r"\s+", " ", cell.text).replace("|", r"\|") + "`" if plain else escape(cell.text)
     if cell.sign:
         text = f"{cell.sign} {text}"
     if cell.reason:

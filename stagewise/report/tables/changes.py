@@ -108,9 +108,7 @@ def forgetting(view: View, split: str) -> Table:
 
 def forgetting_others(view: View, split: str) -> Table:
     """The same in the measures beside the primary one."""
-    caption = (
-        f"Forgetting in the other measures, {split} split: differences with paired intervals ({view.interval})."
-    )
+    caption = f"Forgetting in the other measures, {split} split: differences with paired intervals ({view.interval})."
     columns = ["Task", *numeric(*(measure.heading for measure in _others(view)))]
     table = Table(f"forgetting-others-{split}", caption + view.direction_note(), columns)
     for record in _forgettings(view, table, split, "paired"):

@@ -105,8 +105,8 @@ def discrimination(view: View) -> Table:
 def agreement(view: View) -> Table:
     """Agreement of annotators with the gold labels: a ceiling to be read with care."""
     caption = (
-        "How far annotators agree with the gold labels, in percent with intervals over items: what one annotator reaches, a "
-        "ceiling to be read with care."
+        "How far annotators agree with the gold labels, in percent with intervals over items: what one "
+        "annotator reaches, a ceiling to be read with care."
     )
     table = Table("agreement", caption, ["Task", "Column", *numeric("Items", "Mean agreement")])
     for record in view.metrics.agreement:

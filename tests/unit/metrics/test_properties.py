@@ -34,7 +34,7 @@ COUNTED = [name for name, measure in MEASURES.items() if measure.needs == "confu
 
 @st.composite
 def answered(draw, most_items=24):
-    """Number of labels, gold codes, answers (the number of labels is an invalid one) and log-probabilities with ties."""
+    """Number of labels, gold codes, answers (the number of labels: an invalid one), log-probabilities with ties."""
     labels, items = draw(st.integers(2, 4)), draw(st.integers(1, most_items))
     gold = draw(st.lists(st.integers(0, labels - 1), min_size=items, max_size=items))
     answer = draw(st.lists(st.integers(0, labels), min_size=items, max_size=items))
