@@ -3,7 +3,9 @@
 make mutation-test     (python -m benchmarks.mutation --sample 25 --seed 10 --modules metrics.transfer data.splits)
 
 mutmut changes a copy of the working tree; of each module a seeded sample of its mutants is tried, by the tests that
-belong to the module alone. mutmut leaves out functions with decorators.
+belong to the module alone. mutmut tries a mutant with the tests that it saw reach the function, and does not see what a
+test gets from a fixture that it shares: a mutant that survives is therefore applied and all of the module's tests run.
+mutmut leaves out functions with decorators.
 """
 
 import argparse
@@ -45,6 +47,7 @@ MODULES = {
     "pipeline.freshness": [],
     "pipeline.inputs": ["tests/unit/pipeline/test_freshness.py"],
 }
+PYTEST = ["-x", "-p", "no:xdist", "-p", "no:cacheprovider"]
 SURVIVED, NO_TESTS = (0,), (5, 33)
 """Exit codes of mutmut for a mutant that every test passes with, and for one that no test reaches."""
 
@@ -67,13 +70,12 @@ def main(argv=None) -> int:
         _copy_project(copy)
         for module in args.modules:
             every, codes = _try_module(copy, module, args.sample, args.seed)
-            alive = [name for name, code in codes.items() if code in (*SURVIVED, *NO_TESTS)]
+            unnoticed = [name for name, code in codes.items() if code in (*SURVIVED, *NO_TESTS)]
+            alive = [name for name in unnoticed if _survives(copy, module, name)]
             counts = {"tried": len(codes), "killed": len(codes) - len(alive), "survived": len(alive)}
             totals = {key: totals[key] + counts[key] for key in totals}
             print(f"| {module} | {every} | {' | '.join(map(str, counts.values()))} |", flush=True)
-            for name in alive:
-                reached = "" if codes[name] in SURVIVED else "no test reaches it\n"
-                survivors.write(f"{name}\n{reached}{_mutmut(copy, 'show', name)[1]}\n")
+            survivors.writelines(f"{_mutmut(copy, 'show', name)[1]}\n" for name in alive)
             survivors.flush()
     print(f"| all | | {' | '.join(map(str, totals.values()))} |")
     return 0
@@ -102,16 +104,32 @@ def _try_module(copy: Path, module: str, sample: int, seed: int) -> tuple[int, d
     return len(names), codes
 
 
+def _survives(copy: Path, module: str, name: str) -> bool:
+    """Tell if all tests of a module pass with a mutant in place of its code."""
+    path = copy / "stagewise" / f"{module.replace('.', '/')}.py"
+    original = path.read_bytes()
+    try:
+        _mutmut(copy, "apply", name)
+        assert path.read_bytes() != original, f"mutmut did not apply {name}"
+        command = [sys.executable, "-m", "pytest", "-q", *PYTEST, *_tests(copy, module)]
+        return subprocess.run(command, cwd=copy, env=_environment(), capture_output=True, timeout=1800).returncode == 0
+    finally:
+        path.write_bytes(original)
+
+
+def _tests(copy: Path, module: str) -> list[str]:
+    package, _, name = module.rpartition(".")
+    own = Path("tests/unit", *package.split("."), f"test_{name}.py").as_posix()
+    return [path for path in dict.fromkeys([own, *MODULES[module]]) if (copy / path).is_file()]
+
+
 def _configure(copy: Path, module: str) -> None:
-    name = module.rpartition(".")[2]
-    own = f"tests/unit/{module.rpartition('.')[0].replace('.', '/')}/test_{name}.py".replace("//", "/")
-    tests = [path for path in dict.fromkeys([own, *MODULES[module]]) if (copy / path).is_file()]
     settings = {
         "source_paths": ["stagewise/"],
         "only_mutate": [f"stagewise/{module.replace('.', '/')}.py"],
         "also_copy": sorted(p.name for p in copy.iterdir() if p.name not in ("stagewise", "tests", "mutants")),
-        "pytest_add_cli_args": ["-x", "-p", "no:xdist", "-p", "no:cacheprovider"],
-        "pytest_add_cli_args_test_selection": tests,
+        "pytest_add_cli_args": PYTEST,
+        "pytest_add_cli_args_test_selection": _tests(copy, module),
     }
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
@@ -120,10 +138,13 @@ def _configure(copy: Path, module: str) -> None:
 
 def _mutmut(copy: Path, *arguments: str) -> tuple[int, str]:
     """Run mutmut; its exit status and its output."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "HYPOTHESIS_PROFILE": "mutation"}
     command = [sys.executable, "-m", "mutmut", *arguments]
-    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=copy, env=_environment(), capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "HYPOTHESIS_PROFILE": "mutation"}
 
 
 def _exit_codes(copy: Path, module: str) -> dict[str, int | None]:
