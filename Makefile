@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: run test dvc-test cluster-test container-test lint lock containers clean
+.PHONY: run test certify mutation-test dvc-test cluster-test container-test lint lock containers clean
 
 run: $(VENV)/.run-$(TORCH)
 	snakemake --cores all
@@ -12,6 +12,19 @@ run: $(VENV)/.run-$(TORCH)
 # A process per core; each takes whole test files, so that what a file prepares is prepared once.
 test: $(VENV)/.dev-$(TORCH)
 	pytest -n auto --dist loadfile
+
+# An experiment twice from scratch, every byte compared: make certify ARGS="--cores 4 --configfile experiments/real.yaml"
+certify: $(VENV)/.run-$(TORCH)
+	python -m scripts.certify $(ARGS)
+
+# mutmut in an environment of its own beside the other; survivors are written to mutation.txt (docs/mutation.md).
+mutation-test: $(VENV)/.dev-$(TORCH) .venv-mutation/.mutation
+	PYTHONPATH=$$(realpath .venv-mutation/lib/python3*/site-packages) nice -n 15 python -m benchmarks.mutation $(ARGS)
+
+.venv-mutation/.mutation: envs/mutation.txt
+	$(PYTHON) -m venv .venv-mutation
+	.venv-mutation/bin/pip install --quiet --require-hashes -r $<
+	touch $@
 
 # DVC for real: fresh clones, checkouts, remotes in a folder and on an S3 server on loopback.
 dvc-test: $(VENV)/.dev-$(TORCH) .venv-s3/.s3
@@ -57,4 +70,4 @@ docs/rulegraph.svg: Snakefile $(wildcard rules/*.smk)
 	snakemake --quiet all --rulegraph | dot -Tsvg > $@
 
 clean:
-	rm -rf $(VENV) .venv-s3 .snakemake logs results
+	rm -rf $(VENV) .venv-s3 .venv-mutation .snakemake logs results

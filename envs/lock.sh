@@ -12,6 +12,7 @@ compile() {
 compile run.in --output-file run-cuda.txt
 compile dev.in --constraint run-cuda.txt --output-file dev.txt
 compile s3.in --output-file s3.txt
+compile mutation.in --output-file mutation.txt
 
 # The CPU-only set-up: the same versions without the CUDA packages, and torch by the hash of its CPU wheel alone,
 # because pip takes the CUDA wheel wherever that one's hash is listed too.

@@ -2,6 +2,11 @@
 
 A measure is declared once, here. Scores, decision rules, comparisons, tables, pictures, ``metrics.json``, the schema of
 ``report_metrics.json``, validation during training and ``training.best_metric`` all iterate over `MEASURES`.
+
+A task may declare a label that a split, a fold or a resample lacks. One rule holds everywhere, on items as on resamples
+of them: a label is averaged over where its score is defined. F1 is defined for a label that some item has or that is
+answered, recall for one that some item has. So a perfect model has 1 whatever the items are, and answering a label
+that no item has costs macro-F1, as any wrong answer does.
 """
 
 import math
@@ -133,13 +138,22 @@ def precisions(confusion: np.ndarray) -> np.ndarray:
 
 
 def label_f1(confusion: np.ndarray) -> np.ndarray:
-    """F1 of each label, 0 if it neither occurs nor is answered; shape (..., L, L + 1) to (..., L)."""
+    """F1 of each label, NaN if no item has it and none is answered with it; shape (..., L, L + 1) to (..., L)."""
     return f1_of_counts(_right(confusion), confusion.sum(-1), confusion.sum(-2)[..., :-1])
 
 
 def f1_of_counts(right: np.ndarray, gold: np.ndarray, answered: np.ndarray) -> np.ndarray:
-    """F1 from the items answered rightly with a label, those that have it and those answered with it; any shape."""
-    return 2 * right / np.maximum(gold + answered, 1)
+    """F1 from the items answered rightly with a label, those that have it and those answered with it; any shape.
+
+    NaN where there are none of either: 0 / 0 is no evidence about a label.
+    """
+    return _divide(2 * right, gold + answered, np.nan)
+
+
+def average_labels(scores: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Average scores of labels, or of pairs of labels, over those that have one; NaN if none has."""
+    defined = ~np.isnan(scores)
+    return _divide(np.where(defined, scores, 0).sum(axis), defined.sum(axis), np.nan)
 
 
 def _right(confusion: np.ndarray) -> np.ndarray:
@@ -158,14 +172,20 @@ def accuracy(confusion):
 
 @measure("macro_f1", title="macro-F1", range=(0, 1))
 def macro_f1(confusion):
-    """Mean F1 over all labels of the task; a label that neither occurs nor is answered counts as 0."""
-    return label_f1(confusion).mean(-1)
+    """Mean F1 over the labels that some item has or that are answered, as scikit-learn's ``average="macro"``.
+
+    It is the mean of F1 values and not F1 of mean precision and recall, of which the mean is the fairer to rare labels
+    (Opitz & Burst 2019, arXiv:1911.03347). Averaging over the declared labels would charge a model for labels that the
+    items lack (scikit-learn/scikit-learn#23130); averaging over those that items have would let it answer the others
+    for nothing. An invalid answer belongs to no label.
+    """
+    return average_labels(label_f1(confusion))
 
 
 @measure("balanced_accuracy", title="balanced accuracy", range=(0, 1))
 def balanced_accuracy(confusion):
     """Mean recall (Brodersen et al. 2010, doi:10.1109/ICPR.2010.764) over the labels that some item has."""
-    return np.nanmean(recalls(confusion), -1)
+    return average_labels(recalls(confusion))
 
 
 @measure("mcc", title="Matthews correlation", range=(-1, 1))

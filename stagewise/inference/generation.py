@@ -91,12 +91,17 @@ def option_letters(prompt: str, label_words: list[str]) -> dict[str, str]:
 
 
 def parse_strict(text: str, label_words: list[str]) -> str | None:
-    """Read a label if the first line is a label word, whatever its case, with at most one punctuation mark after it."""
+    """Read a label if the first line is a label word, whatever its case, with at most one punctuation mark after it.
+
+    A mark that belongs to a label word (``C#``, ``n/a.``) is read as part of it first.
+    """
     lines = text.strip().splitlines()
     line = lines[0].strip() if lines else ""
+    readings = [line]
     if line and line[-1] in string.punctuation:
-        line = line[:-1].rstrip()
-    return next((word for word in label_words if word.casefold() == line.casefold()), None)
+        readings.append(line[:-1].rstrip())
+    by_casefolded = {word.casefold(): word for word in label_words}
+    return next((by_casefolded[key] for key in map(str.casefold, readings) if key in by_casefolded), None)
 
 
 def parse_published(text: str, label_words: list[str], letters: dict[str, str]) -> str | None:

@@ -29,7 +29,9 @@ def agreement_record(
     """
     values = np.array([item.get("agreement", {}).get(column, np.nan) for item in items])
     has = np.flatnonzero(~np.isnan(values))
-    weights = bootstrap.weights(task, split, next(iter(answers.values())))[:, has]
+    predictions = next(iter(answers.values()))
+    weights = bootstrap.weights(task, split, predictions)[:, has]
+    units = len(has) if predictions.groups is None else len(np.unique(predictions.groups[has]))
     drawn = weights.sum(1, dtype=float)
     means = np.divide(weights @ values[has], drawn, out=np.full(len(drawn), np.nan), where=drawn > 0)
     return Agreement(
@@ -37,7 +39,7 @@ def agreement_record(
         split=split,
         column=column,
         items=len(has),
-        mean=bootstrap.value(Resampled(values[has].mean(), means), len(has)),
+        mean=bootstrap.value(Resampled(values[has].mean(), means), units),
         groups=[
             AgreementGroup(
                 low=float(values[group].min()),

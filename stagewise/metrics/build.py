@@ -70,7 +70,7 @@ def _build(results: ExperimentResults) -> ReportMetrics:
     reference = config.reference
     primary = statistics.primary_measure
     claims = claim_records(arms, reference, primary, statistics.seed) if main in shared else []
-    omitted += rules.omitted(tasks, splits) + omitted_splits(splits, shared)
+    omitted += rules.omitted(tasks, splits) + omitted_splits(splits, shared) + _omitted_labels(results)
     trainings = {lineage: overview.training_record(results, lineage) for lineage in results.adapters}
     as_given = {(s.lineages[0], s.task, s.split): s for s in scores if s.rule == ARGMAX and len(s.lineages) == 1}
     answers_by_key = {(record.lineage, record.task, record.split): record for record in answers}
@@ -188,6 +188,26 @@ def _answer_records(results: ExperimentResults, predictions: dict[Key, Predictio
         )
         for (lineage, task, split), answers in predictions.items()
     ]
+
+
+def _omitted_labels(results: ExperimentResults) -> list[Omitted]:
+    """List the labels that no item of a scored split has, in some run at least."""
+    gold: dict[tuple[str, str], list[set[int]]] = {}
+    for (_, task, split), answers in results.predictions.items():
+        gold.setdefault((task, split), []).append(set(answers.gold.tolist()))
+    entries = []
+    for (task, split), runs in gold.items():
+        absent = [word for n, word in enumerate(results.labels(task)) if any(n not in codes for codes in runs)]
+        if absent:
+            what = (
+                f"scores of {'label' if len(absent) == 1 else 'labels'} {', '.join(absent)} on {task}'s {split} split"
+            )
+            reason = (
+                "no item there has it; balanced accuracy and AUROC average over the other labels, and macro-F1 does "
+                "where it is not answered either"
+            )
+            entries.append(Omitted(what=what, reason=reason))
+    return entries
 
 
 def _omitted_published(splits: list[str]) -> list[Omitted]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stagewise.measures import f1_of_counts
+from stagewise.measures import average_labels, f1_of_counts
 from stagewise.metrics.bootstrap import Bootstrap, Resampled
 from stagewise.metrics.prediction_table import Key, Predictions
 from stagewise.metrics.schema import RULES, Omitted
@@ -140,7 +140,7 @@ def choose_taus(logs: np.ndarray, gold: np.ndarray, priors: np.ndarray, weights:
             moved = one_hot[answer[changed]] - (0 if before is None else one_hot[before[changed]])
             answered += moved.T @ by_item[changed]
             right += (moved * one_hot[gold[changed]]).T @ by_item[changed]
-        scores.append(f1_of_counts(right, of_label, answered).mean(0) if changed.size else scores[-1])
+        scores.append(average_labels(f1_of_counts(right, of_label, answered), 0) if changed.size else scores[-1])
         before = answer
     # Equal scores may differ in their last digit.
     return np.argmax(np.array(scores) >= np.max(scores, 0) - 1e-12, 0)

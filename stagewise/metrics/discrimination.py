@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
+from stagewise.measures import average_labels
 from stagewise.metrics.bootstrap import Bootstrap, Resampled
 from stagewise.metrics.decision_rules import Refits, normalize
 from stagewise.metrics.prediction_table import Key, Predictions
@@ -11,6 +12,8 @@ from stagewise.metrics.schema import AurocPair, Discrimination, Value
 from stagewise.metrics.scores import NO_PROBABILITIES, average_items
 
 NO_PAIR = "a label of the pair has no item"
+
+ONE_LABEL = "all items have the same label"
 
 LARGEST_BIAS = 20.0
 """Bound of a fitted bias in both directions, nats."""
@@ -39,7 +42,8 @@ def pair_aurocs(logs: np.ndarray, gold: np.ndarray, weights: np.ndarray | None =
     weights = np.ones((1, len(gold))) if weights is None else weights
     aurocs = []
     for first, second in combinations(range(logs.shape[1]), 2):
-        odds = logs[:, first] - logs[:, second]
+        # Equal log-odds may differ in their last digits, because log-probabilities were renormalized.
+        odds = (logs[:, first] - logs[:, second]).round(9)
         ours, theirs = (np.flatnonzero(gold == label) for label in (first, second))
         theirs = theirs[np.argsort(odds[theirs])]
         # Weight of the other label's items below each of ours, from running sums over those in order.
@@ -132,9 +136,9 @@ class DiscriminationTable:
         return self._aurocs[key]
 
     def auroc(self, *key: str) -> Resampled | None:
-        """Mean AUROC over the pairs; None without log-probabilities."""
+        """Mean AUROC over the pairs of labels that items have; None without log-probabilities."""
         pairs = self.pair_aurocs(*key)
-        return pairs and Resampled(pairs.value.mean(), pairs.draws.mean(1))
+        return pairs and Resampled(average_labels(pairs.value), average_labels(pairs.draws))
 
     def change(self, before: str, after: str, task: str, split: str) -> Value | None:
         """Mean AUROC of one lineage minus another's on the same items; None if it cannot be computed."""
@@ -210,7 +214,7 @@ class DiscriminationTable:
             lineages=lineages,
             task=task,
             split=split,
-            auroc=over_runs([self.auroc(*key) for key in keys], (0, 1), NO_PAIR),
+            auroc=over_runs([self.auroc(*key) for key in keys], (0, 1), ONE_LABEL),
             pairs=self._pairs(keys[0]) if len(lineages) == 1 else [],
             log_loss=over_runs(losses[0], (0, np.inf), None),
             log_loss_fitted=over_runs(losses[1], (0, np.inf), reason),

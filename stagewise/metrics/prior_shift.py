@@ -14,7 +14,7 @@ from stagewise.measures import MEASURES
 from stagewise.metrics.arms import ArmScores
 from stagewise.metrics.bootstrap import NO_SPREAD, Resampled
 from stagewise.metrics.decision_rules import ARGMAX
-from stagewise.metrics.discrimination import NO_PAIR
+from stagewise.metrics.discrimination import ONE_LABEL
 from stagewise.metrics.schema import Claim, PriorShift, RuleGain, Value
 from stagewise.metrics.significance import holm, sign_flip, sum_by_group
 
@@ -57,7 +57,7 @@ def prior_shifts(
     level, records = 1 - arms.bootstrap.confidence, []
     changes = [
         [
-            auroc_change(before, after, case.task, arms.split) or Value(reason=NO_PAIR)
+            auroc_change(before, after, case.task, arms.split) or Value(reason=ONE_LABEL)
             for before, after in zip(case.before, case.after, strict=True)
         ]
         for case in cases

@@ -213,7 +213,7 @@ def _look_up(score: Score, predictions: AnswerRecord, figure: dict) -> Value:
         return Value(value=predictions.confusion.counts[numbers[gold.casefold()]][number])
     entry = score.labels[number]
     if metric == "recall":
-        # As precision and F1, 0 for a label that no item has; its interval is that of the decision rules.
-        return Value(value=entry.recall.value or 0.0)
+        # Its interval is that of the decision rules.
+        return Value(value=entry.recall.value, reason=entry.recall.reason if entry.recall.value is None else None)
     value = getattr(entry, metric)
     return value if isinstance(value, Value) else Value(value=value)

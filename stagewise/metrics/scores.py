@@ -14,6 +14,8 @@ NO_PROBABILITIES = "no label probabilities"
 
 NO_LABEL = "no item has this label"
 
+LABEL_UNUSED = "no item has this label, and none is answered with it"
+
 NOT_DEFINED = "not defined on these items"
 
 
@@ -29,7 +31,7 @@ class ResampledScores:
     recall: Resampled
     """By label; NaN for a label without items."""
     f1: Resampled
-    """By label."""
+    """By label; NaN for a label without items and answers."""
     tau: Resampled | None = None
     """Of a decision rule that has one."""
 
@@ -130,7 +132,7 @@ def score_record(table: ScoreTable, lineage: str, task: str, split: str, rule: s
             predicted=int(scores.confusion[:, n].sum()),
             precision=float(precision[n]) if rule == ARGMAX else None,
             recall=value(Resampled(scores.recall.value[n], scores.recall.draws[:, n]), units, NO_LABEL),
-            f1=value(Resampled(scores.f1.value[n], scores.f1.draws[:, n]), units) if rule == ARGMAX else None,
+            f1=_f1(table, scores, n, units) if rule == ARGMAX else None,
         )
         for n, label in enumerate(table.predictions[lineage, task, split].labels)
     ]
@@ -145,6 +147,10 @@ def score_record(table: ScoreTable, lineage: str, task: str, split: str, rule: s
         measures={name: value(scores.measures[name], units, missing_reason(name)) for name in MEASURES},
         labels=labels,
     )
+
+
+def _f1(table: ScoreTable, scores: ResampledScores, n: int, units: int) -> Value:
+    return table.bootstrap.value(Resampled(scores.f1.value[n], scores.f1.draws[:, n]), units, LABEL_UNUSED)
 
 
 def score_over_runs(table: ScoreTable, lineages: list[str], task: str, split: str, rule: str) -> Score:

@@ -22,6 +22,9 @@ another difference and is not shown."""
 Rule = tuple[str, str, Effect, str]
 """Type of record, pattern of a key, effect, and the reason if it changes nothing."""
 
+CLOCK_KEYS = r"(.*\.)?(seconds\w*|tokens_per_second|peak_memory_bytes)(\..*)?"
+"""Pattern of the keys that measure time or memory, which no two runs share."""
+
 _CLOCK = "a measurement of time or memory"
 _NAME = "a name"
 _PLACE = "where files lie; their content is compared"
@@ -48,7 +51,7 @@ def _pattern(path: str) -> str:
 # The first rule that fits counts.
 _RULES: list[Rule] = [
     ("*", r"checksum|fingerprint", "consequence", ""),
-    ("*", r"(.*\.)?(seconds\w*|tokens_per_second|peak_memory_bytes)(\..*)?", "none", _CLOCK),
+    ("*", CLOCK_KEYS, "none", _CLOCK),
     ("*", r"(.*\.)?packages\..*|image|(.*\.)?dtype", "cause", ""),
     ("*", r"(.*\.)?device", "none", "the same computation, equal up to rounding"),
     *(("*", _pattern(path), "none", reason) for path, reason in _SETTINGS.items()),

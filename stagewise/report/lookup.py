@@ -153,8 +153,8 @@ class View:
 
     @property
     def interval(self) -> str:
-        """Description of an interval, for captions."""
-        return f"{100 * self.experiment.confidence:g}% percentile bootstrap over items"
+        """Description of an interval of single adapters, for captions."""
+        return f"{100 * self.experiment.confidence:g}% percentile bootstrap over items; training noise is not in it"
 
     @property
     def intervals(self) -> str:

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stagewise.data.items import read_split
-from stagewise.errors import InputError
 from stagewise.inference.prompts import EncodedPrompts, Encoder, Template
 from stagewise.recipe import Recipe
 from stagewise.remedies.base import Row, TrainingContext, TrainingHook

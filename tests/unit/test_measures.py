@@ -41,9 +41,14 @@ def quiet(function, *args, **more):
         return function(*args, **more)
 
 
+def macro_f1(gold, answer):
+    """By scikit-learn, whose ``average="macro"`` is over the labels of both; an invalid answer is no label."""
+    return sk.f1_score(gold, answer, labels=sorted({*gold, *answer} - {INVALID}), average="macro", zero_division=0)
+
+
 EXPECTED = {
     "accuracy": lambda gold, answer, _: sk.accuracy_score(gold, answer),
-    "macro_f1": lambda gold, answer, _: sk.f1_score(gold, answer, labels=LABELS, average="macro", zero_division=0),
+    "macro_f1": lambda gold, answer, _: macro_f1(gold, answer),
     "balanced_accuracy": lambda gold, answer, _: quiet(sk.balanced_accuracy_score, gold, answer),
     "mcc": lambda gold, answer, _: sk.matthews_corrcoef(gold, answer),
     "brier": lambda gold, _, p: sk.brier_score_loss(gold, p, labels=LABELS, scale_by_half=False),
@@ -62,7 +67,6 @@ def value(name, gold, answer, probabilities):
 @pytest.mark.parametrize("labels", [[0, 1, 2], [0, 1], [1, 2]], ids=str)
 @pytest.mark.parametrize("invalid", [True, False], ids=["invalid answers", "valid answers"])
 def test_a_measure_agrees_with_scikit_learn(name, seed, labels, invalid):
-    """A label that no item has counts in macro-F1 and not in balanced accuracy."""
     given = drawn(seed, labels, invalid)
     assert value(name, *given) == pytest.approx(EXPECTED[name](*given), abs=1e-12)
 
@@ -102,9 +106,30 @@ def test_scores_of_labels_agree_with_scikit_learn():
     for function, theirs in ((precisions, sk.precision_score), (recalls, sk.recall_score), (label_f1, sk.f1_score)):
         expected = theirs(gold, answer, labels=LABELS, average=None, zero_division=0)
         assert function(counts) == pytest.approx(expected, abs=1e-12)
-    absent = confusion_counts(np.array([0, 0]), np.array([0, INVALID]), 3)
+    absent = confusion_counts(np.array([0, 0, 0]), np.array([0, INVALID, 1]), 3)
     assert np.isnan(recalls(absent)).tolist() == [False, True, True]
     assert precisions(absent).tolist() == [1, 0, 0]
+    assert label_f1(absent) == pytest.approx([0.5, 0, np.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "expected"),
+    [
+        ([0, 1, 0, 1], [0, 1, 0, 1], 1.0),  # perfect, though no item has the third label
+        ([0, 1, 0, 1], [0, 1, 0, 2], (1 + 2 / 3 + 0) / 3),  # answering it counts, as any wrong answer
+        ([0, 0], [0, 0], 1.0),
+        ([0, 0], [INVALID, INVALID], 0.0),
+        ([0, 0, 1], [0, INVALID, 1], (2 / 3 + 1) / 2),
+    ],
+)
+def test_a_label_that_no_item_has_and_no_answer_is_has_no_vote(gold, answer, expected):
+    gold, answer = np.array(gold), np.array(answer)
+    assert value("macro_f1", gold, answer, None) == pytest.approx(expected, abs=1e-12)
+    twice = confusion_counts(gold, answer, 3, np.full((2, len(gold)), 2, dtype=np.float32))
+    assert MEASURES["macro_f1"].function(twice) == pytest.approx([expected] * 2, abs=1e-12)
+    # Training and the report use one definition.
+    if INVALID not in answer:
+        assert evaluate(gold, np.log(np.eye(3)[answer] * 0.9 + 0.03))["macro_f1"] == pytest.approx(expected)
 
 
 def test_validation_in_training_gives_every_measure():

@@ -6,14 +6,19 @@ from stagewise.metrics.schema.base import BASELINES, INVALID, Lineage, Record, R
 
 
 class LabelScore(Record):
-    """One label's scores; precision and F1 are 0 if their denominator is 0."""
+    """One label's scores; resamples that lack the label are left out of the interval of a score they do not define."""
 
     label: str
     recall: Value = Field(description="Missing if no item has the label.")
     predicted: int | None = Field(None, description="Items answered with this label; left out over several runs.")
     support: int | None = Field(None, description="Items whose gold label this is; `argmax` of one run alone.")
-    precision: float | None = Field(None, description="`argmax` of one run alone.")
-    f1: Value | None = Field(None, description="`argmax` of one run alone.")
+    precision: float | None = Field(
+        None, description="0 for a label that is never answered; `argmax` of one run alone."
+    )
+    f1: Value | None = Field(
+        None,
+        description="Missing if no item has the label and none is answered with it; `argmax` of one run alone.",
+    )
 
 
 class Score(Record):
@@ -105,7 +110,8 @@ class Discrimination(Record):
     split: str
     auroc: Value = Field(
         description="Mean over all pairs of labels (Hand & Till 2001, doi:10.1023/A:1010920819831), on the log-odds "
-        "of each pair; missing if a label has no item."
+        "of each pair; pairs of which a label has no item are left out, in resamples too, and it is missing if there "
+        "is no other."
     )
     pairs: list[AurocPair] = Field([], description="Empty over several runs.")
     log_loss: Value = Field(description="Mean negative log-probability of the gold label, renormalized; nats.")

@@ -4,7 +4,7 @@ from itertools import product
 
 from stagewise.report.figures.axes import Point, draw_points, limits
 from stagewise.report.figures.figure import Drawing, Figure, frame, groups
-from stagewise.report.figures.stability_plasticity import MARGINS, WIDTH, compared_orders, describe_runs
+from stagewise.report.figures.stability_plasticity import MARGINS, WIDTH, compared_orders
 from stagewise.report.figures.style import arm_keys, arm_style, label
 from stagewise.report.figures.svg import Picture, picture
 from stagewise.report.lookup import View
@@ -42,7 +42,7 @@ def draw(view: View, data) -> Drawing:
     caption = (
         "What it costs to keep: what one run of an arm reads or takes, shared stages included and what remedies read "
         f"beside counted in, against {view.primary.title} on the earlier task after the last stage, {view.main_split} "
-        f"split, with intervals{describe_runs(view).split(';')[0]}. Up and to the left is better."
+        f"split, with intervals ({view.intervals}). Up and to the left is better."
     )
     return Drawing(caption, panels, arm_keys(view))
 

@@ -98,8 +98,7 @@ def draw(view: View, data) -> Drawing:
         pictures = [_draw_rows(view, "all", "", every, by_task)]
     caption = (
         f"{view.primary.heading} on each arm's earlier tasks, {view.main_split} split. Bars: "
-        f"{100 * view.experiment.confidence:g}% interval of the change on the same items. Only a marked change is "
-        "claimed."
+        f"interval of the change on the same items ({view.intervals}). Only a marked change is claimed."
     )
     keys = [Key("when learnt", variable(MUTED), MARKERS[0][1], hollow=True)]
     keys += [Key(text, variable(color), MARKERS[shape][1], "") for color, shape, text in _ends(view, data)]

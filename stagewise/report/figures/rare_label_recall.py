@@ -16,7 +16,8 @@ def rare_labels(view: View) -> dict[str, str]:
     for task in view.metrics.tasks:
         split = next((s for s in view.metrics.splits if (s.task, s.split) == (task.task, view.main_split)), None)
         if split and len(task.labels) > 2:
-            labels[task.task] = min(split.labels, key=lambda entry: entry.items).label
+            occurring = [entry for entry in split.labels if entry.items]
+            labels[task.task] = min(occurring, key=lambda entry: entry.items).label
     return labels
 
 

@@ -56,10 +56,9 @@ def p_cell(claim: Claim | None, key: str, why: str = "not compared: the same ada
 def short(view: View) -> Table:
     """The arms in as few columns as a reader needs first: each task, the average, and backward transfer."""
     each = len(view.tasks) <= SHORT_TASKS
-    over = f"items and {view.over_runs()}" if view.several_runs else "items"
     caption = (
         f"{view.primary.axis}, {view.main_split} split ({on_items(view, view.main_split)}). Earlier tasks: when learnt "
-        f"→ at the end. Brackets: {100 * view.experiment.confidence:g}% intervals over {over}."
+        f"→ at the end. Brackets: intervals ({view.intervals})."
     )
     if each and len(view.orders) > 1:
         caption += " Tasks stand in the order in which the arm learnt them."

@@ -70,7 +70,10 @@ def learning(view: View, split: str) -> Table:
 
 def learning_others(view: View, split: str) -> Table:
     """The same in the measures beside the primary one."""
-    caption = f"What each stage taught in the other measures, {split} split: differences with paired intervals."
+    caption = (
+        f"What each stage taught in the other measures, {split} split: differences with paired intervals "
+        f"({view.interval})."
+    )
     columns = ["Against", *numeric(*(measure.heading for measure in _others(view)))]
     table = Table(f"learning-others-{split}", caption + view.direction_note(), columns)
     for record in _learnings(view, table, split):
@@ -105,7 +108,7 @@ def forgetting(view: View, split: str) -> Table:
 
 def forgetting_others(view: View, split: str) -> Table:
     """The same in the measures beside the primary one."""
-    caption = f"Forgetting in the other measures, {split} split: differences with paired intervals."
+    caption = f"Forgetting in the other measures, {split} split: differences with paired intervals ({view.interval})."
     columns = ["Task", *numeric(*(measure.heading for measure in _others(view)))]
     table = Table(f"forgetting-others-{split}", caption + view.direction_note(), columns)
     for record in _forgettings(view, table, split, "paired"):

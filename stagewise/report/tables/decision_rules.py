@@ -65,9 +65,9 @@ def decisions(view: View, task: str) -> Table:
 
 
 def _rarest(view: View, task: str) -> int:
-    """Number of the label that the fewest items of the main split have."""
+    """Number of the label that the fewest items of the main split have, of those that some item has."""
     counts = [entry.items for entry in view.find("splits", task=task, split=view.main_split).labels]
-    return counts.index(min(counts))
+    return counts.index(min(filter(None, counts)))
 
 
 def _has_probabilities(view: View, lineages: list[str], task: str) -> bool:
@@ -105,8 +105,8 @@ def discrimination(view: View) -> Table:
 def agreement(view: View) -> Table:
     """Agreement of annotators with the gold labels: a ceiling to be read with care."""
     caption = (
-        "How far annotators agree with the gold labels, in percent with intervals: what one annotator reaches, a "
-        "ceiling to be read with care."
+        "How far annotators agree with the gold labels, in percent with intervals over items: what one "
+        "annotator reaches, a ceiling to be read with care."
     )
     table = Table("agreement", caption, ["Task", "Column", *numeric("Items", "Mean agreement")])
     for record in view.metrics.agreement:

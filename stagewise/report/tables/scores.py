@@ -145,11 +145,11 @@ def labels(view: View, split: str, task: str) -> Table:
         table.part(f"{view.title(lineage)[0].upper()}{view.title(lineage)[1:]}")
         entries = score.labels
         if not few_labels(view, task):
-            entries = sorted(entries, key=lambda entry: entry.f1.value or 0.0)[:MANY_LABELS]
+            defined = [entry for entry in entries if entry.f1.value is not None]
+            entries = sorted(defined, key=lambda entry: entry.f1.value)[:MANY_LABELS]
         for entry in entries:
             answered = Cell(count(entry.predicted), f"{percent(entry.predicted / record.items)}%")
-            # Precision, recall and F1 are all 0 if there is nothing to divide by.
-            rates = (percent(entry.precision), percent(entry.recall.value or 0.0), value_cell(entry.f1))
+            rates = (percent(entry.precision), bare_cell(entry.recall, percent), value_cell(entry.f1))
             table.add(entry.label, count(entry.support), answered, *rates)
         if record.invalid:
             answered = Cell(count(record.invalid), f"{percent(record.invalid / record.items)}%")

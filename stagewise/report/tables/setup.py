@@ -38,7 +38,7 @@ def run(view: View) -> Table:
     table.add("Scored splits", ", ".join(e.splits))
     if control_tokens := _control_tokens(view):
         table.add("Items with control tokens of the model, read as plain text", control_tokens)
-    table.add("Intervals", f"{view.interval}, seed {e.bootstrap_seed}")
+    table.add("Intervals of one adapter", Cell(view.interval, f"seed {e.bootstrap_seed}"))
     limit = {split: n for split, n in (e.config.get("limit") or {}).items() if n is not None}
     if limit:
         table.add("Limited to", ", ".join(f"{n} {split} items per task" for split, n in limit.items()))
@@ -140,6 +140,8 @@ def _exact(duplicates: int, exact: int | None) -> str:
 def splits(view: View) -> Table:
     """Items and label shares of each split."""
     caption = "Items in each split and the share of each label. The majority class is the most frequent training label."
+    if any(not entry.items for split in view.metrics.splits for entry in split.labels):
+        caption += " Means over labels (macro-F1, balanced accuracy, AUROC) leave out a label that a split lacks."
     table = Table("splits", caption, ["Split", *numeric("Items"), Column("Labels", wide=True)])
     for task in view.metrics.tasks:
         table.part(f"{task.task}, majority class {task.majority}")

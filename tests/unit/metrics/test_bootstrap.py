@@ -200,4 +200,7 @@ def test_no_interval_over_runs_has_its_reason():
     same = spread(np.full(2, 0.5), np.full((2, 10), 0.5))
     assert (same.value.low, same.value.reason, same.error) == (None, NO_SPREAD, None)
     missing = Bootstrap(10, 0, 0.95, []).over_runs([Resampled(np.nan, np.full(10, np.nan))] * 2, 9, (0, 1), "why")
-    assert (missing.value.value, missing.value.reason) == (None, "why")
+    assert (missing.value.value, missing.value.reason, missing.value.runs, missing.error) == (None, "why", 2, None)
+    # Two items are enough.
+    two = spread(values, np.random.default_rng(0).random((2, 10)), units=2).value
+    assert two.low is not None and two.reason is None

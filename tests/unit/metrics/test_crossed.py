@@ -146,3 +146,15 @@ def test_intervals_hold_the_truth_as_often_as_they_say(runs, noise):
     """Eight arms. Resampling the runs as well held the truth in 99.6 to 100 % of studies of three runs."""
     held = [value.low <= 0 <= value.high for value in interval_studies(200, 8, runs, noise)]
     assert 0.93 < np.mean(held) < 0.98
+
+
+def test_one_run_varies_with_its_items_alone():
+    error = crossed.items_alone(0.04, 11)
+    assert (error.items, error.variance, error.training, error.items_df) == (0.04, 0.04, 0, 10)
+    assert error.df == 10
+    assert error.p(0.4) == pytest.approx(2 * stats.t.sf(2, 10))
+
+
+def test_without_any_variance_there_are_the_items_degrees_of_freedom():
+    variance, df = crossed.items_alone(0.0, 11).estimated(0.0, np.ones(3))
+    assert variance.tolist() == [0, 0, 0] and df.tolist() == [10, 10, 10]

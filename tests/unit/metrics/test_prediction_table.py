@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from stagewise.errors import InputError
 from stagewise.metrics.baselines import fit_baseline
 from stagewise.metrics.prediction_table import group_codes, read_predictions
 from stagewise.metrics.schema import MAJORITY
@@ -35,3 +36,22 @@ def test_predictions_and_baselines_have_the_groups_of_their_items(tmp_path):
     for given in (answers, baseline):
         assert given.groups.tolist() == [0, 1, 2, 0, 3, 2] and given.units == 4
         assert np.all(given.right)
+
+
+@pytest.mark.parametrize("valid", ["true", "True", "false", "False", "", "yes"])
+@pytest.mark.parametrize("prediction", ["yes", "no", "", "other"])
+def test_an_answer_is_a_valid_label_or_an_empty_invalid_one(tmp_path, valid, prediction):
+    path = tmp_path / "t.test.csv"
+    header, row = "id,task,split,label,prediction,valid,logprob:yes,logprob:no", f"0,t,test,yes,{prediction},{valid},,"
+    path.write_text(f"{header}\n{row}\n", encoding="utf-8")
+    expected = {
+        ("true", "yes"): 0,
+        ("true", "no"): 1,
+        ("false", ""): 2,
+    }.get((valid.lower(), prediction))
+    if expected is None:
+        with pytest.raises(InputError) as error:
+            read_predictions(path, "t", "test", ["yes", "no"], items([None]))
+        assert str(error.value).startswith(f"{path}: row 1: prediction '{prediction}' with valid '{valid}' is neither")
+    else:
+        assert read_predictions(path, "t", "test", ["yes", "no"], items([None])).answer.tolist() == [expected]

@@ -12,7 +12,7 @@ from stagewise.metrics import bootstrap
 from stagewise.metrics.build import _label_priors
 from stagewise.metrics.decision_rules import DecisionRules
 from stagewise.metrics.schema import RULES
-from stagewise.metrics.scores import NO_PROBABILITIES, ScoreTable, resample_scores, score_record
+from stagewise.metrics.scores import LABEL_UNUSED, NO_PROBABILITIES, ScoreTable, resample_scores, score_record
 from tests.helpers import fake_results as made
 from tests.helpers.drawn_predictions import LABELS, drawn, predictions
 from tests.helpers.records import find
@@ -57,6 +57,11 @@ def test_an_invalid_answer_is_wrong_and_belongs_to_no_label():
     assert score.measures["macro_f1"].value == pytest.approx(5 / 9, abs=1e-12)
 
 
+def macro_f1(gold, answer):
+    """By scikit-learn, over the labels that items or answers have; 3 is an invalid answer."""
+    return sk.f1_score(gold, answer, labels=sorted({*gold, *answer} - {3}), average="macro")
+
+
 @pytest.mark.parametrize("groups", [None, np.minimum(np.arange(60), 40)], ids=["items", "groups of unequal sizes"])
 def test_weights_stand_for_resampled_items(groups):
     """Every draw, written out as items and scored by scikit-learn, gives the same numbers."""
@@ -70,7 +75,7 @@ def test_weights_stand_for_resampled_items(groups):
         gold, answer = given.gold[items], given.answer[items]
         expected = {
             "accuracy": sk.accuracy_score(gold, answer),
-            "macro_f1": sk.f1_score(gold, answer, labels=[0, 1, 2], average="macro", zero_division=0),
+            "macro_f1": macro_f1(gold, answer),
             "mcc": sk.matthews_corrcoef(gold, answer),
             "brier": sk.brier_score_loss(gold, probabilities[items], labels=[0, 1, 2], scale_by_half=False),
         }
@@ -96,6 +101,10 @@ def test_degenerate_answers_give_numbers_or_a_reason(gold, answer):
         assert (value.low is None) == (value.reason is not None)
     for entry in score.labels:
         assert entry.recall.value is not None or entry.recall.reason == "no item has this label"
+        assert entry.f1.value is not None or entry.f1.reason == LABEL_UNUSED
+    assert [entry.label for entry in score.labels if entry.f1.value is None] == [
+        word for n, word in enumerate(LABELS) if n not in gold and n not in answer
+    ]
 
 
 def test_a_perfect_score_claims_no_certainty():

@@ -1,0 +1,65 @@
+"""Properties of the tree of adapters, on drawn arms."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stagewise.lineage import BASE, data_folder, lineage_tree, run_folder, steps_of_arm, walk_earlier_tasks
+from tests.helpers import fake_results as made
+from tests.helpers import properties  # noqa: F401
+
+TASKS = (["pubmedqa"], ["dreaddit"], ["pubmedqa", "dreaddit"])
+REMEDIES = ({}, {"rehearsal": {"share": 0.1}}, {"blend": {"alpha": 0.5}})
+
+
+@st.composite
+def experiments(draw):
+    """A configuration with two arms, which share the stages that they have in common from the first on."""
+    arms = {}
+    for arm in ("sequential", "other"):
+        chosen = draw(st.lists(st.tuples(st.sampled_from(TASKS), st.sampled_from(REMEDIES)), min_size=1, max_size=3))
+        stages = []
+        for number, (tasks, remedies) in enumerate(chosen, 1):
+            remedies = remedies if number > 1 else {}
+            name = "-".join([f"s{number}", *tasks, *remedies])
+            stages.append({"task": tasks, "name": name, "remedies": remedies})
+        arms[arm] = {"stages": stages}
+    return made.config(arms=arms, seeds=draw(st.lists(st.integers(0, 9), min_size=1, max_size=2, unique=True)))
+
+
+@settings(max_examples=12)
+@given(config=experiments())
+def test_the_tree_is_the_path_of_the_stages(config):
+    tree, seen = lineage_tree(config), set()
+    for lineage, adapter in tree.items():
+        assert lineage == adapter.lineage and lineage not in seen
+        assert set(adapter.parents) <= seen, "parents stand before their children"
+        assert lineage.startswith(f"{adapter.parent or run_folder(adapter.fold, adapter.seed)}/")
+        assert not set(adapter.tasks) & set(adapter.earlier)
+        assert adapter.data == data_folder(adapter.fold) and adapter.arms
+        seen.add(lineage)
+    for arm, declared in config.active_arms.items():
+        for fold, seed in config.runs:
+            first, *steps = steps_of_arm(config, arm, seed, fold)
+            assert (first.stage, first.lineage) == (0, BASE)
+            assert [step.stage for step in steps] == list(range(1, len(declared.stages) + 1))
+            for step, stage in zip(steps, declared.stages, strict=True):
+                assert arm in tree[step.lineage].arms and step.tasks == stage.tasks
+                assert step.answered_by == dict.fromkeys(config.active_tasks, step.lineage)
+                assert set(tree[step.lineage].learnt_tasks) == {
+                    t for s in declared.stages[: step.stage] for t in s.tasks
+                }
+
+
+@settings(max_examples=12)
+@given(config=experiments())
+def test_an_earlier_task_is_one_that_a_later_stage_did_not_learn(config):
+    expected = []
+    for arm, declared in config.active_arms.items():
+        for _, seed in config.runs:
+            for later, stage in enumerate(declared.stages, 1):
+                before = list(enumerate(declared.stages[: later - 1], 1))
+                for task in {task for _, earlier in before for task in earlier.tasks} - set(stage.tasks):
+                    learnt = max(number for number, earlier in before if task in earlier.tasks)
+                    expected.append((arm, seed, task, learnt, later, later == len(declared.stages)))
+    found = [(e.arm, e.seed, e.task, e.learnt.stage, e.later.stage, e.last) for e in walk_earlier_tasks(config)]
+    assert sorted(found) == sorted(expected)
