@@ -2,8 +2,11 @@
 
 Requires   every rule, and profiles/default, which has Snakemake look at nothing but times
 Produces   nothing; says on standard error which outputs are stale and why
+
+A run then takes the claims on its folders, before its first step (stagewise/pipeline/interrupted.py).
 """
 
+from stagewise.pipeline.interrupted import RunStart, planned_steps
 from stagewise.pipeline.artifacts import declared_artifacts
 from stagewise.pipeline.plan import open_experiment, phase_files, prepare_plan
 
@@ -12,6 +15,8 @@ try:
     ARTIFACTS = list(declared_artifacts(EXPERIMENT))
     # A job's own process makes no plan.
     if workflow.is_main_process:
+        # Raw files of a task may be another experiment's as well.
+        RUN = RunStart([R, MODEL, *{dirname(path) for path in FETCHED}])
         # A default storage provider gives the rules' files other names.
         renamed = workflow.storage_settings and workflow.storage_settings.default_storage_provider
         prepare_plan(EXPERIMENT, ARTIFACTS, None if renamed else workflow.rules)
@@ -28,3 +33,16 @@ for PHASE, FILES in phase_files(ARTIFACTS).items():
         input:
             FILES,
         localrule: True
+
+
+# Not in a dry run, nor if nothing has to be done.
+onstart:
+    if workflow.is_main_process:
+        try:
+            RUN.begin(
+                lambda: planned_steps(workflow.dag),
+                # The Slurm executor's name for all its jobs.
+                slurm_run=getattr(workflow.scheduler._executor, "run_uuid", None),
+            )
+        except InputError as error:
+            sys.exit(f"error: {error}")
