@@ -67,7 +67,7 @@ class Run:
             pid=process.pid,
             started=process.started,
             since=datetime.now().isoformat(sep=" ", timespec="seconds"),
-            user=getpass.getuser() if "USER" in os.environ else str(os.getuid()),
+            user=_user_name(),
             command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
             starters=[[starter.pid, starter.started] for starter in ancestors(process.pid)],
             slurm_job=os.environ.get("SLURM_JOB_ID"),
@@ -87,6 +87,13 @@ class Run:
 
     def __str__(self) -> str:
         return f"'{self.command}' of {self.user} on {self.host}, process {self.pid}, since {self.since}"
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container knows the number alone
+        return f"user {os.getuid()}"
 
 
 class Claim:

@@ -1,0 +1,48 @@
+"""The same command again, after a run was killed: it ends well at once, with the results of an undisturbed run.
+
+Five points always; all of them, drawn by KILL_SEED, with KILL_POINTS=all (``make kill-test``).
+"""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from tests.kill.killed_run import kill_and_repeat
+from tests.kill.points import all_points, draw
+
+pytestmark = pytest.mark.workflow
+
+# One of each kind: step, Snakemake alone, everybody, planning, loss of power.
+ALWAYS = {
+    "mid-epoch 2": ("step", 5),
+    "checkpoint: optimizer.pt": ("snakemake", 2),
+    "predict publishes": ("group", 1),
+    "a job is marked": ("step", 1),
+    "power lost after scoring": ("group", 1),
+}
+
+
+def chosen():
+    if os.environ.get("KILL_POINTS") == "all":
+        return draw(int(os.environ.get("KILL_SEED", "0")))
+    points = {point.name: point for point in all_points()}
+    return [
+        replace(points[name], victim=victim, count=count, linger=4 if victim == "snakemake" else 0)
+        for name, (victim, count) in ALWAYS.items()
+    ]
+
+
+@pytest.fixture(scope="module")
+def table():
+    rows = []
+    yield rows
+    print("\npoint | killed command's exit code | exit codes of the same command again | results")
+    print(*rows, sep="\n")
+
+
+@pytest.mark.parametrize("point", chosen(), ids=str)
+def test_the_same_command_again_ends_well_with_the_same_results(reference, place, point, table):
+    outcome = kill_and_repeat(reference, place, point)
+    table.append(outcome.row)
+    assert outcome.is_good, f"{outcome.row}\n{outcome.output[-6000:]}"
