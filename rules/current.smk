@@ -46,3 +46,5 @@ onstart:
             )
         except InputError as error:
             sys.exit(f"error: {error}")
+        except KeyboardInterrupt:
+            sys.exit("error: interrupted while it waited; nothing was changed, give the same command again")

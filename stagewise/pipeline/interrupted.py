@@ -27,8 +27,6 @@ RUN_VARIABLE = "STAGEWISE_RUN"
 PATIENCE = 60
 """Seconds for a step to save its work after SIGTERM."""
 
-Progress = Callable[[str], None]
-
 
 def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
@@ -81,7 +79,7 @@ class Orphan:
 
     @property
     def is_stopped(self) -> bool:
-        return any(process.state == "T" for process in self.processes)
+        return any(process.is_stopped for process in self.processes)
 
     def __str__(self) -> str:
         name = self.words[0].removeprefix("scripts.") if self.words else "a step"
@@ -93,16 +91,14 @@ def find_orphans(runs: Iterable[Run]) -> list[Orphan]:
     """Find the steps of killed runs that go on on this machine, each with all its processes."""
     runs = {run.id: run for run in runs}
     mine = {os.getpid(), *(process.pid for process in ancestors(os.getpid()))}
-    left: dict[int, Process] = {}
-    for process in all_processes():
-        environment = process.environment if process.pid not in mine else {}
-        run = runs.get(environment.get(RUN_VARIABLE))
-        # Within another Slurm job than the run's own it is a job that the run submitted.
-        if run and process.state != "Z" and environment.get("SLURM_JOB_ID") == run.slurm_job:
-            left[process.pid] = process
+    others = {process.pid: process for process in all_processes() if process.pid not in mine}
+    left = {pid: process for pid, process in others.items() if _belongs(process, runs)}
+    # A container cleans the environment of what runs in it.
+    started = {pid: process for pid, process in others.items() if _root(process, others, left) is not None}
+    left |= {pid: process for pid, process in started.items() if process.state != "Z"}
     steps: dict[int, list[Process]] = {}
     for process in left.values():
-        steps.setdefault(_root(process, left), []).append(process)
+        steps.setdefault(_root(process, others, left), []).append(process)
     orphans = []
     for processes in steps.values():
         words = next((words for process in processes if (words := step_words(process.command))), ())
@@ -110,10 +106,22 @@ def find_orphans(runs: Iterable[Run]) -> list[Orphan]:
     return orphans
 
 
-def _root(process: Process, left: dict[int, Process]) -> int:
-    while process.parent in left:
-        process = left[process.parent]
-    return process.pid
+def _belongs(process: Process, runs: dict[str, Run]) -> bool:
+    environment = process.environment
+    run = runs.get(environment.get(RUN_VARIABLE, ""))
+    # Within another Slurm job than the run's own it is a job that the run submitted.
+    return run is not None and process.state != "Z" and environment.get("SLURM_JOB_ID") == run.slurm_job
+
+
+def _root(process: Process, others: dict[int, Process], left: dict[int, Process]) -> int | None:
+    """Find the outermost of `left` among a process and those that started it; None if there is none."""
+    root = None
+    walked = set()
+    while process and process.pid not in walked:
+        root = process.pid if process.pid in left else root
+        walked.add(process.pid)
+        process = others.get(process.parent)
+    return root
 
 
 def settle_orphans(runs: list[Run], planned: list[PlannedStep]) -> bool:
@@ -135,7 +143,8 @@ def settle_orphans(runs: list[Run], planned: list[PlannedStep]) -> bool:
             f"an interrupted run left {orphan}: waiting for its result; Ctrl-C stops waiting, "
             f"`kill {orphan.processes[0].pid}` ends it"
         )
-    wait_until(lambda: not any(orphan.is_alive for orphan in wanted), "the interrupted run's steps")
+    wait_until(lambda: not any(o.is_alive and not o.is_stopped for o in wanted), "the interrupted run's steps")
+    end_processes([process for orphan in wanted for process in orphan.processes], PATIENCE)  # if it was stopped
     submitted = [settle_slurm_jobs(run, {step.comment for step in planned}) for run in runs if run.slurm_run]
     return bool(orphans) or any(submitted)
 
@@ -202,9 +211,11 @@ class RunStart:
     def __init__(self, targets: Iterable):
         self.claims = [Claim(target) for target in sorted(map(str, targets))]
         self.seen = self._last_runs()
+        self.run: Run | None = None
         for run in self._runs():
-            if not run.ended and run.was_here and Process(run.pid, run.started, parent=0, state="").is_alive:
-                say(f"note: a run goes on here: {run}")
+            if run.was_here and not run.ended:
+                state = "goes on" if run.process.is_alive else "was interrupted"
+                say(f"note: a run {state} here: {run}")
 
     def begin(self, planned: Callable[[], list[PlannedStep]], slurm_run: str | None = None) -> None:
         """Take the claims until this process ends; see to what a killed run left.
@@ -227,19 +238,23 @@ class RunStart:
         waited = self._take_claims()
         is_outdated = waited or self._last_runs() != self.seen
         killed = self._killed_runs()
-        run = replace(Run.of_this_process(), slurm_run=slurm_run, unfinished=list(map(asdict, killed)))
-        self._write(run)
-        atexit.register(self._write, replace(run, ended=True, unfinished=[]))
+        self.run = replace(Run.of_this_process(), slurm_run=slurm_run, unfinished=list(map(asdict, killed)))
+        self._write()
+        atexit.register(self.end)
         keep_alive(self.claims)
         if killed:
-            say(f"the run before was interrupted: {killed[-1]}")
             is_outdated |= settle_orphans(killed, planned())
-            run = replace(run, unfinished=[])
-            self._write(run)
+            self.run = replace(self.run, unfinished=[])
+            self._write()
         if is_outdated:
-            self._write(replace(run, ended=True))
+            self.end()
             start_again()
-        os.environ[RUN_VARIABLE] = run.id
+        os.environ[RUN_VARIABLE] = self.run.id
+
+    def end(self) -> None:
+        """Write down that the run ended by itself; what it had not seen to yet stays written."""
+        self.run = replace(self.run, ended=True)
+        self._write()
 
     def _take_claims(self) -> bool:
         """Take every claim; return whether another run had to be waited for."""
@@ -263,10 +278,10 @@ class RunStart:
         return waited
 
     def _killed_runs(self) -> list[Run]:
-        """List the last holders of the claims that did not end properly, and what they in turn had found."""
-        killed = {run.id: run for run in self._runs() if not run.ended}
-        for run in list(killed.values()):
-            killed |= {values["id"]: Run(**values) for values in run.unfinished}
+        """List the last holders of the claims that did not end properly, and what they in turn had not seen to."""
+        runs = self._runs()
+        killed = {run.id: run for run in runs if not run.ended}
+        killed |= {values["id"]: Run(**values) for run in runs for values in run.unfinished}
         return [replace(run, unfinished=[]) for run in killed.values()]
 
     def _runs(self) -> list[Run]:
@@ -276,13 +291,13 @@ class RunStart:
     def _last_runs(self) -> set[tuple[str, bool]]:
         return {(run.id, run.ended) for run in self._runs()}
 
-    def _write(self, run: Run) -> None:
+    def _write(self) -> None:
         for claim in self.claims:
-            claim.write(run)
+            claim.write(self.run)
 
 
 def refuse_foreign_locks(folder: Path = FOLDER / "locks") -> None:
-    """Refuse to run beside Snakemake's own locks: a run with the default profile leaves none, so nothing is known of it.
+    """Refuse to run beside Snakemake's own locks: nothing is known of their writer, since our runs leave none.
 
     Raises
     ------

@@ -29,14 +29,19 @@ class Process:
     pid: int
     started: str
     """Clock ticks since the machine's boot."""
-    parent: int
-    state: str
+    parent: int = 0
+    state: str = ""
     """One letter, as in ``ps``: ``T`` stopped, ``Z`` ended but not yet collected by its parent."""
 
     @property
     def is_alive(self) -> bool:
         now = find_process(self.pid)
         return now is not None and now.started == self.started and now.state != "Z"
+
+    @property
+    def is_stopped(self) -> bool:
+        now = find_process(self.pid)
+        return now is not None and now.started == self.started and now.state == "T"
 
     @property
     def command(self) -> list[str]:
@@ -78,7 +83,7 @@ def ancestors(pid: int) -> list[Process]:
 def end_processes(processes: Iterable[Process], patience: float) -> None:
     """Ask processes to end, and kill after `patience` seconds those that have not."""
     living = _signal(processes, signal.SIGTERM)
-    _signal([process for process in living if process.state == "T"], signal.SIGCONT)  # a stopped one hears nothing
+    _signal(living, signal.SIGCONT)  # a stopped one hears nothing
     limit = time.monotonic() + patience
     while (living := [process for process in living if process.is_alive]) and time.monotonic() < limit:
         time.sleep(0.1)

@@ -74,6 +74,11 @@ class Run:
         )
 
     @property
+    def process(self) -> Process:
+        """Its process, for a run that was here."""
+        return Process(self.pid, self.started)
+
+    @property
     def was_here(self) -> bool:
         """Tell if its process ids mean something here."""
         return self.machine == machine()
@@ -81,9 +86,7 @@ class Run:
     @property
     def lost_its_starter(self) -> bool:
         """Tell if a process that it was started by is gone, as after ``kill -9`` of ``dvc repro``."""
-        return self.was_here and not all(
-            Process(pid, started, parent=0, state="").is_alive for pid, started in self.starters
-        )
+        return self.was_here and not all(Process(pid, started).is_alive for pid, started in self.starters)
 
     def __str__(self) -> str:
         return f"'{self.command}' of {self.user} on {self.host}, process {self.pid}, since {self.since}"
@@ -155,7 +158,7 @@ class Claim:
         if run is None or run.ended or (run.was_here and run.pid == os.getpid()):
             return False
         if run.was_here:
-            return Process(run.pid, run.started, parent=0, state="").is_alive
+            return run.process.is_alive
         if run.host == socket.gethostname() and run.machine.split()[-1] == machine().split()[-1]:
             return False  # the machine has been started anew
         if run.slurm_job and (alive := is_job_alive(run.slurm_job)) is not None:

@@ -203,14 +203,14 @@ def test_steps_of_a_killed_run_are_remembered_until_they_are_seen_to(starts, kil
         raise KeyboardInterrupt
 
     monkeypatch.setattr(interrupted, "settle_orphans", interrupt)
-    for attempt in (1, 2):
+    for end in (RunStart.end, lambda start: None):  # by Ctrl-C, and by signal 9
         start = starts.new()
         with pytest.raises(KeyboardInterrupt):
             start.begin(list)
+        end(start)
         for claim in start.claims:
-            claim.write(replace(claim.read(), pid=2**22 - 1))
             claim.release()
-        assert killed.id in seen[attempt - 1]
+        assert killed.id in seen[-1]
     monkeypatch.setattr(interrupted, "settle_orphans", lambda *_: False)
     starts.new().begin(list)
     assert Claim("out").read().unfinished == []
