@@ -1,7 +1,5 @@
 """A tiny experiment that ran undisturbed, for Snakemake and under DVC; tests kill runs in copies of it."""
 
-from pathlib import Path
-
 import pytest
 
 from stagewise.config.yaml_files import read_yaml
@@ -43,13 +41,3 @@ def undisturbed_under_dvc(undisturbed, tmp_path_factory) -> Project:
     project.dvc("repro")
     project.commit("The results")
     return project
-
-
-@pytest.fixture
-def reference(request, point) -> Project:
-    return request.getfixturevalue("undisturbed_under_dvc" if point.tool == "dvc" else "undisturbed")
-
-
-@pytest.fixture
-def place(tmp_path) -> Path:
-    return tmp_path / "project"

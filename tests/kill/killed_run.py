@@ -48,10 +48,10 @@ class Outcome:
         return f"{self.point!s:60} | {self.killed!s:>4} | {' '.join(map(str, self.repetitions)):10} | {equal}{left}"
 
 
-def without_outputs(reference: Project, path: Path, step: str) -> Project:
-    """Copy a finished project without the outputs of a step, and without what the cache has of them."""
+def without_outputs(reference: Project, path: Path, step: str, removed: tuple[str, ...] = ()) -> Project:
+    """Copy a finished project without the outputs of a step, what the cache has of them, and what is `removed`."""
     project = reference.copy(path)
-    outputs = list(STEPS[step])
+    outputs = [*STEPS[step], *removed]
     if step == "train_adapter":
         outputs.append(f"out/checkpoints/{read_json(path / FIRST / 'recipe.json', 'the recipe')['fingerprint'][:16]}")
     if step == "merge_adapters":
@@ -67,7 +67,7 @@ def without_outputs(reference: Project, path: Path, step: str) -> Project:
 
 def kill_and_repeat(reference: Project, path: Path, point: KillPoint) -> Outcome:
     """Kill a run at a point, and give the same command again until it ends well."""
-    project = without_outputs(reference, path, point.step)
+    project = without_outputs(reference, path, point.step, point.removed)
     mark = path.parent / "killed.json"
     where = {key: getattr(point, key) for key in ("event", "path", "count", "victim", "linger")}
     where |= {"process": point.where, "mark": str(mark)}

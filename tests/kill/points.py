@@ -34,6 +34,8 @@ class KillPoint:
     tool: str = "snakemake"
     """``dvc``: the command is ``dvc repro``."""
     linger: float = 0
+    removed: tuple[str, ...] = ()
+    """Files and folders that are missing as well when the run starts."""
     lost: tuple[str, ...] = ()
     """Files that are cut after the kill, as a machine leaves them that loses power before it has synced them."""
     count: int = field(default=1)
@@ -95,13 +97,16 @@ def planning_points() -> list[KillPoint]:
     """Snakemake itself: while it plans, and between its jobs."""
     mine = {"process": SNAKEMAKE, "victims": ("step", "group")}
     return [
-        KillPoint("planning: settings of a step", "predict", "os.rename", "stagewise-settings/", (1,), **mine),
+        KillPoint(
+            "planning: settings of a step", "predict", "os.rename", "stagewise-settings/", (1, 3), **mine,
+            removed=(".snakemake/stagewise-settings",),
+        ),
         KillPoint("planning: checksums", "predict", "os.rename", "stagewise-checksums.json$", **mine),
         KillPoint("planning: a file's time", "predict", "os.utime", "out/", (1, 2), **mine),
         KillPoint("claim of the run", "predict", "os.rename", "stagewise-runs/", (1, 2), **mine),
         KillPoint("a job is marked", "predict", "open", r"\.snakemake/incomplete/", (1, 3), **mine),
         KillPoint("a job is recorded", "predict", "open", r"\.snakemake/metadata/", (1, 2), **mine),
-    ]
+    ]  # fmt: skip
 
 
 def power_points() -> list[KillPoint]:

@@ -4,6 +4,7 @@ Five points always; all of them, drawn by KILL_SEED, with KILL_POINTS=all (``mak
 """
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -33,16 +34,28 @@ def chosen():
     ]
 
 
+POINTS = chosen()
+
+
 @pytest.fixture(scope="module")
-def table():
-    rows = []
-    yield rows
+def outcomes(request, tmp_path_factory):
+    """Outcome of every point; two runs at a time, since a run rarely uses more than one core."""
+    references = {
+        point.tool: request.getfixturevalue("undisturbed_under_dvc" if point.tool == "dvc" else "undisturbed")
+        for point in POINTS
+    }
+
+    def outcome(point):
+        return kill_and_repeat(references[point.tool], tmp_path_factory.mktemp("killed") / "project", point)
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = dict(zip(POINTS, pool.map(outcome, POINTS), strict=True))
     print("\npoint | killed command's exit code | exit codes of the same command again | results")
-    print(*rows, sep="\n")
+    print(*(outcome.row for outcome in outcomes.values()), sep="\n")
+    return outcomes
 
 
-@pytest.mark.parametrize("point", chosen(), ids=str)
-def test_the_same_command_again_ends_well_with_the_same_results(reference, place, point, table):
-    outcome = kill_and_repeat(reference, place, point)
-    table.append(outcome.row)
+@pytest.mark.parametrize("point", POINTS, ids=str)
+def test_the_same_command_again_ends_well_with_the_same_results(outcomes, point):
+    outcome = outcomes[point]
     assert outcome.is_good, f"{outcome.row}\n{outcome.output[-6000:]}"
