@@ -28,6 +28,11 @@ rule write_recipe:
         " --parents {input.parents:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
+def time_limit(wildcards, resources) -> list:
+    """Minutes that a training may take, if a profile says so: it stops at a checkpoint before they are over."""
+    return ["--time-limit", minutes] if (minutes := resources.get("runtime")) else []
+
+
 rule train_adapter:
     """Train one stage, on from its parent's weights if it has a parent."""
     input:
@@ -55,13 +60,15 @@ rule train_adapter:
         parent=lambda wc: ["--parent", f"{R}/{p}/adapter"] if (p := adapter_of(wc).parent) else [],
         logging=["--log-steps", CONFIG.logging.steps, "--report-to", *CONFIG.logging.report_to],
         scoring=["--tokens-per-batch", CONFIG.evaluation.tokens_per_batch],
+        limit=time_limit,
         checkpoints=f"{R}/checkpoints",
         folder=f"{R}/{{lineage}}/adapter",
         image=IMAGE,
     shell:
         "python -m scripts.train_adapter --recipe {input.recipe:q} --model {params.model:q} --data {params.data:q}"
         " {params.parent:q} --checkpoints {params.checkpoints:q} --output {params.folder:q}"
-        " {params.logging:q} {params.scoring:q} --processes {resources.processes} {params.image:q} 2>&1 | tee {log:q}"
+        " {params.logging:q} {params.scoring:q} --processes {resources.processes} {params.limit:q} {params.image:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule merge_adapters:

@@ -8,9 +8,10 @@ import argparse
 import sys
 
 from stagewise.cli import add_image
-from stagewise.errors import exit_on_input_error
+from stagewise.errors import InputError, exit_on_input_error
 from stagewise.training.job import AdapterJob
 from stagewise.training.run import RunOptions, train_adapter
+from stagewise.training.time_limit import TimeLimit
 
 
 @exit_on_input_error
@@ -32,7 +33,15 @@ def main(argv=None) -> int:
     )
     add_image(parser)
     parser.add_argument("--processes", type=int, default=1, help="processes, one per GPU, that train it together")
+    parser.add_argument(
+        "--time-limit",
+        type=float,
+        metavar="MINUTES",
+        help="stop at a checkpoint before this, with exit code 75, so that the same command goes on from there",
+    )
     args = parser.parse_args(argv)
+    if args.time_limit is not None and not args.time_limit >= 0:
+        raise InputError(f"--time-limit must be a number of minutes (got {args.time_limit})")
     parents = [args.parent] if args.parent else []
     train_adapter(
         AdapterJob.open(args.recipe, args.model, args.data, parents, args.checkpoints, args.output, args.image),
@@ -42,6 +51,7 @@ def main(argv=None) -> int:
             tokens_per_batch=args.tokens_per_batch,
             processes=args.processes,
             command=tuple(sys.argv[1:] if argv is None else argv),
+            limit=TimeLimit(args.time_limit),
         ),
     )
     return 0

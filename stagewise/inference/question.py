@@ -9,6 +9,7 @@ from stagewise.config.experiment import Config
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.config.training import Prompting
 from stagewise.errors import InputError
+from stagewise.inference.finite import check_finite_logprobs
 from stagewise.inference.prompts import Encoder, Template
 from stagewise.models.adapters import adapter_folder
 from stagewise.recipe import Recipe
@@ -187,6 +188,7 @@ def ask_model(question: Question, items: list[dict], model_dir, adapter_dir, tok
         model = load_adapter(model, adapter_dir)
     progress = question.task if len(items) > 1 else None
     scores = likelihood.score(model, tokenizer, list(prompts), encoder.label_token_ids, tokens_per_batch, progress)
+    check_finite_logprobs(scores, question.task, model_dir, adapter_dir, question.dtype)
     answers = []
     for item, row in zip(items, scores, strict=True):
         weights = [math.exp(value - max(row)) for value in row]

@@ -54,11 +54,12 @@ def read_adapter(folder) -> tuple[dict, dict[str, tuple["torch.Tensor", "torch.T
     Raises
     ------
     InputError
-        If the file holds anything but plain LoRA factors.
+        If the file holds anything but plain LoRA factors of finite numbers.
     """
     from safetensors.torch import load_file
 
     path = Path(folder) / ADAPTER_WEIGHTS
+    check_finite_weights(folder)
     factors: dict[str, list] = {}
     for key, value in load_file(path).items():
         name, _, kind = key.removeprefix(_PREFIX).rpartition(".lora_")
@@ -81,6 +82,36 @@ def write_adapter(folder, config: dict, factors: dict[str, tuple["torch.Tensor",
         tensors[f"{_PREFIX}{name}.lora_B.weight"] = b.contiguous()
     save_file(tensors, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
     (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def check_finite_weights(folder) -> None:
+    """Refuse an adapter whose weights hold NaN or infinite numbers, as a training that has diverged leaves them.
+
+    Raises
+    ------
+    InputError
+        Naming the file and the first such tensor.
+    """
+    path = Path(folder) / ADAPTER_WEIGHTS
+    if (name := _first_not_finite(path)) is not None:
+        raise InputError(
+            f"{path}: the weights '{name}' are not finite (NaN or infinite), so the training that left them has "
+            "diverged; train the adapter again with a lower training.learning_rate"
+        )
+
+
+def _first_not_finite(path: Path) -> str | None:
+    import numpy as np
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:  # no need to import torch, which takes longer than the check
+            return next((name for name in file.keys() if not np.isfinite(file.get_tensor(name)).all()), None)
+    except (TypeError, AttributeError):  # a type that numpy does not have, such as bfloat16
+        with safe_open(path, "pt") as file:
+            return next((name for name in file.keys() if not file.get_tensor(name).float().isfinite().all()), None)
+    except SafetensorError as error:
+        raise InputError(f"{path}: not a safetensors file ({error}); make the adapter again") from None
 
 
 def adapter_inputs(recipe: str, model: str, parents: list[dict]) -> dict:
@@ -140,7 +171,7 @@ def load_adapter(base, adapter_dir, trainable: bool = False):
     Raises
     ------
     InputError
-        If the adapter does not fit the model's layers.
+        If the adapter does not fit the model's layers, or its weights are not finite.
     """
     from peft import PeftModel
 
@@ -148,6 +179,7 @@ def load_adapter(base, adapter_dir, trainable: bool = False):
     peft_type = read_json(folder / ADAPTER_CONFIG, "the adapter's configuration").get("peft_type")
     if peft_type != "LORA":
         raise InputError(f"{folder / ADAPTER_CONFIG}: peft_type is {peft_type!r}, but only LORA adapters are read")
+    check_finite_weights(folder)
     reason = None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

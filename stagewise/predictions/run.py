@@ -3,11 +3,13 @@
 import shutil
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.data.items import read_split
 from stagewise.errors import InputError
+from stagewise.inference.finite import check_finite_logprobs
 from stagewise.inference.prompts import Template
 from stagewise.models.adapters import adapter_receipt
 from stagewise.models.receipts import model_receipt
@@ -17,6 +19,7 @@ from stagewise.predictions.predictor import Predictor
 from stagewise.predictions.training_answers import TrainingAnswers
 from stagewise.provenance import cache
 from stagewise.provenance.files import replaced_folder
+from stagewise.provenance.lock import locked
 from stagewise.provenance.packages import package_versions
 from stagewise.provenance.receipts import RECEIPT, read_receipt, write_receipt
 
@@ -38,6 +41,11 @@ def predict_splits(
         Folder with the cache of finished predictions; None uses no cache.
     image
         SHA-256 of the container image that this runs in, if it does.
+
+    Raises
+    ------
+    InputError
+        If an input is not the one it should be, or log-probabilities are not finite.
     """
     output = Path(output)
     templates = {name: Template.read(task.prompt, task.fields) for name, task in settings.tasks.items()}
@@ -51,20 +59,21 @@ def predict_splits(
         return
     if output.is_dir() and any(path.suffix != ".csv" and path.name != RECEIPT for path in output.iterdir()):
         raise InputError(f"{output}: this folder holds something else than predictions; name another --output")
-    if cached and is_current(cached, inputs, image):
+    with locked(cached, f"the predictions {output}") if cached else nullcontext():
+        if cached and is_current(cached, inputs, image):
+            with replaced_folder(output) as folder:
+                shutil.copytree(cached, folder, dirs_exist_ok=True)
+            print(f"{output}: made before from the same adapter and items, copied", file=sys.stderr)
+            return
         with replaced_folder(output) as folder:
-            shutil.copytree(cached, folder, dirs_exist_ok=True)
-        print(f"{output}: made before from the same adapter and items, copied", file=sys.stderr)
-        return
-    with replaced_folder(output) as folder:
-        in_training = TrainingAnswers(adapter_dir, settings, templates, splits)
-        summary = write_all_predictions(folder, settings, templates, model_dir, adapter_dir, data_dir, in_training)
-        write_receipt(folder, {"inputs": inputs, "image": image} | summary)
-    speed = summary["tokens"] / max(summary["seconds"], 1e-3)
-    print(f"{output}: {summary['items']} items in {summary['seconds']:.1f} s, {speed:.0f} tokens/s", file=sys.stderr)
-    if cached:
-        shutil.rmtree(cached, ignore_errors=True)  # damaged, if it is there
-        cache.keep(output, cached)
+            in_training = TrainingAnswers(adapter_dir, settings, templates, splits)
+            summary = write_all_predictions(folder, settings, templates, model_dir, adapter_dir, data_dir, in_training)
+            write_receipt(folder, {"inputs": inputs, "image": image} | summary)
+        speed, where = summary["tokens"] / max(summary["seconds"], 1e-3), f"{output}: {summary['items']} items"
+        print(f"{where} in {summary['seconds']:.1f} s, {speed:.0f} tokens/s", file=sys.stderr)
+        if cached:
+            shutil.rmtree(cached, ignore_errors=True)  # damaged, if it is there
+            cache.keep(output, cached)
 
 
 def is_current(folder: Path, inputs: dict, image: str | None) -> bool:
@@ -98,12 +107,16 @@ def write_all_predictions(
     device = predictor.model.device.type
     for task, spec in settings.tasks.items():
         encoder = predictor.encoder(task, templates[task])
+        answers = predictor.score_content_free(encoder)
+        # Generated answers show no numbers, so this is where a model without any is noticed.
+        check_finite_logprobs([a["logprobs"] for a in answers], task, model_dir, adapter_dir, settings.dtype)
         if settings.evaluation.method == "likelihood":
-            content_free[task] = predictor.score_content_free(encoder)
+            content_free[task] = answers
         for split in settings.evaluation.splits:
             items = read_split(Path(data_dir) / task / f"{split}.jsonl", spec.words)
             prompts = [encoder.encode_prompt(item) for item in items]
             rows = predictor.predict(encoder, [ids for ids, _ in prompts], progress=f"{task}.{split}")
+            check_finite_logprobs(_logprobs(rows), task, model_dir, adapter_dir, settings.dtype)
             write_predictions(folder / f"{task}.{split}.csv", task, split, items, rows)
             tokens += sum(len(ids) for ids, _ in prompts)
             count += len(items)
@@ -122,3 +135,8 @@ def write_all_predictions(
         "dtype": settings.dtype,
         "packages": package_versions(),
     }
+
+
+def _logprobs(rows: list[dict]) -> list[float]:
+    """Collect the log-probabilities of prediction rows; generated answers have none."""
+    return [value for row in rows for name, value in row.items() if name.startswith("logprob:") and value is not None]

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from stagewise.errors import InputError
 from stagewise.remedies.base import Batch, Remedy, Row, TrainingContext, TrainingHook
 
 
@@ -55,6 +56,11 @@ def fisher_diagonal(context: TrainingContext, items: int) -> tuple[dict, int]:
     -------
     fisher, tokens
         Estimate by name of trainable parameter, and the number of tokens read.
+
+    Raises
+    ------
+    InputError
+        If it is not finite.
     """
     import torch
 
@@ -70,6 +76,7 @@ def fisher_diagonal(context: TrainingContext, items: int) -> tuple[dict, int]:
         answers = context.label_token_ids[task]
         prompts = [row["input_ids"][: row["prompt_tokens"]] for row in _draw(rows, items, context.seed)]
         scores = torch.from_numpy(likelihood.score(model, context.tokenizer, prompts, answers))
+        _check_finite([scores], task)
         labels = torch.multinomial(scores.softmax(1), 1, generator=generator)[:, 0].tolist()
         for prompt, label in zip(prompts, labels, strict=True):
             _log_probability(model, prompt, answers[label]).backward()
@@ -79,8 +86,17 @@ def fisher_diagonal(context: TrainingContext, items: int) -> tuple[dict, int]:
                     parameter.grad = None
             tokens += 2 * len(prompt) + len(answers[label])
             count += 1
+        _check_finite(total.values(), task)
     model.train(was_training)
     return {name: value / max(count, 1) for name, value in total.items()}, tokens
+
+
+def _check_finite(values, task: str) -> None:
+    if not all(bool(value.isfinite().all()) for value in values):
+        raise InputError(
+            f"remedies.ewc: the Fisher information of {task} is not finite (NaN or infinite) at the parent adapter; "
+            "train the parent with a lower training.learning_rate, or leave the remedy out"
+        )
 
 
 def _draw(rows: list[Row], items: int, seed: int) -> list[Row]:

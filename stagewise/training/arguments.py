@@ -58,6 +58,7 @@ def sft_config(
         eval_on_start=not resumed,  # figures of the parent, before the stage begins
         logging_steps=log_steps,
         logging_first_step=True,
+        logging_nan_inf_filter=False,  # it would log a diverged training as a loss of 0
         report_to=list(report_to),
         dataloader_pin_memory=not use_cpu,
         **_evaluation_arguments(training, steps),
@@ -68,7 +69,6 @@ def _evaluation_arguments(training: Training, steps: int) -> dict:
     """Arguments on evaluations and checkpoints."""
     metric, greater = BEST_METRICS.get(training.best_metric, (None, None))
     arguments = {
-        "save_total_limit": 2,
         "load_best_model_at_end": metric is not None,
         "metric_for_best_model": metric,
         "greater_is_better": greater,

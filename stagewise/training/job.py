@@ -3,16 +3,19 @@
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from stagewise.errors import InputError
-from stagewise.models.adapters import adapter_inputs, adapter_receipt
+from stagewise.models.adapters import adapter_inputs, adapter_receipt, check_finite_weights
 from stagewise.provenance.cache import adapter_cache
 from stagewise.provenance.files import replaced_folder, sha256_file
+from stagewise.provenance.lock import locked
 from stagewise.provenance.receipts import read_receipt
 from stagewise.recipe import Recipe, code_fingerprints
 from stagewise.training import behaviour_versions
+from stagewise.training.checkpoints import CheckpointFolder
 from stagewise.training.distributed import process_index
 
 
@@ -96,28 +99,51 @@ def _check_parents(recipe_file, recipe: Recipe, model_dir, parent_dirs) -> list[
 
 
 def _is_intact(folder: Path) -> bool:
-    """Check a cached adapter against its receipt; the main process removes a damaged one."""
+    """Check a cached adapter against its receipt; the main process removes one that is damaged or not finite."""
     try:
         read_receipt(folder, "the stored adapter")
-    except InputError:
-        if not process_index():
+        check_finite_weights(folder)
+    except (InputError, OSError):
+        if process_index():
+            return False
+        if folder.is_dir() and not folder.is_symlink():
             shutil.rmtree(folder, ignore_errors=True)
+        else:
+            folder.unlink(missing_ok=True)
         return False
     return True
 
 
-def get_or_make(job: AdapterJob, make: Callable[[Path], None]) -> None:
+def get_or_make(
+    job: AdapterJob,
+    make: Callable[[Path], None],
+    launch: Callable[[], None] | None = None,
+    deadline: float | None = None,
+) -> None:
     """Put the finished adapter at the job's output, whole or not at all.
+
+    One process at a time makes an adapter; another waits, and then takes the finished one.
 
     Parameters
     ----------
     make
         Function that leaves the finished adapter in the folder ``adapter`` of the cache folder that it is given; called
         only if the cache has none.
+    launch
+        Function that has other processes do this job in place of `make`; it never returns. They take the lock anew.
+    deadline
+        When to give up waiting for another process, in seconds since the epoch.
     """
     cached = adapter_cache(job.checkpoints, job.inputs, job.image)
-    if not _is_intact(cached / "adapter"):
-        make(cached)
+    name = f"the adapter {job.recipe.lineage}"
+    with nullcontext() if process_index() else locked(cached, name, deadline):
+        if not process_index():
+            CheckpointFolder(cached).remove_leftovers()
+        is_made = _is_intact(cached / "adapter")
+        if not is_made and not launch:
+            make(cached)
+    if not is_made and launch:
+        launch()
     if process_index():
         return  # the main process alone writes
     read_receipt(cached / "adapter", "the stored adapter")

@@ -28,7 +28,7 @@ def merge_parents(job: AdapterJob, cached: Path) -> None:
     from stagewise.models.torch_environment import before_torch
 
     before_torch()
-    from stagewise.models.adapters import adapter_folder
+    from stagewise.models.adapters import adapter_folder, check_finite_weights
     from stagewise.models.load import load_base, load_tokenizer, resolve_device
     from stagewise.provenance.packages import package_versions
     from stagewise.training.save_adapter import save_adapter
@@ -37,9 +37,12 @@ def merge_parents(job: AdapterJob, cached: Path) -> None:
     _, remedy = recipe.remedies.afterwards
     cached.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
+    parents = list(map(adapter_folder, job.parent_dirs))
+    for parent in parents:
+        check_finite_weights(parent)
     with tempfile.TemporaryDirectory(dir=cached, prefix=".merged-") as merged:
         remedy.merge(
-            list(map(adapter_folder, job.parent_dirs)),
+            parents,
             Path(merged),
             partial(load_base, job.model_dir, recipe.quantization, recipe.dtype),
             recipe.seed,

@@ -7,11 +7,12 @@ second, an interrupted training resumes, and a changed recipe never meets a stal
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stagewise.errors import InputError
+from stagewise.provenance.cache import adapter_cache
 from stagewise.training.distributed import (
     StepShare,
     hide_other_gpus,
@@ -21,6 +22,7 @@ from stagewise.training.distributed import (
     share_step,
 )
 from stagewise.training.job import AdapterJob, get_or_make
+from stagewise.training.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from stagewise.remedies.base import Row, TrainingHook
@@ -44,6 +46,8 @@ class RunOptions:
     """Processes, one per GPU, that train the adapter together."""
     command: tuple[str, ...] = ()
     """Arguments of ``scripts.train_adapter``, with which the launcher starts each process."""
+    limit: TimeLimit = field(default_factory=TimeLimit)
+    """When to stop at a checkpoint."""
 
 
 def train_adapter(job: AdapterJob, options: RunOptions) -> None:
@@ -52,7 +56,10 @@ def train_adapter(job: AdapterJob, options: RunOptions) -> None:
     Raises
     ------
     InputError
-        If the recipe is of a merged adapter, or its optimizer steps cannot be divided among the processes.
+        If the recipe is of a merged adapter, its optimizer steps cannot be divided among the processes, or the training
+        diverges.
+    Unfinished
+        If the training stopped at a checkpoint before its time limit, or on SIGTERM.
     """
     training = job.recipe.training
     if not training:
@@ -64,12 +71,17 @@ def train_adapter(job: AdapterJob, options: RunOptions) -> None:
     processes = process_count() if launched else options.processes
     share_step(training.batch_size, training.gradient_accumulation, processes)
 
-    def train(cached: Path) -> None:
-        if processes > 1 and not launched:
-            launch_processes(processes, "scripts.train_adapter", list(options.command))
-        train_stage(job, options, cached)
+    def launch() -> None:
+        left = options.limit.minutes_left  # the clock goes on, whatever was waited for
+        limit = [] if left is None else ["--time-limit", str(left)]
+        launch_processes(processes, "scripts.train_adapter", [*options.command, *limit])
 
-    get_or_make(job, train)
+    get_or_make(
+        job,
+        lambda cached: train_stage(job, options, cached),
+        launch if processes > 1 and not launched else None,
+        options.limit.deadline,
+    )
 
 
 @dataclass(frozen=True)
@@ -108,7 +120,7 @@ def train_stage(job: AdapterJob, options: RunOptions, cached: Path) -> None:
     if processes.is_main_process:
         announce(stage)
     try:
-        with audit_weights(trainer.model) as audit:
+        with options.limit.heeding_sigterm(), audit_weights(trainer.model) as audit:
             started = time.monotonic()
             hooks = training_hooks(job.recipe, stage.data, trainer.model, stage.tokenizer)
             run_or_resume(stage, trainer, hooks)
@@ -128,7 +140,7 @@ def prepare_stage(job: AdapterJob, options: RunOptions, cached: Path, processes)
     """Load the stage's data, and find the checkpoint to go on from."""
     from stagewise.models.load import load_tokenizer
     from stagewise.training.arguments import total_steps
-    from stagewise.training.checkpoints import last_checkpoint, parent_checkpoint
+    from stagewise.training.checkpoints import CheckpointFolder, parent_checkpoint
     from stagewise.training.stage_data import load_stage_data
 
     recipe, training = job.recipe, job.recipe.training
@@ -137,9 +149,11 @@ def prepare_stage(job: AdapterJob, options: RunOptions, cached: Path, processes)
     steps = total_steps(training, data.items)
     with processes.main_process_first():  # it tidies up, the others find the folder tidy
         cached.mkdir(parents=True, exist_ok=True)
-        checkpoint = last_checkpoint(cached)
+        checkpoint = CheckpointFolder(cached).last()
         if checkpoint is None and training.optimizer_state == "parent":
-            checkpoint = parent_checkpoint(job.checkpoints, recipe.parents[0].fingerprint, steps, job.recipe_file)
+            (parent,) = job.parent_receipts
+            parent_cached = adapter_cache(job.checkpoints, parent["inputs"], parent.get("image"))
+            checkpoint = parent_checkpoint(parent_cached, steps, job.recipe_file)
     share = share_step(training.batch_size, training.gradient_accumulation)
     return Stage(job, options, cached, tokenizer, data, share, steps, checkpoint)
 
@@ -151,6 +165,7 @@ def build_trainer(stage: Stage, scratch: Path) -> "StageTrainer":
 
     from stagewise.models.load import load_base
     from stagewise.training.arguments import sft_config
+    from stagewise.training.checkpoints import CheckpointFolder
     from stagewise.training.sampling import Collator
     from stagewise.training.stage_data import initial_adapter
     from stagewise.training.trainer import StageTrainer, score_answers_only_on_cpu
@@ -180,12 +195,19 @@ def build_trainer(stage: Stage, scratch: Path) -> "StageTrainer":
         data_collator=Collator(stage.tokenizer.pad_token_id),
         processing_class=stage.tokenizer,
         peft_config=lora_config,
+        name=recipe.lineage,
+        checkpoints=CheckpointFolder(stage.cached),
+        start=stage.checkpoint,
+        limit=stage.options.limit,
         share=stage.share,
         validation=data.validation,
         earlier_validation=data.earlier_validation,
-        resumed_tokens=stage.checkpoint.trained_tokens if stage.checkpoint else 0,
         tokens_per_batch=stage.options.tokens_per_batch,
     )
+    # PEFT would store this machine's path to the base model, in checkpoints too.
+    config = trainer.model.peft_config["default"]
+    config.base_model_name_or_path = recipe.model.name
+    config.target_modules = sorted(config.target_modules)  # a set has no order of its own
     if dropped := len(data.rows) - len(trainer.train_dataset):
         raise InputError(f"{stage.job.data_dir}: {dropped} training items were dropped")
     return trainer
@@ -203,8 +225,11 @@ def announce(stage: Stage) -> None:
     line = f"{stage.job.recipe.lineage}: {sum(stage.data.items)} items"
     line += f" and {stage.data.rehearsed} of earlier tasks" if stage.data.rehearsed else ""
     line += f", {stage.steps} steps"
-    line += f", resumed from step {stage.checkpoint.step}" if stage.checkpoint else ""
     line += f", on {stage.share.count} processes" if stage.share.count > 1 else ""
+    if stage.checkpoint:
+        line += f", resumed from step {stage.checkpoint.step}"
+        if (before := stage.checkpoint.facts["processes"]) != stage.share.count:
+            line += f" of {before} process{'es' if before > 1 else ''}, so that dropout's draws start anew"
     print(line, file=sys.stderr)
 
 
@@ -266,11 +291,6 @@ def save_trained(stage: Stage, trainer: "StageTrainer", summary: dict) -> None:
     """Save the trained adapter, its log and its summary in the cache."""
     from stagewise.training.save_adapter import save_adapter
     from stagewise.training.training_log import tidy_log
-
-    # PEFT would store this machine's path to the base model.
-    config = trainer.model.peft_config["default"]
-    config.base_model_name_or_path = stage.job.recipe.model.name
-    config.target_modules = sorted(config.target_modules)  # a set has no order of its own
 
     def write_weights(folder: Path) -> None:
         trainer.model.save_pretrained(folder, save_embedding_layers=False)

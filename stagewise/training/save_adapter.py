@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from stagewise.errors import InputError
+from stagewise.models.adapters import check_finite_weights
 from stagewise.provenance.files import replaced_folder, write_json
 from stagewise.provenance.receipts import write_receipt
 from stagewise.training.job import AdapterJob
@@ -31,9 +33,21 @@ def save_adapter(
         Function that writes weights and their configuration to a folder.
     log
         Rows of (step, epoch, split, metric, value).
+
+    Raises
+    ------
+    InputError
+        If the weights are not finite; nothing is kept of them then.
     """
     with replaced_folder(cached / "adapter") as folder:
         write_weights(folder)
+        try:
+            check_finite_weights(folder)
+        except InputError:
+            raise InputError(
+                f"{job.recipe_file}: this adapter's weights come out not finite (NaN or infinite), so it is not kept; "
+                "lower the learning rate of its stage, or the strength of its remedy or merge"
+            ) from None
         tokenizer.save_pretrained(folder)
         shutil.copy(job.recipe_file, folder / "recipe.json")
         write_json(folder / "training.json", summary)

@@ -1,11 +1,10 @@
 """TRL's SFTTrainer with label metrics, remedies' hooks and shared steps. Importing this module imports torch."""
 
-import json
 import time
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
+import numpy as np
 import torch
 import trl
 import trl.trainer.utils
@@ -15,7 +14,7 @@ from transformers import TrainerCallback
 from stagewise.inference import likelihood
 from stagewise.measures import evaluate
 from stagewise.remedies.base import Batch, TrainingHook
-from stagewise.training.checkpoints import TRAINED_TOKENS, VALIDATION_ANSWERS
+from stagewise.training.checkpointed import CheckpointedTrainer
 from stagewise.training.distributed import StepShare
 from stagewise.training.sampling import GroupedByLength, SharedBatches, SingleProcessBatches, mean_denominators
 from stagewise.training.stage_data import ValidationPrompts
@@ -71,23 +70,7 @@ class RunHooksAfterStep(TrainerCallback):
             hook.after_step()
 
 
-class CompleteCheckpoint(TrainerCallback):
-    """Writes what transformers does not know into every checkpoint: tokens trained on so far, validation answers."""
-
-    def __init__(self, trainer):
-        self.trainer = trainer
-
-    def on_save(self, args, state, control, **kwargs):
-        self.trainer.accelerator.wait_for_everyone()  # each process leaves its random state in the folder
-        if not state.is_world_process_zero:
-            return
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        # Every checkpoint is evaluated right before it is saved.
-        (folder / VALIDATION_ANSWERS).write_text(json.dumps(self.trainer.validation_answers), encoding="utf-8")
-        (folder / TRAINED_TOKENS).write_text(str(self.trainer.all_tokens), encoding="utf-8")
-
-
-class StageTrainer(trl.SFTTrainer):
+class StageTrainer(CheckpointedTrainer):
     """Adds every measure on validation items to every evaluation, and remedies' hooks to training.
 
     Parameters
@@ -98,8 +81,6 @@ class StageTrainer(trl.SFTTrainer):
         Validation items of the stage's own tasks; each measure is the mean over the tasks. Empty leaves them out.
     earlier_validation
         Those of earlier tasks: their measures are called ``accuracy:<task>``, ``macro_f1:<task>`` and so on.
-    resumed_tokens
-        Tokens of the training that this one resumes.
     tokens_per_batch
         Padded tokens per scoring batch, as in prediction: with other batches some answers would be others.
     """
@@ -110,7 +91,6 @@ class StageTrainer(trl.SFTTrainer):
         share: StepShare,
         validation: list[ValidationPrompts] = (),
         earlier_validation: list[ValidationPrompts] = (),
-        resumed_tokens: int = 0,
         tokens_per_batch: int = 4096,
         **kwargs,
     ):
@@ -121,19 +101,7 @@ class StageTrainer(trl.SFTTrainer):
         self._hooks: list[TrainingHook] = []
         cast_trainable_to_float32(self.model)
         self.add_callback(LogLastStep())
-        self.trained_tokens = 0
-        """Tokens trained on since the start or resume, in all processes, without padding."""
-        self.resumed_tokens = resumed_tokens
-        self.evaluation_seconds = 0.0
-        self.validation_answers: dict[str, list[int]] = {}
-        """Answers of the last evaluation, as codes of labels in item order, by task."""
         self._evaluated_passes: list[tuple[float, int, int]] = []
-        self.add_callback(CompleteCheckpoint(self))
-
-    @property
-    def all_tokens(self) -> int:
-        """Tokens of the whole training, interruptions included."""
-        return self.resumed_tokens + self.trained_tokens
 
     def add_hooks(self, hooks: list[TrainingHook]) -> None:
         """Let these hooks act from now on."""
@@ -232,11 +200,15 @@ class StageTrainer(trl.SFTTrainer):
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):
         started = time.monotonic()
         metrics = super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
+        if not np.isfinite(metrics[f"{metric_key_prefix}_loss"]):
+            self.diverged("the validation loss")
         label_metrics = self._label_metrics(metric_key_prefix)
         if label_metrics:
             self.log(label_metrics)
             metrics |= label_metrics
-        self.evaluation_seconds += time.monotonic() - started
+        seconds = time.monotonic() - started
+        self.evaluation_seconds += seconds
+        self._limit.measure("evaluation", seconds)
         return metrics
 
     def _label_metrics(self, prefix: str) -> dict[str, float]:
@@ -261,6 +233,8 @@ class StageTrainer(trl.SFTTrainer):
             share=(self._share.index, self._share.count),
         )
         logprobs = self.accelerator.reduce(torch.tensor(logprobs, device=self.args.device), "sum").cpu().numpy()
+        if not np.isfinite(logprobs).all():
+            self.diverged(f"a validation log-probability of {validation.task}")
         self.validation_answers[validation.task] = logprobs.argmax(1).tolist()
         return evaluate(validation.gold, logprobs)
 
@@ -282,6 +256,7 @@ class StageTrainer(trl.SFTTrainer):
         return float((pass_loss * rows.sum(0)).sum() / rows.sum())
 
     def prediction_step(self, model, inputs, *args, **kwargs):
+        self.check_interrupted()
         rows, tokens = len(inputs["row"]), int((inputs["labels"][:, 1:] != -100).sum())
         loss, *rest = super().prediction_step(model, inputs, *args, **kwargs)
         self._evaluated_passes.append((float(loss), tokens, rows))

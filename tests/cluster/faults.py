@@ -79,7 +79,7 @@ class Training:
         return None
 
     def newest(self) -> int:
-        """Step of the newest complete checkpoint, 0 without one; a checkpoint's last file is the count of tokens."""
+        """Step of the newest complete checkpoint, 0 without one."""
         recipe = read_json(self.workspace / "out" / self.lineage / "recipe.json", "the recipe")
         cache = self.workspace / "out" / "checkpoints" / recipe["fingerprint"][:16]
         written = [path for path in cache.glob(f"*/checkpoint-*/{TOKENS}") if path.stat().st_size]

@@ -53,7 +53,7 @@ def test_snakemake_in_a_job_stops_cleanly_before_its_limit_and_goes_on_in_the_ne
     print(f"submitted again: {state}")
     assert state == "COMPLETED", output[-5000:]
     trained = read_json(here / "out" / FIRST / "adapter" / "training.json", "the summary")
-    assert trained["resumed_from_step"] == step
+    assert trained["resumed_from_step"] >= step  # a checkpoint at SIGTERM, if it came to that
     assert (here / "out" / "report.html").is_file()
 
     # Without the profile, all steps run inside one job.

@@ -203,7 +203,7 @@ from stagewise.remedies.base import Remedy, TrainingHook
 
 
 class Stops(Remedy):
-    """Does nothing, and waits for ever after the fifth step of a first training."""
+    """Does nothing, and waits long enough for a signal after the fifth step of a first training."""
 
     def hook(self, context):
         return Waits()
@@ -217,12 +217,12 @@ class Waits(TrainingHook):
         seen = Path(os.environ["STOPPED_AT"]) if os.environ.get("STOPPED_AT") else None
         if seen and self.steps == 5:
             seen.touch()
-            time.sleep(3600)
+            time.sleep(10)
 '''
 
 
 @pytest.mark.slow
-def test_an_interrupted_training_goes_on_with_another_number_of_processes(adapter_folders, tmp_path, monkeypatch):
+def test_a_terminated_training_goes_on_with_another_number_of_processes(adapter_folders, tmp_path, monkeypatch):
     uninterrupted, cut = adapter_folders
     (tmp_path / "stops.py").write_text(STOPS, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
@@ -237,7 +237,8 @@ def test_an_interrupted_training_goes_on_with_another_number_of_processes(adapte
         cwd=ROOT,
         env=os.environ | {"STOPPED_AT": str(stopped)},
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         waited = time.monotonic()
@@ -247,7 +248,9 @@ def test_an_interrupted_training_goes_on_with_another_number_of_processes(adapte
         workers = psutil.Process(started.pid).children(recursive=True)
         assert len(workers) >= 2
         started.send_signal(signal.SIGTERM)
-        assert started.wait(60) != 0
+        # All of them save the step that they are in, and stop.
+        assert "stopped after step 5 of 24, asked to (SIGTERM)" in started.communicate(timeout=60)[1]
+        assert started.returncode != 0
         assert not psutil.wait_procs(workers, timeout=30)[1]  # nothing is left behind
     finally:
         started.kill()
@@ -255,7 +258,7 @@ def test_an_interrupted_training_goes_on_with_another_number_of_processes(adapte
 
     train(cut, "first", count=1)
     summary = cut.summary("first")
-    assert summary["resumed_from_step"] == 4 and summary["processes"] == 1
+    assert summary["resumed_from_step"] == 5 and summary["processes"] == 1
     reference = uninterrupted.summary("first")
     assert (summary["tokens"], summary["steps"]) == (reference["tokens"], reference["steps"])
     mine, theirs = (load_file(adapters.adapter("first") / "adapter_model.safetensors") for adapters in adapter_folders)

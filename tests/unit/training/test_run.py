@@ -1,18 +1,20 @@
 """One stage of training, on a tiny random model."""
 
 import json
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from scripts import train_adapter
 from stagewise.data.items import read_split
 from stagewise.provenance.files import sha256_file
 from stagewise.provenance.receipts import read_receipt
-from stagewise.training.checkpoints import CHECKPOINT_FILES, last_checkpoint
 from stagewise.training.stage_data import encode_items
-from tests.helpers.toy_task import write_toy_recipe, write_toy_split
+from tests.helpers.project_copy import ROOT
+from tests.helpers.toy_stage import Stage, interrupt
+from tests.helpers.toy_task import write_toy_split
 
 WEIGHTS = "adapter_model.safetensors"
 
@@ -20,33 +22,6 @@ WEIGHTS = "adapter_model.safetensors"
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return write_toy_split(tmp_path_factory.mktemp("data"))
-
-
-class Stage:
-    """One adapter's folder and the command that trains it."""
-
-    def __init__(self, root, model, data, name="toy", parent=None, **changes):
-        self.folder = root / name
-        self.arguments = ["--model", str(model), "--data", str(data), "--report-to"]
-        self.checkpoints = root / "checkpoints"
-        if parent:
-            self.arguments += ["--parent", str(parent.folder / "adapter")]
-            changes |= {"stage": 2, "lineage": "base/seed-0/toy/child"}
-        self.recipe = write_toy_recipe(self.folder, model, data, [parent.recipe] if parent else [], **changes)
-
-    def train(self) -> int:
-        return train_adapter.main(
-            [
-                *("--recipe", str(self.folder / "recipe.json"), "--output", str(self.folder / "adapter")),
-                *("--checkpoints", str(self.checkpoints), *self.arguments),
-            ]
-        )
-
-    def file(self, name):
-        return self.folder / "adapter" / name
-
-    def summary(self):
-        return json.loads(self.file("training.json").read_text())
 
 
 def test_two_stages_leave_complete_adapters(tmp_path, tiny_model, data):
@@ -114,31 +89,16 @@ def test_an_interrupted_training_resumes_to_the_same_bytes(
     uninterrupted = Stage(tmp_path / "uninterrupted", tiny_model, data, **settings)
     assert uninterrupted.train() == 0
 
-    from transformers import TrainerCallback
-
-    class Interrupt(TrainerCallback):
-        def on_step_end(self, args, state, control, **_):
-            if state.global_step == 5:
-                raise KeyboardInterrupt
-
-    from stagewise.training import trainer
-
-    original = trainer.StageTrainer.__init__
-
-    def interrupted(self, *args, **kwargs):
-        original(self, *args, **kwargs)
-        self.add_callback(Interrupt())
-
     cut = Stage(tmp_path / "cut", tiny_model, data, **settings)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(trainer.StageTrainer, "__init__", interrupted)
-        cut.train()
+    interrupt(cut, monkeypatch, step=5)
     assert not cut.file("").exists()
     assert cut.train() == 0
     assert cut.summary()["resumed_from_step"] == 4
     for key in ("tokens", "best_step", "best_value", "start_value", "validation_answers"):
         assert cut.summary()[key] == uninterrupted.summary()[key], key
     assert sha256_file(cut.file(WEIGHTS)) == sha256_file(uninterrupted.file(WEIGHTS))
+    # The next line of the log is the mean since the one before, not since the checkpoint.
+    assert cut.log() == uninterrupted.log()
 
 
 def test_float32_adapters_are_what_makes_a_quantized_resume_exact(tmp_path, tiny_model, data, monkeypatch):
@@ -256,17 +216,6 @@ def test_a_long_prompt_is_shortened_and_its_answer_kept(tiny_model):
     assert "Stress?" in decoded and decoded.endswith("stress" + tokenizer.eos_token)
 
 
-def test_interrupted_checkpoints_are_removed(tmp_path):
-    complete, cut = tmp_path / "checkpoint-4", tmp_path / "checkpoint-8"
-    for folder in (complete, cut):
-        folder.mkdir()
-        for name in CHECKPOINT_FILES:
-            (folder / name).touch()
-    (cut / "trainer_state.json").unlink()
-    assert last_checkpoint(tmp_path).folder == complete
-    assert not cut.exists()
-
-
 @pytest.mark.parametrize(
     ("break_it", "says"),
     [
@@ -313,3 +262,20 @@ def test_every_epoch_has_an_order_of_its_own(tmp_path, tiny_model, data, monkeyp
     first, second = seen[:16], seen[16:]
     assert sorted(first) == sorted(second) == list(range(16))
     assert first != second
+
+
+def test_two_processes_train_an_adapter_once(tmp_path, tiny_model, data):
+    """The second one waits for the first, and takes its adapter."""
+    stage = Stage(tmp_path, tiny_model, data)
+    command = [sys.executable, "-m", "scripts.train_adapter", "--recipe", str(stage.folder / "recipe.json")]
+    command += ["--checkpoints", str(stage.checkpoints), *stage.arguments, "--output"]
+    both = [
+        subprocess.Popen(
+            [*command, str(tmp_path / name)], cwd=ROOT, stderr=subprocess.PIPE, text=True, stdout=subprocess.DEVNULL
+        )
+        for name in ("one", "two")
+    ]
+    said = "".join(process.communicate(timeout=300)[1] for process in both)
+    assert [process.returncode for process in both] == [0, 0]
+    assert said.count("16 items, 8 steps") == said.count("the adapter base/seed-0/toy: waiting for process") == 1
+    assert sha256_file(tmp_path / "one" / WEIGHTS) == sha256_file(tmp_path / "two" / WEIGHTS)

@@ -1,0 +1,280 @@
+"""A lock that lets one process at a time work in a folder of the cache; the others wait for its result.
+
+The kernel holds the lock on a file beside the folder (flock), and frees it when its process dies, however it dies. The
+file also says who holds it, for those that wait. Where the file system has no locks, a record file takes its place: it
+counts while its process lives, which another host asks Slurm about, or tells by the record's age.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from stagewise.errors import Unfinished
+
+SILENCE = 600.0
+"""Seconds after which a record of another host that nobody refreshes, and that Slurm does not know, is abandoned."""
+
+HEARTBEAT = 60.0
+"""Seconds between two refreshments of a record, and between two lines of progress of a process that waits."""
+
+_POLL = 0.5
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL}
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a lock."""
+
+    host: str
+    boot: str | None
+    """Identifier of the host's current boot, if the system has one."""
+    pid: int
+    started: int | None
+    """When the process started, in clock ticks since the boot: a number may be given to another process later."""
+    slurm_job: str | None
+    since: str
+    """Local time at which it took the lock."""
+
+    @classmethod
+    def current(cls) -> "Holder":
+        """Describe this process."""
+        return cls(
+            host=socket.gethostname(),
+            boot=_boot(),
+            pid=os.getpid(),
+            started=_start_ticks(os.getpid()),
+            slurm_job=os.environ.get("SLURM_JOB_ID"),
+            since=time.strftime("%Y-%m-%d %H:%M:%S"),
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> "Holder | None":
+        """Read a record; None if it is empty or damaged."""
+        try:
+            return cls(**json.loads(text))
+        except (ValueError, TypeError):
+            return None
+
+    def __str__(self) -> str:
+        job = f", Slurm job {self.slurm_job}" if self.slurm_job else ""
+        return f"process {self.pid} on {self.host}{job}, since {self.since}"
+
+    def lives(self, silent_seconds: float) -> bool:
+        """Tell if the process still runs, as far as it can be known here; `silent_seconds` is its record's age."""
+        if self.host == socket.gethostname():
+            return self.boot == _boot() and _start_ticks(self.pid) == self.started and _exists(self.pid)
+        if self.slurm_job and (queued := _is_queued(self.slurm_job)) is not None:
+            return queued
+        return silent_seconds < SILENCE
+
+
+def _boot() -> str | None:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+
+
+def _start_ticks(pid: int) -> int | None:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return int(status.rpartition(")")[2].split()[19])  # the 22nd field of proc(5), counted after the name
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True
+
+
+def _is_queued(job: str) -> bool | None:
+    """Tell if Slurm has a job waiting or running; None if it cannot be asked."""
+    try:
+        asked = subprocess.run(["squeue", "-h", "-j", job, "-o", "%T"], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if asked.returncode:
+        return False if "Invalid job id" in asked.stderr else None
+    return bool(asked.stdout.strip())
+
+
+@contextmanager
+def locked(folder, work: str, deadline: float | None = None) -> Iterator[None]:
+    """Hold the lock of a folder while the block runs.
+
+    If another process holds it, wait, and say for whom and for how long on stderr.
+
+    Parameters
+    ----------
+    folder
+        Folder, which need not exist; the lock is the file ``.NAME.lock`` beside it.
+    work
+        What the holder is doing, for the lines of those that wait: ``the adapter base/seed-0/a``.
+    deadline
+        When to give up waiting, in seconds since the epoch.
+
+    Raises
+    ------
+    Unfinished
+        If the other process still works at the deadline.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    path = folder.with_name(f".{folder.name}.lock")
+    waiting = _Waiting(work, deadline)
+    try:
+        while (descriptor := _take_lock(path)) is None:
+            waiting.pause(_read(path))
+    except _NoLocks:
+        with _recorded(path.with_suffix(".holder"), waiting):
+            yield
+        return
+    try:
+        _write_record(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class _NoLocks(Exception):
+    """The file system has no locks."""
+
+
+class _Waiting:
+    """The lines of a process that waits, and its patience."""
+
+    def __init__(self, work: str, deadline: float | None):
+        self.work, self.deadline = work, deadline
+        self.started, self.lines = time.monotonic(), 0
+
+    def pause(self, holder: Holder | None) -> None:
+        """Sleep a moment; say who is waited for at first, and for how long once a minute."""
+        seconds = time.monotonic() - self.started
+        if self.lines == 0 and seconds > 0:
+            print(f"{self.work}: waiting for {holder or 'another process'}, which works on it", file=sys.stderr)
+            self.lines = 1
+        elif seconds > HEARTBEAT * self.lines:
+            print(f"{self.work}: waiting for {seconds / 60:.0f} minutes", file=sys.stderr)
+            self.lines += 1
+        if self.deadline is not None and time.time() + _POLL > self.deadline:
+            raise Unfinished(
+                f"{self.work}: {holder or 'another process'} still works on it, and this job's time is over; the same "
+                "command goes on from there"
+            )
+        time.sleep(_POLL)
+
+
+def _open(path: Path) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except PermissionError:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # another user's, which most file systems let us lock
+    if os.fstat(descriptor).st_uid == os.geteuid():
+        os.fchmod(descriptor, 0o666)  # whoever may write into the folder may wait for it
+    return descriptor
+
+
+def _take_lock(path: Path) -> int | None:
+    """Return a descriptor that holds the lock; None if another process has it."""
+    descriptor = _open(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno in _NO_LOCKS:
+            raise _NoLocks from None
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise
+        return None
+    os.close(descriptor)  # someone has deleted the file meanwhile
+    return None
+
+
+def _write_record(descriptor: int) -> None:
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(asdict(Holder.current())).encode(), 0)
+    except OSError:
+        pass  # another user's file: those that wait cannot name us
+
+
+def _read(path: Path) -> Holder | None:
+    try:
+        return Holder.parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+# Without locks of the file system.
+
+
+@contextmanager
+def _recorded(record: Path, waiting: _Waiting) -> Iterator[None]:
+    while not _take_record(record):
+        waiting.pause(_read(record))
+    done = threading.Event()
+    heart = threading.Thread(target=_refresh, args=(record, done), daemon=True)
+    heart.start()
+    try:
+        yield
+    finally:
+        done.set()
+        heart.join()
+        if (holder := _read(record)) and holder.pid == os.getpid() and holder.host == socket.gethostname():
+            record.unlink(missing_ok=True)
+
+
+def _take_record(record: Path) -> bool:
+    """Create the record, in place of one whose process is dead; False if its process lives."""
+    try:
+        text = record.read_bytes()
+        silent = time.time() - record.stat().st_mtime
+    except FileNotFoundError:
+        return _create_record(record)
+    holder = Holder.parse(text.decode(errors="replace"))
+    if holder.lives(silent) if holder else silent < HEARTBEAT:  # without a holder: being written, or damaged
+        return False
+    aside = record.with_name(f"{record.name}.{socket.gethostname()}.{os.getpid()}")
+    try:
+        os.rename(record, aside)
+        if aside.read_bytes() != text:  # another process was faster, and the record is already its own
+            os.link(aside, record)
+        aside.unlink()
+    except OSError:
+        return False
+    return _create_record(record)
+
+
+def _create_record(record: Path) -> bool:
+    try:
+        with open(record, "x", encoding="utf-8") as handle:
+            handle.write(json.dumps(asdict(Holder.current())))
+    except FileExistsError:
+        return False
+    return True
+
+
+def _refresh(record: Path, done: threading.Event) -> None:
+    while not done.wait(HEARTBEAT):
+        try:
+            os.utime(record)
+        except OSError:
+            pass
