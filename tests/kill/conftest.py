@@ -9,8 +9,6 @@ from tests.workflow.conftest import tiny_workspace
 # Two epochs of some steps, with checkpoints within and between them; a merged adapter.
 LONGER = {
     "training": {"epochs": 2, "eval_every": 2, "max_length": 96, "learning_rate": 0.01},
-    # Means over several steps would begin anew in a training that goes on.
-    "logging": {"steps": 1},
     "arms": {
         "sequential": {"stages": [{"task": "colours"}, {"task": "warmth"}]},
         "blend": {"stages": [{"task": "colours"}, {"task": "warmth", "remedies": {"blend": {"alpha": 0.5}}}]},

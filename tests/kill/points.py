@@ -88,8 +88,9 @@ def training_points() -> list[KillPoint]:
     tensors = ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth")
     for name in tensors:
         points.append(KillPoint(f"checkpoint: {name}", step, "save|saved", f"{name}$", counts=(2, 3, 4)))
-    for name in ("trainer_state.json", "validation_answers.json", "trained_tokens"):
-        points.append(KillPoint(f"checkpoint: {name}", step, "open|os.rename", f"{name}$", counts=(1, 2)))
+    for name in ("trainer_state.json", "validation_answers.json", "trained_tokens", "log_sums.json", "receipt.json"):
+        points.append(KillPoint(f"checkpoint: {name}", step, "open|os.rename", f"checkpoint.*/{name}$", counts=(1, 2)))
+    points.append(KillPoint("checkpoint: its folder", step, "os.rename", r"/checkpoint-\d+$", counts=(1, 2, 3)))
     return points
 
 

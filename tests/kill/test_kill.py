@@ -45,14 +45,15 @@ def outcomes(request, tmp_path_factory):
         for point in POINTS
     }
 
-    def outcome(point):
-        return kill_and_repeat(references[point.tool], tmp_path_factory.mktemp("killed") / "project", point)
+    def outcome(point, folder):
+        outcome = kill_and_repeat(references[point.tool], folder / "project", point)
+        print(outcome.row, flush=True)
+        return outcome
 
-    with ThreadPoolExecutor(2) as pool:
-        outcomes = dict(zip(POINTS, pool.map(outcome, POINTS), strict=True))
     print("\npoint | killed command's exit code | exit codes of the same command again | results")
-    print(*(outcome.row for outcome in outcomes.values()), sep="\n")
-    return outcomes
+    folders = [tmp_path_factory.mktemp("killed") for _ in POINTS]
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(POINTS, pool.map(outcome, POINTS, folders), strict=True))
 
 
 @pytest.mark.parametrize("point", POINTS, ids=str)
