@@ -46,5 +46,7 @@ onstart:
             )
         except InputError as error:
             sys.exit(f"error: {error}")
+        except OSError as error:
+            sys.exit(f"error: {error.filename}: cannot be written ({error.strerror}); make room, or work on a copy")
         except KeyboardInterrupt:
             sys.exit("error: interrupted while it waited; nothing was changed, give the same command again")

@@ -262,7 +262,7 @@ class RunStart:
         for claim in self.claims:
             if claim.take():
                 continue
-            holder = claim.read()
+            holder = claim.holder()
             if holder is None or not holder.lost_its_starter:
                 way_out = f", or end it with `kill -INT {holder.pid}`" if holder and holder.was_here else ""
                 raise InputError(
@@ -281,7 +281,7 @@ class RunStart:
         """List the last holders of the claims that did not end properly, and what they in turn had not seen to."""
         runs = self._runs()
         killed = {run.id: run for run in runs if not run.ended}
-        killed |= {values["id"]: Run(**values) for run in runs for values in run.unfinished}
+        killed |= {values["id"]: Run.parse(values) for run in runs for values in run.unfinished}
         return [replace(run, unfinished=[]) for run in killed.values()]
 
     def _runs(self) -> list[Run]:

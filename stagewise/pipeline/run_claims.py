@@ -20,9 +20,9 @@ from pathlib import Path
 
 from stagewise.errors import InputError
 from stagewise.pipeline.processes import Process, ancestors, find_process, machine
-from stagewise.pipeline.slurm_jobs import is_job_alive
 from stagewise.provenance.files import read_json, write_json
 from stagewise.provenance.fingerprints import fingerprint
+from stagewise.provenance.lock import is_queued
 from stagewise.provenance.memory import FOLDER
 
 CLAIMS = FOLDER / "stagewise-runs"
@@ -73,6 +73,17 @@ class Run:
             slurm_job=os.environ.get("SLURM_JOB_ID"),
         )
 
+    @classmethod
+    def parse(cls, values: dict) -> "Run":
+        """Read a record of this or another version.
+
+        Raises
+        ------
+        TypeError
+            If it is no record.
+        """
+        return cls(**{f.name: values[f.name] for f in fields(cls) if f.name in values})
+
     @property
     def process(self) -> Process:
         """Its process, for a run that was here."""
@@ -119,10 +130,15 @@ class Claim:
     def read(self) -> Run | None:
         """Read the record of the last holder; None without one that can be read."""
         try:
-            values = read_json(self.record_file, "the record of a run")
-            return Run(**{key: values[key] for key in (f.name for f in fields(Run)) if key in values})
+            return Run.parse(read_json(self.record_file, "the record of a run"))
         except (InputError, OSError, TypeError):
             return None
+
+    def holder(self) -> Run | None:
+        """Describe the run that holds it; None if its record is not written yet."""
+        run = self.read()
+        is_past = run is None or run.ended or (run.was_here and not run.process.is_alive)
+        return None if is_past else run
 
     def write(self, run: Run) -> None:
         """Write this process's record."""
@@ -132,7 +148,7 @@ class Claim:
         """Take the claim; False if another run holds it."""
         self.lock_file.parent.mkdir(parents=True, exist_ok=True)
         # Not inherited by the steps: the lock ends with this process.
-        descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = self._open()
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -145,6 +161,15 @@ class Claim:
             return False
         self._descriptor = descriptor
         return True
+
+    def _open(self) -> int:
+        try:
+            descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o666)
+        except PermissionError:
+            return os.open(self.lock_file, os.O_RDONLY)  # another user's, which most file systems let us lock
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            os.fchmod(descriptor, 0o666)  # whoever may write into the project may run it
+        return descriptor
 
     def release(self) -> None:
         """Let the next run have it."""
@@ -161,7 +186,7 @@ class Claim:
             return run.process.is_alive
         if run.host == socket.gethostname() and run.machine.split()[-1] == machine().split()[-1]:
             return False  # the machine has been started anew
-        if run.slurm_job and (alive := is_job_alive(run.slurm_job)) is not None:
+        if run.slurm_job and (alive := is_queued(run.slurm_job)) is not None:
             return alive
         return self._gives_signs_of_life()
 

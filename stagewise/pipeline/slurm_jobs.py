@@ -37,12 +37,6 @@ def jobs_of_run(name: str) -> list[SlurmJob] | None:
     return [SlurmJob(*line.split("|", 2)) for line in lines if line.count("|") >= 2]
 
 
-def is_job_alive(job: str) -> bool | None:
-    """Tell if a job waits or runs; None if Slurm does not answer."""
-    lines = _ask("squeue", "--noheader", "--format", "%i")
-    return None if lines is None else job in lines
-
-
 def cancel_jobs(jobs: list[SlurmJob]) -> None:
     """Cancel jobs."""
     if jobs:

@@ -97,7 +97,7 @@ def test_a_run_on_another_machine_lives_if_it_renews_its_record(claim, monkeypat
 
 @pytest.mark.parametrize(("answer", "taken"), [(True, False), (False, True)])
 def test_slurm_knows_if_a_run_in_a_job_lives(claim, monkeypatch, answer, taken):
-    monkeypatch.setattr(run_claims, "is_job_alive", lambda job: answer)
+    monkeypatch.setattr(run_claims, "is_queued", lambda job: answer)
     claim.lock_file.parent.mkdir()
     claim.write(elsewhere(slurm_job="17"))
     assert claim.take() is taken
