@@ -131,12 +131,15 @@ def settle_orphans(runs: list[Run], planned: list[PlannedStep]) -> bool:
     -------
     True if there were any, so that a plan made before has to be made again.
     """
+    for run in runs:
+        if not run.was_here and not run.slurm_run:
+            say(f"warning: steps of {run} may go on there, out of this machine's sight; make sure that none does")
     wanted_words = {step.words for step in planned} - {()}
     orphans = find_orphans(runs)
     unwanted = [orphan for orphan in orphans if orphan.words not in wanted_words or orphan.is_stopped]
     wanted = [orphan for orphan in orphans if orphan not in unwanted]
     for orphan in unwanted:
-        say(f"an interrupted run left {orphan}: ended, since this run does not need it as it is")
+        say(f"an interrupted run left {orphan}: ended, since this run makes something else")
     end_processes([process for orphan in unwanted for process in orphan.processes], PATIENCE)
     for orphan in wanted:
         say(
@@ -167,6 +170,8 @@ def settle_slurm_jobs(run: Run, wanted: set[str], every: float = 10) -> bool:
             f"Slurm does not answer, and jobs of an interrupted run may still write here; "
             f"`squeue --name {run.slurm_run}` lists them: give the command again when Slurm answers"
         )
+    if not jobs:
+        return False
     stay = [job for job in jobs if job.is_running and job.comment in wanted]
     gone = [job for job in jobs if job not in stay]
     if gone:
@@ -178,8 +183,8 @@ def settle_slurm_jobs(run: Run, wanted: set[str], every: float = 10) -> bool:
             f"`scancel {' '.join(job.id for job in stay)}` ends it"
         )
     # A cancelled job takes a while to end, and what is not wanted must not write meanwhile.
-    wait_until(lambda: jobs_of_run(run.slurm_run) == [], "the interrupted run's Slurm jobs", every if jobs else 0)
-    return bool(jobs)
+    wait_until(lambda: jobs_of_run(run.slurm_run) == [], "the interrupted run's Slurm jobs", every)
+    return True
 
 
 def _named(jobs: list[SlurmJob]) -> str:
@@ -190,7 +195,7 @@ def wait_until(is_over: Callable[[], bool], what: str, every: float = 0.5) -> No
     """Wait, and say once a minute that this goes on."""
     started = said = time.monotonic()
     while not is_over():
-        time.sleep(every or 0.1)
+        time.sleep(every)
         if (now := time.monotonic()) - said >= 60:
             said = now
             say(f"still waiting for {what}, {(now - started) / 60:.0f} min")

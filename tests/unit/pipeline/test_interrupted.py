@@ -123,6 +123,11 @@ def test_no_orphan_no_word(killed, capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_steps_on_another_machine_are_pointed_at(killed, capfd):
+    assert not settle_orphans([replace(killed, host="node7", machine="node7 boot")], [])
+    assert "on node7, process" in capfd.readouterr().err
+
+
 SQUEUE = """#!/bin/sh
 test -e broken && exit 1
 grep -v "^#" jobs
