@@ -43,6 +43,7 @@ onstart:
                 lambda: planned_steps(workflow.dag),
                 # The Slurm executor's name for all its jobs.
                 slurm_run=getattr(workflow.scheduler._executor, "run_uuid", None),
+                started_elsewhere=workflow.overwrite_workdir is not None,
             )
         except InputError as error:
             sys.exit(f"error: {error}")

@@ -222,7 +222,12 @@ class RunStart:
                 state = "goes on" if run.process.is_alive else "was interrupted"
                 say(f"note: a run {state} here: {run}")
 
-    def begin(self, planned: Callable[[], list[PlannedStep]], slurm_run: str | None = None) -> None:
+    def begin(
+        self,
+        planned: Callable[[], list[PlannedStep]],
+        slurm_run: str | None = None,
+        started_elsewhere: bool = False,
+    ) -> None:
         """Take the claims until this process ends; see to what a killed run left.
 
         If anything had to be waited for, this process starts again with the same command, to plan by what is there now.
@@ -233,6 +238,8 @@ class RunStart:
             Gives the steps that can start at once.
         slurm_run
             Name of all Slurm jobs that the run will submit.
+        started_elsewhere
+            The process has changed its folder, so that the paths of its command are not valid any more.
 
         Raises
         ------
@@ -253,7 +260,7 @@ class RunStart:
             self._write()
         if is_outdated:
             self.end()
-            start_again()
+            start_again(started_elsewhere)
         os.environ[RUN_VARIABLE] = self.run.id
 
     def end(self) -> None:
@@ -316,16 +323,17 @@ def refuse_foreign_locks(folder: Path = FOLDER / "locks") -> None:
         )
 
 
-def start_again() -> None:
+def start_again(started_elsewhere: bool) -> None:
     """Replace this process by a new one with the same command.
 
     Raises
     ------
     InputError
-        If this is not the command ``snakemake``.
+        If that is not possible: started in another folder, or not by the command ``snakemake``.
     """
-    if "snakemake" not in Path(sys.argv[0]).name and not sys.argv[0].endswith("snakemake/__main__.py"):
-        raise InputError("another run ended here while this one was planned; start it again")
+    by_command = "snakemake" in Path(sys.argv[0]).name or sys.argv[0].endswith("snakemake/__main__.py")
+    if started_elsewhere or not by_command:
+        raise InputError("what an earlier run was doing here has ended since this one was planned; start it again")
     say("planned again, by what is there now")
     sys.stdout.flush()
     os.environ.pop(RUN_VARIABLE, None)

@@ -174,7 +174,7 @@ def starts(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(RUN_VARIABLE, raising=False)
     monkeypatch.setattr(interrupted.atexit, "register", lambda *_: None)
-    monkeypatch.setattr(interrupted, "start_again", lambda: again.append(True))
+    monkeypatch.setattr(interrupted, "start_again", lambda elsewhere: again.append(True))
     again: list[bool] = []
     yield SimpleNamespace(again=again, new=lambda: RunStart(["out", "models/m"]))
     os.environ.pop(RUN_VARIABLE, None)
@@ -219,6 +219,13 @@ def test_steps_of_a_killed_run_are_remembered_until_they_are_seen_to(starts, kil
     monkeypatch.setattr(interrupted, "settle_orphans", lambda *_: False)
     starts.new().begin(list)
     assert Claim("out").read().unfinished == []
+
+
+def test_a_command_that_cannot_be_given_again_says_so():
+    with pytest.raises(InputError, match="has ended since this one was planned; start it again"):
+        interrupted.start_again(started_elsewhere=False)  # this is pytest
+    with pytest.raises(InputError):
+        interrupted.start_again(started_elsewhere=True)
 
 
 def test_locks_of_an_unknown_snakemake_are_never_broken(tmp_path):
