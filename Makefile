@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: run test certify mutation-test dvc-test cluster-test container-test lint lock containers clean
+.PHONY: run test certify kill-test mutation-test dvc-test cluster-test container-test lint lock containers clean
 
 run: $(VENV)/.run-$(TORCH)
 	snakemake --cores all
@@ -38,6 +38,10 @@ dvc-test: $(VENV)/.dev-$(TORCH) .venv-s3/.s3
 # As root, on Debian: Slurm on loopback, with everything that can happen to a job (docs/running/cluster.md).
 cluster-test: $(VENV)/.dev-$(TORCH)
 	pytest tests/cluster -s
+
+# Runs killed at every kind of point, drawn by KILL_SEED (0), then the same command again; `make test` has five of them.
+kill-test: $(VENV)/.dev-$(TORCH)
+	KILL_POINTS=all pytest tests/kill -s
 
 lint: $(VENV)/.dev-$(TORCH)
 	ruff check . && ruff format --check . && snakefmt --check Snakefile rules && snakemake --lint

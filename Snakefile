@@ -48,12 +48,15 @@ rule all:
     localrule: True
 
 
-# Files are fetched and splits made before the full check (rules/preflight.smk); some things can be known before.
+# Not in a dry run, nor if nothing has to be done; a job's own process makes no plan.
 onstart:
     from stagewise.pipeline.preflight.early import check_at_start
 
-    if not workflow.touch and not check_at_start(CONFIG, planned_rules(), elsewhere=not workflow.local_exec):
-        raise WorkflowError("preflight found what stops this run; nothing was fetched or trained")
+    if workflow.is_main_process:
+        claim_folders()
+        # Files are fetched and splits made before the full check (rules/preflight.smk); some things are known before.
+        if not workflow.touch and not check_at_start(CONFIG, planned_rules(), elsewhere=not workflow.local_exec):
+            raise WorkflowError("preflight found what stops this run; nothing was fetched or trained")
 
 
 onsuccess:

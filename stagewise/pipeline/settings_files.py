@@ -6,7 +6,7 @@ from stagewise.config.base import Settings
 from stagewise.config.shareable import redact_url, without_credentials
 from stagewise.config.tasks import File
 from stagewise.errors import InputError, refusal
-from stagewise.provenance.files import write_json
+from stagewise.provenance.files import read_json, write_json
 from stagewise.provenance.fingerprints import fingerprint
 from stagewise.provenance.memory import FOLDER
 
@@ -30,7 +30,7 @@ def write_settings(settings: Settings, dry_run: bool = False) -> str:
     if not isinstance(settings, File):
         values = without_credentials(values)
     path = SETTINGS / f"{type(settings).__name__}-{fingerprint(values)[:16]}.json"
-    if dry_run or os.access(path, os.R_OK):
+    if dry_run or _holds(path, values):
         return str(path)
     try:
         write_json(path, values, private=secret)
@@ -38,3 +38,11 @@ def write_settings(settings: Settings, dry_run: bool = False) -> str:
         error.filename = str(path)  # rather than the temporary file's
         raise InputError(refusal(error) or f"{path}: cannot be written ({error})") from None
     return str(path)
+
+
+def _holds(path, values: dict) -> bool:
+    """Tell if a file has these values; a machine that lost power may have left half of it."""
+    try:
+        return read_json(path, "the settings") == values
+    except InputError:
+        return False

@@ -114,7 +114,8 @@ class ProjectCode:
         if name not in self._modules:
             path = self._root / self._sources[name]
             checksum = self._checksum(path)
-            if checksum not in self._parsed:
+            remembered = self._parsed.get(checksum)
+            if not isinstance(remembered, list) or list(map(type, remembered)) != [str, list, list, bool]:
                 self._parsed[checksum] = _parse(path)
                 self._changed = True
             self._used.add(checksum)

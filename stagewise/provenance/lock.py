@@ -73,7 +73,7 @@ class Holder:
         """Tell if the process still runs, as far as it can be known here; `silent_seconds` is its record's age."""
         if self.host == socket.gethostname():
             return self.boot == _boot() and _start_ticks(self.pid) == self.started and _exists(self.pid)
-        if self.slurm_job and (queued := _is_queued(self.slurm_job)) is not None:
+        if self.slurm_job and (queued := is_queued(self.slurm_job)) is not None:
             return queued
         return silent_seconds < SILENCE
 
@@ -103,7 +103,7 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def _is_queued(job: str) -> bool | None:
+def is_queued(job: str) -> bool | None:
     """Tell if Slurm has a job waiting or running; None if it cannot be asked."""
     try:
         asked = subprocess.run(["squeue", "-h", "-j", job, "-o", "%T"], capture_output=True, text=True, timeout=60)
