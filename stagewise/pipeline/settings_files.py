@@ -1,6 +1,5 @@
 """Settings of single steps in small files, so that a step's command stays short."""
 
-import os
 
 from stagewise.config.base import Settings
 from stagewise.config.shareable import redact_url, without_credentials
@@ -44,5 +43,5 @@ def _holds(path, values: dict) -> bool:
     """Tell if a file has these values; a machine that lost power may have left half of it."""
     try:
         return read_json(path, "the settings") == values
-    except InputError:
+    except (InputError, OSError):  # also another user's private file
         return False
