@@ -60,8 +60,10 @@ class CheckpointedTrainer(trl.SFTTrainer):
         """Tokens trained on since the start or resume, in all processes, without padding."""
         self.resumed_tokens = start.trained_tokens if start else 0
         self.evaluation_seconds = 0.0
-        self.validation_answers: dict[str, list[int]] = start.validation_answers if start else {}
+        self.validation_answers: dict[str, list[int]] = {}
         """Answers of the last evaluation, as codes of labels in item order, by task."""
+        if start and start.continues_stage:
+            self.validation_answers = start.validation_answers
         self._losses: list[torch.Tensor] = []  # of the passes since the last step
         self._grad_norm, self._step_rate = torch.tensor(0.0), 0.0
         self._checked_step = self._saved_step = start.step if start else 0
@@ -136,7 +138,7 @@ class CheckpointedTrainer(trl.SFTTrainer):
             self._check_step()
         stop = not last and self._must_stop()
         if stop and self._saved_step != step and not self._evaluates_at(step):
-            # Later, so that the choice of the best one is that of an undisturbed training.
+            # Not evaluated, so that the choice of the best one is that of an undisturbed training.
             self.control.should_save = True
         super()._maybe_log_save_evaluate(*args, **kwargs)
         if self._saved_step == step and not last and (stop or self._must_stop()):
