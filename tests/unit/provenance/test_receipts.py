@@ -41,8 +41,16 @@ def test_damaged_and_missing_files_are_named(folder, tmp_path):
     assert read_receipt(folder, "the adapter", verify=False) == receipt
 
 
-@pytest.mark.parametrize("content", [[], {}, {"files": None}, "text"])
-def test_a_receipt_without_files_is_damaged(folder, content):
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ([], "is not an object with keys"),
+        ("text", "is not an object with keys"),
+        ({}, "is damaged"),
+        ({"files": None}, "is damaged"),
+    ],
+)
+def test_a_receipt_without_files_is_damaged(folder, content, says):
     (folder / RECEIPT).write_text(json.dumps(content))
-    with pytest.raises(InputError, match=re.escape(f"{folder / RECEIPT}: the receipt of the adapter is damaged")):
+    with pytest.raises(InputError, match=re.escape(f"{folder / RECEIPT}: the receipt of the adapter {says}")):
         read_receipt(folder, "the adapter", verify=False)
