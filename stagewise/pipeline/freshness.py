@@ -48,14 +48,14 @@ def settle(artifacts: Iterable[Artifact], set_time: Callable[[Path, int], None])
     """
     verdicts, renewed = [], set()
     for artifact in artifacts:
-        times = {path: time for path in artifact.outputs if (time := modification_time(path))}
+        times = {path: time for path in artifact.outputs if (time := _time(path))}
         if not times:
             continue
         reasons = _stale_reasons(artifact, set(times))
         if reasons:
             _set([path for path, time in times.items() if time != STALE * 10**9], STALE * 10**9, set_time)
         else:
-            newest = max(map(modification_time, artifact.inputs), default=0)
+            newest = max(map(_time, artifact.inputs), default=0)
             _set([path for path, time in times.items() if time < newest], newest, set_time)
             if artifact.keep:
                 with suppress(OSError):  # a disk that is full or read-only; the cache saves work and nothing else
@@ -103,7 +103,7 @@ def _stale_reasons(artifact: Artifact, there: set[Path]) -> list[str]:
         return ["incomplete, or written by another version"]
 
 
-def modification_time(path: Path) -> int:
+def _time(path: Path) -> int:
     """Modification time in nanoseconds, the link's or its target's, whichever is later; 0 for no file."""
     try:
         return max(path.stat().st_mtime_ns, path.lstat().st_mtime_ns)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from stagewise.pipeline.artifact import Artifact
-from stagewise.pipeline.freshness import STALE, modification_time
+from stagewise.pipeline.freshness import STALE
 
 WAITING = ("train_adapter", "merge_adapters", "predict")
 """Rules whose outputs are missing if something is to be trained or scored."""
@@ -48,5 +48,15 @@ def _asked(artifacts: list[Artifact], arguments: Iterable[str]) -> list[Artifact
 def _is_due(artifact: Artifact) -> bool:
     if artifact.phase == "report":
         return False
-    times = [modification_time(path) for path in artifact.outputs if path not in artifact.optional]
-    return STALE * 10**9 in times or (artifact.rule in WAITING and 0 in times)
+    outputs = [path for path in artifact.outputs if path not in artifact.optional]
+    if artifact.rule in WAITING and not all(path.exists() for path in outputs):
+        return True
+    return any(is_marked_stale(path) for path in outputs)
+
+
+def is_marked_stale(path: Path) -> bool:
+    """Tell if a plan has given a file, or the link to it, the time of what is to be made again."""
+    try:
+        return STALE in (path.stat().st_mtime, path.lstat().st_mtime)
+    except OSError:
+        return False
