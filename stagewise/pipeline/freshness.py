@@ -113,7 +113,7 @@ def _stale_reasons(artifact: Artifact, there: set[Path]) -> list[str]:
         return ["incomplete, or written by another version"]
 
 
-def modification_time(path: Path) -> int:
+def _time(path: Path) -> int:
     """Modification time in nanoseconds, the link's or its target's, whichever is later; 0 for no file."""
     try:
         return max(path.stat().st_mtime_ns, path.lstat().st_mtime_ns)
@@ -129,7 +129,7 @@ class _Times:
         self._unwritten = {} if unwritten is None and set_time is None else unwritten
 
     def get(self, path: Path) -> int:
-        time = modification_time(path)
+        time = _time(path)
         return (self._unwritten or {}).get(path, time) if time else 0
 
     def set(self, paths: list[Path], time: int) -> None:

@@ -1,6 +1,5 @@
 """Settings of single steps in small files, so that a step's command stays short."""
 
-
 from stagewise.config.base import Settings
 from stagewise.config.shareable import redact_url, without_credentials
 from stagewise.config.tasks import File

@@ -14,7 +14,7 @@ from stagewise.lineage import Adapter, data_folders, lineage_tree
 from stagewise.models.compute_type import experiment_compute_type
 from stagewise.models.module_tree import ModuleTree, read_module_tree, text_settings
 from stagewise.models.receipts import model_files
-from stagewise.pipeline.freshness import STALE
+from stagewise.pipeline.preflight.record import is_marked_stale
 from stagewise.provenance.files import read_json
 from stagewise.provenance.receipts import RECEIPT
 
@@ -68,9 +68,8 @@ class Context:
     def nothing_to_train(self) -> bool:
         """True if every adapter is finished and current."""
         trained = [a.lineage for a in self.adapters.values() if a.training is not None]
-        return self.planned and all(
-            mtime_seconds(self.results / lineage / "adapter" / RECEIPT) > STALE for lineage in trained
-        )
+        receipts = [self.results / lineage / "adapter" / RECEIPT for lineage in trained]
+        return self.planned and all(path.is_file() and not is_marked_stale(path) for path in receipts)
 
     @cached_property
     def dtype(self) -> str:
@@ -115,11 +114,3 @@ class Context:
         """Number of items of each label; labels without items count 0."""
         counts = Counter(item["label"] for item in self.items(task, split))
         return Counter({word: counts[word] for word in self.config.active_tasks[task].words})
-
-
-def mtime_seconds(path: Path) -> float:
-    """Modification time of a file in seconds; 0 for no file."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0

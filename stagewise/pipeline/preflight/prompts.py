@@ -19,6 +19,8 @@ class Lengths:
 
     items: int = 0
     shortened: int = 0
+    control_tokens: int = 0
+    """Items whose text holds control tokens of the model, which are read as plain text."""
     longest: int = 0
     """Tokens of the longest prompt, with the longest answer."""
     highest: int = 0
@@ -32,7 +34,7 @@ def check_prompts(context: Context):
     for task, spec in config.active_tasks.items():
         template = Template.read(spec.prompt, spec.fields)
         encoder = Encoder(
-            context.tokenizer, template, config.prompting, spec.words, config.training.max_length, spec.shorten
+            context.tokenizer, template, config.prompting, spec.words, config.training.max_length, spec.shorten, task
         )
         yield from _check_label_words(context, task, encoder)
         _check_content_free(context, encoder)
@@ -56,18 +58,18 @@ def _encode(context: Context, task: str, encoder: Encoder, splits: list[str]) ->
     answers = encoder.label_token_ids
     lengths, answer = Lengths(highest=max(map(max, answers))), max(map(len, answers))
     for split in splits:
-        for item in context.items(task, split):
-            try:
-                ids, is_shortened = encoder.encode_prompt(item)
-            except NotImplementedError:  # of a tokenizer in Python, asked where each token stands
-                raise InputError(
-                    f"{context.model_files}: the tokenizer cannot say where a text is to be cut, and item "
-                    f"'{item['id']}' of tasks.{task} is too long; raise training.max_length"
-                ) from None
-            lengths.items += 1
-            lengths.shortened += is_shortened
-            lengths.longest = max(lengths.longest, len(ids) + answer)
-            lengths.highest = max(lengths.highest, *ids)
+        try:
+            prompts = encoder.encode_prompts(context.items(task, split))
+        except NotImplementedError:  # of a tokenizer in Python, asked where each token stands
+            raise InputError(
+                f"{context.model_files}: the tokenizer cannot say where a text is to be cut, and an item of "
+                f"tasks.{task} is too long; raise training.max_length"
+            ) from None
+        lengths.items += len(prompts.ids)
+        lengths.shortened += prompts.shortened
+        lengths.control_tokens += prompts.control_tokens
+        lengths.longest = max(lengths.longest, *(len(ids) + answer for ids in prompts.ids))
+        lengths.highest = max(lengths.highest, *map(max, prompts.ids))
     return lengths
 
 
@@ -88,6 +90,7 @@ def _check_lengths(context: Context, task: str, max_length: int, lengths: Length
             f"{vocabulary} tokens; the tokenizer is another model's, or was extended: take the model's own"
         )
     found = f"{task}: {lengths.items} fit into {max_length}, the longest takes {lengths.longest}"
+    found += f", {lengths.control_tokens} hold control tokens, read as text" if lengths.control_tokens else ""
     if not lengths.shortened:
         yield Finding(found)
         return
@@ -102,12 +105,6 @@ def _check_lengths(context: Context, task: str, max_length: int, lengths: Length
 
 def _check_label_words(context: Context, task: str, encoder: Encoder):
     ids, words, evaluation = encoder.label_token_ids, encoder.label_words, context.config.evaluation
-    for number, answer in enumerate(ids):
-        if answer in ids[:number]:
-            raise InputError(
-                f"config: tasks.{task}.labels: the words '{words[ids.index(answer)]}' and '{words[number]}' are the "
-                "same tokens to this model; choose words that differ"
-            )
     longest = max(range(len(ids)), key=lambda number: len(ids[number]))
     tokens = len(ids[longest]) - 1  # generation may end without the end token
     if evaluation.method == "generation" and evaluation.parse == "strict" and tokens > evaluation.max_new_tokens:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from stagewise.pipeline.artifact import Artifact
-from stagewise.pipeline.freshness import STALE, modification_time
+from stagewise.pipeline.freshness import STALE
 
 WAITING = ("train_adapter", "merge_adapters", "predict")
 """Rules whose outputs are missing if something is to be trained or scored."""
@@ -62,5 +62,14 @@ def _is_due(artifact: Artifact, unwritten: dict[Path, int]) -> bool:
     if artifact.phase == "report":
         return False
     outputs = [path for path in artifact.outputs if path not in artifact.optional]
-    times = [unwritten.get(path, modification_time(path)) for path in outputs]
-    return STALE * 10**9 in times or (artifact.rule in WAITING and 0 in times)
+    if artifact.rule in WAITING and not all(path.exists() for path in outputs):
+        return True
+    return any(unwritten[path] == STALE * 10**9 if path in unwritten else is_marked_stale(path) for path in outputs)
+
+
+def is_marked_stale(path: Path) -> bool:
+    """Tell if a plan has given a file, or the link to it, the time of what is to be made again."""
+    try:
+        return STALE in (path.stat().st_mtime, path.lstat().st_mtime)
+    except OSError:
+        return False

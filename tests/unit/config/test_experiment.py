@@ -77,6 +77,14 @@ def test_arms_that_contradict_each_other_are_refused(stages, says):
         lineage_tree(check(changed("arms/other", {"stages": stages}), []))
 
 
+def test_weights_for_another_number_of_adapters_are_refused_before_any_is_trained():
+    remedies = {"merge": {"method": "dare_ties", "density": 0.5, "weights": [1, 1, 1]}}
+    stages = [{"task": "pubmedqa"}, {"task": "dreaddit", "remedies": remedies}]
+    says = r"arms.other.stages\[1\].remedies.merge: 'weights' has 3 numbers, and 2 adapters are merged"
+    with pytest.raises(InputError, match=says):
+        lineage_tree(check(changed("arms/other", {"stages": stages}), []))
+
+
 def test_only_what_a_step_needs_reaches_it():
     config = check(GOOD, [])
     other = check(changed("training/learning_rate", 1.0), [])

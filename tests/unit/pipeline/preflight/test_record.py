@@ -32,7 +32,7 @@ def artifacts(tmp_path):
 
 def is_old(artifacts, *arguments) -> bool:
     record = artifacts[0].outputs[0].parent / "preflight.json"
-    mark_record(record, artifacts, arguments)
+    mark_record(record, artifacts, arguments, {})
     return record.stat().st_mtime == 1
 
 
@@ -64,5 +64,5 @@ def test_later_phases_than_those_asked_for_are_no_reason(artifacts):
 
 
 def test_without_results_there_is_no_record(artifacts, tmp_path):
-    mark_record(tmp_path / "none" / "preflight.json", artifacts, [])
+    mark_record(tmp_path / "none" / "preflight.json", artifacts, [], {})
     assert not Path(tmp_path / "none").exists()
