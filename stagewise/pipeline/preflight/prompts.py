@@ -7,7 +7,6 @@ from stagewise.errors import InputError
 from stagewise.inference.prompts import Encoder, Template
 from stagewise.pipeline.preflight.check import Finding, check
 from stagewise.pipeline.preflight.context import Context
-from stagewise.predictions.predictor import CONTENT_FREE
 
 MANY = 0.1
 """Share of shortened prompts that is a warning."""
@@ -37,7 +36,6 @@ def check_prompts(context: Context):
             context.tokenizer, template, config.prompting, spec.words, config.training.max_length, spec.shorten, task
         )
         yield from _check_label_words(context, task, encoder)
-        _check_content_free(context, encoder)
         for max_length, splits in _uses(context, task).items():
             lengths = _encode(context, task, replace(encoder, max_length=max_length), splits)
             yield from _check_lengths(context, task, max_length, lengths)
@@ -114,16 +112,3 @@ def _check_label_words(context: Context, task: str, encoder: Encoder):
             f"config: evaluation.max_new_tokens is {evaluation.max_new_tokens}, and the label word '{words[longest]}' "
             f"of tasks.{task} takes {tokens} tokens, so it could never be answered; raise it",
         )
-
-
-def _check_content_free(context: Context, encoder: Encoder) -> None:
-    """Inputs without content are scored too, for the decision rules, and must leave something to read."""
-    if context.config.evaluation.method != "likelihood":
-        return
-    for text in CONTENT_FREE:
-        item = {"id": f"content-free {text!r}", "fields": dict.fromkeys(encoder.template.fields, text)}
-        if not encoder.encode_prompt(item)[0]:
-            raise InputError(
-                f"{encoder.template.path}: holds fields and no text of its own, so that an item without content gives "
-                "the model nothing to read; write an instruction"
-            )

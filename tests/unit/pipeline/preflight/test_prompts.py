@@ -73,12 +73,6 @@ def test_a_label_that_can_never_be_generated_fails(tiny_experiment):
     assert tiny_experiment.problems(evaluation=evaluation | {"parse": "published"}) == []
 
 
-def test_a_prompt_without_a_text_of_its_own_fails(tiny_experiment):
-    (tiny_experiment.folder / "prompt.txt").write_text("{text}", encoding="utf-8")
-    problems = tiny_experiment.problems(prompting={"format": "plain"})
-    assert problems == [("failure", problems[0][1])] and problems[0][1].startswith("prompt.txt: holds fields and no")
-
-
 def test_a_chat_template_that_is_missing_fails(tiny_experiment, tmp_path):
     model = tmp_path / "plain"
     model.mkdir()
