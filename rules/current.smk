@@ -16,8 +16,9 @@ try:
     if workflow.is_main_process:
         # A default storage provider gives the rules' files other names.
         renamed = workflow.storage_settings and workflow.storage_settings.default_storage_provider
-        # A dry run leaves the disk alone, and somebody else's file cannot be dated.
-        plan_times(prepare_plan(EXPERIMENT, ARTIFACTS, None if renamed else workflow.rules, DRY_RUN))
+        # A dry run leaves the disk alone (unless its files have other names), and others' files cannot be dated.
+        rules_compared, writes_nothing = None if renamed else workflow.rules, DRY_RUN and not renamed
+        plan_times(prepare_plan(EXPERIMENT, ARTIFACTS, rules_compared, writes_nothing))
         check_own_folder(".snakemake")
 except (InputError, OSError) as error:
     if refusal(error) is None:
