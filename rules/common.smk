@@ -21,11 +21,11 @@ from stagewise.data.raw_files import RAW, raw_path
 from stagewise.errors import InputError, one_line
 from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_tree
 from stagewise.models.compute_type import experiment_compute_type
+from stagewise.pipeline import settings_files
 from stagewise.pipeline.archive import check_archive
 from stagewise.pipeline.build_recipe import recipe_settings
 from stagewise.pipeline.failures import failed_steps
 from stagewise.pipeline.run_log import keep_logs_shareable
-from stagewise.pipeline import settings_files
 from stagewise.pipeline.splits_inputs import splits_files
 from stagewise.pipeline.success import success_lines
 from stagewise.provenance import container_image

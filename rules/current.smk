@@ -22,9 +22,10 @@ try:
         RUN = RunStart([R, MODEL, *{dirname(path) for path in FETCHED}])
         # A default storage provider gives the rules' files other names.
         renamed = workflow.storage_settings and workflow.storage_settings.default_storage_provider
-        # A dry run leaves the disk alone, and somebody else's file cannot be dated.
-        unwritten = prepare_plan(EXPERIMENT, ARTIFACTS, None if renamed else workflow.rules, DRY_RUN)
-        mark_record(Path(PREFLIGHT), ARTIFACTS, sys.argv[1:], unwritten, DRY_RUN)
+        # A dry run leaves the disk alone (unless its files have other names), and others' files cannot be dated.
+        rules_compared, writes_nothing = None if renamed else workflow.rules, DRY_RUN and not renamed
+        unwritten = prepare_plan(EXPERIMENT, ARTIFACTS, rules_compared, writes_nothing)
+        mark_record(Path(PREFLIGHT), ARTIFACTS, sys.argv[1:], unwritten, writes_nothing)
         plan_times(unwritten)
         check_own_folder(".snakemake")
 except (InputError, OSError) as error:

@@ -25,7 +25,8 @@ LOCAL_FOLDERS = (
     "path",  # of a base model's own settings
 )
 
-_URL = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
+_URL = re.compile(rf"\b{_SCHEME}[^\s\"'<>]+")
 
 
 def redact_url(url: str) -> str:
@@ -52,10 +53,9 @@ def redact_text(text: str) -> str:
 
 def is_local_path(path: str) -> bool:
     """Tell if a path leads out of the working folder, so that it means nothing on another machine."""
-    parts = PurePosixPath(path.replace("\\", "/")).parts
-    return (
-        os.path.isabs(path) or PureWindowsPath(path).drive != "" or path.startswith(("~", "\\\\")) or ".." in parts[:1]
-    )
+    if os.path.isabs(path) or PureWindowsPath(path).drive or path.startswith(("~", "\\")):
+        return True
+    return PurePosixPath(os.path.normpath(path.replace("\\", "/"))).parts[:1] == ("..",)
 
 
 def shareable_file(path) -> str:
@@ -83,7 +83,9 @@ def without_credentials(settings: dict) -> dict:
 
 def _shareable(value, rules: list):
     if isinstance(value, str):
-        return next((rename(value) for path, rename in rules if not path), redact_text(value))
+        # A password may hold blanks and quotes, so a text that begins as a URL is taken for one as a whole.
+        redact = redact_url if re.match(_SCHEME, value) else redact_text
+        return next((rename(value) for path, rename in rules if not path), redact(value))
     if isinstance(value, list | tuple):
         return [_shareable(inner, _below(rules, str(index))) for index, inner in enumerate(value)]
     if isinstance(value, dict):

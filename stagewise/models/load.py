@@ -118,7 +118,7 @@ def _refuse_hub_kernels(files: Path) -> None:
     """Refuse a configuration that names a hub repository for its attention: transformers would run code from there."""
     config = read_json(files / "config.json", "the model's configuration")
     for key in ("attn_implementation", "_attn_implementation"):
-        if "/" in str(config.get(key, "")):
+        if isinstance(config, dict) and "/" in str(config.get(key, "")):
             raise InputError(f"{files / 'config.json'}: {key} names code on a hub, which is not run; take it out")
 
 

@@ -1,10 +1,10 @@
 """Files of a model's folder."""
 
-import json
 from fnmatch import fnmatch
 from pathlib import Path
 
 from stagewise.errors import InputError
+from stagewise.provenance.files import read_json
 from stagewise.provenance.receipts import RECEIPT
 
 # Files of a model, and nothing that could run: no pickles (.bin, .pt, .pth) and no Python.
@@ -47,11 +47,10 @@ def check_files(folder: Path, what: str) -> list[str]:
     if not {"tokenizer.json", "tokenizer.model"} & set(names):
         raise InputError(f"{what}: no tokenizer (tokenizer.json or tokenizer.model); put the model's own beside it")
     if "model.safetensors.index.json" in names:
-        try:
-            index = json.loads((folder / "model.safetensors.index.json").read_text(encoding="utf-8"))
-            missing = sorted(set(index["weight_map"].values()) - set(names))
-        except (ValueError, LookupError, TypeError, AttributeError):
-            raise InputError(f"{what}: model.safetensors.index.json names no weight files; get it again") from None
-        if missing:
+        index = read_json(folder / "model.safetensors.index.json", "the list of the model's weights")
+        weight_map = index.get("weight_map") if isinstance(index, dict) else None
+        if not isinstance(weight_map, dict):
+            raise InputError(f"{what}: model.safetensors.index.json has no weight_map; get it again")
+        if missing := sorted(set(map(str, weight_map.values())) - set(names)):
             raise InputError(f"{what}: {missing[0]} is missing ({len(missing)} of its weight files are); get it again")
     return names

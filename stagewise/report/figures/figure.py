@@ -73,7 +73,8 @@ class DrawnFigure:
     @property
     def csv(self) -> str:
         """The numbers as CSV: one head line, full precision, shares from 0 to 1, empty cells for missing values."""
-        return self.data.map(inert).to_csv(index=False, lineterminator="\n")
+        rows = [tuple(map(inert, row)) for row in self.data.itertuples(index=False, name=None)]
+        return frame(tuple(self.data.columns), rows).to_csv(index=False, lineterminator="\n")
 
     @property
     def csv_uri(self) -> str:

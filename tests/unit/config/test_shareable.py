@@ -49,6 +49,7 @@ def test_a_url_without_what_may_be_secret(url, shown):
         ("/home/me/x", True),
         ("~/x", True),
         ("../x", True),
+        ("data/../../x", True),
         ("C:\\Users\\me", True),
         ("c:/Users/me", True),
         ("\\\\server\\me", True),
@@ -91,6 +92,11 @@ def test_a_configuration_is_shown_without_folders_and_passwords():
     assert shown["tasks"]["pubmedqa"]["prompt"] == "(local)/prompt.txt"
     assert shown["tasks"]["pubmedqa"]["sources"]["mine"]["files"]["more"]["url"] == "https://host/a.csv"
     assert shown["tasks"]["dreaddit"] == config().model_dump(mode="json")["tasks"]["dreaddit"]
+
+
+def test_a_password_with_blanks_and_quotes_is_hidden():
+    urls = ["https://me:se cret@host/x", "https://me:'se>cret@host/x?a b"]
+    assert without_credentials({"urls": urls}) == {"urls": ["https://host/x", "https://host/x"]}
 
 
 def test_folders_and_passwords_are_no_facts_of_a_result():
