@@ -197,7 +197,7 @@ def test_what_no_rule_can_be_applied_to_is_listed_with_its_reason():
     gold, logs = answered(20)
     given = {(name, "task", "test"): predictions(gold, logs.argmax(1), logs) for name in ("one", "two")}
     priors = {(name, "task"): np.log(SHARES) for name in ("one", "two")}
-    without = DecisionRules(given, priors, {("one", "task"): logs[:2]}).omitted(["task"], ["test"])
+    without = decision_rules.DecisionRules(given, priors, {("one", "task"): logs[:2]}).omitted(["task"], ["test"])
     assert [(entry.what, entry.reason) for entry in without] == [
         ("the decision rule contextual on task", "1 of 2 predictions have no answers to inputs without content"),
         (
@@ -206,6 +206,6 @@ def test_what_no_rule_can_be_applied_to_is_listed_with_its_reason():
         ),
     ]
     generated = {key: predictions(gold, logs.argmax(1)) for key in given}
-    first, _ = DecisionRules(generated, priors, {}).omitted(["task"], ["test"])
+    first, _ = decision_rules.DecisionRules(generated, priors, {}).omitted(["task"], ["test"])
     assert first.what == "decision rules and discrimination on task"
     assert first.reason == "some answers are without log-probabilities (they were generated)"
