@@ -174,8 +174,8 @@ def accuracy(confusion):
 def macro_f1(confusion):
     """Mean F1 over the labels that some item has or that are answered, as scikit-learn's ``average="macro"``.
 
-    It is the mean of F1 values and not F1 of mean precision and recall, of which the mean is the fairer to rare labels
-    (Opitz & Burst 2019, arXiv:1911.03347). Averaging over the declared labels would charge a model for labels that the
+    It is the mean of F1 values, not F1 of the mean precision and recall, which is another measure (Opitz & Burst 2019,
+    arXiv:1911.03347). Averaging over the declared labels would charge a model for labels that the
     items lack (scikit-learn/scikit-learn#23130); averaging over those that items have would let it answer the others
     for nothing. An invalid answer belongs to no label.
     """

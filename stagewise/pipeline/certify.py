@@ -46,7 +46,7 @@ _FOLLOWS = re.compile(
     r"checksum|(inputs\.)?files\.(.+/)?(receipt|training|summary)\.json|files\.(README\.md|training_log\.csv)|"
     + CLOCK_KEYS
 )
-# Settings of the copies must not reach into them, nor results or histories of the checkout.
+# Histories, environments, logs and caches of the checkout.
 _NOT_COPIED = (".git", ".snakemake", ".venv*", "logs", "__pycache__", "*.pyc", ".pytest_cache", ".ruff_cache", "tmp")
 _LINKED_FROM = 2**20  # bytes: model files and raw data, which no step writes into
 
@@ -172,7 +172,7 @@ def _difference(first: Path, second: Path) -> str | None:
         found = [entry for entry in differences(*records) if not _FOLLOWS.fullmatch(entry.key)]
         if found:
             return found[0].text + (f" and {len(found) - 1} more" if len(found) > 1 else "")
-        return None if _spaces(*contents) else "written in another way"
+        return None if _same_keys(*contents) else "written in another way"
     if pattern := CLOCK_LINES.get(first.name):
         texts = [re.sub(pattern, "", content.decode(errors="replace")) for content in contents]
         return None if texts[0] == texts[1] else "other lines"
@@ -180,7 +180,7 @@ def _difference(first: Path, second: Path) -> str | None:
     return "other lengths" if position is None else f"byte {position} differs"
 
 
-def _spaces(first: bytes, second: bytes) -> bool:
+def _same_keys(first: bytes, second: bytes) -> bool:
     """True if two JSON texts have the same keys in the same order."""
     keys = (re.findall(rb'"(?:[^"\\]|\\.)*"\s*:', text) for text in (first, second))
     return next(keys) == next(keys)

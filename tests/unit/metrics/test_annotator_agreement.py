@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from stagewise.metrics.annotator_agreement import group_values
+from stagewise.metrics.annotator_agreement import agreement_record, group_values
+from stagewise.metrics.bootstrap import TOO_FEW, Bootstrap
+from tests.helpers.drawn_predictions import predictions
 from tests.helpers.records import find
 
 BASE, SECOND = "base", "base/seed-0/pubmedqa/dreaddit"
@@ -29,6 +31,14 @@ def test_later_folds_with_other_items_are_left_out(folded):
     _, _, report = folded
     found = find(report.agreement, task="pubmedqa", split="validation")
     assert "base/fold-5/seed-0/pubmedqa" not in found.groups[0].accuracy
+
+
+def test_items_of_one_group_say_nothing_about_their_spread():
+    items = [{"agreement": {"a": value}} for value in (0.0, 1.0, 1.0)] + [{}]
+    for groups, reason in (([0, 0, 0, 1], TOO_FEW), ([0, 0, 1, 2], None)):
+        answers = {"base": predictions([0] * 4, [0] * 4, groups=np.array(groups))}
+        found = agreement_record(items, "a", "task", "test", answers, Bootstrap(100, 0, 0.95, ["task"]))
+        assert (found.mean.reason, found.items) == (reason, 3)
 
 
 @pytest.mark.parametrize(

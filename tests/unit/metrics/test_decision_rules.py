@@ -191,3 +191,21 @@ def test_refitted_answers_and_probabilities_are_those_of_each_bias():
     assert refits.of_gold(gold) == pytest.approx(expected, abs=1e-12)
     briers = [MEASURES["brier"].function(np.exp(each), gold) for each in shifted]
     assert refits.by_item(MEASURES["brier"].function, gold) == pytest.approx(np.array(briers), abs=1e-12)
+
+
+def test_what_no_rule_can_be_applied_to_is_listed_with_its_reason():
+    gold, logs = answered(20)
+    given = {(name, "task", "test"): predictions(gold, logs.argmax(1), logs) for name in ("one", "two")}
+    priors = {(name, "task"): np.log(SHARES) for name in ("one", "two")}
+    without = decision_rules.DecisionRules(given, priors, {("one", "task"): logs[:2]}).omitted(["task"], ["test"])
+    assert [(entry.what, entry.reason) for entry in without] == [
+        ("the decision rule contextual on task", "1 of 2 predictions have no answers to inputs without content"),
+        (
+            "the decision rule prior-adjusted and the fitted log loss",
+            "they are fitted on validation, which evaluation.splits leaves out",
+        ),
+    ]
+    generated = {key: predictions(gold, logs.argmax(1)) for key in given}
+    first, _ = decision_rules.DecisionRules(generated, priors, {}).omitted(["task"], ["test"])
+    assert first.what == "decision rules and discrimination on task"
+    assert first.reason == "some answers are without log-probabilities (they were generated)"

@@ -107,6 +107,24 @@ def test_auroc_without_a_label():
     assert pair_aurocs(logs, gold)[0, 0] == 0.5
 
 
+def test_the_mean_leaves_out_pairs_that_a_split_or_a_resample_lacks():
+    gold, logs = answered(30)
+    gold = np.where(gold == 2, 0, gold)  # no item has the third label
+    given = predictions(gold, logs.argmax(1), logs)
+    table = DiscriminationTable({("base", "task", "test"): given}, Bootstrap(100, 0, 0.95, ["task"]))
+    pairs, mean = table.pair_aurocs("base", "task", "test"), table.auroc("base", "task", "test")
+    assert np.isnan(pairs.value[1:]).all() and mean.value == pairs.value[0]
+    few = np.array([0] * 20 + [1] * 9 + [2])  # most resamples have the third label, some do not
+    table = DiscriminationTable(
+        {("base", "task", "test"): predictions(few, logs.argmax(1), logs)}, Bootstrap(200, 0, 0.95, ["task"])
+    )
+    pairs, mean = table.pair_aurocs("base", "task", "test"), table.auroc("base", "task", "test")
+    lacking = np.isnan(pairs.draws[:, 1])
+    assert 0 < lacking.sum() < 200
+    assert mean.draws[lacking] == pytest.approx(pairs.draws[lacking, 0])
+    assert mean.draws[~lacking] == pytest.approx(pairs.draws[~lacking].mean(1))
+
+
 def test_the_record_recomputed(one):
     results, report = one
     answers = results.predictions[SECOND, "pubmedqa", "test"]

@@ -9,9 +9,10 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from stagewise.measures import MEASURES
 from stagewise.metrics.bootstrap import Bootstrap, draw_weights, expanded_tail
-from stagewise.metrics.forgetting import compare_scores, count_pairs
+from stagewise.metrics.decision_rules import DecisionRules
+from stagewise.metrics.forgetting import PairedChanges, compare_scores, count_pairs
 from stagewise.metrics.schema import BASELINES
-from stagewise.metrics.scores import resample_scores
+from stagewise.metrics.scores import ScoreTable, resample_scores
 from tests.helpers import fake_results as made
 from tests.helpers.drawn_predictions import drawn, predictions
 from tests.helpers.records import find
@@ -171,3 +172,13 @@ def test_a_task_learnt_again_starts_a_new_count(tmp_path):
         "evaluation.splits leaves out validation",
         "they are fitted on validation, which evaluation.splits leaves out",
     ]
+
+
+def test_only_answers_to_the_same_items_are_compared():
+    given = {(name, "task", "test"): predictions([0, 1], [0, 0]) for name in ("one", "two", "three")}
+    table = ScoreTable(given, DecisionRules(given, {}, {}), Bootstrap(100, 0, 0.95, ["task"]))
+    sums = {("one", "task", "test"): "a", ("two", "task", "test"): "a", ("three", "task", "test"): "b"}
+    changes = PairedChanges(table, sums)
+    assert changes("one", "two", "task", "test").pairs.right_both == 1
+    assert changes("one", "three", "task", "test") is None, "other items"
+    assert changes("one", "four", "task", "test") is None, "no answers"

@@ -7,6 +7,7 @@ import pytest
 
 from stagewise.errors import InputError
 from stagewise.provenance.checksums import ChecksumMemory
+from stagewise.provenance.files import sha256_file
 from stagewise.provenance.receipts import RECEIPT, damaged_files, read_receipt, write_receipt
 
 
@@ -54,3 +55,25 @@ def test_a_receipt_without_files_is_damaged(folder, content, says):
     (folder / RECEIPT).write_text(json.dumps(content))
     with pytest.raises(InputError, match=re.escape(f"{folder / RECEIPT}: the receipt of the adapter {says}")):
         read_receipt(folder, "the adapter", verify=False)
+
+
+def test_checksums_of_files_elsewhere_stay_beside_the_folders_own(tmp_path):
+    (tmp_path / "a").write_text("1")
+    receipt = write_receipt(tmp_path, {"files": {"data/b.csv": "0" * 64}, "note": 1})
+    assert receipt["files"] == {"data/b.csv": "0" * 64, "a": sha256_file(tmp_path / "a")} and receipt["note"] == 1
+
+
+def test_a_receipt_may_name_the_folder_that_its_files_are_in(tmp_path):
+    for name in ("receipts", "files"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "files" / "a").write_text("1")
+    receipt = {"path": "../files", "files": {"a": sha256_file(tmp_path / "files" / "a"), "b": "0" * 64}}
+    assert damaged_files(tmp_path / "receipts", receipt) == ["b"]
+
+
+def test_remembered_checksums_are_used(tmp_path):
+    (tmp_path / "a").write_text("1")
+    write_receipt(tmp_path, {})
+    with pytest.raises(InputError, match="does not match its receipt"):
+        read_receipt(tmp_path, "what was made", checksum=lambda path: "0" * 64)
+    assert read_receipt(tmp_path, "what was made", verify=False, checksum=lambda path: "0" * 64)
