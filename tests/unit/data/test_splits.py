@@ -79,6 +79,17 @@ def test_a_draw_hangs_on_the_seed_and_not_on_the_row_order(mixed, grouped):
         assert len(common) < 100
 
 
+def test_a_seed_draws_the_same_splits_in_every_version():
+    """Other splits under the same settings would stay unnoticed in a comparison with earlier results."""
+    items = [item(n, "ab"[n % 2], "g" if n in (2, 3) else None) for n in range(8)]
+    drawn = draw_splits(items, {"train": 4, "validation": 2, "test": 2}, seed=0)
+    assert {split: [one.id for one in part] for split, part in drawn.items()} == {
+        "train": ["i2", "i3", "i4", "i5"],
+        "validation": ["i0", "i1"],
+        "test": ["i6", "i7"],
+    }
+
+
 def test_a_group_bigger_than_a_split_goes_where_it_fits():
     items = [item(n, "a", "big") for n in range(50)] + [item(n, "a") for n in range(50, 100)]
     drawn = draw_splits(items, {"train": 60, "validation": 20, "test": 20}, 0)
