@@ -43,6 +43,11 @@ rule all:
     localrule: True
 
 
+# Not in a dry run, nor if nothing has to be done.
+onstart:
+    claim_folders()
+
+
 onsuccess:
     print(f"The report is {R}/report.html")
 

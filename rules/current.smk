@@ -35,19 +35,20 @@ for PHASE, FILES in phase_files(ARTIFACTS).items():
         localrule: True
 
 
-# Not in a dry run, nor if nothing has to be done.
-onstart:
-    if workflow.is_main_process:
-        try:
-            RUN.begin(
-                lambda: planned_steps(workflow.dag),
-                # The Slurm executor's name for all its jobs.
-                slurm_run=getattr(workflow.scheduler._executor, "run_uuid", None),
-                started_elsewhere=workflow.overwrite_workdir is not None,
-            )
-        except InputError as error:
-            sys.exit(f"error: {error}")
-        except OSError as error:
-            sys.exit(f"error: {error.filename}: cannot be written ({error.strerror}); make room, or work on a copy")
-        except KeyboardInterrupt:
-            sys.exit("error: interrupted while it waited; nothing was changed, give the same command again")
+def claim_folders() -> None:
+    """Take the claims of this run and see to what a killed one left (onstart in the Snakefile)."""
+    if not workflow.is_main_process:
+        return
+    try:
+        RUN.begin(
+            lambda: planned_steps(workflow.dag),
+            # The Slurm executor's name for all its jobs.
+            slurm_run=getattr(workflow.scheduler._executor, "run_uuid", None),
+            started_elsewhere=workflow.overwrite_workdir is not None,
+        )
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {error.filename}: cannot be written ({error.strerror}); make room, or work on a copy")
+    except KeyboardInterrupt:
+        sys.exit("error: interrupted while it waited; nothing was changed, give the same command again")

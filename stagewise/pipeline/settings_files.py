@@ -25,5 +25,5 @@ def _holds(path, values: dict) -> bool:
     """Tell if a file has these values; a machine that lost power may have left half of it."""
     try:
         return read_json(path, "the settings") == values
-    except InputError:
+    except (InputError, OSError):
         return False
