@@ -6,7 +6,8 @@ Produces   nothing; says on standard error which outputs are stale and why
 A run then takes the claims on its folders, before its first step (stagewise/pipeline/interrupted.py).
 """
 
-from stagewise.pipeline.interrupted import RunStart, planned_steps
+from stagewise.pipeline.interrupted import RunStart
+from stagewise.pipeline.orphans import planned_steps
 from stagewise.pipeline.artifacts import declared_artifacts
 from stagewise.pipeline.plan import open_experiment, phase_files, prepare_plan
 
