@@ -166,10 +166,10 @@ class _Waiting:
     def pause(self, holder: Holder | None) -> None:
         """Sleep a moment; say who is waited for at first, and for how long once a minute."""
         seconds = time.monotonic() - self.started
-        if self.lines == 0 and seconds > 0:
+        if self.lines == 0 and (holder or seconds > 2 * _POLL):  # it may not have written its record yet
             print(f"{self.work}: waiting for {holder or 'another process'}, which works on it", file=sys.stderr)
             self.lines = 1
-        elif seconds > HEARTBEAT * self.lines:
+        elif self.lines and seconds > HEARTBEAT * self.lines:
             print(f"{self.work}: waiting for {seconds / 60:.0f} minutes", file=sys.stderr)
             self.lines += 1
         if self.deadline is not None and time.time() + _POLL > self.deadline:

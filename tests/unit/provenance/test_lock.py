@@ -87,11 +87,12 @@ def test_progress_is_told_once_a_minute(tmp_path, capsys, kind, monkeypatch):
     monkeypatch.setattr(lock, "HEARTBEAT", 0.2)
     process = holding(tmp_path / "folder", kind)
     try:
-        with pytest.raises(Unfinished), locked(tmp_path / "folder", "a", deadline=time.time() + 0.5):
+        with pytest.raises(Unfinished), locked(tmp_path / "folder", "a", deadline=time.time() + 1.5):
             pass
     finally:
         end(process)
-    assert [" minutes" in line for line in capsys.readouterr().err.splitlines()] == [False, True, True]
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert "waiting for process" in first and 1 <= len(rest) <= 8 and all(" minutes" in line for line in rest)
 
 
 def test_a_failure_frees_the_lock(tmp_path, kind):
@@ -152,8 +153,10 @@ def test_a_record_is_refreshed_while_its_process_works(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "HEARTBEAT", 0.05)
     with locked(tmp_path / "folder", "a"):
         os.utime(tmp_path / ".folder.holder", (0, 0))
-        time.sleep(0.3)
-        assert time.time() - (tmp_path / ".folder.holder").stat().st_mtime < 10
+        started = time.monotonic()
+        while (tmp_path / ".folder.holder").stat().st_mtime == 0:
+            assert time.monotonic() - started < 30
+            time.sleep(0.02)
 
 
 def test_a_lock_that_someone_deletes_is_made_again(tmp_path):

@@ -1,6 +1,7 @@
 """A training that knows its limit stops at a checkpoint before it, and the same command goes on to the same adapter."""
 
 import os
+import re
 import signal
 import time
 
@@ -179,7 +180,7 @@ def test_an_attempt_that_can_do_nothing_says_so(tmp_path, tiny_model, data, caps
         monkeypatch.setattr(TimeLimit, "seconds", {"step": 1.0, "evaluation": 3600.0, "checkpoint": 1.0})
         assert stage.train("--time-limit", "30") == UNFINISHED
     assert stage.train("--time-limit", "30") == 2
-    assert "at least 67 minutes" in capsys.readouterr().err
+    assert re.search("at least (6[6-9]|7[0-9]) minutes", capsys.readouterr().err)  # an hour, and what loading took
     assert stage.train("--time-limit", "90") == 0
 
 
