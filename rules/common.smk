@@ -22,6 +22,7 @@ from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_t
 from stagewise.models.compute_type import experiment_compute_type
 from stagewise.pipeline.build_recipe import recipe_settings
 from stagewise.pipeline.failures import failed_steps
+from stagewise.pipeline.orphans import planned_steps
 from stagewise.pipeline.settings_files import write_settings
 from stagewise.pipeline.splits_inputs import splits_files
 from stagewise.provenance import container_image
@@ -107,3 +108,22 @@ def parent_files(file):
 def adapter_receipt(wildcards) -> list[str]:
     """Receipt of a lineage's adapter; none for the base model."""
     return [] if wildcards.lineage == BASE else [f"{R}/{wildcards.lineage}/adapter/receipt.json"]
+
+
+def claim_folders() -> None:
+    """Take the claims of this run and see to what a killed one left (onstart in the Snakefile)."""
+    if not workflow.is_main_process:
+        return
+    try:
+        RUN.begin(
+            lambda: planned_steps(workflow.dag),
+            # The Slurm executor's name for all its jobs.
+            slurm_run=getattr(workflow.scheduler._executor, "run_uuid", None),
+            started_elsewhere=workflow.overwrite_workdir is not None,
+        )
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {error.filename}: cannot be written ({error.strerror}); make room, or work on a copy")
+    except KeyboardInterrupt:
+        sys.exit("error: interrupted while it waited; nothing was changed, give the same command again")

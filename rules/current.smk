@@ -3,11 +3,10 @@
 Requires   every rule, and profiles/default, which has Snakemake look at nothing but times
 Produces   nothing; says on standard error which outputs are stale and why
 
-A run then takes the claims on its folders, before its first step (stagewise/pipeline/interrupted.py).
+A run then takes the claims on its folders, before its first step (claim_folders in rules/common.smk).
 """
 
 from stagewise.pipeline.interrupted import RunStart
-from stagewise.pipeline.orphans import planned_steps
 from stagewise.pipeline.artifacts import declared_artifacts
 from stagewise.pipeline.plan import open_experiment, phase_files, prepare_plan
 
@@ -34,22 +33,3 @@ for PHASE, FILES in phase_files(ARTIFACTS).items():
         input:
             FILES,
         localrule: True
-
-
-def claim_folders() -> None:
-    """Take the claims of this run and see to what a killed one left (onstart in the Snakefile)."""
-    if not workflow.is_main_process:
-        return
-    try:
-        RUN.begin(
-            lambda: planned_steps(workflow.dag),
-            # The Slurm executor's name for all its jobs.
-            slurm_run=getattr(workflow.scheduler._executor, "run_uuid", None),
-            started_elsewhere=workflow.overwrite_workdir is not None,
-        )
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        sys.exit(f"error: {error.filename}: cannot be written ({error.strerror}); make room, or work on a copy")
-    except KeyboardInterrupt:
-        sys.exit("error: interrupted while it waited; nothing was changed, give the same command again")
