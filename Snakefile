@@ -7,7 +7,6 @@ predictions → report_metrics.json → report.
 
 import os
 
-from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -48,15 +47,10 @@ rule all:
     localrule: True
 
 
-# Not in a dry run, nor if nothing has to be done; a job's own process makes no plan.
+# Not in a dry run, nor if nothing has to be done.
 onstart:
-    from stagewise.pipeline.preflight.early import check_at_start
-
-    if workflow.is_main_process:
-        claim_folders()
-        # Files are fetched and splits made before the full check (rules/preflight.smk); some things are known before.
-        if not workflow.touch and not check_at_start(CONFIG, planned_rules(), elsewhere=not workflow.local_exec):
-            raise WorkflowError("preflight found what stops this run; nothing was fetched or trained")
+    claim_folders()
+    check_early()
 
 
 onsuccess:

@@ -9,6 +9,7 @@ import sys
 from os.path import dirname
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
@@ -18,13 +19,15 @@ from stagewise.config.load_config import load
 from stagewise.config.mirror import MIRROR_VARIABLE
 from stagewise.config.tasks import SPLITS
 from stagewise.data.raw_files import RAW, raw_path
-from stagewise.errors import InputError, one_line
+from stagewise.errors import InputError, one_line, refusal
 from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_tree
 from stagewise.models.compute_type import experiment_compute_type
 from stagewise.pipeline import settings_files
 from stagewise.pipeline.archive import check_archive
 from stagewise.pipeline.build_recipe import recipe_settings
 from stagewise.pipeline.failures import failed_steps
+from stagewise.pipeline.orphans import planned_steps
+from stagewise.pipeline.preflight.early import check_at_start
 from stagewise.pipeline.run_log import keep_logs_shareable
 from stagewise.pipeline.splits_inputs import splits_files
 from stagewise.pipeline.success import success_lines
@@ -135,3 +138,30 @@ def adapter_receipt(wildcards) -> list[str]:
 def planned_rules() -> list[str]:
     """Rule of each job of this run."""
     return [job.rule.name for job in workflow.dag.needrun_jobs(exclude_finished=False)]
+
+
+def claim_folders() -> None:
+    """Take the claims of this run and see to what a killed one left (onstart in the Snakefile)."""
+    if not workflow.is_main_process:
+        return
+    try:
+        RUN.begin(
+            lambda: planned_steps(workflow.dag),
+            # The Slurm executor's name for all its jobs.
+            slurm_run=getattr(workflow.scheduler._executor, "run_uuid", None),
+            started_elsewhere=workflow.overwrite_workdir is not None,
+        )
+    except (InputError, OSError) as error:
+        if refusal(error) is None:
+            raise
+        sys.exit(f"error: {one_line(refusal(error))}")
+    except KeyboardInterrupt:
+        sys.exit("error: interrupted while it waited; nothing was changed, give the same command again")
+
+
+def check_early() -> None:
+    """Check what is known before files are fetched and splits made (rules/preflight.smk has the full check)."""
+    if not workflow.is_main_process or workflow.touch:
+        return
+    if not check_at_start(CONFIG, planned_rules(), elsewhere=not workflow.local_exec):
+        raise WorkflowError("preflight found what stops this run; nothing was fetched or trained")

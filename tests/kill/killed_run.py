@@ -13,7 +13,7 @@ from pathlib import Path
 from stagewise.provenance.files import read_json
 from tests.cluster.compare import PAGES, content, files
 from tests.dvc.conftest import Project
-from tests.kill.points import FIRST, STEPS, KillPoint
+from tests.kill.points import FINAL, FIRST, STEPS, KillPoint
 
 INJECT = Path(__file__).parent / "inject"
 COMMANDS = {"snakemake": ("snakemake", "--cores", "2"), "dvc": ("dvc", "repro")}
@@ -51,14 +51,12 @@ class Outcome:
 def without_outputs(reference: Project, path: Path, step: str, removed: tuple[str, ...] = ()) -> Project:
     """Copy a finished project without the outputs of a step, what the cache has of them, and what is `removed`."""
     project = reference.copy(path)
-    outputs = [*STEPS[step], *removed]
+    outputs = [*FINAL, *STEPS[step], *removed]
     if step == "train_adapter":
         outputs.append(f"out/checkpoints/{read_json(path / FIRST / 'recipe.json', 'the recipe')['fingerprint'][:16]}")
     if step == "merge_adapters":
         recipe = path / Path(STEPS[step][0]).parent / "recipe.json"
         outputs.append(f"out/checkpoints/{read_json(recipe, 'the recipe')['fingerprint'][:16]}")
-    if step == "predict":
-        outputs.append("out/checkpoints/predictions")
     for name in outputs:
         target = path / name
         shutil.rmtree(target) if target.is_dir() else target.unlink()

@@ -7,17 +7,25 @@ FIRST = "out/base/seed-0/colours"
 SECOND = f"{FIRST}/warmth"
 BLEND = f"{SECOND}/merged-blend-0.5"
 
+FINAL = [
+    "out/report_metrics.json",
+    "out/metrics.json",
+    "out/report.html",
+    "out/report.md",
+    "out/items.html",
+    "out/figures",
+]
 STEPS = {
-    "fetch_model": ["models/tiny"],
+    "fetch_model": ["models/tiny", f"{FIRST}/predictions", "out/checkpoints/predictions"],
     "make_splits": ["out/data"],
     "write_recipe": [f"{SECOND}/recipe.json"],
     "train_adapter": [f"{FIRST}/adapter"],
     "merge_adapters": [f"{BLEND}/adapter"],
-    "predict": [f"{FIRST}/predictions"],
-    "metrics": ["out/report_metrics.json", "out/metrics.json"],
-    "report": ["out/report.html", "out/report.md", "out/items.html", "out/figures"],
+    "predict": [f"{FIRST}/predictions", "out/checkpoints/predictions"],
+    "metrics": [],
+    "report": [],
 }
-"""Outputs of a step that are missing when a run starts that is to be killed in it."""
+"""Outputs that are missing when a run starts that is to be killed in a step, beside `FINAL`, which need all others."""
 
 
 @dataclass(frozen=True)

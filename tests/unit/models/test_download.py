@@ -99,6 +99,19 @@ def test_no_directory(tmp_path, capsys):
     )
 
 
+def test_what_a_killed_fetch_left_is_no_obstacle(tiny_model, tmp_path, capsys):
+    output = tmp_path / "mine"
+    output.mkdir()
+    (output / ".receipt.json.abcd_123").touch()
+    assert fetch(output, {"path": str(tiny_model)}) == 0
+    # Snakemake deletes the receipt before the step runs; weights beside it may be somebody's own.
+    (output / "receipt.json").unlink()
+    (output / "model.safetensors").write_text("weights", encoding="utf-8")
+    assert fetch(output, {"path": str(tiny_model)}) == 0
+    assert (tmp_path / "mine.without-receipt-1" / "model.safetensors").read_text(encoding="utf-8") == "weights"
+    assert "without receipt" in capsys.readouterr().err
+
+
 def test_a_foreign_folder_is_never_replaced(tiny_model, tmp_path, capsys):
     (tmp_path / "thesis").write_text("years of work", encoding="utf-8")
     for settings in ({"path": str(tiny_model)}, package_settings(b"")):
