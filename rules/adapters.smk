@@ -28,11 +28,6 @@ rule write_recipe:
         " --parents {input.parents:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
-def time_limit(wildcards, resources) -> list:
-    """Minutes that a training may take, if a profile says so: it stops at a checkpoint before they are over."""
-    return ["--time-limit", minutes] if (minutes := resources.get("runtime")) else []
-
-
 rule train_adapter:
     """Train one stage, on from its parent's weights if it has a parent."""
     input:

@@ -135,6 +135,11 @@ def adapter_receipt(wildcards) -> list[str]:
     return [] if wildcards.lineage == BASE else [f"{R}/{wildcards.lineage}/adapter/receipt.json"]
 
 
+def time_limit(wildcards, resources) -> list:
+    """Minutes that a training may take, if a profile says so: it stops at a checkpoint before they are over."""
+    return ["--time-limit", minutes] if (minutes := resources.get("runtime")) else []
+
+
 def planned_rules() -> list[str]:
     """Rule of each job of this run."""
     return [job.rule.name for job in workflow.dag.needrun_jobs(exclude_finished=False)]

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from stagewise.errors import InputError
-from stagewise.pipeline.processes import Process, all_processes, ancestors, end_processes
 from stagewise.pipeline.run_claims import Run
 from stagewise.pipeline.slurm_jobs import SlurmJob, cancel_jobs, jobs_of_run
+from stagewise.provenance.processes import Process, all_processes, ancestors, end_processes
 
 RUN_VARIABLE = "STAGEWISE_RUN"
 """Environment variable with the run's id: how a step is known to be of a run that is dead."""

@@ -19,11 +19,11 @@ from datetime import datetime
 from pathlib import Path
 
 from stagewise.errors import InputError
-from stagewise.pipeline.processes import Process, ancestors, find_process, machine
 from stagewise.provenance.files import read_json, write_json
 from stagewise.provenance.fingerprints import fingerprint
 from stagewise.provenance.lock import is_queued
 from stagewise.provenance.memory import FOLDER
+from stagewise.provenance.processes import Process, ancestors, boot, find_process, machine
 
 CLAIMS = FOLDER / "stagewise-runs"
 
@@ -38,7 +38,7 @@ class Run:
     id: str
     host: str
     machine: str
-    """What its process ids are valid in (`stagewise.pipeline.processes.machine`)."""
+    """What its process ids are valid in (`stagewise.provenance.processes.machine`)."""
     pid: int
     started: str
     """Start of its process, in clock ticks."""
@@ -184,7 +184,7 @@ class Claim:
             return False
         if run.was_here:
             return run.process.is_alive
-        if run.host == socket.gethostname() and run.machine.split()[-1] == machine().split()[-1]:
+        if run.host == socket.gethostname() and boot(run.machine) != boot(machine()):
             return False  # the machine has been started anew
         if run.slurm_job and (alive := is_queued(run.slurm_job)) is not None:
             return alive

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stagewise.errors import Unfinished
+from stagewise.provenance.processes import Process, boot, find_process, machine
 
 SILENCE = 600.0
 """Seconds after which a record of another host that nobody refreshes, and that Slurm does not know, is abandoned."""
@@ -36,10 +37,10 @@ class Holder:
     """The process that holds a lock."""
 
     host: str
-    boot: str | None
-    """Identifier of the host's current boot, if the system has one."""
+    machine: str
+    """What its process id is valid in (`stagewise.provenance.processes.machine`)."""
     pid: int
-    started: int | None
+    started: str
     """When the process started, in clock ticks since the boot: a number may be given to another process later."""
     slurm_job: str | None
     since: str
@@ -50,9 +51,9 @@ class Holder:
         """Describe this process."""
         return cls(
             host=socket.gethostname(),
-            boot=_boot(),
+            machine=machine(),
             pid=os.getpid(),
-            started=_start_ticks(os.getpid()),
+            started=find_process(os.getpid()).started,
             slurm_job=os.environ.get("SLURM_JOB_ID"),
             since=time.strftime("%Y-%m-%d %H:%M:%S"),
         )
@@ -71,36 +72,13 @@ class Holder:
 
     def lives(self, silent_seconds: float) -> bool:
         """Tell if the process still runs, as far as it can be known here; `silent_seconds` is its record's age."""
-        if self.host == socket.gethostname():
-            return self.boot == _boot() and _start_ticks(self.pid) == self.started and _exists(self.pid)
+        if self.machine == machine():
+            return Process(self.pid, self.started).is_alive
+        if self.host == socket.gethostname() and boot(self.machine) != boot(machine()):
+            return False  # the host has been started anew
         if self.slurm_job and (queued := is_queued(self.slurm_job)) is not None:
             return queued
         return silent_seconds < SILENCE
-
-
-def _boot() -> str | None:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return None
-
-
-def _start_ticks(pid: int) -> int | None:
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    return int(status.rpartition(")")[2].split()[19])  # the 22nd field of proc(5), counted after the name
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # another user's
-    return True
 
 
 def is_queued(job: str) -> bool | None:

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from stagewise.pipeline import run_claims
-from stagewise.pipeline.processes import find_process, machine
 from stagewise.pipeline.run_claims import Claim, Run
+from stagewise.provenance.processes import find_process, machine
 
 HOLD = """
 import sys, time

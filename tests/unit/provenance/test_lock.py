@@ -104,8 +104,8 @@ def test_a_failure_frees_the_lock(tmp_path, kind):
 def test_a_process_is_known_by_its_start_and_not_by_its_number():
     me = Holder.current()
     assert me.lives(silent_seconds=1e9)
-    assert not replace(me, started=(me.started or 0) - 1).lives(0)
-    assert not replace(me, boot="another").lives(0)
+    assert not replace(me, started=f"{int(me.started) - 1}").lives(0)
+    assert not replace(me, machine=f"{me.host} another-boot pid:[1]").lives(0)
     process = subprocess.Popen(["true"])
     process.wait()
     assert not replace(me, pid=process.pid).lives(0)
@@ -126,7 +126,7 @@ def test_slurm_is_asked_about_a_process_of_another_host(tmp_path, monkeypatch, s
         (tmp_path / "squeue").write_text(f"#!/bin/sh\n{squeue}\n")
         (tmp_path / "squeue").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    other = replace(Holder.current(), host="node7", slurm_job="4711")
+    other = replace(Holder.current(), host="node7", machine="node7 b0 pid:[1]", slurm_job="4711")
     assert "Slurm job 4711" in str(other)
     # Where Slurm cannot say, a record that is refreshed is a living process's.
     assert other.lives(1) == (lives is None or lives)
@@ -136,7 +136,7 @@ def test_slurm_is_asked_about_a_process_of_another_host(tmp_path, monkeypatch, s
 def test_a_silent_record_of_another_host_is_taken_over(tmp_path, monkeypatch):
     monkeypatch.setattr(lock.fcntl, "flock", missing)
     record = tmp_path / ".folder.holder"
-    record.write_text(json.dumps(asdict(replace(Holder.current(), host="node7", slurm_job=None))))
+    record.write_text(json.dumps(asdict(replace(Holder.current(), host="node7", machine="node7 b0 pid:[1]", slurm_job=None))))
     with pytest.raises(Unfinished, match="on node7"), locked(tmp_path / "folder", "a", deadline=time.time()):
         pass
     old = time.time() - SILENCE - 10

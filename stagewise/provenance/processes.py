@@ -14,12 +14,17 @@ PROC = Path("/proc")
 
 def machine() -> str:
     """Name what process ids are valid in: this boot of this machine, and this container's own numbering."""
-    boot = _read(PROC / "sys/kernel/random/boot_id").decode().strip()
+    boot_id = _read(PROC / "sys/kernel/random/boot_id").decode().strip()
     try:
         numbering = os.readlink(PROC / "self/ns/pid")
     except OSError:
         numbering = ""
-    return f"{socket.gethostname()} {boot} {numbering}".strip()
+    return f"{socket.gethostname()} {boot_id} {numbering}".strip()
+
+
+def boot(name: str) -> str:
+    """Read which boot a machine's name is of; empty on systems that do not say."""
+    return next(iter(name.split()[1:2]), "")
 
 
 @dataclass(frozen=True)
