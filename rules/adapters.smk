@@ -35,7 +35,7 @@ rule train_adapter:
         model=f"{MODEL}/receipt.json",
         data=learning_splits,
         parents=parent_files("adapter/receipt.json"),
-        preflight=ancient(PREFLIGHT),
+        preflight=preflight_before("adapter/receipt.json"),
     output:
         weights=f"{R}/{{lineage}}/adapter/adapter_model.safetensors",
         config=f"{R}/{{lineage}}/adapter/adapter_config.json",

@@ -77,6 +77,7 @@ SCORED = CONFIG.evaluation.splits
 DATA = data_folders(CONFIG)
 # Trainings and predictions wait for it (rules/preflight.smk) and are not made from it.
 PREFLIGHT = f"{R}/preflight.json"
+WAITING_FOR_PREFLIGHT = set()  # outputs; rules/current.smk fills it once it is known what this run makes
 
 
 wildcard_constraints:
@@ -138,6 +139,11 @@ def adapter_receipt(wildcards) -> list[str]:
 def time_limit(wildcards, resources) -> list:
     """Minutes that a training may take, if a profile says so: it stops at a checkpoint before they are over."""
     return ["--time-limit", minutes] if (minutes := resources.get("runtime")) else []
+
+
+def preflight_before(file):
+    """Record of the preflight, for jobs that make this file of a lineage in this run."""
+    return lambda wildcards: ([PREFLIGHT] if Path(f"{R}/{wildcards.lineage}/{file}") in WAITING_FOR_PREFLIGHT else [])
 
 
 def planned_rules() -> list[str]:

@@ -11,7 +11,7 @@ from stagewise.pipeline.interrupted import RunStart
 from stagewise.pipeline.artifacts import declared_artifacts
 from stagewise.pipeline.plan import check_own_folder, open_experiment, phase_files, prepare_plan
 from stagewise.pipeline.planned_times import plan_times
-from stagewise.pipeline.preflight.record import mark_record
+from stagewise.pipeline.preflight.record import due_outputs
 
 try:
     EXPERIMENT = open_experiment(CONFIG, DECLARED, IMAGE_SHA256, Path(DEFINITION))
@@ -25,8 +25,9 @@ try:
         # A dry run leaves the disk alone (unless its files have other names), and others' files cannot be dated.
         rules_compared, writes_nothing = None if renamed else workflow.rules, DRY_RUN and not renamed
         unwritten = prepare_plan(EXPERIMENT, ARTIFACTS, rules_compared, writes_nothing)
-        mark_record(Path(PREFLIGHT), ARTIFACTS, sys.argv[1:], unwritten, writes_nothing)
-        plan_times(unwritten)
+        if not workflow.touch:
+            WAITING_FOR_PREFLIGHT.update(due_outputs(ARTIFACTS, sys.argv[1:], unwritten))
+        plan_times(unwritten, missing=[PREFLIGHT])
         check_own_folder(".snakemake")
 except (InputError, OSError) as error:
     if refusal(error) is None:

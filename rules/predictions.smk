@@ -13,7 +13,7 @@ rule predict:
         data=lambda wc: [f"{data_of(wc)}/{task}/{split}.jsonl" for task in TASKS for split in SCORED],
         summary=lambda wc: f"{data_of(wc)}/summary.json",
         prompts=[task.prompt for task in CONFIG.active_tasks.values()],
-        preflight=ancient(PREFLIGHT),
+        preflight=preflight_before("predictions/receipt.json"),
     output:
         expand(f"{R}/{{{{lineage}}}}/predictions/{{task}}.{{split}}.csv", task=TASKS, split=SCORED),
         receipt=f"{R}/{{lineage}}/predictions/receipt.json",

@@ -7,7 +7,7 @@ Produces   {results}/preflight.json    a record that trainings and predictions w
 its start what it can without them (`onstart` in the Snakefile), and here.
 """
 
-# Ancient: rules/current.smk gives the record a time that says whether to check again.
+# Ancient: the record is made for the jobs that wait for it in this run (rules/current.smk), and for no other reason.
 CHECKED = {
     "model": ancient(f"{MODEL}/receipt.json"),
     "summaries": ancient(expand(f"{R}/{{data}}/summary.json", data=DATA)),
@@ -21,7 +21,7 @@ ELSEWHERE = lambda wc: [] if workflow.local_exec else ["--elsewhere"]
 rule run_preflight:
     """Check the experiment for the steps that wait for it."""
     input:
-        DEFINITION,
+        ancient(DEFINITION),
         **CHECKED,
     output:
         PREFLIGHT,

@@ -1,7 +1,5 @@
 """Load a base model and its tokenizer from local files: no remote code, no pickles, no network."""
 
-from pathlib import Path
-
 from stagewise.errors import InputError
 from stagewise.models import compute_type
 from stagewise.models.gpu import check_gpu, gpu_memory
@@ -9,7 +7,6 @@ from stagewise.models.machine import memory
 from stagewise.models.memory_estimate import too_large, weight_bytes
 from stagewise.models.module_tree import read_module_tree
 from stagewise.models.receipts import model_files, model_receipt
-from stagewise.provenance.files import read_json
 
 
 def resolve_device():
@@ -87,7 +84,6 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
             bnb_4bit_compute_dtype=compute,
         )
     files = model_files(model_dir)
-    _refuse_hub_kernels(files)
     try:
         model = AutoModelForCausalLM.from_pretrained(
             files,
@@ -112,14 +108,6 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
 def _brief(error: Exception) -> str:
     """The beginning of a library's message, on one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _refuse_hub_kernels(files: Path) -> None:
-    """Refuse a configuration that names a hub repository for its attention: transformers would run code from there."""
-    config = read_json(files / "config.json", "the model's configuration")
-    for key in ("attn_implementation", "_attn_implementation"):
-        if isinstance(config, dict) and "/" in str(config.get(key, "")):
-            raise InputError(f"{files / 'config.json'}: {key} names code on a hub, which is not run; take it out")
 
 
 def keep_4bit_weights_trainable(model) -> int:

@@ -88,18 +88,28 @@ def read_module_tree(files: Path) -> ModuleTree:
     Raises
     ------
     InputError
-        If transformers cannot build a causal language model of it without custom code.
+        If transformers cannot build a causal language model of it without custom code, or a hub's.
     """
+    _refuse_hub_kernels(Path(files))
     path = Path(files) / "config.json"
     key = f"{sha256_file(path)} {package_versions().get('transformers')}"
     known = read_memory(_MEMORY, f"module trees {_VERSION}")
     if key not in known:
         tree = asdict(ModuleTree.of(_on_meta(files)))
         known = dict(list(known.items())[1 - _KEPT :]) | {key: tree}
-        write_memory(_MEMORY, f"module trees {_VERSION}", known)
+        if FOLDER.is_dir():  # not wherever a model is asked by hand
+            write_memory(_MEMORY, f"module trees {_VERSION}", known)
     values = known[key]
     modules = {name: Module(**module) for name, module in values["modules"].items()}
     return ModuleTree(**values | {"modules": modules})
+
+
+def _refuse_hub_kernels(files: Path) -> None:
+    """Refuse a configuration that names a hub repository for its attention: transformers would run code from there."""
+    config = read_json(files / "config.json", "the model's configuration")
+    for key in ("attn_implementation", "_attn_implementation"):
+        if isinstance(config, dict) and "/" in str(config.get(key, "")):
+            raise InputError(f"{files / 'config.json'}: {key} names code on a hub, which is not run; take it out")
 
 
 def _on_meta(files: Path):

@@ -55,8 +55,7 @@ def _compare(rule, artifact: Artifact) -> None:
         raise InputError(f"rule {rule.name}: does not list {artifact.outputs[0]}, which is declared; make them agree")
     listed = {
         "output": rule.expand_output(wildcards)[0],
-        # An ancient input is waited for, and nothing is made from it.
-        "input": [f for f in rule.expand_input(wildcards)[0] if "ancient" not in getattr(f, "flags", {})],
+        "input": rule.expand_input(wildcards)[0],
     }
     for kind, files in (("output", artifact.outputs), ("input", artifact.inputs)):
         differ = {Path(str(file)) for file in listed[kind]} ^ set(map(Path, files))

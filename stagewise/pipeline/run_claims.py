@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 
+from stagewise.config.shareable import redact_text
 from stagewise.errors import InputError
 from stagewise.provenance.files import read_json, write_json
 from stagewise.provenance.fingerprints import fingerprint
@@ -68,7 +69,7 @@ class Run:
             started=process.started,
             since=datetime.now().isoformat(sep=" ", timespec="seconds"),
             user=_user_name(),
-            command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            command=redact_text(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
             starters=[[starter.pid, starter.started] for starter in ancestors(process.pid)],
             slurm_job=os.environ.get("SLURM_JOB_ID"),
         )

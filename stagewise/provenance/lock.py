@@ -124,9 +124,10 @@ def locked(folder, work: str, deadline: float | None = None) -> Iterator[None]:
             yield
         return
     try:
-        _write_record(descriptor)
+        _write_record(descriptor, json.dumps(asdict(Holder.current())))
         yield
     finally:
+        _write_record(descriptor, "")  # who worked here concerns nobody later
         os.close(descriptor)
 
 
@@ -186,10 +187,10 @@ def _take_lock(path: Path) -> int | None:
     return None
 
 
-def _write_record(descriptor: int) -> None:
+def _write_record(descriptor: int, text: str) -> None:
     try:
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(asdict(Holder.current())).encode(), 0)
+        os.pwrite(descriptor, text.encode(), 0)
     except OSError:
         pass  # another user's file: those that wait cannot name us
 

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from pathlib import Path
 
 import pytest
 
@@ -58,7 +59,10 @@ SAYS = {
         if (s, n) not in {("design", "empty.json"), ("write_dvc", "empty.json")}
     ],
 )
-def test_file(tmp_path, capsys, tiny_model, toy_data, script, name):
+def test_file(tmp_path, capsys, monkeypatch, tiny_model, toy_data, script, name):
+    if script == "write_dvc":  # reads overlays of the project alone
+        (tmp_path / "config.yaml").write_bytes(Path("config.yaml").read_bytes())
+        monkeypatch.chdir(tmp_path)
     file = tmp_path / name
     if BAD_FILES[name] is None:
         file.mkdir()

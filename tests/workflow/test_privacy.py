@@ -109,8 +109,16 @@ def holding(folder: Path, canaries, leave_out=()) -> list[str]:
     return found
 
 
-# Only these are written for this machine alone: the user's own files, the settings of steps, fetched models and texts.
-OWN = ("secret.yaml", "tiny.yaml", "wrong.yaml", "models/tiny/location", ".snakemake/stagewise-settings/")
+# Only these are written for this machine alone: the user's own files, the settings of steps, who runs here, fetched
+# models and texts.
+OWN = (
+    "secret.yaml",
+    "tiny.yaml",
+    "wrong.yaml",
+    "models/tiny/location",
+    ".snakemake/stagewise-settings/",
+    ".snakemake/stagewise-runs/",
+)
 TEXTS = ("data/raw/", "out/data/colours/", "out/items.html")
 
 

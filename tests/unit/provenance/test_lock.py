@@ -136,7 +136,8 @@ def test_slurm_is_asked_about_a_process_of_another_host(tmp_path, monkeypatch, s
 def test_a_silent_record_of_another_host_is_taken_over(tmp_path, monkeypatch):
     monkeypatch.setattr(lock.fcntl, "flock", missing)
     record = tmp_path / ".folder.holder"
-    record.write_text(json.dumps(asdict(replace(Holder.current(), host="node7", machine="node7 b0 pid:[1]", slurm_job=None))))
+    other = replace(Holder.current(), host="node7", machine="node7 b0 pid:[1]", slurm_job=None)
+    record.write_text(json.dumps(asdict(other)))
     with pytest.raises(Unfinished, match="on node7"), locked(tmp_path / "folder", "a", deadline=time.time()):
         pass
     old = time.time() - SILENCE - 10

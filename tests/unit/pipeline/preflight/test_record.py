@@ -1,68 +1,74 @@
-"""When the checks are made again: if something is trained or scored, and else never."""
+"""Which jobs wait for the checks: those that train or score in this run, and no others."""
 
 import os
-from pathlib import Path
 
 import pytest
 
 from stagewise.pipeline.artifact import Artifact
-from stagewise.pipeline.preflight.record import mark_record
+from stagewise.pipeline.freshness import STALE
+from stagewise.pipeline.preflight.record import due_outputs
 
 
-def artifact(folder, rule, phase, optional=()) -> Artifact:
+def artifact(folder, rule, phase, inputs=(), optional=()) -> Artifact:
     path = folder / f"{rule}.{phase}"
-    return Artifact(rule, phase, rule, (path, *optional), (), list, (), optional=tuple(optional))
+    return Artifact(rule, phase, rule, (path, *optional), tuple(inputs), list, (), optional=tuple(optional))
 
 
 @pytest.fixture
 def artifacts(tmp_path):
     """A finished experiment, whose texts are elsewhere."""
-    made = [
-        artifact(tmp_path, "fetch_data", "fetch"),
-        artifact(tmp_path, "make_splits", "splits", [tmp_path / "train.jsonl"]),
-        artifact(tmp_path, "train_adapter", "stage-1"),
-        artifact(tmp_path, "train_adapter", "stage-2"),
-        artifact(tmp_path, "predict", "predictions"),
-        artifact(tmp_path, "metrics", "report"),
-    ]
+    splits = artifact(tmp_path, "make_splits", "splits", optional=[tmp_path / "train.jsonl"])
+    first = artifact(tmp_path, "train_adapter", "stage-1", splits.outputs)
+    second = artifact(tmp_path, "train_adapter", "stage-2", first.outputs)
+    predictions = artifact(tmp_path, "predict", "predictions", second.outputs)
+    made = [splits, first, second, predictions, artifact(tmp_path, "metrics", "report", predictions.outputs)]
     for each in made:
         each.outputs[0].write_text("")
     return made
 
 
-def is_old(artifacts, *arguments) -> bool:
-    record = artifacts[0].outputs[0].parent / "preflight.json"
-    mark_record(record, artifacts, arguments, {})
-    return record.stat().st_mtime == 1
+def due(artifacts, *arguments, unwritten=None) -> set[str]:
+    return {path.name for path in due_outputs(artifacts, arguments, unwritten or {})}
 
 
-def test_nothing_is_checked_if_nothing_is_trained_or_scored(artifacts):
-    assert not is_old(artifacts)
-    artifacts[-1].outputs[0].unlink()  # metrics are to be computed
-    artifacts[0].outputs[0].unlink()  # a raw file that nobody needs
-    assert not is_old(artifacts)
+def path(artifacts, number):
+    return artifacts[number].outputs[0]
 
 
-@pytest.mark.parametrize("number", [2, 3, 4])
-def test_a_missing_adapter_or_prediction_is_a_reason(artifacts, number):
-    artifacts[number].outputs[0].unlink()
-    assert is_old(artifacts)
-    artifacts[number].outputs[0].write_text("")
-    assert not is_old(artifacts)
+def test_nothing_waits_if_nothing_is_trained_or_scored(artifacts):
+    assert due(artifacts) == set()
+    path(artifacts, 4).unlink()  # metrics are to be computed
+    assert due(artifacts) == set()
 
 
-def test_what_is_stale_is_a_reason(artifacts):
-    os.utime(artifacts[1].outputs[0], (1, 1))
-    assert is_old(artifacts)
+def test_what_is_missing_is_due_if_something_is_made_from_it(artifacts):
+    path(artifacts, 2).unlink()
+    assert due(artifacts) == set()  # its predictions are there
+    path(artifacts, 3).unlink()
+    path(artifacts, 4).unlink()
+    assert due(artifacts) == {"train_adapter.stage-2", "predict.predictions"}
+    path(artifacts, 1).unlink()
+    assert due(artifacts) == {"train_adapter.stage-1", "train_adapter.stage-2", "predict.predictions"}
 
 
-def test_later_phases_than_those_asked_for_are_no_reason(artifacts):
-    artifacts[3].outputs[0].unlink()
-    assert not is_old(artifacts, "--cores", "2", "stage_1")
-    assert is_old(artifacts, "stage_1", "stage_2")
-    assert is_old(artifacts, "predictions")
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_what_is_stale_is_due(artifacts, on_disk):
+    if on_disk:
+        os.utime(path(artifacts, 2), (STALE, STALE))
+        assert due(artifacts) == {"train_adapter.stage-2"}
+        assert due(artifacts, unwritten={path(artifacts, 2): 10**18}) == set()
+    else:
+        assert due(artifacts, unwritten={path(artifacts, 2): STALE * 10**9}) == {"train_adapter.stage-2"}
 
 
-def test_without_results_there_is_no_record(artifacts, tmp_path):
-    mark_record(tmp_path / "none" / "preflight.json", artifacts, [], {})
-    assert not Path(tmp_path / "none").exists()
+def test_only_the_phases_that_are_asked_for_count(artifacts):
+    path(artifacts, 2).unlink()
+    path(artifacts, 3).unlink()
+    assert due(artifacts, "--cores", "2", "stage_1") == set()
+    assert due(artifacts, "stage_1", "stage_2") == {"train_adapter.stage-2"}
+    assert due(artifacts, "predictions") == {"train_adapter.stage-2", "predict.predictions"}
+
+
+def test_a_file_on_the_command_line_is_due(artifacts):
+    path(artifacts, 1).unlink()
+    assert due(artifacts, str(path(artifacts, 1))) == {"train_adapter.stage-1"}
