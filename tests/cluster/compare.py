@@ -17,8 +17,8 @@ IGNORED_KEYS = {
 # Rows of training_log.csv that are not compared: wall times, and two figures that the trainer counts from the start of
 # a process, not of the training: tokens (training.json has them all, and is compared) and the mean loss of all steps.
 IGNORED_METRICS = re.compile(r"runtime|(samples|steps)_per_second|^num_tokens$|^train_loss$")
-# Folders that no rule declares; checkpoints differ with the number of interruptions.
-NOT_RESULTS = ("checkpoints",)
+# What is no result: checkpoints differ with the number of interruptions, the preflight's record with the machine.
+NOT_RESULTS = ("checkpoints", "preflight.json")
 # Snakemake's mark in a folder that is an output.
 MARK = ".snakemake_timestamp"
 # Pages that show times; for the comparison they are drawn again with the other run's results.
