@@ -33,16 +33,6 @@ def test_rules_that_are_declared_pass():
     check_rules([Rule("count", ["out/count.txt"], ["data.csv"]), Rule("all", [], ["out/count.txt"])], [artifact()])
 
 
-class Ancient(str):
-    """An input that Snakemake waits for, and nothing else."""
-
-    flags = {"ancient": True}
-
-
-def test_an_input_that_is_only_waited_for_needs_no_declaration():
-    check_rules([Rule("count", ["out/count.txt"], ["data.csv", Ancient("checked.json")])], [artifact()])
-
-
 @pytest.mark.parametrize(
     ("rules", "says"),
     [

@@ -125,7 +125,7 @@ def test_slurm_is_asked_about_a_process_of_another_host(tmp_path, monkeypatch, s
     if squeue:
         (tmp_path / "squeue").write_text(f"#!/bin/sh\n{squeue}\n")
         (tmp_path / "squeue").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    monkeypatch.setenv("PATH", str(tmp_path))
     other = replace(Holder.current(), host="node7", machine="node7 b0 pid:[1]", slurm_job="4711")
     assert "Slurm job 4711" in str(other)
     # Where Slurm cannot say, a record that is refreshed is a living process's.
