@@ -1,8 +1,4 @@
-"""The command that users type, with configurations that nobody can have meant: a dry run ends in one sentence.
-
-Snakemake reads the files of `--configfile` before any line of the Snakefile, so what its own reader cannot read ends in
-its own words; `config.yaml` and `--config` are read by the project first.
-"""
+"""The command that users type, with configurations that nobody can have meant: a dry run ends in one sentence."""
 
 import re
 
@@ -22,6 +18,9 @@ CASES = {
     "unknown key": (None, ("--config", "sead=1"), r"error: --config: 'sead' is not a setting; did you mean 'seeds'"),
     "wildcards": (None, ("--config", "results=out{x}"), r"error: --config: 'results': a path may hold no braces"),
     "results in data": (None, ("--config", "results=data"), r"error: --config: 'results': 'data' is a folder of"),
+    "overlay in latin-1": (None, ("--configfile", "latin.yaml"), r"latin\.yaml: line 1 is not UTF-8 text"),
+    "overlay that is missing": (None, ("--configfile=gone.yaml",), r"gone\.yaml: no such configuration file"),
+    "overlay without a key": (None, ("--configfile", "empty.yaml"), r"empty\.yaml: holds no settings"),
     "overlay inside itself": (None, ("--configfile", "loop.yaml"), r"loop\.yaml: line 1: an alias stands inside"),
 }
 
@@ -30,6 +29,8 @@ CASES = {
 def project(tmp_path_factory) -> ProjectCopy:
     project = ProjectCopy(tmp_path_factory.mktemp("hostile") / "project")
     (project.path / "loop.yaml").write_text("seeds: &s [*s]\n")
+    (project.path / "latin.yaml").write_bytes("experiment: café\n".encode("latin-1"))
+    (project.path / "empty.yaml").write_text("# nothing\n")
     return project
 
 

@@ -34,7 +34,7 @@ def unexplained(text: str) -> list[str]:
         indent = len(line) - len(line.lstrip())
         if folded is not None and indent > folded:
             continue
-        folded = indent if line.endswith(": >-") else None
+        folded = indent if line.endswith((": >-", "- |")) else None
         commented = {other for other in commented if other <= indent} if line.strip() else set()
         if line.lstrip().startswith("#"):
             commented.add(indent)
