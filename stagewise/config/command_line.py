@@ -23,9 +23,7 @@ def check_config_files(arguments: list[str]) -> None:
     try:
         for path in config_files(arguments):
             if not read_yaml(path):
-                raise InputError(
-                    f"{path}: holds no settings, which Snakemake refuses; write some or leave it out"
-                )
+                raise InputError(f"{path}: holds no settings, which Snakemake refuses; write some or leave it out")
     except InputError as error:
         sys.exit(f"error: {one_line(error)}")
 
