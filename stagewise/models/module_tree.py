@@ -97,7 +97,7 @@ def read_module_tree(files: Path) -> ModuleTree:
     if key not in known:
         tree = asdict(ModuleTree.of(_on_meta(files)))
         known = dict(list(known.items())[1 - _KEPT :]) | {key: tree}
-        if FOLDER.is_dir():  # not wherever a model is asked by hand
+        if Path(_MEMORY).parent.is_dir():  # not wherever a model is asked by hand
             write_memory(_MEMORY, f"module trees {_VERSION}", known)
     values = known[key]
     modules = {name: Module(**module) for name, module in values["modules"].items()}

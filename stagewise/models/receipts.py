@@ -44,16 +44,21 @@ def write_model_receipt(folder, name: str, origin: dict, files_at=None, names=No
         "fingerprint": fingerprint(files),
     }
     if files_at:
-        with atomic(folder / LOCATION) as temporary:
-            temporary.write_text(f"{_location(folder, directory)}\n", encoding="utf-8")
+        write_location(folder, directory)
     write_json(folder / RECEIPT, receipt)
     return receipt
 
 
-def _location(folder: Path, directory: Path) -> str:
-    """Path of a directory as absolute as it was named; a relative one starts at the receipt, so both can be moved."""
+def write_location(folder, directory) -> None:
+    """Write down where a receipt's files are on this machine.
+
+    The path is as absolute as it was named; a relative one starts at the receipt, so that both can be moved.
+    """
+    folder, directory = Path(folder), Path(directory)
     target = directory.resolve()
-    return str(target) if directory.is_absolute() else os.path.relpath(target, folder.resolve())
+    path = str(target) if directory.is_absolute() else os.path.relpath(target, folder.resolve())
+    with atomic(folder / LOCATION) as temporary:
+        temporary.write_text(f"{path}\n", encoding="utf-8")
 
 
 def located(model_dir, receipt: dict) -> dict:
@@ -116,11 +121,17 @@ def current_fingerprint(model_dir, receipt: dict, checksum: Callable[..., str] =
     return fingerprint(files) if files and receipt["path"] != "." else receipt["fingerprint"]
 
 
+def holds_model(model_dir, receipt: dict) -> bool:
+    """Tell if any file that a receipt names is where the receipt says."""
+    directory = Path(model_dir) / located(model_dir, receipt)["path"]
+    return any((directory / name).is_file() for name in receipt["files"])
+
+
 def _present_files(model_dir, receipt: dict, checksum: Callable[..., str]) -> dict[str, str]:
     """Checksums of the model files that are there now; empty if none of those that the receipt names is."""
-    directory = Path(model_dir) / located(model_dir, receipt)["path"]
-    if not any((directory / name).is_file() for name in receipt["files"]):
+    if not holds_model(model_dir, receipt):
         return {}
+    directory = Path(model_dir) / located(model_dir, receipt)["path"]
     files = model_folder_checksums(directory, checksum)
     # A receipt may name a file that the selection leaves out.
     others = [name for name in receipt["files"] if name not in files and (directory / name).is_file()]

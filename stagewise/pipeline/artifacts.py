@@ -77,6 +77,7 @@ def declare_base_model(experiment: Experiment) -> Iterator[Artifact]:
         inputs=(experiment.definition,),
         reasons=lambda: experiment.model_changes,
         tracked=(tracked,),
+        keep=experiment.locate_model,
     )
 
 

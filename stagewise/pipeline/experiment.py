@@ -6,14 +6,14 @@ from functools import cached_property
 from pathlib import Path
 
 from stagewise.config.experiment import Config
-from stagewise.config.shareable import shareable
+from stagewise.config.shareable import LOCAL, shareable
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.config.tasks import SPLITS
 from stagewise.data.raw_files import RAW
 from stagewise.errors import InputError
 from stagewise.inference.prompts import Template
 from stagewise.lineage import Adapter, data_folders, lineage_tree
-from stagewise.models.receipts import changed_model_files, current_fingerprint, located
+from stagewise.models.receipts import changed_model_files, current_fingerprint, holds_model, located, write_location
 from stagewise.pipeline import inputs
 from stagewise.pipeline.build_recipe import build_recipe, recipe_settings
 from stagewise.predictions.fingerprint import adapter_group, data_checksums, prediction_inputs
@@ -108,10 +108,24 @@ class Experiment:
             ]
         if fingerprint(receipt["files"]) != receipt["fingerprint"]:
             return [f"damaged: {RECEIPT}"]
-        directory = settings.path and Path(settings.path)
-        if directory and directory.is_dir() and (self.model / receipt["path"]).resolve() != directory.resolve():
-            return [f"the model's folder is {directory} now"]
+        if self._model_has_moved:
+            there = receipt | {"path": str(Path(settings.path).resolve())}
+            # A receipt of an earlier version holds the path itself.
+            if read_json(self.model / RECEIPT, "the receipt")["path"] != LOCAL or not holds_model(self.model, there):
+                return [f"the model's folder is {settings.path} now"]
+            return changed_model_files(self.model, there, self.checksum)
         return changed_model_files(self.model, receipt, self.checksum)
+
+    @property
+    def _model_has_moved(self) -> bool:
+        """True if the configuration names another directory than the receipt, or the receipt came without its place."""
+        path = self.config.base_model.path and Path(self.config.base_model.path)
+        return bool(path) and path.is_dir() and (self.model / self.model_receipt["path"]).resolve() != path.resolve()
+
+    def locate_model(self) -> None:
+        """Write down where the model is now: its files are the same, so nothing is made again."""
+        if self._model_has_moved:
+            write_location(self.model, self.config.base_model.path)
 
     @cached_property
     def base_model(self) -> RecipeModel:

@@ -81,6 +81,7 @@ class Project(ProjectFolder):
     def results(self) -> dict[str, str]:
         """Checksums of all results but the cache."""
         files = [p for p in (self.path / "out").rglob("*") if p.is_file() and "checkpoints" not in p.parts]
+        files = [p for p in files if p.name != "preflight.json"]  # no result, and not tracked
         return {p.relative_to(self.path).as_posix(): sha256(p) for p in files if not p.name.startswith(".")}
 
 
@@ -91,6 +92,9 @@ def built(tmp_path_factory, tiny_model) -> Project:
     values = read_yaml(plain.path / "tiny.yaml")
     # The first task's texts may be passed on, the second's may not.
     values["tasks"]["colours"]["sources"]["made"]["redistribute"] = True
+    # A model of the project's own: a configuration that names a folder elsewhere is no list of parameters.
+    shutil.copytree(tiny_model, plain.path / "given")
+    values["models"]["tiny"]["path"] = "given"
     project = Project(plain.path)
     project.change(**values)
     project.run("python", "-m", "scripts.write_dvc")

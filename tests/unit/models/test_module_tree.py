@@ -1,6 +1,7 @@
 """Modules without weights, and the layers that adapters are put on."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ LORA = Lora(r=4, alpha=8)
 def folder(tmp_path, monkeypatch):
     """An empty working folder, so that nothing is remembered."""
     monkeypatch.chdir(tmp_path)
+    Path(".snakemake").mkdir()
     return tmp_path
 
 

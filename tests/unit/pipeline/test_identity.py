@@ -380,6 +380,17 @@ def test_a_clone_without_the_models_folder_has_nothing_to_do(copy, version):
     assert stale() == {}
 
 
+def test_a_clone_beside_the_models_folder_has_nothing_to_do(copy):
+    """The place of the folder is not passed on: it is written down again, since the files are those of the receipt."""
+    location = Path("models/mine/location")
+    location.unlink()
+    assert stale() == {}
+    assert (location.parent / location.read_text().strip()).samefile("my-model")
+    location.write_text("/another/machine/my-model\n")
+    append("my-model/config.json", " ")
+    assert "model file config.json changed" in stale()["models/mine"]
+
+
 def test_an_edited_receipt_of_the_model_is_not_believed(copy):
     path = Path("models/mine/receipt.json")
     receipt = json.loads(path.read_text())
