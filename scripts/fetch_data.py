@@ -41,7 +41,8 @@ def main(argv=None) -> int:
     if args.settings:
         file = validate(File, read_json(args.settings, "the settings"), args.settings)
     elif re.fullmatch("[0-9a-fA-F]{64}", args.sha256):
-        file = File(url=args.url, sha256=args.sha256.lower(), member=args.member)
+        given = {"url": args.url, "sha256": args.sha256.lower(), "member": args.member}
+        file = validate(File, given, "command line")
     else:
         raise InputError(f"--sha256: '{args.sha256}' is not a SHA-256 (64 hexadecimal digits)")
     if file.url is None:

@@ -39,7 +39,7 @@ def read_item_file(path, question: Question) -> list[dict]:
     try:
         with open(path, encoding="utf-8-sig", newline="") as handle:
             if path.suffix == ".csv":
-                rows = [{key: text for key, text in row.items() if key is not None} for row in csv.DictReader(handle)]
+                rows = _read_csv(path, handle)
             else:
                 rows = [_parse_object(line, f"{path}: line {n}") for n, line in enumerate(handle, 1) if line.strip()]
     except OSError as error:
@@ -49,6 +49,27 @@ def read_item_file(path, question: Question) -> list[dict]:
     if not rows:
         raise InputError(f"{path}: no items in this file")
     return [question.check_item(row, f"{path}: item {n}", n) for n, row in enumerate(rows, 1)]
+
+
+def _read_csv(path: Path, handle) -> list[dict]:
+    lines = csv.reader(handle, strict=True)
+    rows: list[dict] = []
+    try:
+        header = next(lines, [])
+        if repeated := [name for number, name in enumerate(header) if name in header[:number]]:
+            raise InputError(f"{path}: the column '{repeated[0]}' is there twice; keep one")
+        for row in filter(None, lines):
+            if len(row) != len(header):
+                raise InputError(
+                    f"{path}: item {len(rows) + 1} (line {lines.line_num}) has {len(row)} fields but the header has "
+                    f"{len(header)}; look for a stray quote or comma"
+                )
+            rows.append(dict(zip(header, row, strict=True)))
+    except csv.Error as error:
+        raise InputError(
+            f"{path}: not readable as CSV near line {lines.line_num} ({error}); write each quote inside a text twice"
+        ) from None
+    return rows
 
 
 def write_answers(path, answers: list[dict]) -> None:
