@@ -223,7 +223,7 @@ def test_files_in_and_out(here, capsys, tmp_path):
         (["--adapter", "trial", "--input", "empty.jsonl"], ["empty.jsonl", "no items"]),
         (["--adapter", "trial", "--input", "broken.jsonl"], ["broken.jsonl: line 2", "not valid JSON"]),
         (["--adapter", "trial", "--input", "latin.csv"], ["latin.csv", "not UTF-8"]),
-        (["--adapter", "trial", "--input", "short.csv"], ["short.csv: item 2", "'context' holds no text"]),
+        (["--adapter", "trial", "--input", "short.csv"], ["short.csv: item 2", "1 fields but the header has 2"]),
         (["--adapter", "nowhere", *FIELDS], ["nowhere", "no adapter here"]),
         (["--adapter", "trial", "--model", "nowhere", *FIELDS], ["nowhere", "missing"]),
     ],
