@@ -119,8 +119,8 @@ def _survives(copy: Path, module: str, name: str) -> bool:
 
 def _tests(copy: Path, module: str) -> list[str]:
     package, _, name = module.rpartition(".")
-    own = Path("tests/unit", *package.split("."), f"test_{name}.py").as_posix()
-    return [path for path in dict.fromkeys([own, *MODULES[module]]) if (copy / path).is_file()]
+    mirrored = Path("tests/unit", *package.split("."), f"test_{name}.py").as_posix()
+    return [path for path in dict.fromkeys([mirrored, *MODULES[module]]) if (copy / path).is_file()]
 
 
 def _configure(copy: Path, module: str) -> None:

@@ -58,13 +58,13 @@ class ChatForm:
     """Texts that a chat template writes around a user's message and the answer to it."""
 
     pieces: list[str]
-    """What stands before, between and after the places of the user's text, up to where the answer begins."""
+    """Template's text before, between and after the places of the user's text, up to where the answer begins."""
     trim: Callable[[str], str]
-    """What becomes of the blanks around the user's text."""
+    """Treatment of the blanks around the user's text."""
     answer_start: str
     """Blanks between the prompt and the answer, which belong to the answer's tokens."""
     answer_end: str | None
-    """What ends the answer's turn; None if the template says nothing about it."""
+    """Text that ends the answer's turn; None if the template has none."""
 
     def parts(self, text: str) -> list[Part]:
         """The prompt that asks with a text."""
@@ -198,7 +198,7 @@ def _reads_clock(chat: _Chat, answer: str | None = None, **variables) -> bool:
 
 
 def _answer_turn(chat: _Chat, prompt: str) -> tuple[str, str]:
-    """What the template writes between the prompt and the answer, and after the answer; empty where it says nothing.
+    """Text of the template between the prompt and the answer, and after the answer; empty where it has none.
 
     A template that ignores `add_generation_prompt` opens the answer's turn only with the answer; others put an empty
     thought before it.

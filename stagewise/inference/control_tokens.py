@@ -64,10 +64,10 @@ class ControlTokens:
 
     def find(self, text: str) -> list[str]:
         """Control tokens that the tokenizer would find in a text, as they are written there."""
-        found = self._pattern.findall(text)
-        if not found and self._normalized:
-            found = self._normalized.findall(self._normalizer.normalize_str(text))
-        return found
+        tokens = self._pattern.findall(text)
+        if not tokens and self._normalized:
+            tokens = self._normalized.findall(self._normalizer.normalize_str(text))
+        return tokens
 
     def first(self, text: str) -> re.Match | None:
         """Match of the first control token in a text that is trusted."""

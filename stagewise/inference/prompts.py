@@ -65,7 +65,7 @@ class Template:
 
     @property
     def literal(self) -> str:
-        """What the author of the prompt wrote, with a NUL for each placeholder."""
+        """The prompt file's text, with a NUL for each placeholder."""
         return "".join(text if name is None else f"{text}\0" for text, name in self._pieces)
 
     def parts(self, fields: dict[str, str]) -> list[Part]:
@@ -245,7 +245,7 @@ class Encoder:
 
     @cached_property
     def _end_ids(self) -> list[int]:
-        """What ends an answer if the form of the prompt does not say."""
+        """Token ids that end an answer if the form of the prompt has none of its own."""
         return [] if self._chat and self._chat.answer_end else [self.tokenizer.eos_token_id]
 
     @cached_property

@@ -72,7 +72,8 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
     check_gpu()
     device = resolve_device()
     compute = resolve_dtype(dtype)
-    weights = weight_bytes(read_module_tree(model_files(model_dir)), compute.itemsize, quantization)
+    files = model_files(model_dir)
+    weights = weight_bytes(read_module_tree(files), compute.itemsize, quantization)
     if problem := too_large(weights, gpu_memory() if device.type == "cuda" else memory()):
         raise InputError(f"{model_dir}: {problem}")
     extra = {}
@@ -83,7 +84,6 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=compute,
         )
-    files = model_files(model_dir)
     try:
         model = AutoModelForCausalLM.from_pretrained(
             files,

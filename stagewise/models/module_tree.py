@@ -93,13 +93,13 @@ def read_module_tree(files: Path) -> ModuleTree:
     _refuse_hub_kernels(Path(files))
     path = Path(files) / "config.json"
     key = f"{sha256_file(path)} {package_versions().get('transformers')}"
-    known = read_memory(_MEMORY, f"module trees {_VERSION}")
-    if key not in known:
+    trees = read_memory(_MEMORY, f"module trees {_VERSION}")
+    if key not in trees:
         tree = asdict(ModuleTree.of(_on_meta(files)))
-        known = dict(list(known.items())[1 - _KEPT :]) | {key: tree}
+        trees = dict(list(trees.items())[1 - _KEPT :]) | {key: tree}
         if Path(_MEMORY).parent.is_dir():  # not wherever a model is asked by hand
-            write_memory(_MEMORY, f"module trees {_VERSION}", known)
-    values = known[key]
+            write_memory(_MEMORY, f"module trees {_VERSION}", trees)
+    values = trees[key]
     modules = {name: Module(**module) for name, module in values["modules"].items()}
     return ModuleTree(**values | {"modules": modules})
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from stagewise.errors import InputError
 
 PROJECT = ("Snakefile", "config.yaml", "rules", "scripts", "stagewise", "profiles", "report")
-"""What every run needs. Prompts, raw files and overlays are inputs, which are packed whether tracked or not."""
+"""Files that every run needs. Prompts, raw files and overlays are inputs, which are packed whether tracked or not."""
 
 _WAY = "or pack the folder yourself, such as with `tar --exclude=.venv --exclude=.snakemake -czf FILE .`"
 

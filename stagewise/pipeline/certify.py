@@ -30,7 +30,7 @@ KINDS = {
     "predictions": r"base/(.+/)?predictions/.+",
     "metrics": r"(report_)?metrics\.json",
 }
-"""What is compared, by pattern of the path below the results folder; the first that fits counts."""
+"""Compared files, by pattern of the path below the results folder; the first that fits counts."""
 
 NOT_COMPARED = r"checkpoints/.+|report\.(html|md)|items\.html|figures/.+|\..+"
 """Caches, and pages and pictures of the metrics, which show times."""
@@ -53,7 +53,7 @@ _LINKED_FROM = 2**20  # bytes: model files and raw data, which no step writes in
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a run must not depend on."""
+    """Surroundings that a run must not depend on."""
 
     folder: str
     umask: int
@@ -77,7 +77,7 @@ class Compared:
     kind: str
     name: str
     problem: str | None
-    """How it differs; None if it does not."""
+    """The difference in words; None if there is none."""
     bytes: int
 
 
@@ -169,9 +169,9 @@ def _difference(first: Path, second: Path) -> str | None:
         return None
     if first.suffix == ".json":
         records = (read_json(path, "the record") for path in (first, second))
-        found = [entry for entry in differences(*records) if not _FOLLOWS.fullmatch(entry.key)]
-        if found:
-            return found[0].text + (f" and {len(found) - 1} more" if len(found) > 1 else "")
+        entries = [entry for entry in differences(*records) if not _FOLLOWS.fullmatch(entry.key)]
+        if entries:
+            return entries[0].text + (f" and {len(entries) - 1} more" if len(entries) > 1 else "")
         return None if _same_keys(*contents) else "written in another way"
     if pattern := CLOCK_LINES.get(first.name):
         texts = [re.sub(pattern, "", content.decode(errors="replace")) for content in contents]

@@ -39,7 +39,7 @@ class Run:
     id: str
     host: str
     machine: str
-    """What its process ids are valid in (`stagewise.provenance.processes.machine`)."""
+    """Scope of its process ids (`stagewise.provenance.processes.machine`)."""
     pid: int
     started: str
     """Start of its process, in clock ticks."""

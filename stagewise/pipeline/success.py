@@ -1,4 +1,4 @@
-"""What a successful run has made, in lines for the terminal."""
+"""Lines for the terminal on what a successful run has made."""
 
 from collections import Counter
 from collections.abc import Iterable

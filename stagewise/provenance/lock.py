@@ -38,7 +38,7 @@ class Holder:
 
     host: str
     machine: str
-    """What its process id is valid in (`stagewise.provenance.processes.machine`)."""
+    """Scope of its process id (`stagewise.provenance.processes.machine`)."""
     pid: int
     started: str
     """When the process started, in clock ticks since the boot: a number may be given to another process later."""

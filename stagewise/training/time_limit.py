@@ -66,7 +66,7 @@ class TimeLimit:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """What a ``step``, an ``evaluation`` and a ``checkpoint`` took, as far as they are known."""
+        """Seconds of a ``step``, an ``evaluation`` and a ``checkpoint``, as far as they are known."""
         return {what: round(value, 3) for what, value in self._seconds.items()}
 
     def expect(self, seconds: dict[str, float]) -> None:
@@ -81,10 +81,10 @@ class TimeLimit:
 
     def needed(self, evaluates: bool, margin: float = 1.0) -> float:
         """Seconds for the next step, its evaluation and a checkpoint, and `margin` times the usual margin."""
-        known = self._seconds
-        seconds = known.get("step", 0.0) + known.get("checkpoint", 0.0)
+        measured = self._seconds
+        seconds = measured.get("step", 0.0) + measured.get("checkpoint", 0.0)
         if evaluates:
-            seconds += known.get("evaluation", 0.0)
+            seconds += measured.get("evaluation", 0.0)
         return seconds + margin * min(_MARGIN * 60 * self.minutes, _LARGEST_MARGIN)
 
     def reason(self) -> str:

@@ -20,7 +20,7 @@ class Finding:
     """A few words."""
     verdict: Verdict = "ok"
     sentence: str = ""
-    """What is wrong and the way out, with the key or file; given for warnings and failures."""
+    """The problem and the way out, with the key or file; given for warnings and failures."""
     check: str = ""
 
 
@@ -30,7 +30,7 @@ class Check:
 
     name: str
     needs: frozenset[Need]
-    """What must be there first."""
+    """Files that must be there first."""
     step: Step
     """``training`` if only trainings need what is checked."""
     function: Callable[[Context], Iterable[Finding]]

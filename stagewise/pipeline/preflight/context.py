@@ -1,4 +1,4 @@
-"""What the checks look at: an experiment's settings, and those of its files that are there."""
+"""Context of the checks: an experiment's settings, and those of its files that are there."""
 
 from collections import Counter
 from functools import cached_property

@@ -30,12 +30,12 @@ def check_memory(context: Context):
     if context.elsewhere or there.total is None:
         yield Finding(f"about {gigabytes(peak)}; each training refuses a machine without room for the weights", "later")
         return
-    found = f"about {gigabytes(peak)}, {gigabytes(there.free)} free"
+    words = f"about {gigabytes(peak)}, {gigabytes(there.free)} free"
     if problem := too_large(weights, there):
-        yield Finding(found, "failure", f"config: model '{context.config.model}': {problem}")
+        yield Finding(words, "failure", f"config: model '{context.config.model}': {problem}")
     elif peak > FULL * there.free:
         yield Finding(
-            found,
+            words,
             "warning",
             f"config: a training takes about {gigabytes(peak)} (right within a factor of two), and "
             f"{gigabytes(there.free)} of memory are free; lower training.batch_size and raise "
@@ -43,7 +43,7 @@ def check_memory(context: Context):
             "evaluation.tokens_per_batch",
         )
     else:
-        yield Finding(found)
+        yield Finding(words)
 
 
 def _estimate(context: Context, training: Training, on_gpu: bool) -> MemoryEstimate:
@@ -73,12 +73,12 @@ def check_disk(context: Context):
     tokenizer = context.model_files / "tokenizer.json"  # saved with every copy
     each = CHECKPOINT * weights + (tokenizer.stat().st_size if tokenizer.is_file() else 0)
     needed, free = len(trained) * COPIES * each, free_disk(context.results)
-    found = f"about {gigabytes(needed)} for {len(trained)} adapters, {gigabytes(free)} free"
+    words = f"about {gigabytes(needed)} for {len(trained)} adapters, {gigabytes(free)} free"
     sentence = (
         f"{context.results}: {len(trained)} adapters and their checkpoints take about {gigabytes(needed)}, and "
         f"{gigabytes(free)} are free; make room, or set 'results' to a folder on another disk"
     )
     if needed > FULL * free:
-        yield Finding(found, "failure" if needed > free else "warning", sentence)
+        yield Finding(words, "failure" if needed > free else "warning", sentence)
     else:
-        yield Finding(found)
+        yield Finding(words)

@@ -87,18 +87,18 @@ def _check_lengths(context: Context, task: str, max_length: int, lengths: Length
             f"{context.model_files}: an item of tasks.{task} has the token {lengths.highest}, but the model knows "
             f"{vocabulary} tokens; the tokenizer is another model's, or was extended: take the model's own"
         )
-    found = f"{task}: {lengths.items} fit into {max_length}, the longest takes {lengths.longest}"
-    found += f", {lengths.control_tokens} hold control tokens, read as text" if lengths.control_tokens else ""
+    words = f"{task}: {lengths.items} fit into {max_length}, the longest takes {lengths.longest}"
+    words += f", {lengths.control_tokens} hold control tokens, read as text" if lengths.control_tokens else ""
     if not lengths.shortened:
-        yield Finding(found)
+        yield Finding(words)
         return
-    found += f", {lengths.shortened} are shortened"
+    words += f", {lengths.shortened} are shortened"
     share = lengths.shortened / lengths.items
     sentence = (
         f"tasks.{task}: {lengths.shortened} of {lengths.items} prompts ({100 * share:.0f}%) lose the end of their "
         f"'{context.config.active_tasks[task].shorten}' to fit into {max_length} tokens; raise training.max_length"
     )
-    yield Finding(found, *(("warning", sentence) if share > MANY else ("note",)))
+    yield Finding(words, *(("warning", sentence) if share > MANY else ("note",)))
 
 
 def _check_label_words(context: Context, task: str, encoder: Encoder):

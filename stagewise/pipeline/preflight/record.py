@@ -1,4 +1,4 @@
-"""Which jobs wait for the preflight's record. Imports nothing heavy.
+"""Jobs that wait for the preflight's record. Imports nothing heavy.
 
 The record is no result, and nothing is made from it: only jobs that train or score in this run wait for it, and
 it is made again for them. Snakemake would otherwise either run every job that lists a missing file, or not look at the

@@ -95,11 +95,11 @@ def _at_the_hub(context: Context, model: Model) -> Finding:
         files = list_hub_files(model, SECONDS)
         check_hub_access(model, SECONDS)
     size, free = sum(file.size for file in files.values()), free_disk(context.model_dir)
-    found = f"{context.config.model}, {gigabytes(size)} to fetch"
+    words = f"{context.config.model}, {gigabytes(size)} to fetch"
     if size > free:
         sentence = f"{context.model_dir}: the model takes {gigabytes(size)} and {gigabytes(free)} are free; make room"
-        return Finding(found, "failure", sentence)
-    return Finding(found)
+        return Finding(words, "failure", sentence)
+    return Finding(words)
 
 
 def _package(context: Context, model: Model) -> Finding:
@@ -119,7 +119,7 @@ def _package(context: Context, model: Model) -> Finding:
 
 @check("licences")
 def check_licences(context: Context):
-    """What may not be passed on, and what nobody looked up."""
+    """Note models and texts that may not be passed on, and unknown licences."""
     config, notes = context.config, []
     if config.base_model.licence == "unknown":
         notes.append(f"{config.model}: licence unknown")
