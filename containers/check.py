@@ -1,14 +1,26 @@
-"""Check an image: the packages of the lock in its versions, no others, and 4-bit layers that work.
+"""Check an image: the packages of the lock in its versions, no others, 4-bit layers and Triton kernels that work.
 
 python -I check.py lock.txt       (an image's %test: apptainer test [--nv] image.sif)
 """
 
+import os
 import re
+import subprocess
 import sys
+import tempfile
 from importlib.metadata import distributions
+from importlib.util import find_spec
 from pathlib import Path
 
 TOOLS = {"pip", "setuptools"}  # of the virtual environment itself
+
+# What Triton builds before a first launch is such a module, with CUDA's functions in it.
+MODULE = """
+#include <Python.h>
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "launcher", NULL, -1, NULL};
+PyMODINIT_FUNC PyInit_launcher(void) { return PyModule_Create(&definition); }
+"""
+CAPABILITY = 80  # of the kernel that is compiled where no GPU is: an A100's
 
 
 def canonical(name: str) -> str:
@@ -57,8 +69,36 @@ def check_four_bit(device: str) -> float:
     return difference
 
 
+def check_triton(device: str) -> None:
+    """Build a C module and compile a kernel as Triton does before a launch; on a GPU launch the kernel too."""
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["TRITON_CACHE_DIR"] = cache  # nothing may come from an earlier build
+        import torch
+        import triton
+        import triton.language as tl
+        from triton.backends.compiler import GPUTarget
+        from triton.runtime.build import compile_module_from_src
+
+        @triton.jit
+        def double(x_ptr, y_ptr, SIZE: tl.constexpr):
+            offsets = tl.arange(0, SIZE)
+            tl.store(y_ptr + offsets, 2 * tl.load(x_ptr + offsets))
+
+        try:
+            compile_module_from_src(MODULE, "launcher")
+        except (RuntimeError, subprocess.CalledProcessError) as error:
+            raise AssertionError(f"Triton needs a C compiler and Python.h: {error}") from None
+        source = triton.compiler.ASTSource(double, {"x_ptr": "*fp32", "y_ptr": "*fp32"}, {"SIZE": 16})
+        assert triton.compile(source, target=GPUTarget("cuda", CAPABILITY, 32)).asm["cubin"], "no machine code"
+        if device == "cuda":
+            x = torch.arange(16.0, device=device)
+            y = torch.empty_like(x)
+            double[(1,)](x, y, 16)
+            assert torch.equal(y, 2 * x), "a Triton kernel computes something else"
+
+
 def main(lock: str) -> None:
-    """Check packages, import path and layers."""
+    """Check packages, import path, layers and kernels."""
     check_path()
     print(f"{check_versions(Path(lock))} packages as locked, and no other")
 
@@ -66,6 +106,9 @@ def main(lock: str) -> None:
 
     for device in ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]:
         print(f"{device}: an NF4 layer is {check_four_bit(device):.1%} off, by rounding to 4 bit")
+        if find_spec("triton"):
+            check_triton(device)
+            print(f"{device}: Triton {'launches' if device == 'cuda' else 'builds and compiles'} a kernel")
     if not torch.cuda.is_available():
         print("no GPU seen: on a machine that has one, apptainer test --nv checks it too")
 

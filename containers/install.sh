@@ -1,5 +1,5 @@
 #!/bin/sh
-# What both images install: Python from the Debian archive $1 and the locked packages. Runs inside the image.
+# What every image installs: Python from the Debian archive $1 and the locked packages. Runs inside the image.
 set -eu
 cd /opt/stagewise
 export DEBIAN_FRONTEND=noninteractive
@@ -8,7 +8,12 @@ export DEBIAN_FRONTEND=noninteractive
 rm -f /etc/apt/sources.list.d/*
 echo "deb [check-valid-until=no] $1 bookworm main" >/etc/apt/sources.list
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends python3.11 python3.11-venv ca-certificates
+set -- python3.11 python3.11-venv ca-certificates
+if grep -q '^triton==' lock.txt; then
+    # Triton compiles the C code that launches its kernels, at their first launch: without, the loss on a GPU is slower.
+    set -- "$@" gcc libc6-dev python3.11-dev
+fi
+apt-get install -y -qq --no-install-recommends "$@"
 
 # --isolated: no pip configuration but the lock's hashes. Two locked packages are source archives: they are built by the
 # setuptools that Debian's venv brings, without a download. Compiled files that go by content are the same in every build.

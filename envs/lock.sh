@@ -10,6 +10,12 @@ compile() {
 }
 
 compile run.in --output-file run-cuda.txt
+# The same packages on the last torch whose wheels on PyPI were built for CUDA 12: nothing but torch and what it brings
+# may differ, so every other version is a constraint.
+constraints=$(mktemp)
+trap 'rm -f "$constraints"' EXIT
+awk '/^[a-zA-Z0-9]/ && !/^(nvidia-|triton==|cuda-|torch==)/ { print $1 }' run-cuda.txt >"$constraints"
+compile run.in --override cuda12.in --constraint "$constraints" --output-file run-cuda12.txt
 compile dev.in --constraint run-cuda.txt --output-file dev.txt
 compile s3.in --output-file s3.txt
 compile mutation.in --output-file mutation.txt
