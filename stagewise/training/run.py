@@ -20,6 +20,7 @@ from stagewise.training.distributed import (
     init_distributed,
     launch_processes,
     process_count,
+    process_index,
     share_step,
 )
 from stagewise.training.job import AdapterJob, get_or_make
@@ -167,16 +168,16 @@ def build_trainer(stage: Stage, scratch: Path) -> "StageTrainer":
     from stagewise.models.load import load_base
     from stagewise.training.arguments import sft_config
     from stagewise.training.checkpoints import CheckpointFolder
+    from stagewise.training.loss_kernels import choose_loss_kernels
     from stagewise.training.sampling import Collator
     from stagewise.training.stage_data import initial_adapter
-    from stagewise.training.trainer import StageTrainer, score_answers_only_on_cpu
+    from stagewise.training.trainer import StageTrainer
 
     recipe, data = stage.job.recipe, stage.data
     torch.manual_seed(recipe.seed)  # a new adapter's weights are drawn from here on
     base = load_base(stage.job.model_dir, recipe.quantization, recipe.dtype)
-    use_cpu = base.device.type == "cpu"
-    if use_cpu:
-        score_answers_only_on_cpu()
+    if (notice := choose_loss_kernels(base.device)) and not process_index():
+        print(f"{recipe.lineage}: {notice}", file=sys.stderr)
     model, lora_config = initial_adapter(recipe, base, next(iter(stage.job.parent_dirs), None), scratch)
     trainer = StageTrainer(
         model=model,
@@ -186,7 +187,7 @@ def build_trainer(stage: Stage, scratch: Path) -> "StageTrainer":
             seed=recipe.seed,
             steps=stage.steps,
             output_dir=stage.cached,
-            use_cpu=use_cpu,
+            use_cpu=base.device.type == "cpu",
             resumed=stage.checkpoint is not None,
             log_steps=stage.options.log_steps,
             report_to=stage.options.report_to,

@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-import trl
-import trl.trainer.utils
 from accelerate.data_loader import SeedableRandomSampler
 from transformers import TrainerCallback
 
@@ -18,22 +16,6 @@ from stagewise.training.checkpointed import CheckpointedTrainer
 from stagewise.training.distributed import StepShare
 from stagewise.training.sampling import GroupedByLength, SharedBatches, SingleProcessBatches, mean_denominators
 from stagewise.training.stage_data import ValidationPrompts
-
-
-def score_answers_only_on_cpu() -> bool:
-    """Let trl's loss compute the output head only at the positions of the loss, on CPU as it does on GPU.
-
-    Without Triton, trl 1.16 computes it at every position, which on a CPU costs a third of a step and changes no
-    figure. The switch is a private name: if it is gone, training is slower and still right.
-
-    Returns
-    -------
-    True if the switch is there.
-    """
-    if not hasattr(trl.trainer.utils, "_use_triton"):
-        return False
-    trl.trainer.utils._use_triton = lambda device: True
-    return True
 
 
 def cast_trainable_to_float32(model) -> int:
