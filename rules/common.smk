@@ -48,7 +48,11 @@ try:
     if DECLARED.dtype == "auto":
         # Decided once, by the process that plans; its jobs, maybe on other machines, inherit the decision.
         if workflow.is_main_process:
-            os.environ[COMPUTE_TYPE] = experiment_compute_type(DECLARED, DECLARED.results)
+            os.environ[COMPUTE_TYPE] = experiment_compute_type(
+                DECLARED,
+                DECLARED.results,
+                gpu_jobs="gpu" in workflow.resource_settings.overwrite_resources.get("train_adapter", ()),
+            )
             print(f"dtype: auto is {os.environ[COMPUTE_TYPE]} in this experiment", file=sys.stderr)
         workflow.register_envvars(COMPUTE_TYPE)
         CONFIG = DECLARED.model_copy(update={"dtype": os.environ[COMPUTE_TYPE]})

@@ -10,7 +10,7 @@ from stagewise.errors import InputError, exit_on_input_error
 from stagewise.models.compute_type import resolve, with_compute_type
 from stagewise.pipeline.build_recipe import build_recipe
 from stagewise.provenance.receipts import read_receipt
-from stagewise.recipe import Recipe, describe_base_model
+from stagewise.recipe import Recipe, check_parents_numerics, describe_base_model
 
 
 @exit_on_input_error
@@ -39,6 +39,7 @@ def main(argv=None) -> int:
     settings = settings.model_copy(update={"dtype": resolve(settings.dtype)})
     model = describe_base_model(read_receipt(args.model, "the base model", verify=False))
     parents = [Recipe.read(path) for path in args.parents]
+    check_parents_numerics(settings, parents)
     build_recipe(settings, model, args.data, parents).write(args.output)
     return 0
 

@@ -138,6 +138,31 @@ def describe_base_model(receipt: dict) -> RecipeModel:
     return RecipeModel(name=receipt["model"], fingerprint=receipt["fingerprint"], origin=origin)
 
 
+def check_parents_numerics(settings, parents: list[Recipe]) -> None:
+    """Refuse parents that were trained in another compute type or quantization: their scores are another model's.
+
+    Parameters
+    ----------
+    settings
+        A recipe, or the settings of one.
+    parents
+        Recipes of the adapters it is made from; one of an older version does not say its type (``auto``).
+
+    Raises
+    ------
+    InputError
+        For the first parent that differs.
+    """
+    for parent in parents:
+        for key in ("dtype", "quantization"):
+            theirs, value = getattr(parent, key), getattr(settings, key)
+            if theirs not in (value, "auto"):
+                raise InputError(
+                    f"{settings.lineage}: {key} is {value}, and its parent {parent.lineage} was made with {theirs}; "
+                    f"set {key} to {theirs}, or make the parent again"
+                )
+
+
 def recipe_fingerprint(values: dict) -> str:
     """Hash the facts of a recipe, as plain JSON data, that determine the bytes.
 

@@ -68,7 +68,8 @@ class Config(Settings):
         "none", description="`nf4`: frozen weights in 4 bit with double quantization (QLoRA, arXiv:2305.14314)."
     )
     dtype: Annotated[str, Field(pattern="^(auto|float32|bfloat16)$")] = Field(
-        "auto", description="Compute type; `auto` is bfloat16 if the hardware has it, else float32."
+        "auto",
+        description="Compute type; `auto` is bfloat16 on GPUs of compute capability 8.0 or newer, else float32.",
     )
     prompting: Prompting = Field(Prompting(), description="Form of the prompts.")
     tasks: dict[Name, Task | None] = Field(description="Tasks by name; null removes one.")

@@ -9,7 +9,6 @@ from pathlib import Path
 from stagewise.config.experiment import Config
 from stagewise.errors import InputError
 from stagewise.lineage import BASE, lineage_tree
-from stagewise.models.torch_environment import cpu_has_bfloat16
 from stagewise.provenance.receipts import RECEIPT
 from stagewise.provenance.sealed_json import read_sealed
 from stagewise.recipe import Recipe
@@ -23,25 +22,55 @@ _BFLOAT16_CAPABILITY = (8, 0)
 def resolve(name: str) -> str:
     """Resolve ``auto`` by this machine's hardware; other names stay.
 
-    It is bfloat16 if the hardware computes in it (CUDA compute capability 8.0 and above, CPUs with avx512_bf16 or
-    amx_bf16), else float32.
+    It is bfloat16 on GPUs that compute in it (CUDA compute capability 8.0 and above), and float32 on older ones and on
+    every CPU: many of those that have avx512_bf16, without AMX, are slower in bfloat16, and a type by the kind of CPU
+    would make one experiment into two.
     """
     if name != "auto":
         return name
     capability = gpu_capability()
-    native = cpu_has_bfloat16() if capability is None else capability >= _BFLOAT16_CAPABILITY
-    return "bfloat16" if native else "float32"
+    return "bfloat16" if capability is not None and capability >= _BFLOAT16_CAPABILITY else "float32"
 
 
-def experiment_compute_type(config: Config, results) -> str:
+def lacks_bfloat16(capability: tuple[int, int] | None) -> bool:
+    """Tell if a GPU of this compute capability does not compute in bfloat16; False if there is no GPU."""
+    return capability is not None and capability < _BFLOAT16_CAPABILITY
+
+
+def check_compute_type(name: str, capability: tuple[int, int] | None) -> None:
+    """Refuse bfloat16 on a GPU that does not compute in it, where it would be slower than float32.
+
+    Raises
+    ------
+    InputError
+        If the type is bfloat16 and the GPU, of this compute capability, is older than Ampere.
+    """
+    if name == "bfloat16" and lacks_bfloat16(capability):
+        raise InputError(
+            f"dtype: this GPU has compute capability {capability[0]}.{capability[1]} and does not compute in bfloat16; "
+            "take one of Ampere or newer (8.0: A100, RTX 30), or set dtype to float32 for a new experiment"
+        )
+
+
+def experiment_compute_type(config: Config, results, gpu_jobs: bool = False) -> str:
     """Resolve the compute type of an experiment.
 
     ``auto`` keeps the type of what is finished below `results`, so that planning on another machine makes nothing
-    stale; only if nothing is finished does this machine's hardware decide.
+    stale; only if nothing is finished does hardware decide.
+
+    Parameters
+    ----------
+    config
+        The experiment.
+    results
+        Its results folder.
+    gpu_jobs
+        True if the profile has trainings ask for GPUs: theirs count then, and are taken to be of Ampere or newer, not
+        this machine's, which may be a login node.
     """
     if config.dtype != "auto":
         return config.dtype
-    return finished_compute_type(config, results) or resolve("auto")
+    return finished_compute_type(config, results) or ("bfloat16" if gpu_jobs else resolve("auto"))
 
 
 def with_compute_type(config: Config) -> Config:

@@ -64,14 +64,17 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
     ------
     InputError
         If a file is not as the receipt says, transformers cannot load the model without custom code, its weights are
-        larger than the memory, or torch cannot use the GPU of this machine.
+        larger than the memory, or the GPU of this machine cannot be used: by torch, or in bfloat16.
     """
+    import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     model_receipt(model_dir, verify=True)
     check_gpu()
     device = resolve_device()
     compute = resolve_dtype(dtype)
+    if device.type == "cuda":
+        compute_type.check_compute_type(str(compute).removeprefix("torch."), torch.cuda.get_device_capability(device))
     files = model_files(model_dir)
     weights = weight_bytes(read_module_tree(files), compute.itemsize, quantization)
     if problem := too_large(weights, gpu_memory() if device.type == "cuda" else memory()):

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stagewise.errors import InputError
-from stagewise.models.adapters import adapter_inputs, adapter_receipt, check_finite_weights
+from stagewise.models.adapters import adapter_folder, adapter_inputs, adapter_receipt, check_finite_weights
 from stagewise.provenance.cache import adapter_cache
 from stagewise.provenance.files import replaced_folder, sha256_file
 from stagewise.provenance.lock import locked
 from stagewise.provenance.receipts import read_receipt
-from stagewise.recipe import Recipe, code_fingerprints
+from stagewise.recipe import Recipe, check_parents_numerics, code_fingerprints
 from stagewise.training import behaviour_versions
 from stagewise.training.checkpoints import CheckpointFolder
 from stagewise.training.distributed import process_index
@@ -95,6 +95,7 @@ def _check_parents(recipe_file, recipe: Recipe, model_dir, parent_dirs) -> list[
         receipts.append(adapter_receipt(folder, model_dir))
         if receipts[-1]["inputs"]["recipe"] != parent.fingerprint:
             raise InputError(f"{folder}: not the parent that {recipe_file} names; write the recipe again")
+    check_parents_numerics(recipe, [Recipe.read(adapter_folder(folder) / "recipe.json") for folder in parent_dirs])
     return receipts
 
 

@@ -62,6 +62,14 @@ def test_a_setting_without_a_reason_is_noticed(text, settings):
     assert unexplained(text) == settings
 
 
+def test_only_a_clusters_profile_sets_the_gpus_of_trainings():
+    """The compute type is then that of its nodes, not of the machine that plans (rules/common.smk)."""
+    asking = {
+        path.parent.name for path in PROFILES if "gpu" in read(path).get("set-resources", {}).get("train_adapter", {})
+    }
+    assert asking == {"slurm"}
+
+
 def test_what_becomes_a_job_says_its_resources_and_all_else_is_local():
     profile, texts = read(SLURM), rules()
     local = {name for name, text in texts.items() if "localrule: True" in text}

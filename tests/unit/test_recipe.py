@@ -9,7 +9,7 @@ from stagewise.config.step_settings import RecipeSettings
 from stagewise.errors import InputError
 from stagewise.inference.question import recipes_by_task
 from stagewise.pipeline.build_recipe import build_recipe
-from stagewise.recipe import Recipe, RecipeModel, recipe_fingerprint
+from stagewise.recipe import Recipe, RecipeModel, check_parents_numerics, recipe_fingerprint
 from stagewise.remedies.registry import Remedies
 from stagewise.training import TRAINING_BEHAVIOUR
 from tests.helpers.toy_task import toy_task, write_toy_split
@@ -109,6 +109,16 @@ def test_a_merged_adapter_has_its_remedys_version_alone(data):
 def test_an_unresolved_compute_type_never_gets_into_a_recipe(data):
     with pytest.raises(ValueError, match="resolved compute type"):
         build(data, dtype="auto")
+
+
+def test_a_parent_of_another_type_or_quantization_is_refused(data):
+    parent = build(data)
+    for changes in ({"dtype": "bfloat16"}, {"quantization": "nf4"}):
+        (key, value), *_ = changes.items()
+        child = build(data, parents=[parent], **changes)
+        with pytest.raises(InputError, match=f"{key} is {value}, and its parent base/seed-0/toy was made with"):
+            check_parents_numerics(child, [parent])
+    check_parents_numerics(build(data, parents=[parent]), [parent, parent.model_copy(update={"dtype": "auto"})])
 
 
 @pytest.mark.parametrize("change", [{"seed": 7}, {"dtype": "bfloat16"}, {"fingerprint": "0" * 64}, {"tasks": None}])

@@ -4,6 +4,8 @@ import netrc
 import os
 from importlib.util import find_spec
 
+from stagewise.errors import InputError
+from stagewise.models.compute_type import check_compute_type, gpu_capability, lacks_bfloat16
 from stagewise.models.gpu import accessible_gpus
 from stagewise.models.torch_environment import cpu_has_bfloat16
 from stagewise.pipeline.preflight.check import Finding, check
@@ -43,7 +45,7 @@ def _wandb_has_login() -> bool:
 
 
 @check("compute type")
-def check_compute_type(context: Context):
+def check_compute_type_and_quantization(context: Context):
     """The hardware and packages have what `dtype` and `quantization` need."""
     nf4 = context.config.quantization == "nf4"
     name = f"{context.dtype}, nf4" if nf4 else context.dtype
@@ -54,8 +56,10 @@ def check_compute_type(context: Context):
             "config: quantization 'nf4' needs the package bitsandbytes; install it (envs/run-cuda.txt has it) or set "
             "quantization to 'none'",
         )
-    elif context.elsewhere or accessible_gpus():
+    elif context.elsewhere:
         yield Finding(name)
+    elif accessible_gpus():
+        yield _on_gpu(name, context.dtype)
     elif context.dtype == "bfloat16" and not cpu_has_bfloat16():
         yield Finding(
             f"{name}, which this CPU emulates",
@@ -65,3 +69,18 @@ def check_compute_type(context: Context):
         )
     else:
         yield Finding(name)
+
+
+def _on_gpu(name: str, dtype: str) -> Finding:
+    capability = gpu_capability()
+    try:
+        check_compute_type(dtype, capability)
+    except InputError as error:
+        return Finding(name, "failure", str(error))
+    if not lacks_bfloat16(capability):
+        return Finding(name)
+    sentence = (
+        f"dtype: this GPU has compute capability {capability[0]}.{capability[1]} and computes in float32; Ampere or "
+        "newer (8.0: A100, RTX 30) computes in bfloat16, several times as fast and with half the memory"
+    )
+    return Finding(name, "warning", sentence)

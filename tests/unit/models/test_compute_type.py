@@ -7,8 +7,16 @@ import sys
 import pytest
 
 from stagewise.config.load_config import load
+from stagewise.errors import InputError
 from stagewise.models import compute_type
-from stagewise.models.compute_type import experiment_compute_type, gpu_capability, resolve, with_compute_type
+from stagewise.models.compute_type import (
+    check_compute_type,
+    experiment_compute_type,
+    gpu_capability,
+    lacks_bfloat16,
+    resolve,
+    with_compute_type,
+)
 from stagewise.provenance.sealed_json import write_sealed
 from stagewise.recipe import Recipe
 from tests.helpers.project_copy import ROOT
@@ -64,18 +72,37 @@ def gpus(monkeypatch):
 A100, T4 = ("GPU-aaaa-1", (8, 0)), ("GPU-bbbb-2", (7, 5))
 
 
-def test_without_a_gpu_the_cpu_decides(gpus, monkeypatch):
-    for native, expected in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr(compute_type, "cpu_has_bfloat16", lambda native=native: native)
-        assert resolve("auto") == expected
+def test_every_cpu_computes_in_float32(gpus):
+    assert resolve("auto") == "float32"
 
 
-def test_a_gpu_decides_by_its_capability(gpus, monkeypatch):
-    for native in (True, False):
-        monkeypatch.setattr(compute_type, "cpu_has_bfloat16", lambda native=native: native)
-        for capability, expected in (((8, 0), "bfloat16"), ((9, 0), "bfloat16"), ((7, 5), "float32")):
-            gpus(("GPU-1", capability))
-            assert resolve("auto") == expected
+@pytest.mark.parametrize(
+    ("capability", "expected"),
+    [
+        ((7, 0), "float32"),
+        ((7, 5), "float32"),
+        ((8, 0), "bfloat16"),
+        ((8, 9), "bfloat16"),
+        ((9, 0), "bfloat16"),
+        ((10, 0), "bfloat16"),
+        ((12, 0), "bfloat16"),
+    ],
+)
+def test_a_gpu_decides_by_its_capability(gpus, capability, expected):
+    gpus(("GPU-1", capability))
+    assert resolve("auto") == expected
+    assert lacks_bfloat16(capability) == (expected == "float32")
+    check_compute_type("float32", capability)
+    if expected == "float32":
+        with pytest.raises(InputError, match=r"dtype: this GPU has compute capability 7\.\d .* Ampere or newer"):
+            check_compute_type("bfloat16", capability)
+    else:
+        check_compute_type("bfloat16", capability)
+
+
+def test_a_cpu_takes_both_types():
+    check_compute_type("bfloat16", None)
+    assert not lacks_bfloat16(None)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +182,16 @@ def test_auto_keeps_the_type_of_what_is_finished(auto, tmp_path, monkeypatch, fi
     assert experiment_compute_type(auto, tmp_path) == hardware
     recipe.write_text(recipe.read_text().replace('"seed": 0', '"seed": 1'))
     assert experiment_compute_type(auto, tmp_path) == hardware
+
+
+def test_jobs_with_gpus_decide_for_a_login_node_without(auto, tmp_path, gpus):
+    assert experiment_compute_type(auto, tmp_path, gpu_jobs=True) == "bfloat16"
+    gpus(T4)  # a login node's own counts for nothing
+    assert experiment_compute_type(auto, tmp_path, gpu_jobs=True) == "bfloat16"
+    write(tmp_path / "base/predictions/receipt.json", "float32")
+    assert experiment_compute_type(auto, tmp_path, gpu_jobs=True) == "float32"
+    given = auto.model_copy(update={"dtype": "float32"})
+    assert experiment_compute_type(given, tmp_path / "none", gpu_jobs=True) == "float32"
 
 
 def test_a_lineage_of_another_experiment_does_not_count(auto, tmp_path, monkeypatch):

@@ -54,6 +54,16 @@ def test_two_stages_leave_complete_adapters(tmp_path, tiny_model, data):
     )
 
 
+def test_a_parent_of_another_compute_type_is_refused(tmp_path, tiny_model, data, capsys):
+    first = Stage(tmp_path, tiny_model, data, training={"epochs": 1})
+    assert first.train() == 0
+    for key, value, theirs in (("dtype", "bfloat16", "float32"), ("quantization", "nf4", "none")):
+        other = Stage(tmp_path, tiny_model, data, f"other-{key}", parent=first, **{key: value})
+        assert other.train() == 2
+        assert f"{key} is {value}, and its parent base/seed-0/toy was made with {theirs}" in capsys.readouterr().err
+        assert not (other.folder / "adapter").exists()
+
+
 def test_control_tokens_in_texts_are_counted_and_said(tmp_path, tiny_model, data, capsys):
     hostile = tmp_path / "data" / "toy"
     shutil.copytree(data / "toy", hostile)

@@ -1,5 +1,7 @@
 """Optional packages and compute types."""
 
+import pytest
+
 from stagewise.pipeline.preflight import packages
 
 
@@ -33,3 +35,16 @@ def test_an_emulated_compute_type_is_a_warning(tiny_experiment, monkeypatch):
     ((verdict, sentence),) = tiny_experiment.problems(dtype="bfloat16")
     assert verdict == "warning" and "set dtype to float32" in sentence
     assert tiny_experiment.problems(dtype="bfloat16", elsewhere=True) == []
+
+
+@pytest.mark.parametrize(
+    ("capability", "dtype", "verdict"),
+    [((7, 5), "bfloat16", "failure"), ((7, 5), "float32", "warning"), ((8, 0), "bfloat16", None)],
+)
+def test_a_gpu_older_than_ampere_computes_in_float32(tiny_experiment, monkeypatch, capability, dtype, verdict):
+    monkeypatch.setattr(packages, "accessible_gpus", lambda: 1)
+    monkeypatch.setattr(packages, "gpu_capability", lambda: capability)
+    problems = [(v, text) for v, text in tiny_experiment.problems(dtype=dtype) if "dtype" in text]
+    assert [v for v, _ in problems] == ([verdict] if verdict else [])
+    assert all("this GPU has compute capability 7.5" in text and "Ampere or newer" in text for _, text in problems)
+    assert not any("dtype" in text for _, text in tiny_experiment.problems(dtype=dtype, elsewhere=True))
