@@ -4,6 +4,7 @@ import re
 import string
 
 from stagewise.inference.likelihood import batches, pad_left
+from stagewise.models.load import compute_context
 
 
 def generate(
@@ -60,7 +61,11 @@ def generate(
     model.eval()
     base.generation_config = greedy
     try:
-        with torch.no_grad(), tqdm(total=len(prompts), desc=progress, unit="item", disable=progress is None) as bar:
+        with (
+            torch.no_grad(),
+            compute_context(model),
+            tqdm(total=len(prompts), desc=progress, unit="item", disable=progress is None) as bar,
+        ):
             for group in batches([len(prompt) for prompt in prompts], tokens_per_batch, max_new_tokens):
                 ids, mask, _ = pad_left([prompts[i] for i in group], tokenizer.pad_token_id, device)
                 generated = base.generate(input_ids=ids, attention_mask=mask)[:, ids.shape[1] :]

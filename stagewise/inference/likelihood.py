@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from stagewise.models.load import compute_context
+
 
 def batches(lengths, tokens_per_batch: int, extra: int = 0) -> list[list[int]]:
     """Group items of similar length, the longest first.
@@ -99,7 +101,8 @@ def score(
     try:
         with (
             torch.no_grad(),
-            _float32_head(model),
+            compute_context(model),
+            float32_head(model),
             tqdm(total=len(prompts), desc=progress, unit="item", disable=progress is None) as bar,
         ):
             index, processes = share
@@ -180,7 +183,7 @@ def _select_rows(cache, rows):
 
 
 @contextmanager
-def _float32_head(model, rows: int = 16384):
+def float32_head(model, rows: int = 16384):
     """Compute the output head of a bfloat16 model in float32, `rows` of its vocabulary at a time.
 
     bfloat16 keeps 8 bits: two labels' logits around 20 are 0.125 apart or equal, and a tie would go to the label
@@ -195,8 +198,9 @@ def _float32_head(model, rows: int = 16384):
 
     def in_float32(module, inputs, output):
         hidden = inputs[0].float()
-        logits = torch.cat([hidden @ part.float().T for part in module.weight.split(rows)], -1)
-        return logits if module.bias is None else logits + module.bias.float()
+        with torch.autocast(hidden.device.type, enabled=False):
+            logits = torch.cat([hidden @ part.float().T for part in module.weight.split(rows)], -1)
+            return logits if module.bias is None else logits + module.bias.float()
 
     hook = head.register_forward_hook(in_float32)
     try:

@@ -1,5 +1,7 @@
 """Load a base model and its tokenizer from local files: no remote code, no pickles, no network."""
 
+from contextlib import nullcontext
+
 from stagewise.errors import InputError
 from stagewise.models import compute_type
 from stagewise.models.gpu import check_gpu, gpu_memory
@@ -7,6 +9,8 @@ from stagewise.models.machine import memory
 from stagewise.models.memory_estimate import too_large, weight_bytes
 from stagewise.models.module_tree import read_module_tree
 from stagewise.models.receipts import model_files, model_receipt
+
+_AUTOCAST_DEVICES = ("cuda",)
 
 
 def resolve_device():
@@ -106,6 +110,20 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return model.eval()
+
+
+def compute_context(model):
+    """Context of every forward pass of a model, in training and scoring: bfloat16 autocast on a GPU.
+
+    An adapter's weights are float32. Without autocast its layers would compute in float32 in a bfloat16 model too, and
+    keep their inputs in that type for the backward pass. Elsewhere the context does nothing.
+    """
+    import torch
+
+    weight = model.get_input_embeddings().weight
+    if weight.device.type in _AUTOCAST_DEVICES and weight.dtype == torch.bfloat16:
+        return torch.autocast(weight.device.type, dtype=torch.bfloat16)
+    return nullcontext()
 
 
 def _brief(error: Exception) -> str:

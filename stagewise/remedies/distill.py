@@ -139,14 +139,15 @@ def _next_token_logits(context: TrainingContext, numbers: list[int], tokens: lis
     """Compute the model's logits of some tokens after the prompts of some rows, by row number and token."""
     import torch
 
-    from stagewise.inference.likelihood import batches, pad_left
+    from stagewise.inference.likelihood import batches, float32_head, pad_left
+    from stagewise.models.load import compute_context
 
     model = context.model
     prompts = [context.rows[n]["input_ids"][: context.rows[n]["prompt_tokens"]] for n in numbers]
     device = next(model.parameters()).device
     was_training, logits = model.training, {}
     model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), compute_context(model), float32_head(model):
         for group in batches([len(prompt) for prompt in prompts], _TOKENS_PER_BATCH):
             ids, mask, positions = pad_left([prompts[i] for i in group], context.tokenizer.pad_token_id, device)
             output = model(

@@ -108,7 +108,11 @@ def _log_probability(model, prompt: list[int], answer: list[int]):
     """Compute the log-probability of an answer after a prompt, with its gradient."""
     import torch
 
+    from stagewise.inference.likelihood import float32_head
+    from stagewise.models.load import compute_context
+
     device = next(model.parameters()).device
     ids = torch.tensor([prompt + answer], device=device)
-    logits = model(input_ids=ids, use_cache=False, logits_to_keep=len(answer) + 1).logits[0, :-1]
+    with compute_context(model), float32_head(model):
+        logits = model(input_ids=ids, use_cache=False, logits_to_keep=len(answer) + 1).logits[0, :-1]
     return logits.float().log_softmax(-1).gather(1, torch.tensor(answer, device=device)[:, None]).sum()

@@ -50,7 +50,7 @@ def sft_config(
         train_sampling_strategy="group_by_length" if training.group_by_length else "random",
         activation_checkpointing=training.gradient_checkpointing,
         activation_offloading=False,
-        bf16=False,  # the base model is loaded in the compute type; adapters stay in float32
+        bf16=False,  # the base model is loaded in the compute type, and passes run in `models.load.compute_context`
         use_cpu=use_cpu,
         seed=seed,
         data_seed=seed,

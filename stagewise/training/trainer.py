@@ -11,6 +11,7 @@ from transformers import TrainerCallback
 
 from stagewise.inference import likelihood
 from stagewise.measures import evaluate
+from stagewise.models.load import compute_context
 from stagewise.remedies.base import Batch, TrainingHook
 from stagewise.training.checkpointed import CheckpointedTrainer
 from stagewise.training.distributed import StepShare
@@ -140,8 +141,9 @@ class StageTrainer(CheckpointedTrainer):
         inputs = dict(inputs)
         row_numbers, mean_denominator = inputs.pop("row").tolist(), inputs.pop("mean_denominator", None)
         if not self._hooks or not self.model.training:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        with self._captured_outputs() as captured:
+            with compute_context(self.model):
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        with self._captured_outputs() as captured, compute_context(self.model):
             loss = super().compute_loss(model, inputs, False, num_items_in_batch)
         tokens = captured["output"].label_mask.sum() if num_items_in_batch is None else num_items_in_batch
         batch = Batch(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from stagewise import predictions, training
+from stagewise.models.torch_environment import before_torch
 from stagewise.remedies.base import Merge
 from stagewise.remedies.registry import builtin_remedies, find_remedy
 from tests.helpers import tiny_llama
@@ -146,6 +147,7 @@ def _as_text(values) -> str:
 
 
 def main() -> int:
+    before_torch()
     with tempfile.TemporaryDirectory() as folder:
         figures = compute(Path(folder))
     if FILE.is_file() and (problem := verdict(figures, json.loads(FILE.read_text(encoding="utf-8")))):

@@ -13,6 +13,7 @@ from stagewise.models.load import load_base, load_tokenizer, resolve_dtype
 from stagewise.models.receipts import model_files, model_receipt, write_model_receipt
 from stagewise.provenance.files import sha256_file, write_json
 from tests.helpers import tiny_llama
+from tests.helpers.pretended_torch import pretend_gpu
 
 
 @pytest.fixture(scope="module")
@@ -240,3 +241,51 @@ def test_attention_code_of_a_hub_is_refused(copied):
     write_model_receipt(copied, "own", {"path": "x"})
     with pytest.raises(InputError, match="names code on a hub"):
         load_base(copied)
+
+
+@pytest.fixture
+def given(monkeypatch):
+    """What transformers is asked to load, under a pretended GPU; nothing is loaded."""
+    from transformers import AutoModelForCausalLM
+
+    asked = {}
+
+    def from_pretrained(files, **arguments):
+        asked.update(arguments)
+        raise OSError("no GPU")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", from_pretrained)
+    monkeypatch.setattr("stagewise.models.load.check_gpu", lambda: "a pretended GPU")
+    return asked
+
+
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+@pytest.mark.parametrize(
+    ("capability", "dtype"), [((7, 0), "float32"), ((7, 5), "float32"), ((8, 0), "bfloat16"), ((12, 0), "bfloat16")]
+)
+def test_on_a_gpu_the_model_goes_there_as_a_whole(tiny_model, monkeypatch, given, capability, dtype, quantization):
+    pretend_gpu(monkeypatch, capability)
+    with pytest.raises(InputError, match="no GPU"):
+        load_base(tiny_model, quantization, dtype)
+    assert given["device_map"] == {"": torch.device("cuda", 0)}
+    assert given["dtype"] is getattr(torch, dtype)
+    config = given.get("quantization_config")
+    assert (config is not None) == (quantization == "nf4")
+    assert config is None or config.bnb_4bit_compute_dtype is getattr(torch, dtype)
+
+
+@pytest.mark.parametrize("capability", [(7, 0), (7, 5)])
+def test_a_gpu_older_than_ampere_refuses_bfloat16(tiny_model, monkeypatch, given, capability):
+    pretend_gpu(monkeypatch, capability)
+    with pytest.raises(
+        InputError, match=r"dtype: this GPU has compute capability 7\.\d and does not"
+    ):
+        load_base(tiny_model, "none", "bfloat16")
+    assert not given
+
+
+def test_a_gpu_whose_memory_the_weights_exceed_is_refused(tiny_model, monkeypatch, given):
+    pretend_gpu(monkeypatch, memory=10_000)
+    with pytest.raises(InputError, match="memory"):
+        load_base(tiny_model, "none", "bfloat16")
+    assert not given
