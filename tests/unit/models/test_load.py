@@ -277,9 +277,7 @@ def test_on_a_gpu_the_model_goes_there_as_a_whole(tiny_model, monkeypatch, given
 @pytest.mark.parametrize("capability", [(7, 0), (7, 5)])
 def test_a_gpu_older_than_ampere_refuses_bfloat16(tiny_model, monkeypatch, given, capability):
     pretend_gpu(monkeypatch, capability)
-    with pytest.raises(
-        InputError, match=r"dtype: this GPU has compute capability 7\.\d and does not"
-    ):
+    with pytest.raises(InputError, match=r"dtype: this GPU has compute capability 7\.\d and does not"):
         load_base(tiny_model, "none", "bfloat16")
     assert not given
 

@@ -5,10 +5,12 @@ import json
 import subprocess
 import sys
 import sysconfig
+from importlib.metadata import version
 
 import pytest
 import torch
 import trl.trainer.utils
+from packaging.version import Version
 from trl.kernels import chunked_logprob
 
 from stagewise.errors import InputError
@@ -112,6 +114,8 @@ def test_the_kernels_of_the_loss_compile_for_every_gpu(dtype, monkeypatch, tmp_p
 @needs_triton
 def test_pytorch_computes_the_loss_that_triton_does():
     """By Triton's interpreter, which is chosen when trl's kernels are imported."""
+    if Version(version("triton")) < Version("3.7"):
+        pytest.skip("Triton's interpreter takes no numpy 2.4 before its version 3.7")
     code = (
         "import json; from trl.kernels import chunked_logprob; "
         "from tests.helpers.triton_kernels import loss_and_gradients; "
