@@ -47,9 +47,10 @@ kill-test: $(VENV)/.dev-$(TORCH)
 lint: $(VENV)/.dev-$(TORCH)
 	ruff check . && ruff format --check . && snakefmt --check Snakefile rules && snakemake --lint
 
-# One stamp per lock file: an environment that fits is not installed again.
+# One stamp per lock file: an environment that fits is not installed again. Another TORCH replaces the one that is there.
 $(VENV)/.run-$(TORCH): envs/run-$(TORCH).txt
 	$(PYTHON) -m venv $(VENV)
+	rm -f $(VENV)/.run-*
 	$(VENV)/bin/pip install --require-hashes -r $<
 	touch $@
 
