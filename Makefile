@@ -1,5 +1,5 @@
-# make run: the default experiment.   make test: every test.   TORCH=cpu avoids the CUDA packages, TORCH=cuda12 is for older
-# drivers (docs/running/gpu.md).
+# make run: the default experiment.   make test: every test.   TORCH=cpu avoids the CUDA packages (see README), and
+# TORCH=cuda12 is for older drivers (docs/running/gpu.md).
 TORCH ?= cuda
 PYTHON ?= python3.11
 VENV ?= .venv

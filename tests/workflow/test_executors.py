@@ -30,6 +30,13 @@ def test_other_executors_plan_the_same_graph(workspace):
         assert planned == local
 
 
+def test_jobs_with_gpus_decide_the_compute_type(workspace, monkeypatch):
+    """The machine that plans, a login node, has none."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    auto = ("--config", "dtype=auto", "--set-resources", "train_adapter:gpu=1")
+    assert "dtype: auto is bfloat16" in workspace.snakemake("-n", *OVERLAY, *auto).stderr
+
+
 def test_the_generic_executor_submits_what_is_not_local(workspace):
     submit = workspace.path / "submit"
     submit.write_text(SUBMIT, encoding="utf-8")
