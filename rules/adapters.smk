@@ -50,6 +50,7 @@ rule train_adapter:
     threads: 8  # at most; --cores and the profile bring it down
     resources:
         processes=1,  # one a GPU; more than one train it together (docs/running/multi-gpu.md)
+        gpu=gpus_of("train_adapter"),
     params:
         model=lambda wc, input: dirname(input.model),
         data=data_of,

@@ -22,6 +22,7 @@ from stagewise.data.raw_files import RAW, raw_path
 from stagewise.errors import InputError, one_line, refusal
 from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_tree
 from stagewise.models.compute_type import experiment_compute_type
+from stagewise.models.gpus import jobs_per_gpu, visible_gpus
 from stagewise.pipeline import settings_files
 from stagewise.pipeline.archive import check_archive
 from stagewise.pipeline.build_recipe import recipe_settings
@@ -53,6 +54,9 @@ try:
         workflow.register_envvars(COMPUTE_TYPE)
         CONFIG = DECLARED.model_copy(update={"dtype": os.environ[COMPUTE_TYPE]})
     ADAPTERS = lineage_tree(CONFIG)
+    # Of this machine; a job locks the one that it takes (stagewise/models/gpu_lock.py).
+    GPUS = visible_gpus()
+    GPU_JOBS = len(GPUS) * jobs_per_gpu()
     if workflow.is_main_process:
         check_archive(sys.argv[1:])
     # A run in a container image takes only what was made in that very image.
@@ -134,6 +138,27 @@ def parent_files(file):
 def adapter_receipt(wildcards) -> list[str]:
     """Receipt of a lineage's adapter; none for the base model."""
     return [] if wildcards.lineage == BASE else [f"{R}/{wildcards.lineage}/adapter/receipt.json"]
+
+
+def gpus_of(rule):
+    """Number of GPUs of a rule's jobs: one a process if this machine runs them and has any, else as profiles say."""
+
+    def count(wildcards):
+        resources = workflow.get_rule(rule).resources
+        if workflow.local_exec:
+            return min(1, GPU_JOBS) * (resources["processes"].value if "processes" in resources else 1)
+        default = workflow.resource_settings._parsed_default_resources.get("gpu")
+        return default and default.value
+
+    return count
+
+
+def limit_gpus() -> None:
+    """Let jobs on this machine take as many GPUs in all as there are, unless the user says how many."""
+    if workflow.local_exec and GPUS and "gpu" not in workflow.global_resources:
+        # What `workflow.register_resource` does, which is too late for a run, and earlier the executor is not known.
+        for resources in (workflow.scheduler.global_resources, workflow.scheduler.resources):
+            resources["gpu"] = GPU_JOBS
 
 
 def time_limit(wildcards, resources) -> list:

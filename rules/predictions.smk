@@ -20,6 +20,8 @@ rule predict:
     log:
         f"logs/{R}/{{lineage}}/predict.log",
     threads: 8  # at most; --cores and the profile bring it down
+    resources:
+        gpu=gpus_of("predict"),
     params:
         settings=write_settings(CONFIG.scoring_settings()),
         model=lambda wc, input: dirname(input.model),

@@ -13,6 +13,7 @@ from stagewise.inference.control_tokens import describe_control_tokens
 from stagewise.inference.finite import check_finite_logprobs
 from stagewise.inference.prompts import Template
 from stagewise.models.adapters import adapter_receipt
+from stagewise.models.gpu_lock import take_gpus
 from stagewise.models.receipts import model_receipt
 from stagewise.predictions.fingerprint import adapter_group, data_checksums, prediction_inputs
 from stagewise.predictions.prediction_files import write_predictions
@@ -67,6 +68,7 @@ def predict_splits(
             print(f"{output}: made before from the same adapter and items, copied", file=sys.stderr)
             return
         with replaced_folder(output) as folder:
+            take_gpus(1, f"the predictions {output}")
             in_training = TrainingAnswers(adapter_dir, settings, templates, splits)
             summary = write_all_predictions(folder, settings, templates, model_dir, adapter_dir, data_dir, in_training)
             write_receipt(folder, {"inputs": inputs, "image": image} | summary)

@@ -4,7 +4,7 @@ import netrc
 import os
 from importlib.util import find_spec
 
-from stagewise.models.gpu import accessible_gpus
+from stagewise.models.gpus import expected_gpu
 from stagewise.models.torch_environment import cpu_has_bfloat16
 from stagewise.pipeline.preflight.check import Finding, check
 from stagewise.pipeline.preflight.context import Context
@@ -54,7 +54,7 @@ def check_compute_type(context: Context):
             "config: quantization 'nf4' needs the package bitsandbytes; install it (envs/run-cuda.txt has it) or set "
             "quantization to 'none'",
         )
-    elif context.elsewhere or accessible_gpus():
+    elif context.elsewhere or expected_gpu():
         yield Finding(name)
     elif context.dtype == "bfloat16" and not cpu_has_bfloat16():
         yield Finding(

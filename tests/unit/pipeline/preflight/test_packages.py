@@ -29,7 +29,7 @@ def test_quantization_without_its_package_fails(tiny_experiment, monkeypatch):
 
 def test_an_emulated_compute_type_is_a_warning(tiny_experiment, monkeypatch):
     monkeypatch.setattr(packages, "cpu_has_bfloat16", lambda: False)
-    monkeypatch.setattr(packages, "accessible_gpus", lambda: 0)
+    monkeypatch.setattr(packages, "expected_gpu", lambda: "")
     ((verdict, sentence),) = tiny_experiment.problems(dtype="bfloat16")
     assert verdict == "warning" and "set dtype to float32" in sentence
     assert tiny_experiment.problems(dtype="bfloat16", elsewhere=True) == []
