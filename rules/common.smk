@@ -59,6 +59,8 @@ try:
     GPU_JOBS = len(GPUS) * jobs_per_gpu()
     if workflow.is_main_process:
         check_archive(sys.argv[1:])
+        if GPUS:
+            print(f"GPU: {len(GPUS)} here, for {GPU_JOBS} trainings and predictions at a time", file=sys.stderr)
     # A run in a container image takes only what was made in that very image.
     IN_CONTAINER = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
     IMAGE_SHA256 = container_image.checksum(CONTAINER) if IN_CONTAINER else None
@@ -199,5 +201,6 @@ def check_early() -> None:
     """Check what is known before files are fetched and splits made (rules/preflight.smk has the full check)."""
     if not workflow.is_main_process or workflow.touch:
         return
-    if not check_at_start(CONFIG, planned_rules(), elsewhere=not workflow.local_exec):
+    # In a container it is another torch that uses the GPU, so the check there counts.
+    if not check_at_start(CONFIG, planned_rules(), elsewhere=IN_CONTAINER or not workflow.local_exec):
         raise WorkflowError("preflight found what stops this run; nothing was fetched or trained")

@@ -83,16 +83,16 @@ class PretendedNvml:
 
 def pretend(*gpus: PretendedGpu, **versions):
     """Stand-in for `ctypes.CDLL` on a machine with these GPUs; without any there is no driver."""
-    real = ctypes.CDLL
 
-    def open_library(name, *args, **kwargs):
-        if name != "libnvidia-ml.so.1":
-            return real(name, *args, **kwargs)
-        if not gpus:
-            raise OSError(f"{name}: cannot open shared object file")
-        return PretendedNvml(*gpus, **versions)
+    class Library(ctypes.CDLL):
+        def __new__(cls, name, *args, **kwargs):
+            if name != "libnvidia-ml.so.1":
+                return super().__new__(cls)
+            if not gpus:
+                raise OSError(f"{name}: cannot open shared object file")
+            return PretendedNvml(*gpus, **versions)
 
-    return open_library
+    return Library
 
 
 def pretend_from_environment() -> None:
