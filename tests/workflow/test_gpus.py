@@ -32,8 +32,9 @@ start = time.time()
 time.sleep(1)
 with open("jobs.txt", "a") as file:
     file.write(f"{os.environ['CUDA_VISIBLE_DEVICES']} {start} {time.time()}\\n")
-for name in "adapter_model.safetensors adapter_config.json README.md training_log.csv training.json receipt.json".split():
+for name in ("adapter_model.safetensors", "adapter_config.json", "README.md", "training_log.csv", "training.json"):
     (folder / name).write_text("stub")
+(folder / "receipt.json").write_text("stub")
 """
 RECORD = "import sys; open(sys.argv[sys.argv.index('--record') + 1], 'w').write('{}')"
 
