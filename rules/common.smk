@@ -38,6 +38,8 @@ keep_logs_shareable(logger)
 
 COMPUTE_TYPE = "STAGEWISE_COMPUTE_TYPE"
 
+SIBLINGS = "siblings"
+
 CONFIG_FILE = "config.yaml"
 
 try:
@@ -155,12 +157,34 @@ def gpus_of(rule):
     return count
 
 
+if not workflow.is_main_process and GPUS and "gpu" not in workflow.global_resources:
+    # A cluster's job that has several steps to do.
+    workflow.register_resource("gpu", GPU_JOBS)
+
+
 def limit_gpus() -> None:
     """Let jobs on this machine take as many GPUs in all as there are, unless the user says how many."""
     if workflow.local_exec and GPUS and "gpu" not in workflow.global_resources:
         # What `workflow.register_resource` does, which is too late for a run, and earlier the executor is not known.
         for resources in (workflow.scheduler.global_resources, workflow.scheduler.resources):
             resources["gpu"] = GPU_JOBS
+
+
+def one_job(wildcards):
+    """Group of jobs that a cluster runs as one, if its profile has the key `group-components: SIBLINGS=N`.
+
+    An adapter's training and predictions are in one group, and up to N adapters of one parent. First stages have the
+    base model alone in common, and merged adapters may wait for others' children, so each is in a group of its own.
+    """
+    together = workflow.group_settings.group_components.get(SIBLINGS)
+    if not together or wildcards.lineage == BASE:
+        return None
+    adapter = adapter_of(wildcards)
+    if together == 1 or adapter.training is None or adapter.parent is None:
+        return f"adapter_{wildcards.lineage}".replace("/", "_")
+    group = f"{SIBLINGS}_of_{adapter.parent}".replace("/", "_")
+    workflow.parent_groupids[group] = SIBLINGS  # as for a group whose name has wildcards in it
+    return group
 
 
 def time_limit(wildcards, resources) -> list:

@@ -19,6 +19,8 @@ rule predict:
         receipt=f"{R}/{{lineage}}/predictions/receipt.json",
     log:
         f"logs/{R}/{{lineage}}/predict.log",
+    group:
+        one_job
     threads: 8  # at most; --cores and the profile bring it down
     resources:
         gpu=gpus_of("predict"),

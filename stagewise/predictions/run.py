@@ -61,14 +61,16 @@ def predict_splits(
         return
     if output.is_dir() and any(path.suffix != ".csv" and path.name != RECEIPT for path in output.iterdir()):
         raise InputError(f"{output}: this folder holds something else than predictions; name another --output")
-    with locked(cached, f"the predictions {output}") if cached else nullcontext():
+    name = f"the predictions {output}"
+    if not (cached and cached.exists()):  # before the lock: who has it must not wait for a GPU
+        take_gpus(1, name)
+    with locked(cached, name) if cached else nullcontext():
         if cached and is_current(cached, inputs, image):
             with replaced_folder(output) as folder:
                 shutil.copytree(cached, folder, dirs_exist_ok=True)
             print(f"{output}: made before from the same adapter and items, copied", file=sys.stderr)
             return
         with replaced_folder(output) as folder:
-            take_gpus(1, f"the predictions {output}")
             in_training = TrainingAnswers(adapter_dir, settings, templates, splits)
             summary = write_all_predictions(folder, settings, templates, model_dir, adapter_dir, data_dir, in_training)
             write_receipt(folder, {"inputs": inputs, "image": image} | summary)

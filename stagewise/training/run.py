@@ -79,6 +79,9 @@ def train_adapter(job: AdapterJob, options: RunOptions) -> None:
             processes, "scripts.train_adapter", [*options.command, *limit], job.name, options.limit.deadline
         )
 
+    # A process that has a GPU may wait for an adapter's lock, but none that has such a lock for a GPU.
+    if processes == 1 and not adapter_cache(job.checkpoints, job.inputs, job.image).joinpath("adapter").exists():
+        take_gpus(1, job.name, options.limit.deadline)
     get_or_make(
         job,
         lambda cached: train_stage(job, options, cached),
@@ -110,8 +113,6 @@ def train_stage(job: AdapterJob, options: RunOptions, cached: Path) -> None:
     from stagewise.models.torch_environment import before_torch
 
     before_torch()
-    if process_count() == 1:
-        take_gpus(1, job.name, options.limit.deadline)
     processes = init_distributed()
 
     from stagewise.training.audit import UnchangedAdapter, audit_weights

@@ -24,8 +24,9 @@ class Training:
     say: Callable[[str], None]
 
     def jobs(self) -> list[dict]:
-        """List the training's jobs so far, the newest last; each retry is a job."""
-        return self.cluster.jobs(f"rule_train_adapter_wildcards_{self.lineage.replace('/', '_')}")
+        """List the training's jobs so far, the newest last, with the predictions if these are wanted; each retry is one."""
+        group = f"rule_adapter_{self.lineage.replace('/', '_')}"
+        return self.cluster.jobs(f"{group}_train_adapter", f"{group}_predict_train_adapter")
 
     def preempted(self) -> int:
         """Preempt it: a job of a partition with a higher priority takes all GPUs, and Slurm queues it again."""
