@@ -50,6 +50,7 @@ rule all:
 # Not in a dry run, nor if nothing has to be done.
 onstart:
     claim_folders()
+    limit_gpus()
     check_early()
 
 

@@ -47,9 +47,12 @@ rule train_adapter:
         f"logs/{R}/{{lineage}}/train_adapter.log",
     wildcard_constraints:
         lineage=rf"{BASE}(/[^/]+)*/(?!{MERGED})[^/]+",
+    group:
+        one_job
     threads: 8  # at most; --cores and the profile bring it down
     resources:
         processes=1,  # one a GPU; more than one train it together (docs/running/multi-gpu.md)
+        gpu=gpus_of("train_adapter"),
     params:
         model=lambda wc, input: dirname(input.model),
         data=data_of,
@@ -85,6 +88,8 @@ rule merge_adapters:
         f"logs/{R}/{{lineage}}/merge_adapters.log",
     wildcard_constraints:
         lineage=rf"{BASE}(/[^/]+)*/{MERGED}[^/]+",
+    group:
+        one_job
     params:
         model=lambda wc, input: dirname(input.model),
         data=data_of,

@@ -22,6 +22,7 @@ from stagewise.data.raw_files import RAW, raw_path
 from stagewise.errors import InputError, one_line, refusal
 from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_tree
 from stagewise.models.compute_type import experiment_compute_type
+from stagewise.models.gpus import DEVICE_VARIABLE, JOBS_VARIABLE, jobs_per_gpu, visible_gpus
 from stagewise.pipeline import settings_files
 from stagewise.pipeline.archive import check_archive
 from stagewise.pipeline.build_recipe import recipe_settings
@@ -36,6 +37,8 @@ from stagewise.provenance import container_image
 keep_logs_shareable(logger)
 
 COMPUTE_TYPE = "STAGEWISE_COMPUTE_TYPE"
+
+SIBLINGS = "siblings"
 
 CONFIG_FILE = "config.yaml"
 
@@ -57,8 +60,14 @@ try:
         workflow.register_envvars(COMPUTE_TYPE)
         CONFIG = DECLARED.model_copy(update={"dtype": os.environ[COMPUTE_TYPE]})
     ADAPTERS = lineage_tree(CONFIG)
+    # Of this machine; a job locks the one that it takes (stagewise/models/gpu_lock.py).
+    GPUS = visible_gpus()
+    GPU_JOBS = len(GPUS) * jobs_per_gpu()
+    workflow.register_envvars(*({DEVICE_VARIABLE, JOBS_VARIABLE} & os.environ.keys()))
     if workflow.is_main_process:
         check_archive(sys.argv[1:])
+        if GPUS:
+            print(f"GPU: {len(GPUS)} here, for {GPU_JOBS} trainings and predictions at a time", file=sys.stderr)
     # A run in a container image takes only what was made in that very image.
     IN_CONTAINER = DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
     IMAGE_SHA256 = container_image.checksum(CONTAINER) if IN_CONTAINER else None
@@ -140,6 +149,49 @@ def adapter_receipt(wildcards) -> list[str]:
     return [] if wildcards.lineage == BASE else [f"{R}/{wildcards.lineage}/adapter/receipt.json"]
 
 
+def gpus_of(rule):
+    """Number of GPUs of a rule's jobs: one a process if this machine runs them and has any, else as profiles say."""
+
+    def count(wildcards):
+        resources = workflow.get_rule(rule).resources
+        if workflow.local_exec:
+            return min(1, GPU_JOBS) * (resources["processes"].value if "processes" in resources else 1)
+        default = workflow.resource_settings._parsed_default_resources.get("gpu")
+        return default and default.value
+
+    return count
+
+
+if not workflow.is_main_process and GPUS and "gpu" not in workflow.global_resources:
+    # A cluster's job that has several steps to do.
+    workflow.register_resource("gpu", GPU_JOBS)
+
+
+def limit_gpus() -> None:
+    """Let jobs on this machine take as many GPUs in all as there are, unless the user says how many."""
+    if workflow.local_exec and GPUS and "gpu" not in workflow.global_resources:
+        # What `workflow.register_resource` does, which is too late for a run, and earlier the executor is not known.
+        for resources in (workflow.scheduler.global_resources, workflow.scheduler.resources):
+            resources["gpu"] = GPU_JOBS
+
+
+def one_job(wildcards):
+    """Group of jobs that a cluster runs as one, if its profile has the key `group-components: SIBLINGS=N`.
+
+    An adapter's training and predictions are in one group, and up to N adapters of one parent. First stages have the
+    base model alone in common, and merged adapters may wait for others' children, so each is in a group of its own.
+    """
+    together = workflow.group_settings.group_components.get(SIBLINGS)
+    if not together or wildcards.lineage == BASE:
+        return None
+    adapter = adapter_of(wildcards)
+    if together == 1 or adapter.training is None or adapter.parent is None:
+        return f"adapter_{wildcards.lineage}".replace("/", "_")
+    group = f"{SIBLINGS}_of_{adapter.parent}".replace("/", "_")
+    workflow.parent_groupids[group] = SIBLINGS  # as for a group whose name has wildcards in it
+    return group
+
+
 def time_limit(wildcards, resources) -> list:
     """Minutes that a training may take, if a profile says so: it stops at a checkpoint before they are over."""
     return ["--time-limit", minutes] if (minutes := resources.get("runtime")) else []
@@ -178,5 +230,6 @@ def check_early() -> None:
     """Check what is known before files are fetched and splits made (rules/preflight.smk has the full check)."""
     if not workflow.is_main_process or workflow.touch:
         return
-    if not check_at_start(CONFIG, planned_rules(), elsewhere=not workflow.local_exec):
+    # In a container it is another torch that uses the GPU, so the check there counts.
+    if not check_at_start(CONFIG, planned_rules(), elsewhere=IN_CONTAINER or not workflow.local_exec):
         raise WorkflowError("preflight found what stops this run; nothing was fetched or trained")

@@ -19,7 +19,11 @@ rule predict:
         receipt=f"{R}/{{lineage}}/predictions/receipt.json",
     log:
         f"logs/{R}/{{lineage}}/predict.log",
+    group:
+        one_job
     threads: 8  # at most; --cores and the profile bring it down
+    resources:
+        gpu=gpus_of("predict"),
     params:
         settings=write_settings(CONFIG.scoring_settings()),
         model=lambda wc, input: dirname(input.model),

@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+from functools import partial
 
 UNFINISHED = 75
 """Exit code of a step that stopped before its end and goes on when it is run again (EX_TEMPFAIL of sysexits.h)."""
@@ -30,6 +31,14 @@ _REFUSALS = {
 _NAMED = {errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
 # Libraries that write files without Python report a full disk as an error of their own.
 _FULL = ("No space left on device", "PytorchStreamWriter failed")
+
+
+_LOGINS = ("HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")  # in capitals too; they may hold a password
+_CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+NETWORK_VARIABLES = (*_LOGINS, *_PROXIES, *map(str.upper, _PROXIES), *_CERTIFICATES)
+"""Environment variables for steps that need the network: logins and ways there."""
 
 
 class InputError(Exception):
@@ -60,14 +69,25 @@ def refusal(error: BaseException) -> str | None:
     return None
 
 
-def exit_on_input_error(main):
+def exit_on_input_error(main=None, *, network: bool = False):
     """Decorate a step's ``main(argv) -> int`` to print an `InputError` or `Unfinished` as one line.
 
     The exit code is 2 or `UNFINISHED`. What the machine refuses (`refusal`) ends like an `InputError`; a fault of the
     program keeps its traceback.
+
+    Parameters
+    ----------
+    network
+        The step fetches files, or asks if they can be fetched. All others forget `NETWORK_VARIABLES` first, so that no
+        foreign code, such as a remedy's, finds a login or a proxy's password in their environment.
     """
+    if main is None:
+        return partial(exit_on_input_error, network=network)
 
     def wrapped(argv=None) -> int:
+        if not network:
+            for name in NETWORK_VARIABLES:
+                os.environ.pop(name, None)
         try:
             return main(argv)
         except Unfinished as stop:

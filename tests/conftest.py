@@ -1,4 +1,4 @@
-"""Environment and models of all tests: no network, patient threads, one tiny model per session."""
+"""Environment and models of all tests: no network, no GPU, patient threads, one tiny model per session."""
 
 import os
 
@@ -7,6 +7,8 @@ os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# On any machine: a GPU's last bits differ between two runs, and the development environment's torch may know none.
+os.environ.setdefault("STAGEWISE_DEVICE", "cpu")
 for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
     os.environ.pop(name, None)
 # Removed from the environment: a test gets the real data only from the fixture `real_data`.

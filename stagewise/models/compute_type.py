@@ -1,14 +1,11 @@
 """Compute types by name: what ``auto`` stands for, decided once per experiment. Imports no torch."""
 
-import ctypes
-import os
-import re
-from importlib.util import find_spec
 from pathlib import Path
 
 from stagewise.config.experiment import Config
 from stagewise.errors import InputError
 from stagewise.lineage import BASE, lineage_tree
+from stagewise.models.gpus import gpu_capability
 from stagewise.provenance.receipts import RECEIPT
 from stagewise.provenance.sealed_json import read_sealed
 from stagewise.recipe import Recipe
@@ -94,65 +91,3 @@ def finished_compute_type(config: Config, results) -> str | None:
 
 def _read_dtype(receipt: Path) -> str | None:
     return read_sealed(receipt, "the predictions' receipt").get("dtype")
-
-
-def gpu_capability() -> tuple[int, int] | None:
-    """CUDA compute capability of the GPU that torch would use; None if it would use none.
-
-    NVIDIA's management library tells without torch, in milliseconds.
-    """
-    if not torch_uses_cuda():
-        return None
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    first = None if visible is None else visible.split(",")[0].strip()
-    if first is not None and (not first or first.startswith("-")):
-        return None
-    if first and first.startswith("MIG-"):
-        return _BFLOAT16_CAPABILITY  # a slice of a GPU, and only GPUs from this capability on can be sliced
-    try:
-        library = ctypes.CDLL("libnvidia-ml.so.1")
-    except OSError:
-        return None
-    if library.nvmlInit_v2() != 0:
-        return None
-    try:
-        gpus = _gpus(library)
-    finally:
-        library.nvmlShutdown()
-    if first is None:
-        # CUDA puts the fastest first, whatever their order on the bus.
-        return max((capability for _, capability in gpus), default=None)
-    if first.isdecimal():
-        return gpus[int(first)][1] if int(first) < len(gpus) else None
-    return next((capability for identifier, capability in gpus if identifier.startswith(first)), None)
-
-
-def _gpus(library) -> list[tuple[str, tuple[int, int]]]:
-    """Identifier and compute capability of every GPU, in the order of the bus."""
-    count = ctypes.c_uint()
-    if library.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
-        return []
-    gpus = []
-    for index in range(count.value):
-        handle, identifier = ctypes.c_void_p(), ctypes.create_string_buffer(96)
-        major, minor = ctypes.c_int(), ctypes.c_int()
-        failed = (
-            library.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle))
-            or library.nvmlDeviceGetUUID(handle, identifier, len(identifier))
-            or library.nvmlDeviceGetCudaComputeCapability(handle, ctypes.byref(major), ctypes.byref(minor))
-        )
-        if not failed:
-            gpus.append((identifier.value.decode(), (major.value, minor.value)))
-    return gpus
-
-
-def torch_uses_cuda() -> bool:
-    """Check that torch, if it is installed here at all, was built for CUDA; it is not imported for that."""
-    spec = find_spec("torch")
-    if spec is None or not spec.origin:
-        return True
-    try:
-        version = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8")
-    except OSError:
-        return True
-    return not re.search(r"^cuda\b[^=\n]*= *None", version, flags=re.MULTILINE)

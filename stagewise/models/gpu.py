@@ -1,64 +1,100 @@
 """Check that torch can use the GPU that is here: otherwise it would compute on the CPU without a word."""
 
-import os
-from pathlib import Path
+import json
+import subprocess
+import sys
 
 from stagewise.errors import InputError
-from stagewise.models.compute_type import torch_uses_cuda
+from stagewise.models.gpus import DEVICE_VARIABLE, expected_gpu, installed_driver, torch_uses_cuda
 from stagewise.models.machine import Memory
 
-_DEVICES = Path("/dev")
-
-
-def accessible_gpus() -> int:
-    """Count the NVIDIA devices that this process may open and ``CUDA_VISIBLE_DEVICES`` does not hide.
-
-    A container or a batch job without a GPU lists the machine's all the same, and cannot open them. An Apptainer
-    container gets the driver only if the variable is set (profiles/default).
-    """
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None and "APPTAINER_CONTAINER" in os.environ:
-        return 0
-    if visible is not None and (not visible.strip() or visible.strip().startswith(("-", "NoDev"))):
-        return 0
-    return sum(_can_be_opened(path) for path in _DEVICES.glob("nvidia[0-9]*"))
-
-
-def _can_be_opened(path: Path) -> bool:
-    try:
-        os.close(os.open(path, os.O_RDWR))
-    except OSError:
-        return False
-    return True
+_ON_CPU = f"or set {DEVICE_VARIABLE}=cpu to compute on the CPU"
 
 
 def check_gpu() -> str:
-    """Say which GPU torch uses; empty if there is none, or torch is a CPU build.
+    """Say which GPU torch uses; empty if none is expected (`expected_gpu`).
 
     Call `before_torch` first.
 
     Raises
     ------
     InputError
-        If there is a GPU, torch is built for CUDA, and cannot use it.
+        If a GPU was asked for or is there, and torch cannot use it.
     """
-    if not accessible_gpus() or not torch_uses_cuda():
+    expected = expected_gpu()
+    if not expected:
         return ""
+    if not torch_uses_cuda():
+        raise InputError(
+            f"GPU: {expected}, and torch {_torch_version()}, which is installed, is a build for the CPU ({_driver()}); "
+            f"install one for CUDA (`make run` does), {_ON_CPU}"
+        )
     import torch
 
-    on_cpu = "or set CUDA_VISIBLE_DEVICES= (empty) to compute on the CPU"
+    built = f"torch {torch.__version__} for CUDA {torch.version.cuda}"
     if not torch.cuda.is_available():
         raise InputError(
-            f"GPU: torch {torch.__version__} cannot use the GPU of this machine; install a driver for CUDA "
-            f"{torch.version.cuda}, {on_cpu}"
+            f"GPU: {expected}, and {built} cannot use it: {_reason()} ({_driver()}); install a driver for CUDA "
+            f"{torch.version.cuda} or newer, start the container with --nv, {_ON_CPU}"
         )
     name, (major, minor) = torch.cuda.get_device_name(), torch.cuda.get_device_capability()
     if not supports(torch.cuda.get_arch_list(), major, minor):
         raise InputError(
-            f"GPU: torch {torch.__version__} has no code for {name} (compute capability {major}.{minor}); install a "
-            f"build that has, {on_cpu}"
+            f"GPU: {built} has no code for {name} (compute capability {major}.{minor}; {_driver()}); install a build "
+            f"that has, use another GPU, {_ON_CPU}"
         )
     return f"{name}, compute capability {major}.{minor}"
+
+
+def check_gpu_apart() -> str:
+    """Call `check_gpu` in a process of its own, so that neither torch nor its hold on a GPU stays in this one."""
+    done = subprocess.run([sys.executable, "-c", _APART], capture_output=True, text=True)
+    try:
+        answer = json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        raise InputError(
+            f"GPU: {expected_gpu()}, and torch cannot be imported: {(done.stderr.splitlines() or ['it died'])[-1]}; "
+            "repair the environment"
+        ) from None
+    if "refusal" in answer:
+        raise InputError(answer["refusal"])
+    return answer["gpu"]
+
+
+_APART = """
+import json
+from stagewise.errors import InputError
+from stagewise.models.gpu import check_gpu
+from stagewise.models.torch_environment import before_torch
+try:
+    before_torch()
+    answer = {"gpu": check_gpu()}
+except InputError as error:
+    answer = {"refusal": str(error)}
+print(json.dumps(answer))
+"""
+
+
+def _torch_version() -> str:
+    from importlib.metadata import version
+
+    return version("torch")
+
+
+def _driver() -> str:
+    driver = installed_driver()
+    return "no driver is to be seen" if driver is None else str(driver)
+
+
+def _reason() -> str:
+    """Torch's own reason, of which it only warns once: the first sentence."""
+    import torch
+
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        return " ".join(str(error).split()).split(". ")[0].rstrip(".")[:200]
+    return "it counts no device"
 
 
 def supports(architectures: list[str], major: int, minor: int) -> bool:

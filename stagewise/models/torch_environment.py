@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+from stagewise.models.gpus import VISIBLE_VARIABLE, device_setting
+
 _POLICY, _SPINS = "OMP_WAIT_POLICY", ("GOMP_SPINCOUNT", "1000")
 
 
@@ -15,6 +17,7 @@ def before_torch() -> None:
       (``OMP_WAIT_POLICY=PASSIVE``) costs a third of the speed on idle cores. ``python -m benchmarks.waiting`` measures
       it. OpenMP reads the variable once, when torch is loaded.
     - The hub libraries stay off the network: models come from files alone (`scripts.fetch_model` fetches them).
+    - With ``STAGEWISE_DEVICE=cpu`` torch sees no GPU.
 
     Values that the user has set stay. Once torch is loaded nothing can be changed any more, so a call that comes too
     late is an error, unless one of the two was set before.
@@ -23,7 +26,11 @@ def before_torch() -> None:
     ------
     RuntimeError
         If torch was imported before this call and nothing is set.
+    InputError
+        If ``STAGEWISE_DEVICE`` has no value that is known.
     """
+    if device_setting() == "cpu":
+        os.environ[VISIBLE_VARIABLE] = ""
     if _POLICY not in os.environ and _SPINS[0] not in os.environ:
         if "torch" in sys.modules:
             raise RuntimeError(f"torch was imported before {_SPINS[0]} could be set; call before_torch() first")

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-_FAILED = re.compile(r"^Error in rule (\w+):$")
+_FAILED = re.compile(r"^( *)Error in rule (\w+):$")
 _LOG = re.compile(r"^ +log: (.+?)(?: \(check log file.*)?$")
 
 
@@ -15,14 +15,21 @@ def failed_steps(logs) -> list[str]:
     logs
         Snakemake's logs of the run.
     """
-    sentences, rule = {}, None
+    sentences, rule, in_group = {}, None, False
     for line in (line for log in logs for line in _lines(Path(log))):
         if match := _FAILED.match(line):
-            rule = match[1]
+            rule, in_group = match[2], bool(match[1])
         elif rule and (match := _LOG.match(line)):
-            sentences[match[1]] = f"{rule} failed: {_last_error(Path(match[1]))} (log: {match[1]})"
+            log = Path(match[1])
+            if not in_group or _has_failed(log):
+                sentences[match[1]] = f"{rule} failed: {_last_error(log)} (log: {log})"
             rule = None
     return list(sentences.values())
+
+
+def _has_failed(log: Path) -> bool:
+    """Tell a step that failed from others of its group: Snakemake names them all."""
+    return any(line.startswith(("error: ", "Traceback ")) for line in _lines(log))
 
 
 def _lines(path: Path) -> list[str]:

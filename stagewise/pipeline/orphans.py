@@ -28,21 +28,29 @@ class PlannedStep:
     """A step that can start at once: everything that it is made from is there."""
 
     comment: str
-    """As the Slurm executor describes it: rule and wildcards."""
+    """As the Slurm executor describes it: rule and wildcards, or the group that it is in."""
     words: tuple[str, ...]
-    """Its command line, from the script's name on."""
+    """Its command line, from the script's name on; empty if it waits for another one of its group."""
 
 
 def planned_steps(dag) -> list[PlannedStep]:
     """Read from Snakemake's plan which steps can start at once."""
     steps = []
     for job in dag.needrun_jobs():
-        if not job.is_shell or any(dag.needrun(earlier) for earlier in dag.dependencies[job]):
+        group = dag.get_job_group(job)
+        jobs = group.jobs if group else [job]
+        waits_for = {earlier for each in jobs for earlier in dag.dependencies[each] if dag.needrun(earlier)}
+        if not job.is_shell or not waits_for.issubset(jobs):
             continue
-        wildcards = "_".join(job.wildcards).replace("/", "_")
-        comment = f"rule_{job.name}" + (f"_wildcards_{wildcards}" if wildcards else "")
-        steps.append(PlannedStep(comment, step_words(shlex.split(job.shellcmd))))
+        waits = any(dag.needrun(earlier) for earlier in dag.dependencies[job])
+        words = () if waits else step_words(shlex.split(job.shellcmd))
+        steps.append(PlannedStep(_slurm_comment(group or job), words))
     return steps
+
+
+def _slurm_comment(job) -> str:
+    wildcards = "" if job.is_group() else "_".join(job.wildcards).replace("/", "_")
+    return f"rule_{job.name}" + (f"_wildcards_{wildcards}" if wildcards else "")
 
 
 def step_words(words: list[str]) -> tuple[str, ...]:

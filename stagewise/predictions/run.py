@@ -13,6 +13,7 @@ from stagewise.inference.control_tokens import describe_control_tokens
 from stagewise.inference.finite import check_finite_logprobs
 from stagewise.inference.prompts import Template
 from stagewise.models.adapters import adapter_receipt
+from stagewise.models.gpu_lock import take_gpus
 from stagewise.models.receipts import model_receipt
 from stagewise.predictions.fingerprint import adapter_group, data_checksums, prediction_inputs
 from stagewise.predictions.prediction_files import write_predictions
@@ -60,7 +61,10 @@ def predict_splits(
         return
     if output.is_dir() and any(path.suffix != ".csv" and path.name != RECEIPT for path in output.iterdir()):
         raise InputError(f"{output}: this folder holds something else than predictions; name another --output")
-    with locked(cached, f"the predictions {output}") if cached else nullcontext():
+    name = f"the predictions {output}"
+    if not (cached and cached.exists()):  # before the lock: who has it must not wait for a GPU
+        take_gpus(1, name)
+    with locked(cached, name) if cached else nullcontext():
         if cached and is_current(cached, inputs, image):
             with replaced_folder(output) as folder:
                 shutil.copytree(cached, folder, dirs_exist_ok=True)

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stagewise.errors import Unfinished
+from stagewise.errors import InputError, Unfinished
 from stagewise.provenance.processes import Process, boot, find_process, machine
 
 SILENCE = 600.0
@@ -115,7 +115,7 @@ def locked(folder, work: str, deadline: float | None = None) -> Iterator[None]:
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     path = folder.with_name(f".{folder.name}.lock")
-    waiting = _Waiting(work, deadline)
+    waiting = _Waiting(work, deadline, "works on it")
     try:
         while (descriptor := _take_lock(path)) is None:
             waiting.pause(_read(path))
@@ -124,11 +124,84 @@ def locked(folder, work: str, deadline: float | None = None) -> Iterator[None]:
             yield
         return
     try:
-        _write_record(descriptor, json.dumps(asdict(Holder.current())))
+        _write_holder(descriptor)
         yield
     finally:
         _write_record(descriptor, "")  # who worked here concerns nobody later
         os.close(descriptor)
+
+
+def hold_files(
+    groups: list[list[Path]], count: int, work: str, doing: str, deadline: float | None = None
+) -> dict[int, int]:
+    """Lock one file in each of `count` groups, all of them or none, until this process ends.
+
+    If fewer groups have a free file, wait for them, and say for whom on stderr. Files that come first in their groups
+    are taken first. All files are in one folder, which exists and may be shared with other users.
+
+    Parameters
+    ----------
+    work, deadline
+        As of `locked`.
+    doing
+        What a holder does, for the lines of those that wait: ``uses a GPU``.
+
+    Returns
+    -------
+    Open descriptors that hold the locks, by the index of their group.
+
+    Raises
+    ------
+    InputError
+        If the file system has no locks.
+    Unfinished
+        If files are missing at the deadline.
+    """
+    folder = groups[0][0].parent
+    waiting = _Waiting(work, deadline, doing)
+    try:
+        while True:
+            with _entered(folder / ".taking.lock"):
+                held = _take_files(groups, count)
+            if held is not None:
+                break
+            holders = (_read(path) for group in groups for path in group)
+            # A process that was killed leaves its record.
+            waiting.pause(next((holder for holder in holders if holder and holder.lives(SILENCE)), None))
+    except _NoLocks:
+        raise InputError(f"{folder}: this file system has no locks (flock); name a local disk in TMPDIR") from None
+    for descriptor in held.values():
+        _write_holder(descriptor)
+    return held
+
+
+@contextmanager
+def _entered(path: Path) -> Iterator[None]:
+    """Hold a file's lock for a moment, so that processes that take several files do not block each other."""
+    descriptor = _open(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    except OSError as error:
+        raise (_NoLocks if error.errno in _NO_LOCKS else error) from None
+    finally:
+        os.close(descriptor)
+
+
+def _take_files(groups: list[list[Path]], count: int) -> dict[int, int] | None:
+    """Lock files of `count` groups: descriptors by group; None, and nothing locked, if too few are free."""
+    held: dict[int, int] = {}
+    for position in range(max(map(len, groups))):
+        for index, group in enumerate(groups):
+            if len(held) == count or index in held or position >= len(group):
+                continue
+            if (descriptor := _take_lock(group[position])) is not None:
+                held[index] = descriptor
+    if len(held) == count:
+        return held
+    for descriptor in held.values():
+        os.close(descriptor)
+    return None
 
 
 class _NoLocks(Exception):
@@ -138,22 +211,22 @@ class _NoLocks(Exception):
 class _Waiting:
     """The lines of a process that waits, and its patience."""
 
-    def __init__(self, work: str, deadline: float | None):
-        self.work, self.deadline = work, deadline
+    def __init__(self, work: str, deadline: float | None, doing: str):
+        self.work, self.deadline, self.doing = work, deadline, doing
         self.started, self.lines = time.monotonic(), 0
 
     def pause(self, holder: Holder | None) -> None:
         """Sleep a moment; say who is waited for at first, and for how long once a minute."""
         seconds = time.monotonic() - self.started
         if self.lines == 0 and (holder or seconds > 2 * _POLL):  # it may not have written its record yet
-            print(f"{self.work}: waiting for {holder or 'another process'}, which works on it", file=sys.stderr)
+            print(f"{self.work}: waiting for {holder or 'another process'}, which {self.doing}", file=sys.stderr)
             self.lines = 1
         elif self.lines and seconds > HEARTBEAT * self.lines:
             print(f"{self.work}: waiting for {seconds / 60:.0f} minutes", file=sys.stderr)
             self.lines += 1
         if self.deadline is not None and time.time() + _POLL > self.deadline:
             raise Unfinished(
-                f"{self.work}: {holder or 'another process'} still works on it, and this job's time is over; the same "
+                f"{self.work}: {holder or 'another process'} still {self.doing}, and this job's time is over; the same "
                 "command goes on from there"
             )
         time.sleep(_POLL)
@@ -185,6 +258,10 @@ def _take_lock(path: Path) -> int | None:
         return None
     os.close(descriptor)  # someone has deleted the file meanwhile
     return None
+
+
+def _write_holder(descriptor: int) -> None:
+    _write_record(descriptor, json.dumps(asdict(Holder.current())))
 
 
 def _write_record(descriptor: int, text: str) -> None:

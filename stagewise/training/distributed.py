@@ -7,8 +7,14 @@ same loss, so neither the recipe nor the fingerprint depends on it.
 import os
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 
 from stagewise.errors import InputError
+from stagewise.models.gpu_lock import take_gpus
+from stagewise.models.gpus import DEVICE_VARIABLE, cpu_is_chosen
+
+_PATIENCE = timedelta(minutes=30)
+"""How long a process waits for the others: NCCL's 10 minutes are short for a slow disk, and gloo's are 30."""
 
 
 def process_count() -> int:
@@ -74,16 +80,6 @@ def share_step(batch_size: int, accumulation: int, processes: int | None = None)
     )
 
 
-def hide_other_gpus() -> None:
-    """Hide all GPUs but the first from a process that trains alone; call it before torch is imported.
-
-    If transformers sees several GPUs, it copies the model onto all of them (DataParallel) and multiplies the batch.
-    """
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None or "," in visible:
-        os.environ["CUDA_VISIBLE_DEVICES"] = (visible or "0").split(",")[0]
-
-
 def init_distributed():
     """Join the other processes of the launcher; each gets a GPU of its own as the current device.
 
@@ -94,29 +90,38 @@ def init_distributed():
     import torch
     from accelerate import PartialState
 
-    return PartialState(cpu=not torch.cuda.is_available())
+    # Of the timeouts this one counts, since the group exists before transformers gives its own (`ddp_timeout`).
+    return PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
 
 
-def launch_processes(processes: int, module: str, arguments: list[str]) -> None:
+def launch_processes(
+    processes: int, module: str, arguments: list[str], work: str, deadline: float | None = None
+) -> None:
     """Replace this process by accelerate's launcher, which runs ``python -m module`` in several; never returns.
+
+    Parameters
+    ----------
+    work, deadline
+        As of `take_gpus`: the launcher holds the GPUs.
 
     Raises
     ------
     InputError
-        If there are GPUs, but fewer than processes.
+        If there are fewer GPUs than processes, unless the CPU is chosen.
+    Unfinished
+        If too few GPUs are free at the deadline.
     """
-    import torch
-
-    if 0 < torch.cuda.device_count() < processes:
+    if not take_gpus(processes, work, deadline) and not cpu_is_chosen():
         raise InputError(
-            f"{processes} processes need {processes} GPUs, but this job sees {torch.cuda.device_count()}; ask for more "
-            "of them, or for fewer processes, in the profile"
+            f"{processes} processes need {processes} GPUs, but this job sees none; ask for them, or for one process, "
+            f"in the profile, or set {DEVICE_VARIABLE}=cpu to have the processes share the CPU"
         )
     threads = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
     options = {
         "num_processes": processes,
         "num_machines": 1,
         "main_process_port": 0,  # any free one: several jobs may share a machine
+        "gpu_ids": "all",  # of those that this process took; a configuration file in the user's home may name others
         "num_cpu_threads_per_process": max(1, threads // processes),
         "mixed_precision": "no",  # the recipe's dtype decides
         "dynamo_backend": "no",

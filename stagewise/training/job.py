@@ -61,6 +61,11 @@ class AdapterJob:
         )
 
     @property
+    def name(self) -> str:
+        """The job's name in messages."""
+        return f"the adapter {self.recipe.lineage}"
+
+    @property
     def inputs(self) -> dict:
         """Inputs record of the adapter."""
         return adapter_inputs(self.recipe.fingerprint, self.recipe.model.fingerprint, self.parent_receipts)
@@ -136,8 +141,7 @@ def get_or_make(
         When to give up waiting for another process, in seconds since the epoch.
     """
     cached = adapter_cache(job.checkpoints, job.inputs, job.image)
-    name = f"the adapter {job.recipe.lineage}"
-    with nullcontext() if process_index() else locked(cached, name, deadline):
+    with nullcontext() if process_index() else locked(cached, job.name, deadline):
         if not process_index():
             CheckpointFolder(cached).remove_leftovers()
         is_made = _is_intact(cached / "adapter")

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from stagewise.errors import InputError
+from stagewise.models.gpu_lock import hide_gpus
 from stagewise.training.job import AdapterJob, get_or_make
 
 
@@ -28,6 +29,7 @@ def merge_parents(job: AdapterJob, cached: Path) -> None:
     from stagewise.models.torch_environment import before_torch
 
     before_torch()
+    hide_gpus()  # small matrices; and what is drawn, such as DARE's mask, would be another draw on a GPU
     from stagewise.models.adapters import adapter_folder, check_finite_weights
     from stagewise.models.load import load_base, load_tokenizer, resolve_device
     from stagewise.provenance.packages import package_versions

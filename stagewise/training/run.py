@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from stagewise.errors import InputError
 from stagewise.inference.control_tokens import describe_control_tokens
+from stagewise.models.gpu_lock import take_gpus
 from stagewise.provenance.cache import adapter_cache
 from stagewise.training.distributed import (
     StepShare,
-    hide_other_gpus,
     init_distributed,
     launch_processes,
     process_count,
@@ -76,8 +76,13 @@ def train_adapter(job: AdapterJob, options: RunOptions) -> None:
     def launch() -> None:
         left = options.limit.minutes_left  # the clock goes on, whatever was waited for
         limit = [] if left is None else ["--time-limit", str(left)]
-        launch_processes(processes, "scripts.train_adapter", [*options.command, *limit])
+        launch_processes(
+            processes, "scripts.train_adapter", [*options.command, *limit], job.name, options.limit.deadline
+        )
 
+    # A process that has a GPU may wait for an adapter's lock, but none that has such a lock for a GPU.
+    if processes == 1 and not adapter_cache(job.checkpoints, job.inputs, job.image).joinpath("adapter").exists():
+        take_gpus(1, job.name, options.limit.deadline)
     get_or_make(
         job,
         lambda cached: train_stage(job, options, cached),
@@ -109,8 +114,6 @@ def train_stage(job: AdapterJob, options: RunOptions, cached: Path) -> None:
     from stagewise.models.torch_environment import before_torch
 
     before_torch()
-    if process_count() == 1:
-        hide_other_gpus()
     processes = init_distributed()
 
     from stagewise.training.audit import UnchangedAdapter, audit_weights

@@ -24,8 +24,9 @@ class Training:
     say: Callable[[str], None]
 
     def jobs(self) -> list[dict]:
-        """List the training's jobs so far, the newest last; each retry is a job."""
-        return self.cluster.jobs(f"rule_train_adapter_wildcards_{self.lineage.replace('/', '_')}")
+        """List the jobs that train and, if that is wanted, predict, the newest last; each retry is a job."""
+        group = f"rule_adapter_{self.lineage.replace('/', '_')}"
+        return self.cluster.jobs(f"{group}_train_adapter", f"{group}_predict_train_adapter")
 
     def preempted(self) -> int:
         """Preempt it: a job of a partition with a higher priority takes all GPUs, and Slurm queues it again."""

@@ -194,9 +194,11 @@ class Cluster:
     def ask(*command: str) -> str:
         return subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.strip()
 
-    def jobs(self, comment: str = "") -> list[dict]:
-        """Facts of every job that the controller knows, oldest first; those with this comment (rule and wildcards)."""
+    def jobs(self, *comments: str) -> list[dict]:
+        """Facts of every job that the controller knows, oldest first; those with one of these comments, if any."""
         blocks = self.ask("scontrol", "-o", "show", "job").splitlines()
         found = [dict(part.partition("=")[::2] for part in block.split() if "=" in part) for block in blocks]
         found = [{"Comment": "", **job} for job in found if "JobId" in job]
-        return sorted((job for job in found if comment in ("", job["Comment"])), key=lambda job: int(job["JobId"]))
+        return sorted(
+            (job for job in found if not comments or job["Comment"] in comments), key=lambda job: int(job["JobId"])
+        )

@@ -109,23 +109,23 @@ def finished(process: subprocess.Popen, folder: Path) -> None:
 
 
 def check_requested_resources(cluster, say) -> None:
-    """Check that jobs asked Slurm for the profile's resources, and for more at each attempt."""
-    profile = yaml.safe_load(Path("profiles/slurm/config.v9+.yaml").read_text(encoding="utf-8"))
+    """Check that jobs asked Slurm for the sum of their steps' minutes, and for more at each attempt."""
+    asked = yaml.safe_load(Path("profiles/slurm/config.v9+.yaml").read_text(encoding="utf-8"))["set-resources"]
+    assert all(value[key].endswith(" * attempt") for value in asked.values() for key in ("mem_mb", "runtime"))
     checked = set()
     for job in cluster.jobs():
-        rule, _, wildcards = job["Comment"].removeprefix("rule_").partition("_wildcards_")
-        if rule not in profile["set-resources"]:
+        steps = [rule for rule in ("train_adapter", "predict") if rule in job["Comment"]]
+        if not steps:
             continue
-        asked = profile["set-resources"][rule]
         attempt = 1 + [other["JobId"] for other in cluster.jobs(job["Comment"])].index(job["JobId"])
-        megabytes, minutes = (int(value.split("*")[0]) * attempt for value in (asked["mem_mb"], asked["runtime"]))
-        assert asked["mem_mb"].endswith(" * attempt") and asked["runtime"].endswith(" * attempt")
+        megabytes = max(int(asked[rule]["mem_mb"].split("*")[0]) for rule in steps) * attempt
+        minutes = sum(int(asked[rule]["runtime"].split("*")[0]) for rule in steps) * attempt
         assert job["MinMemoryNode"] in (f"{megabytes}M", f"{megabytes / 1024:g}G")
         hours = f"{minutes // 60:02}:{minutes % 60:02}:00"
         assert job["TimeLimit"] == (hours if job["JobState"] != "TIMEOUT" else "00:01:00")
-        assert (job.get("TresPerJob") == "gres:gpu:1") == ("gpu" in asked)
+        assert (job["TresPerJob"], job["NumNodes"]) == ("gres:gpu:1", "1")
         assert (job["Requeue"], job["Partition"]) == ("1", "batch")
         assert job["JobName"].startswith("stagewise_")
-        checked.add((rule, attempt))
-        say(f"{rule} {wildcards}, attempt {attempt}: {job['TRES']}, {job['TimeLimit']}, {job['JobState']}")
-    assert {("train_adapter", 3), ("train_adapter", 2), ("predict", 1)} <= checked
+        checked.add((*steps, attempt))
+        say(f"{job['Comment']}, attempt {attempt}: {job['TRES']}, {job['TimeLimit']}, {job['JobState']}")
+    assert {("train_adapter", "predict", 3), ("train_adapter", "predict", 2), ("predict", 1)} <= checked

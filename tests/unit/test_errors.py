@@ -1,11 +1,15 @@
 """A step's errors: one line and exit code 2 for what a user can correct, a traceback for everything else."""
 
+import argparse
 import errno
+import importlib
 import os
+from contextlib import suppress
 
 import pytest
 
-from stagewise.errors import InputError, exit_on_input_error, one_line
+from stagewise.errors import NETWORK_VARIABLES, InputError, exit_on_input_error, one_line
+from tests.helpers.project_copy import ROOT
 
 
 def refuse(error):
@@ -79,3 +83,22 @@ def test_a_refusal_of_the_machine_is_one_sentence(capsys, error, says):
 def test_a_fault_of_the_program_keeps_its_traceback(error):
     with pytest.raises(type(error)):
         refuse(error)()
+
+
+NETWORK = {"fetch_data", "fetch_model", "preflight", "certify"}  # certify runs the others
+STEPS = [path.stem for path in sorted((ROOT / "scripts").glob("[!_]*.py"))]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_logins_and_proxies_reach_the_steps_that_need_the_network_alone(step, monkeypatch):
+    """Each step's own parser shows the environment that its code would run in."""
+    for name in NETWORK_VARIABLES:
+        monkeypatch.setenv(name, "canary")
+    seen = []
+    monkeypatch.setattr(
+        argparse.ArgumentParser, "parse_args", lambda *_: seen.append(dict(os.environ)) or argparse.Namespace()
+    )
+    with suppress(Exception):  # without arguments it can do nothing
+        importlib.import_module(f"scripts.{step}").main([])
+    left = {name for name in NETWORK_VARIABLES if seen[0].get(name) == "canary"}
+    assert left == (set(NETWORK_VARIABLES) if step in NETWORK else set())

@@ -1,10 +1,13 @@
 """Profiles: settings have their reasons, and everything that they name exists."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
+
+from stagewise.errors import NETWORK_VARIABLES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROFILES = sorted(ROOT.glob("profiles/*/*.yaml"))
@@ -103,3 +106,48 @@ def test_snakemake_combines_them_with_the_default_profile(monkeypatch):
     assert sorted(map(str, args.rerun_triggers)) == sorted(default["rerun-triggers"])
     assert args.max_checksum_file_size == default["max-checksum-file-size"]
     assert "slurm_partition" in str(args.default_resources)
+
+
+def in_container(**environment: str) -> dict[str, str]:
+    """Variables that `profiles/apptainer.env` sets on a machine with this environment."""
+    script = "set -a; . profiles/apptainer.env; env -0"
+    command = ["env", "-i", "PATH=/usr/bin:/bin", *(f"{name}={value}" for name, value in environment.items())]
+    before = {"PATH", "PWD", "SHLVL", "_"}
+    done = subprocess.run([*command, "sh", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = (line.partition("=") for line in done.stdout.split("\0") if line)
+    return {name: value for name, _, value in lines if name not in before}
+
+
+def test_a_container_gets_the_variables_that_a_step_heeds():
+    assert in_container() == {"OMP_NUM_THREADS": "1"}
+    heeded = {
+        "STAGEWISE_DEVICE": "cpu",
+        "STAGEWISE_JOBS_PER_GPU": "2",
+        "SLURM_JOB_GPUS": "0",
+        "SLURM_GPUS_ON_NODE": "1",
+    }
+    given = heeded | {name: f"{name} with a blank" for name in NETWORK_VARIABLES} | {"CUDA_VISIBLE_DEVICES": ""}
+    assert in_container(**given) == {"OMP_NUM_THREADS": "1", **given}
+
+
+@pytest.mark.parametrize(
+    ("environment", "has_driver"),
+    [({}, True), ({"STAGEWISE_DEVICE": "cpu"}, False), ({"STAGEWISE_DEVICE": "cuda"}, True)],
+)
+def test_a_container_gets_the_driver_where_there_is_one(environment, has_driver):
+    arguments = read(ROOT / "profiles/default/config.yaml")["apptainer-args"]
+    for device, expected in (("/dev/null", has_driver), ("/dev/no-such-device", False)):
+        script = f"printf '%s\\n' {arguments.replace('/dev/nvidiactl', device)}"
+        done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
+        assert ("--nv" in done.stdout.split()) is expected
+        assert "--cleanenv" in done.stdout
+
+
+def test_certificates_and_tokens_are_bound_where_the_variables_say(tmp_path):
+    (tmp_path / "certificates.pem").write_text("")
+    (tmp_path / "link.pem").symlink_to("certificates.pem")
+    arguments = read(ROOT / "profiles/default/config.yaml")["apptainer-args"]
+    environment = {"SSL_CERT_FILE": str(tmp_path / "link.pem"), "PATH": "/usr/bin:/bin"}
+    script = f"printf '%s\\n' {arguments}"
+    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[3:] == ["--bind", f"{tmp_path}/certificates.pem:{tmp_path}/link.pem"]

@@ -2,8 +2,7 @@
 
 from stagewise.config.training import Training
 from stagewise.models.adapters import ADAPTER_WEIGHTS
-from stagewise.models.compute_type import torch_uses_cuda
-from stagewise.models.gpu import accessible_gpus, gpu_memory
+from stagewise.models.gpus import visible_gpus
 from stagewise.models.machine import free_disk, memory
 from stagewise.models.memory_estimate import MemoryEstimate, estimate_memory, gigabytes, too_large
 from stagewise.models.target_modules import adapted_modules, adapter_parameters
@@ -23,10 +22,10 @@ CHECKPOINT = 12
 @check("memory", "model", step="training")
 def check_memory(context: Context):
     """The largest training fits: refused if its weights alone exceed the memory, a warning if it may be too little."""
-    on_gpu = bool(accessible_gpus()) and torch_uses_cuda() and not context.elsewhere
+    on_gpu = bool(visible_gpus()) and not context.elsewhere
     estimates = [_estimate(context, training, on_gpu) for training in {a.training for a in context.trainings}]
     weights, peak = max(e.weights for e in estimates), max(e.peak for e in estimates)
-    there = gpu_memory() if on_gpu else memory()
+    there = min((gpu.memory for gpu in visible_gpus()), key=lambda m: m.free or 0) if on_gpu else memory()
     if context.elsewhere or there.total is None:
         yield Finding(f"about {gigabytes(peak)}; each training refuses a machine without room for the weights", "later")
         return

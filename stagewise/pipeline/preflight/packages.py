@@ -5,8 +5,8 @@ import os
 from importlib.util import find_spec
 
 from stagewise.errors import InputError
-from stagewise.models.compute_type import check_compute_type, gpu_capability, lacks_bfloat16
-from stagewise.models.gpu import accessible_gpus
+from stagewise.models.compute_type import check_compute_type, lacks_bfloat16
+from stagewise.models.gpus import expected_gpu, gpu_capability
 from stagewise.models.torch_environment import cpu_has_bfloat16
 from stagewise.pipeline.preflight.check import Finding, check
 from stagewise.pipeline.preflight.context import Context
@@ -58,7 +58,7 @@ def check_compute_type_and_quantization(context: Context):
         )
     elif context.elsewhere:
         yield Finding(name)
-    elif accessible_gpus():
+    elif expected_gpu():
         yield _on_gpu(name, context.dtype)
     elif context.dtype == "bfloat16" and not cpu_has_bfloat16():
         yield Finding(

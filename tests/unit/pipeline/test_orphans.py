@@ -69,17 +69,37 @@ class Job(SimpleNamespace):
 
     __hash__ = object.__hash__
 
+    def is_group(self):
+        return hasattr(self, "jobs")
 
-def test_only_steps_whose_inputs_are_there_can_start_at_once():
+
+def plan_of_three(group_of=lambda job: None):
     first = Job(name="train_adapter", wildcards=["base/seed-0"], is_shell=True, shellcmd=COMMAND)
     second = Job(name="predict", wildcards=["base/seed-0"], is_shell=True, shellcmd="python -m scripts.predict")
     target = Job(name="all", wildcards=[], is_shell=False)
-    plan = Job(
+    return Job(
         needrun_jobs=lambda: [first, second, target],
         needrun=lambda job: True,
         dependencies={first: {}, second: {first: set()}, target: {second: set()}},
+        get_job_group=group_of,
     )
-    assert planned_steps(plan) == [PlannedStep("rule_train_adapter_wildcards_base_seed-0", WORDS)]
+
+
+def test_only_steps_whose_inputs_are_there_can_start_at_once():
+    assert planned_steps(plan_of_three()) == [PlannedStep("rule_train_adapter_wildcards_base_seed-0", WORDS)]
+
+
+def test_a_group_of_steps_can_start_if_it_waits_for_none_outside():
+    """The Slurm executor names the job after the group."""
+    group = Job(name="adapter_base_seed-0_predict_train_adapter")
+    plan = plan_of_three(lambda job: None if job.name == "all" else group)
+    train, predict, _ = plan.needrun_jobs()
+    group.jobs = {train, predict}
+    comment = "rule_adapter_base_seed-0_predict_train_adapter"
+    assert planned_steps(plan) == [PlannedStep(comment, WORDS), PlannedStep(comment, ())]
+    earlier = Job(name="write_recipe", wildcards=["base/seed-0"], is_shell=True)
+    plan.dependencies[train] = {earlier: set()}
+    assert planned_steps(plan) == []
 
 
 def test_a_step_of_another_run_is_no_orphan(killed, step):

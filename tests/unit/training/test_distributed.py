@@ -18,6 +18,7 @@ from safetensors.numpy import load_file
 
 from scripts import train_adapter
 from stagewise.errors import InputError
+from stagewise.models import gpu_lock
 from stagewise.training import distributed
 from stagewise.training.sampling import GroupedByLength, SharedBatches, SingleProcessBatches, mean_denominators
 from tests.helpers.contradicting_tasks import AdapterFolder, write_data
@@ -81,20 +82,37 @@ def test_a_step_that_cannot_be_divided_is_refused_before_anything_starts(tmp_pat
     assert not adapters.adapter("first").exists()
 
 
-def test_one_process_uses_one_gpu(monkeypatch):
-    """Where it sees several, transformers multiplies the batch by their number."""
-    for before, after in ((None, "0"), ("2,3", "2"), ("1", "1"), ("", "")):
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before) if before is not None else monkeypatch.delenv(
-            "CUDA_VISIBLE_DEVICES", raising=False
-        )
-        distributed.hide_other_gpus()
-        assert os.environ["CUDA_VISIBLE_DEVICES"] == after
+def test_several_processes_do_not_share_the_cpu_by_accident(monkeypatch):
+    monkeypatch.setattr(gpu_lock, "visible_gpus", lambda: [])
+    monkeypatch.setenv("STAGEWISE_DEVICE", "auto")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    with pytest.raises(InputError, match="4 processes need 4 GPUs, but this job sees none; .* STAGEWISE_DEVICE=cpu"):
+        distributed.launch_processes(4, "scripts.train_adapter", [], "a training")
 
 
-def test_too_few_gpus_are_refused(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(InputError, match="4 processes need 4 GPUs, but this job sees 2"):
-        distributed.launch_processes(4, "scripts.train_adapter", [])
+def test_processes_wait_as_long_for_each_other_with_nccl_as_with_gloo(monkeypatch):
+    """transformers' own value comes too late: the process group exists by then."""
+    given = {}
+    monkeypatch.setattr("accelerate.PartialState", lambda **arguments: given.update(arguments))
+    distributed.init_distributed()
+    assert given["timeout"] == torch.distributed.constants.default_pg_timeout
+
+
+def test_the_launcher_heeds_no_gpus_of_the_users_own_configuration(monkeypatch, tmp_path):
+    """A ``gpu_ids: 0`` there would end it."""
+    started = []
+    monkeypatch.setattr(distributed.os, "execv", lambda program, command: started.append(command))
+    monkeypatch.setenv("STAGEWISE_DEVICE", "cpu")
+    distributed.launch_processes(2, "scripts.train_adapter", ["--recipe", "r"], "a training")
+    from accelerate.commands import launch
+
+    path = tmp_path / "default_config.yaml"
+    path.write_text("compute_environment: LOCAL_MACHINE\ndistributed_type: 'NO'\ngpu_ids: '0'\nnum_processes: 1\n")
+    monkeypatch.setattr(launch, "default_config_file", str(path))
+    monkeypatch.setattr("accelerate.commands.config.config_args.default_config_file", str(path))
+    words = started[0][started[0].index("accelerate.commands.launch") + 1 :]
+    args, *_ = launch._validate_launch_command(launch.launch_command_parser().parse_args(words))
+    assert (args.gpu_ids, args.num_processes, args.multi_gpu) == ("all", 2, True)
 
 
 def task(name: str, adapters: AdapterFolder) -> dict:

@@ -5,7 +5,7 @@ from stagewise.pipeline.preflight import memory
 
 
 def test_weights_that_do_not_fit_fail_and_a_close_fit_is_a_warning(tiny_experiment, monkeypatch):
-    monkeypatch.setattr(memory, "accessible_gpus", lambda: 0)
+    monkeypatch.setattr(memory, "visible_gpus", lambda: [])
     monkeypatch.setattr(memory, "memory", lambda: Memory(10**5, 10**5))
     ((verdict, sentence),) = tiny_experiment.problems()
     assert verdict == "failure" and "the model's weights take 1 MB, and there are 0 MB of memory" in sentence

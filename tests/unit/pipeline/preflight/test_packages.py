@@ -31,7 +31,7 @@ def test_quantization_without_its_package_fails(tiny_experiment, monkeypatch):
 
 def test_an_emulated_compute_type_is_a_warning(tiny_experiment, monkeypatch):
     monkeypatch.setattr(packages, "cpu_has_bfloat16", lambda: False)
-    monkeypatch.setattr(packages, "accessible_gpus", lambda: 0)
+    monkeypatch.setattr(packages, "expected_gpu", lambda: "")
     ((verdict, sentence),) = tiny_experiment.problems(dtype="bfloat16")
     assert verdict == "warning" and "set dtype to float32" in sentence
     assert tiny_experiment.problems(dtype="bfloat16", elsewhere=True) == []
@@ -42,7 +42,7 @@ def test_an_emulated_compute_type_is_a_warning(tiny_experiment, monkeypatch):
     [((7, 5), "bfloat16", "failure"), ((7, 5), "float32", "warning"), ((8, 0), "bfloat16", None)],
 )
 def test_a_gpu_older_than_ampere_computes_in_float32(tiny_experiment, monkeypatch, capability, dtype, verdict):
-    monkeypatch.setattr(packages, "accessible_gpus", lambda: 1)
+    monkeypatch.setattr(packages, "expected_gpu", lambda: "/dev/nvidia0")
     monkeypatch.setattr(packages, "gpu_capability", lambda: capability)
     problems = [(v, text) for v, text in tiny_experiment.problems(dtype=dtype) if "dtype" in text]
     assert [v for v, _ in problems] == ([verdict] if verdict else [])
