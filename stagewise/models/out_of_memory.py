@@ -1,6 +1,7 @@
 """Out of memory: how it is recognized, and what is said about the device. Importing this module imports no torch."""
 
 import gc
+import os
 
 from stagewise.models.gpu import gpu_memory
 from stagewise.models.machine import Memory, memory
@@ -41,9 +42,11 @@ def device_memory() -> Memory:
     return Memory(there.total, there.free + torch.cuda.memory_reserved())
 
 
-def describe_memory(device: str) -> str:
-    """Say what memory a device has, and which other processes hold some of it if the driver tells."""
-    there = device_memory()
+def describe_memory() -> str:
+    """Say what memory the device has, and which other processes hold some of it if the driver tells."""
+    import torch
+
+    there, device = device_memory(), torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     if there.total is None or there.free is None:
         return device
     words = f"{device}, {gigabytes(there.free)} of {gigabytes(there.total)} free for this process"
@@ -53,8 +56,6 @@ def describe_memory(device: str) -> str:
 
 def _other_processes() -> str:
     """Name the other processes on the current GPU; empty if there are none, or NVML is not installed."""
-    import os
-
     import torch
 
     if not torch.cuda.is_available():

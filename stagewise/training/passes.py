@@ -192,7 +192,7 @@ class PassChoice:
         what = f"scoring {passes.tokens_per_batch} tokens" if scoring else f"training {passes}"
         return (
             f"{self.lineage}: {what} of {self.model}, whose longest item has {self.longest} tokens, does not fit into "
-            f"memory ({describe_memory(self.device.name)}); {', '.join(advice[:-1])}, or {advice[-1]}"
+            f"memory ({describe_memory()}); {', '.join(advice[:-1])}, or {advice[-1]}"
         )
 
 
