@@ -5,7 +5,6 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from safetensors.numpy import load_file
 
 from scripts import train_adapter
@@ -16,6 +15,7 @@ from stagewise.remedies.base import Remedy
 from stagewise.remedies.registry import builtin_remedies, find_remedy
 from stagewise.training.passes import RECORD, Device, PassChoice, WishedPasses
 from tests.helpers.contradicting_tasks import AdapterFolder, task_settings, write_data
+from tests.helpers.little_memory import limit_passes
 from tests.helpers.toy_stage import acting_after_step
 
 # Sums in another order: rounding of float32 weights of about 0.1 that three dozen steps have gone over.
@@ -110,23 +110,6 @@ def test_every_split_of_a_step_trains_the_same_adapter(parent, remedies, tmp_pat
         assert apart < TOLERANCE
 
 
-def out_of_memory_above(monkeypatch, items: int, in_training: bool = True, error=None) -> list[int]:
-    """Let every larger forward pass run out of memory; returns the sizes of the passes that were tried."""
-    from transformers import LlamaModel
-
-    tried, forward = [], LlamaModel.forward
-
-    def limited(self, input_ids=None, **kwargs):
-        if torch.is_grad_enabled() == in_training:
-            tried.append(len(input_ids))
-            if len(input_ids) > items:
-                raise error or torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-        return forward(self, input_ids=input_ids, **kwargs)
-
-    monkeypatch.setattr(LlamaModel, "forward", limited)
-    return tried
-
-
 def fresh(tmp_path, parent, name: str) -> AdapterFolder:
     adapters = AdapterFolder(tmp_path / name, parent.model, parent.data)
     prepare(adapters, "alone", "first", {}, best_metric="last", eval_every=2)
@@ -141,7 +124,7 @@ def test_out_of_memory_halves_the_passes_and_goes_on(parent, tmp_path, monkeypat
     easy, hard = fresh(tmp_path, parent, "easy"), fresh(tmp_path, parent, "hard")
     assert train(easy, "alone") == 0
     with monkeypatch.context() as patch:
-        tried = out_of_memory_above(patch, 5, error=error)
+        tried = limit_passes(patch, 5, error=error)
         capsys.readouterr()
         assert train(hard, "alone") == 0
     assert tried[:2] == [12, 6] and max(tried[2:]) == 3
@@ -163,7 +146,7 @@ def test_it_goes_on_from_the_last_checkpoint(parent, tmp_path, monkeypatch):
 
     def late(trainer) -> None:
         if trainer.state.global_step == 3 and not limit:
-            limit.append(out_of_memory_above(monkeypatch, 6))
+            limit.append(limit_passes(monkeypatch, 6))
 
     with acting_after_step(monkeypatch, late):
         assert train(hard, "alone") == 0
@@ -174,7 +157,7 @@ def test_it_goes_on_from_the_last_checkpoint(parent, tmp_path, monkeypatch):
 
 def test_what_cannot_fit_is_one_sentence_and_is_not_tried_again(parent, tmp_path, monkeypatch, capsys):
     adapters = fresh(tmp_path, parent, "small")
-    tried = out_of_memory_above(monkeypatch, 0)
+    tried = limit_passes(monkeypatch, 0)
     assert train(adapters, "alone") == 2
     assert tried == [12, 6, 3, 1, 1]  # the last one with gradient checkpointing
     sentence = capsys.readouterr().err.splitlines()[-1]
@@ -187,7 +170,7 @@ def test_what_cannot_fit_is_one_sentence_and_is_not_tried_again(parent, tmp_path
 
 def test_a_set_number_of_items_is_not_changed(parent, tmp_path, monkeypatch, capsys):
     adapters = fresh(tmp_path, parent, "set")
-    tried = out_of_memory_above(monkeypatch, 3)
+    tried = limit_passes(monkeypatch, 3)
     options = ["--micro-batch", "4", "--gradient-checkpointing", "off"]
     assert train(adapters, "alone", *options) == 2
     assert "set the resource micro_batch of train_adapter to auto or less" in capsys.readouterr().err
@@ -202,7 +185,7 @@ def test_a_set_number_of_items_is_not_changed(parent, tmp_path, monkeypatch, cap
 def test_scoring_that_does_not_fit_takes_smaller_batches(parent, tmp_path, monkeypatch, capsys):
     easy, hard = fresh(tmp_path, parent, "easy"), fresh(tmp_path, parent, "hard")
     assert train(easy, "alone") == 0
-    out_of_memory_above(monkeypatch, 6, in_training=False)
+    limit_passes(monkeypatch, 6, training=False)
     capsys.readouterr()
     assert train(hard, "alone") == 0
     assert "tokens a scoring batch" in capsys.readouterr().err
