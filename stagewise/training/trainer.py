@@ -137,8 +137,8 @@ class StageTrainer(CheckpointedTrainer):
             return super().get_eval_dataloader(eval_dataset)
         items = self.eval_dataset if eval_dataset is None else eval_dataset
         sampler = self._get_eval_sampler(items) or torch.utils.data.SequentialSampler(items)
-        # A pass has the items that a single process would score at a time; each process scores a part of it.
-        return self._shared_loader(items, sampler, replace(self._share, items=self.args.eval_batch_size))
+        share = replace(self._share, items=self._share.micro_batch * self._share.count)
+        return self._shared_loader(items, sampler, share)
 
     def _shared_loader(self, items, sampler, share: StepShare):
         """Build a loader of this process's share; accelerate must not prepare it, which would shard it once more."""

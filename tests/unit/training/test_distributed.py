@@ -89,8 +89,7 @@ def task(name: str, adapters: AdapterFolder) -> dict:
 
 
 def arguments(adapters: AdapterFolder, name: str, parent: str | None, count: int) -> list[str]:
-    argv = [*adapters._argv(name), "--report-to", "--processes", str(count)]
-    argv += ["--micro-batch", "4"] if count > 1 else []
+    argv = [*adapters._argv(name), "--report-to", "--processes", str(count), "--micro-batch", str(8 // count)]
     return argv + (["--parent", str(adapters.adapter(parent))] if parent else [])
 
 
@@ -174,7 +173,7 @@ def test_remedies_do_in_two_processes_what_they_do_in_one(adapter_folders):
         if adapters is two:  # the very same parent
             shutil.copytree(one.folder / "first", two.folder / "first")
         prepare(adapters, "second", "second", "first", REMEDIES, batch_size=11, best_metric="macro_f1")
-        train(adapters, "second", "first", count=count)  # six and five items each, in passes of four
+        train(adapters, "second", "first", count=count)  # eight and three items, or in each process four and two or one
     compare(one, two, "second", ["first", "second"])
     assert two.summary("second")["rehearsed"] > 0 and two.summary("second")["extra_tokens"] > 0
 
