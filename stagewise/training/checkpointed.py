@@ -4,7 +4,9 @@ Importing this module imports torch.
 """
 
 import json
+import logging
 import time
+from contextlib import contextmanager
 
 import torch
 import trl
@@ -32,6 +34,17 @@ class ResumeLog(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):
         self.trainer.begin()
+
+
+@contextmanager
+def _no_warning_of_other_passes():
+    """Silence transformers' warning of a checkpoint with other items per pass, which are the same step here."""
+    logger = logging.getLogger("transformers.trainer_utils")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 class CheckpointedTrainer(trl.SFTTrainer):
@@ -99,7 +112,8 @@ class CheckpointedTrainer(trl.SFTTrainer):
         return values
 
     def _init_training_state(self, *args, **kwargs):
-        values = super()._init_training_state(*args, **kwargs)
+        with _no_warning_of_other_passes():
+            values = super()._init_training_state(*args, **kwargs)
         if self._start is None:
             return values
         # The state in a checkpoint names no folder, so that a results folder can be moved.
