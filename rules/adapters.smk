@@ -5,6 +5,8 @@ Produces   {results}/{lineage}/recipe.json     everything that determines the ad
            {results}/{lineage}/adapter/        weights, tokenizer, recipe, training log, model card and receipt
 """
 
+TRAININGS = [adapter.training for adapter in ADAPTERS.values() if adapter.training]
+
 
 rule write_recipe:
     """Write down everything that determines an adapter."""
@@ -53,12 +55,16 @@ rule train_adapter:
     resources:
         processes=1,  # one a GPU; more than one train it together (docs/running/multi-gpu.md)
         gpu=gpus_of("train_adapter"),
+        micro_batch="auto",  # items per forward pass, which change no result (docs/running/laptop.md)
+        gradient_checkpointing="on" if any(training.gradient_checkpointing for training in TRAININGS) else "auto",
     params:
         model=lambda wc, input: dirname(input.model),
         data=data_of,
         parent=lambda wc: ["--parent", f"{R}/{p}/adapter"] if (p := adapter_of(wc).parent) else [],
         logging=["--log-steps", CONFIG.logging.steps, "--report-to", *CONFIG.logging.report_to],
         scoring=["--tokens-per-batch", CONFIG.evaluation.tokens_per_batch],
+        # On a CPU one number for all, so that a job that trains several adapters makes the same bytes.
+        batch_size=min([training.batch_size for training in TRAININGS], default=1),
         limit=time_limit,
         checkpoints=f"{R}/checkpoints",
         folder=f"{R}/{{lineage}}/adapter",
@@ -66,7 +72,9 @@ rule train_adapter:
     shell:
         "python -m scripts.train_adapter --recipe {input.recipe:q} --model {params.model:q} --data {params.data:q}"
         " {params.parent:q} --checkpoints {params.checkpoints:q} --output {params.folder:q}"
-        " {params.logging:q} {params.scoring:q} --processes {resources.processes} {params.limit:q} {params.image:q}"
+        " {params.logging:q} {params.scoring:q} --processes {resources.processes}"
+        " --micro-batch {resources.micro_batch} --batch-size {params.batch_size}"
+        " --gradient-checkpointing {resources.gradient_checkpointing} {params.limit:q} {params.image:q}"
         " 2>&1 | tee {log:q}"
 
 

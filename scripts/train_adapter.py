@@ -7,11 +7,14 @@ interrupted training resumes. With ``--processes`` several GPUs train it togethe
 import argparse
 import sys
 
-from stagewise.cli import add_image, positive
+from stagewise.cli import add_image, auto_or_positive, positive
 from stagewise.errors import InputError, exit_on_input_error
 from stagewise.training.job import AdapterJob
+from stagewise.training.passes import WishedPasses
 from stagewise.training.run import RunOptions, train_adapter
 from stagewise.training.time_limit import TimeLimit
+
+CHECKPOINTING = {"auto": None, "on": True, "off": False}
 
 
 @exit_on_input_error
@@ -31,6 +34,19 @@ def main(argv=None) -> int:
         default=RunOptions.tokens_per_batch,
         help="padded tokens per batch of validation items, as in the prediction step",
     )
+    parser.add_argument(
+        "--micro-batch",
+        type=auto_or_positive,
+        metavar="auto|N",
+        help="items per forward pass and process; auto: what fits on a GPU, --batch-size on a CPU",
+    )
+    parser.add_argument("--batch-size", type=positive, metavar="N", help="what --micro-batch auto takes on a CPU")
+    parser.add_argument(
+        "--gradient-checkpointing",
+        choices=CHECKPOINTING,
+        default="auto",
+        help="compute activations again instead of keeping them; auto: if one item does not fit otherwise",
+    )
     add_image(parser)
     parser.add_argument("--processes", type=int, default=1, help="processes, one per GPU, that train it together")
     parser.add_argument(
@@ -49,6 +65,7 @@ def main(argv=None) -> int:
             log_steps=args.log_steps,
             report_to=tuple(args.report_to),
             tokens_per_batch=args.tokens_per_batch,
+            passes=WishedPasses(args.micro_batch, CHECKPOINTING[args.gradient_checkpointing], args.batch_size),
             processes=args.processes,
             command=tuple(sys.argv[1:] if argv is None else argv),
             limit=TimeLimit(args.time_limit),

@@ -21,6 +21,11 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def auto_or_positive(text: str) -> int | None:
+    """Read ``auto`` as None, or a whole number of 1 or more; an argument's `type`."""
+    return None if text == "auto" else positive(text)
+
+
 def add_settings(parser, model, narrow, required: bool = True) -> None:
     """Add ``--settings``: JSON text, or one or more configuration files, to be read as `model`.
 

@@ -6,7 +6,7 @@ from pydantic import PrivateAttr, ValidationError, field_serializer
 
 from stagewise.config.base import Settings
 from stagewise.config.tasks import Name
-from stagewise.config.training import Lora, Prompting, Training
+from stagewise.config.training import Lora, Prompting, RecipeTraining
 from stagewise.errors import InputError
 from stagewise.provenance.files import read_json, sha256_file, write_json
 from stagewise.provenance.fingerprints import fingerprint
@@ -65,7 +65,7 @@ class Recipe(Settings):
     """Resolved compute type; ``auto`` appears only in recipes written before types were resolved."""
     max_length: int
     lora: Lora
-    training: Training | None
+    training: RecipeTraining | None
     """None for an adapter that is merged from others."""
     remedies: Remedies
     code: dict[str, str]

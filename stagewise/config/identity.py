@@ -6,10 +6,16 @@ result that is believed although something changed.
 
 from stagewise.config.base import Settings
 from stagewise.config.shareable import shareable
+from stagewise.config.training import WAYS_TO_RUN
 
 # By path, `*` for any key or index; the reason stands beside each entry.
 EVERYWHERE = {
     "mirror": "where files come from; each is checked against its checksum",
+    **{
+        f"{where}.{name}": "a way to run; the items of a step are in every recipe"
+        for where in ("training", "arms.*.stages.*.training")
+        for name in WAYS_TO_RUN
+    },
 }
 SPLITS = {
     "tasks.*.prompt": "read when a prompt is rendered, after the splits are made",

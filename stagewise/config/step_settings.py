@@ -3,7 +3,7 @@
 from stagewise.config.base import Settings
 from stagewise.config.evaluation import Evaluation
 from stagewise.config.tasks import Duplicates, Limit, Name, Task
-from stagewise.config.training import Lora, Prompting, Training
+from stagewise.config.training import Lora, Prompting, RecipeTraining
 from stagewise.remedies.registry import Remedies
 
 
@@ -49,6 +49,6 @@ class RecipeSettings(Settings):
     dtype: str
     max_length: int
     lora: Lora
-    training: Training | None
+    training: RecipeTraining | None
     """None for an adapter that is computed from others."""
     remedies: Remedies = Remedies()

@@ -1,8 +1,9 @@
 """Settings of arms, stages, LoRA and training."""
 
+import math
 from typing import Annotated, Literal
 
-from pydantic import Field, create_model, field_validator
+from pydantic import Field, create_model, field_validator, model_validator
 
 from stagewise.config.base import MAX_COUNT, Number, Settings, Whole
 from stagewise.config.tasks import Name
@@ -80,8 +81,15 @@ class Training(Settings):
     """Training of a stage."""
 
     epochs: Number = Field(3, gt=0, le=10_000, description="Passes over the training items.")
-    batch_size: Whole = Field(8, ge=1, le=65_536, description="Items per forward pass.")
-    gradient_accumulation: Whole = Field(2, ge=1, le=65_536, description="Forward passes per optimizer step.")
+    batch_size: Whole = Field(
+        8,
+        ge=1,
+        le=65_536,
+        description="Items of an optimizer step: `batch_size` times `gradient_accumulation`. Only this product is part "
+        "of the experiment; `batch_size` alone is the number of items per forward pass on a CPU, if the profile names "
+        "no other.",
+    )
+    gradient_accumulation: Whole = Field(2, ge=1, le=65_536, description="See `batch_size`.")
     learning_rate: Number = Field(2e-4, gt=0, le=1e38, description="Peak learning rate.")
     scheduler: Literal["cosine", "linear", "constant", "constant_with_warmup"] = Field(
         "cosine", description="Learning-rate schedule."
@@ -95,7 +103,11 @@ class Training(Settings):
         description="Tokens that the loss counts: the answer, or prompt and answer (as in the published experiment).",
     )
     group_by_length: bool = Field(True, description="Batch items of similar length, which reduces padding.")
-    gradient_checkpointing: bool = Field(False, description="Recompute activations to save memory.")
+    gradient_checkpointing: bool = Field(
+        False,
+        description="Recompute activations to save memory; changes no result. If false, it is done where one item does "
+        "not fit into memory otherwise, or if the profile says so.",
+    )
     eval_every: Annotated[Whole, Field(ge=1, le=MAX_COUNT)] | Literal["epoch"] = Field(
         "epoch", description="Evaluate and save a checkpoint every N steps, or every epoch."
     )
@@ -110,6 +122,41 @@ class Training(Settings):
         "(as in the published experiment).",
     )
 
+    @property
+    def items_per_step(self) -> int:
+        """Items of an optimizer step."""
+        return self.batch_size * self.gradient_accumulation
+
+
+# Settings that say how training runs; of these, the items of a step alone are part of the experiment.
+WAYS_TO_RUN = ("batch_size", "gradient_accumulation", "gradient_checkpointing")
+
+
+class _StepItems(Settings):
+    items_per_step: Whole = Field(ge=1, description="Items of an optimizer step, however it is split.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def of_training_settings(cls, values):
+        """Accept training settings too, also those in recipes of older versions."""
+        values = values.model_dump() if isinstance(values, Training) else values
+        if not isinstance(values, dict) or "items_per_step" in values:
+            return values
+        sizes = {name: values.get(name, Training.model_fields[name].default) for name in WAYS_TO_RUN[:2]}
+        rest = {name: value for name, value in values.items() if name not in WAYS_TO_RUN}
+        return {"items_per_step": math.prod(sizes.values())} | rest
+
+
+# Settings that determine a training's result, as a recipe holds them.
+RecipeTraining = create_model(
+    "RecipeTraining",
+    __base__=_StepItems,
+    **{
+        name: (Annotated[field.annotation, Field(), *field.metadata], field)
+        for name, field in Training.model_fields.items()
+        if name not in WAYS_TO_RUN
+    },
+)
 
 # A stage may override any training setting; the others come from `training`.
 TrainingOverrides = create_model(

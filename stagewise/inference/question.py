@@ -12,6 +12,7 @@ from stagewise.errors import InputError
 from stagewise.inference.control_tokens import describe_control_tokens
 from stagewise.inference.finite import check_finite_logprobs
 from stagewise.inference.prompts import Encoder, Template
+from stagewise.inference.within_memory import within_memory
 from stagewise.models.adapters import adapter_folder
 from stagewise.recipe import Recipe
 
@@ -193,7 +194,11 @@ def ask_model(question: Question, items: list[dict], model_dir, adapter_dir, tok
     if adapter_dir:
         model = load_adapter(model, adapter_dir)
     progress = question.task if len(items) > 1 else None
-    scores = likelihood.score(model, tokenizer, prompts.ids, encoder.label_token_ids, tokens_per_batch, progress)
+    scores, _ = within_memory(
+        lambda tokens: likelihood.score(model, tokenizer, prompts.ids, encoder.label_token_ids, tokens, progress),
+        tokens_per_batch,
+        longest=max(map(len, prompts.ids), default=0),
+    )
     check_finite_logprobs(scores, question.task, model_dir, adapter_dir, question.dtype)
     answers = []
     for item, row in zip(items, scores, strict=True):

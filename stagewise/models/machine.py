@@ -18,6 +18,10 @@ class Memory:
     total: int | None
     free: int | None
 
+    def shared_by(self, processes: int) -> "Memory":
+        """Return what each of several processes has of it."""
+        return Memory(*(size and size // processes for size in (self.total, self.free)))
+
 
 def memory() -> Memory:
     """Memory of this machine, or what a container's or a job's limit leaves of it, if that is less."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from stagewise.config.training import Lora, Training
+from stagewise.config.training import Lora
 from stagewise.models.machine import Memory
 from stagewise.models.module_tree import Module, ModuleTree
 from stagewise.models.target_modules import adapted_modules, adapter_parameters
@@ -37,18 +37,19 @@ class MemoryEstimate:
 def estimate_memory(
     tree: ModuleTree,
     lora: Lora,
-    training: Training,
     dtype: str,
     quantization: str,
     tokens: int,
     tokens_per_batch: int,
     device: str,
+    micro_batch: int,
+    gradient_checkpointing: bool,
 ) -> MemoryEstimate:
     """Estimate the memory of a stage on a device, ``cpu`` or ``cuda``.
 
     - weights: parameters · bytes of the compute type (NF4 for linear layers if quantized) + 16 bytes for each weight
       of the adapter
-    - training: weights + libraries + batch_size · `tokens` · kept bytes a token. Every linear layer of the adapted
+    - training: weights + libraries + `micro_batch` · `tokens` · kept bytes a token. Every linear layer of the adapted
       decoder layers keeps its input and its output in the compute type for the backward pass, and an adapted one its
       input in float32 once more, to which PEFT casts it. With gradient checkpointing a decoder layer keeps its input
       alone, and one layer is computed again at a time.
@@ -65,6 +66,8 @@ def estimate_memory(
         Tokens of the longest item, prompt and answer.
     tokens_per_batch
         `evaluation.tokens_per_batch`.
+    micro_batch
+        Items in a forward pass of training.
     """
     adapted = adapted_modules(tree, lora)
     size = DTYPE_BYTES[dtype]
@@ -73,13 +76,13 @@ def estimate_memory(
     linear = [module for name, module in tree.modules.items() if module.linear and name != tree.head]
     one_layer = size * sum(module.inputs + module.outputs for module in linear) / tree.layers
     one_layer += 4 * sum(module.inputs for module in adapted.values()) / layers
-    kept = tree.hidden * size * layers + one_layer if training.gradient_checkpointing else one_layer * layers
+    kept = tree.hidden * size * layers + one_layer if gradient_checkpointing else one_layer * layers
     widest = max((module.outputs for module in linear), default=tree.hidden)
     cache = 2 * 2 * tree.layers * tree.hidden * size
     fixed = weights + LIBRARIES[device]
     return MemoryEstimate(
         weights=weights,
-        training=fixed + training.batch_size * tokens * kept,
+        training=fixed + micro_batch * tokens * kept,
         scoring=fixed + max(tokens_per_batch, tokens) * (cache + 4 * 4 * widest),
     )
 

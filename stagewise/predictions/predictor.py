@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.inference.prompts import Encoder, Template
+from stagewise.inference.within_memory import within_memory
 
 # The inputs of Zhao et al. 2021 (arXiv:2102.09690), section 5.
 CONTENT_FREE = ("N/A", "[MASK]", "")
@@ -16,6 +17,10 @@ class Predictor:
     model: object
     tokenizer: object
     settings: ScoringSettings
+
+    def __post_init__(self):
+        self.tokens_per_batch = self.settings.evaluation.tokens_per_batch
+        """Padded tokens per forward pass: fewer than the settings' once that many did not fit into memory."""
 
     @classmethod
     def load(cls, settings: ScoringSettings, model_dir, adapter_dir=None) -> "Predictor":
@@ -73,15 +78,18 @@ class Predictor:
         from stagewise.inference import generation
 
         words, evaluation = encoder.label_words, self.settings.evaluation
-        texts = generation.generate(
-            self.model,
-            self.tokenizer,
+        texts = self._within_memory(
             prompts,
-            evaluation.max_new_tokens,
-            evaluation.tokens_per_batch,
-            progress,
-            encoder.end_token_id,
-            encoder.end_text,
+            lambda tokens_per_batch: generation.generate(
+                self.model,
+                self.tokenizer,
+                prompts,
+                evaluation.max_new_tokens,
+                tokens_per_batch,
+                progress,
+                encoder.end_token_id,
+                encoder.end_text,
+            ),
         )
         letters = generation.option_letters(encoder.template.text, words)
         rows = []
@@ -97,7 +105,14 @@ class Predictor:
     def _score(self, encoder: Encoder, prompts, progress=None):
         from stagewise.inference import likelihood
 
-        tokens_per_batch = self.settings.evaluation.tokens_per_batch
-        return likelihood.score(
-            self.model, self.tokenizer, prompts, encoder.label_token_ids, tokens_per_batch, progress
+        return self._within_memory(
+            prompts,
+            lambda tokens_per_batch: likelihood.score(
+                self.model, self.tokenizer, prompts, encoder.label_token_ids, tokens_per_batch, progress
+            ),
         )
+
+    def _within_memory(self, prompts, compute):
+        longest = max(map(len, prompts), default=0)
+        result, self.tokens_per_batch = within_memory(compute, self.tokens_per_batch, longest)
+        return result

@@ -141,6 +141,7 @@ def write_all_predictions(
         "shortened": shortened,
         "control_tokens": control_tokens,
         "content_free": content_free,
+        "tokens_per_batch": predictor.tokens_per_batch,
         "changed_answers": changed,
         "device": device,
         "dtype": settings.dtype,

@@ -55,14 +55,14 @@ class Batch:
     """One forward pass of training, passed to `TrainingHook.loss`."""
 
     row_numbers: list[int]
-    """Indices into `TrainingContext.rows`. If several processes share a pass, those of this process, maybe none."""
+    """Indices into `TrainingContext.rows`; none in a pass that only other processes have items for."""
     nll: "torch.Tensor"
     """Summed negative log-probability of each row's counted tokens, shape (rows,), nats."""
     loss_tokens: float
     """Denominator of the optimizer step's token mean: its counted tokens, divided by the number of processes."""
-    mean_denominator: float
-    """Denominator of a mean over the rows of this pass: a sum over `row_numbers`, divided by it and multiplied by
-    `batch_fraction`, adds this pass's part of the step's mean (see `sampling.mean_denominators`)."""
+    step_rows: float
+    """Denominator of the optimizer step's mean over rows: its rows, divided by the number of processes. Sums over
+    `row_numbers`, divided by it, add up to the mean."""
     batch_fraction: float
     """Fraction of the optimizer step that this pass is. A term that does not depend on the rows is multiplied by it."""
     hidden_states: "torch.Tensor"

@@ -103,15 +103,15 @@ class DistillationLoss(TrainingHook):
         if not divergences:
             return None
         strength, temperature = self.settings.strength, self.settings.temperature
-        return batch.batch_fraction * strength * temperature**2 * sum(divergences) / batch.mean_denominator
+        return strength * temperature**2 * sum(divergences) / batch.step_rows
 
     def _divergence(self, batch: Batch, rows, task: str):
         """Kullback-Leibler divergence summed over the rows with a target; None if there are none."""
         import torch
 
         target, device = self.targets[task][rows], batch.hidden_states.device
-        has_target = ~target.isnan().any(1)
-        if not has_target.any():
+        has_target = (~target.isnan().any(1)).nonzero()[:, 0]  # found on the CPU, so that no GPU is waited for
+        if not len(has_target):
             return None
         logits = batch.logits(self.prompt_ends[rows].to(device), self.label_tokens[task])
         student = (logits / self.settings.temperature).log_softmax(-1)[has_target.to(device)]

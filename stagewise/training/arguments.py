@@ -2,7 +2,7 @@
 
 import math
 
-from stagewise.config.training import Training
+from stagewise.config.training import RecipeTraining, Training
 from stagewise.measures import MEASURES
 from stagewise.training.distributed import StepShare
 
@@ -11,16 +11,16 @@ BEST_METRICS = {"loss": ("eval_loss", False)}
 BEST_METRICS |= {name: (f"eval_{name}", measure.higher_is_better) for name, measure in MEASURES.items()}
 
 
-def total_steps(training: Training, items: list[int]) -> int:
+def total_steps(training: Training | RecipeTraining, items: list[int]) -> int:
     """Compute the optimizer steps of a stage: as many as its tasks, with that many items, would take one by one."""
-    batch = training.batch_size * training.gradient_accumulation
-    return sum(math.ceil(math.ceil(count / batch) * training.epochs) for count in items)
+    return sum(math.ceil(math.ceil(count / training.items_per_step) * training.epochs) for count in items)
 
 
 def sft_config(
-    training: Training,
+    training: RecipeTraining,
     share: StepShare,
     *,
+    gradient_checkpointing: bool,
     seed: int,
     steps: int,
     output_dir,
@@ -35,9 +35,9 @@ def sft_config(
     return trl.SFTConfig(
         output_dir=str(output_dir),
         max_steps=steps,
-        per_device_train_batch_size=share.batch_size,
-        per_device_eval_batch_size=training.batch_size,
-        gradient_accumulation_steps=share.accumulation,
+        per_device_train_batch_size=share.micro_batch,
+        per_device_eval_batch_size=share.micro_batch,
+        gradient_accumulation_steps=share.passes,
         ddp_find_unused_parameters=False,  # every pass uses the whole adapter
         learning_rate=training.learning_rate,
         lr_scheduler_type=training.scheduler,
@@ -48,7 +48,7 @@ def sft_config(
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,  # remedies need the number of each row
         train_sampling_strategy="group_by_length" if training.group_by_length else "random",
-        activation_checkpointing=training.gradient_checkpointing,
+        activation_checkpointing=gradient_checkpointing,
         activation_offloading=False,
         bf16=False,  # the base model is loaded in the compute type, and passes run in `models.load.compute_context`
         use_cpu=use_cpu,
@@ -64,7 +64,7 @@ def sft_config(
     )
 
 
-def _evaluation_arguments(training: Training, steps: int) -> dict:
+def _evaluation_arguments(training: RecipeTraining, steps: int) -> dict:
     """Arguments on evaluations and checkpoints."""
     metric, greater = BEST_METRICS.get(training.best_metric, (None, None))
     arguments = {

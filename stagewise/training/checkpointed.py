@@ -4,7 +4,9 @@ Importing this module imports torch.
 """
 
 import json
+import logging
 import time
+from contextlib import contextmanager
 
 import torch
 import trl
@@ -12,11 +14,16 @@ from transformers import TrainerCallback
 
 from stagewise.errors import InputError, Unfinished
 from stagewise.models.finite import all_finite, optimizer_tensors
+from stagewise.models.out_of_memory import is_out_of_memory
 from stagewise.training.checkpoints import LOG_SUMS, TRAINED_TOKENS, VALIDATION_ANSWERS, Checkpoint, CheckpointFolder
 from stagewise.training.time_limit import TimeLimit
 
 # What is looked at after every step, in the order in which one makes the next.
 _WATCHED = ("the training loss", "the gradient", "a weight of the adapter")
+
+
+class ScoringOutOfMemory(torch.OutOfMemoryError):
+    """Memory ran out while validation items were scored."""
 
 
 class ResumeLog(TrainerCallback):
@@ -27,6 +34,17 @@ class ResumeLog(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):
         self.trainer.begin()
+
+
+@contextmanager
+def _no_warning_of_other_passes():
+    """Silence transformers' warning of a checkpoint with other items per pass, which are the same step here."""
+    logger = logging.getLogger("transformers.trainer_utils")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 class CheckpointedTrainer(trl.SFTTrainer):
@@ -94,7 +112,8 @@ class CheckpointedTrainer(trl.SFTTrainer):
         return values
 
     def _init_training_state(self, *args, **kwargs):
-        values = super()._init_training_state(*args, **kwargs)
+        with _no_warning_of_other_passes():
+            values = super()._init_training_state(*args, **kwargs)
         if self._start is None:
             return values
         # The state in a checkpoint names no folder, so that a results folder can be moved.
@@ -133,6 +152,7 @@ class CheckpointedTrainer(trl.SFTTrainer):
 
     def _maybe_log_save_evaluate(self, *args, **kwargs):
         step, last = self.state.global_step, self.state.global_step >= self.state.max_steps
+        self.state.epoch = step / self._steps_per_epoch  # transformers counts passes, of which the last step has fewer
         if step > self._checked_step:
             self._limit.measure_step(time.monotonic() - self._mark)
             self._check_step()
@@ -147,6 +167,14 @@ class CheckpointedTrainer(trl.SFTTrainer):
                 "command goes on from there"
             )
         self._mark = time.monotonic()
+
+    def _evaluate(self, *args, **kwargs):
+        try:
+            return super()._evaluate(*args, **kwargs)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise ScoringOutOfMemory(str(error)) from None
 
     def _check_step(self) -> None:
         """Stop if anything in the step that is over was not finite; nothing of it has been saved yet."""

@@ -4,6 +4,7 @@ They are a way to run, not part of the experiment: whatever their number, an opt
 same loss, so neither the recipe nor the fingerprint depends on it.
 """
 
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -29,55 +30,52 @@ def process_index() -> int:
 
 @dataclass(frozen=True)
 class StepShare:
-    """One process's share of every optimizer step.
+    """One process's share of every optimizer step, and its split into forward passes.
 
-    The passes of a single process are the reference. If `splits_accumulation`, each process takes some of these passes
-    whole; else each takes a part of every pass.
+    A process takes every `count`-th item of a step, in passes of at most `micro_batch` items. All processes have as
+    many passes as the one with most items, so that some of the others' may be shorter, or empty.
     """
 
-    count: int
+    items: int
+    """Items in an optimizer step, over all processes."""
+    micro_batch: int
+    """Items in a forward pass of this process."""
+    count: int = 1
     """Number of processes."""
-    index: int
-    batch_size: int
-    """Items in each of this process's forward passes."""
-    accumulation: int
-    """This process's forward passes per optimizer step."""
-    splits_accumulation: bool
+    index: int = 0
 
     @property
-    def pass_size(self) -> int:
-        """Items in a forward pass of a single process."""
-        return self.batch_size if self.splits_accumulation else self.batch_size * self.count
+    def passes(self) -> int:
+        """Forward passes of each process in a step."""
+        return self._passes(self.items)
 
-    @property
-    def step_size(self) -> int:
-        """Items in an optimizer step, over all processes."""
-        return self.batch_size * self.accumulation * self.count
+    def split(self, items: list[int]) -> list[list[int]]:
+        """Split the items of a step, the last one of an epoch may have fewer, into this process's passes."""
+        mine, size = items[self.index :: self.count], self.micro_batch
+        return [mine[start * size : (start + 1) * size] for start in range(self._passes(len(items)))]
+
+    def _passes(self, items: int) -> int:
+        return math.ceil(items_of_a_process(items, self.count) / self.micro_batch)
 
 
-def share_step(batch_size: int, accumulation: int, processes: int | None = None) -> StepShare:
-    """Divide an optimizer step of `accumulation` passes of `batch_size` items evenly among the processes.
+def items_of_a_process(items: int, processes: int) -> int:
+    """Largest number of a step's items that one of the processes gets."""
+    return math.ceil(items / processes)
 
-    Parameters
-    ----------
-    processes
-        Their number; those that run, if not given.
+
+def check_processes(items: int, processes: int) -> None:
+    """Check that every process has an item of an optimizer step.
 
     Raises
     ------
     InputError
-        If neither number is a multiple of theirs.
+        If it has not.
     """
-    count = process_count() if processes is None else processes
-    if batch_size % count == 0:
-        return StepShare(count, process_index(), batch_size // count, accumulation, splits_accumulation=False)
-    if accumulation % count == 0:
-        return StepShare(count, process_index(), batch_size, accumulation // count, splits_accumulation=True)
-    raise InputError(
-        f"{count} processes cannot share an optimizer step evenly: neither training.batch_size ({batch_size}) nor "
-        f"training.gradient_accumulation ({accumulation}) is a multiple of {count}; give the rule another number of "
-        "processes in the profile, or change these two so that their product stays"
-    )
+    if processes > items:
+        raise InputError(
+            f"{processes} processes cannot share an optimizer step of {items} items (training.batch_size times "
+            f"training.gradient_accumulation); give the rule at most {items} processes in the profile"
+        )
 
 
 def init_distributed():

@@ -52,8 +52,8 @@ def _training_rows(recipe: Recipe, summary: dict) -> str:
         return ""
     return (
         f"| items, epochs, steps | {summary['items']}, {summary['epochs']:g}, {summary['steps']} |\n"
-        f"| batch × accumulation, learning rate | {training.batch_size} × {training.gradient_accumulation}, "
-        f"{training.learning_rate:g} ({training.scheduler}) |\n"
+        f"| items per step, learning rate | {training.items_per_step}, {training.learning_rate:g} "
+        f"({training.scheduler}) |\n"
         f"| loss on | {training.loss_on} |\n"
     )
 

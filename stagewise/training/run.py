@@ -7,23 +7,25 @@ second, an interrupted training resumes, and a changed recipe never meets a stal
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stagewise.errors import InputError
+from stagewise.errors import InputError, Unfinished
 from stagewise.inference.control_tokens import describe_control_tokens
 from stagewise.models.gpu_lock import take_gpus
 from stagewise.provenance.cache import adapter_cache
 from stagewise.training.distributed import (
     StepShare,
+    check_processes,
     init_distributed,
+    items_of_a_process,
     launch_processes,
     process_count,
     process_index,
-    share_step,
 )
 from stagewise.training.job import AdapterJob, get_or_make
+from stagewise.training.passes import Device, PassChoice, Passes, WishedPasses, agreed_by_all
 from stagewise.training.time_limit import TimeLimit
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class RunOptions:
     """Trackers that logs go to."""
     tokens_per_batch: int = 4096
     """Padded tokens per scoring batch of validation items; the prediction step's, so that both score alike."""
+    passes: WishedPasses = field(default_factory=WishedPasses)
+    """Sizes of the passes that train."""
     processes: int = 1
     """Processes, one per GPU, that train the adapter together."""
     command: tuple[str, ...] = ()
@@ -58,10 +62,11 @@ def train_adapter(job: AdapterJob, options: RunOptions) -> None:
     Raises
     ------
     InputError
-        If the recipe is of a merged adapter, its optimizer steps cannot be divided among the processes, or the training
-        diverges.
+        If the recipe is of a merged adapter, a step has fewer items than there are processes, the training diverges, or
+        not even one item fits into memory.
     Unfinished
-        If the training stopped at a checkpoint before its time limit, or on SIGTERM.
+        If the training stopped at a checkpoint before its time limit, on SIGTERM, or because one of several processes
+        ran out of memory.
     """
     training = job.recipe.training
     if not training:
@@ -71,7 +76,7 @@ def train_adapter(job: AdapterJob, options: RunOptions) -> None:
     # In the processes that the launcher has started, its number counts.
     launched = process_count() > 1
     processes = process_count() if launched else options.processes
-    share_step(training.batch_size, training.gradient_accumulation, processes)
+    check_processes(training.items_per_step, processes)
 
     def launch() -> None:
         left = options.limit.minutes_left  # the clock goes on, whatever was waited for
@@ -101,12 +106,19 @@ class Stage:
     """Cache folder of the adapter, with its checkpoints."""
     tokenizer: object
     data: "StageData"
-    share: StepShare
-    """This process's share of every optimizer step."""
+    choice: PassChoice
+    passes: Passes
+    """Passes that the optimizer steps are split into."""
     steps: int
     """Optimizer steps."""
     checkpoint: "Checkpoint | None"
     """Checkpoint to go on from."""
+
+    @property
+    def share(self) -> StepShare:
+        """This process's share of every optimizer step."""
+        items = self.job.recipe.training.items_per_step
+        return StepShare(items, self.passes.micro_batch, process_count(), process_index())
 
 
 def train_stage(job: AdapterJob, options: RunOptions, cached: Path) -> None:
@@ -116,10 +128,47 @@ def train_stage(job: AdapterJob, options: RunOptions, cached: Path) -> None:
     before_torch()
     processes = init_distributed()
 
+    stage = prepare_stage(job, options, cached, processes)
+    while smaller := train_unless_out_of_memory(stage, processes):
+        stage = smaller
+
+
+def train_unless_out_of_memory(stage: Stage, processes) -> Stage | None:
+    """Train a stage; if memory runs out, return it with smaller passes, to go on from its last checkpoint.
+
+    Raises
+    ------
+    InputError
+        If it cannot do with smaller ones.
+    Unfinished
+        If it can, but other processes train along, which wait in vain for this one.
+    """
+    from stagewise.models.out_of_memory import is_out_of_memory, release_memory
+    from stagewise.training.checkpointed import ScoringOutOfMemory
+    from stagewise.training.checkpoints import CheckpointFolder
+
+    try:
+        return train_prepared(stage, processes)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        scoring = isinstance(error, ScoringOutOfMemory)
+    release_memory()  # the trainer is gone with the error that held it
+    passes = stage.choice.after(stage.passes, scoring)
+    said = f"{stage.job.recipe.lineage}: out of memory with {stage.passes}; "
+    goes_on = f"goes on with {passes}" + (f" and {passes.tokens_per_batch} tokens a scoring batch" if scoring else "")
+    if stage.share.count > 1:
+        raise Unfinished(f"{said}the same command {goes_on}")
+    print(f"{said}it {goes_on}", file=sys.stderr)
+    return replace(stage, passes=passes, checkpoint=CheckpointFolder(stage.cached).last() or stage.checkpoint)
+
+
+def train_prepared(stage: Stage, processes) -> None:
+    """Train a stage that is ready, and leave the finished adapter in the cache."""
     from stagewise.training.audit import UnchangedAdapter, audit_weights
     from stagewise.training.stage_data import training_hooks
 
-    stage = prepare_stage(job, options, cached, processes)
+    job, options, cached = stage.job, stage.options, stage.cached
     with tempfile.TemporaryDirectory() as temporary:
         trainer = build_trainer(stage, scratch=cached if processes.is_main_process else Path(temporary))
     if processes.is_main_process:
@@ -142,7 +191,7 @@ def train_stage(job: AdapterJob, options: RunOptions, cached: Path) -> None:
 
 
 def prepare_stage(job: AdapterJob, options: RunOptions, cached: Path, processes) -> Stage:
-    """Load the stage's data, and find the checkpoint to go on from."""
+    """Load the stage's data, choose its passes, and find the checkpoint to go on from."""
     from stagewise.models.load import load_tokenizer
     from stagewise.training.arguments import total_steps
     from stagewise.training.checkpoints import CheckpointFolder, parent_checkpoint
@@ -159,8 +208,53 @@ def prepare_stage(job: AdapterJob, options: RunOptions, cached: Path, processes)
             (parent,) = job.parent_receipts
             parent_cached = adapter_cache(job.checkpoints, parent["inputs"], parent.get("image"))
             checkpoint = parent_checkpoint(parent_cached, steps, job.recipe_file)
-    share = share_step(training.batch_size, training.gradient_accumulation)
-    return Stage(job, options, cached, tokenizer, data, share, steps, checkpoint)
+    choice = pass_choice(job, options, cached, longest=max(len(row["input_ids"]) for row in data.rows))
+    return Stage(job, options, cached, tokenizer, data, choice, agreed_by_all(choice.first()), steps, checkpoint)
+
+
+def pass_choice(job: AdapterJob, options: RunOptions, cached: Path, longest: int) -> PassChoice:
+    """Gather what the passes of a stage are chosen by, before its model is loaded.
+
+    Parameters
+    ----------
+    longest
+        Tokens of the longest item.
+    """
+    from stagewise.models.load import resolve_device
+    from stagewise.models.memory_estimate import estimate_memory
+    from stagewise.models.module_tree import read_module_tree
+    from stagewise.models.out_of_memory import device_memory
+    from stagewise.models.receipts import model_files
+    from stagewise.training.audit import device_name
+
+    recipe, kind, processes = job.recipe, resolve_device().type, process_count()
+    tree = read_module_tree(model_files(job.model_dir))
+
+    def estimate(micro_batch: int, gradient_checkpointing: bool):
+        return estimate_memory(
+            tree,
+            recipe.lora,
+            recipe.dtype,
+            recipe.quantization,
+            longest,
+            options.tokens_per_batch,
+            kind,
+            micro_batch,
+            gradient_checkpointing,
+        )
+
+    return PassChoice(
+        lineage=recipe.lineage,
+        model=recipe.model.name,
+        cached=cached,
+        wished=options.passes,
+        tokens_per_batch=options.tokens_per_batch,
+        device=Device(kind, device_name(), device_memory().shared_by(processes if kind == "cpu" else 1)),
+        items=items_of_a_process(recipe.training.items_per_step, processes),
+        longest=longest,
+        estimate=estimate,
+        can_checkpoint=tree.checkpointing,
+    )
 
 
 def build_trainer(stage: Stage, scratch: Path) -> "StageTrainer":
@@ -187,6 +281,7 @@ def build_trainer(stage: Stage, scratch: Path) -> "StageTrainer":
         args=sft_config(
             recipe.training,
             stage.share,
+            gradient_checkpointing=stage.passes.gradient_checkpointing,
             seed=recipe.seed,
             steps=stage.steps,
             output_dir=stage.cached,
@@ -207,7 +302,7 @@ def build_trainer(stage: Stage, scratch: Path) -> "StageTrainer":
         share=stage.share,
         validation=data.validation,
         earlier_validation=data.earlier_validation,
-        tokens_per_batch=stage.options.tokens_per_batch,
+        tokens_per_batch=stage.passes.tokens_per_batch,
     )
     # PEFT would store this machine's path to the base model, in checkpoints too.
     config = trainer.model.peft_config["default"]
@@ -229,7 +324,7 @@ def announce(stage: Stage) -> None:
     """Print one line on what is trained."""
     line = f"{stage.job.recipe.lineage}: {sum(stage.data.items)} items"
     line += f" and {stage.data.rehearsed} of earlier tasks" if stage.data.rehearsed else ""
-    line += f", {stage.steps} steps"
+    line += f", {stage.steps} steps of {stage.share.items} items, {stage.passes}"
     line += f", on {stage.share.count} processes" if stage.share.count > 1 else ""
     if stage.checkpoint:
         line += f", resumed from step {stage.checkpoint.step}"
@@ -280,7 +375,7 @@ def summarize(
         "shortened": data.shortened,
         "control_tokens": data.control_tokens,
         "processes": processes,
-        "tokens_per_batch": stage.options.tokens_per_batch,
+        **asdict(stage.passes),
         "device": (f"{processes} × " if processes > 1 else "") + device_name(),
         "dtype": recipe.dtype,
         "resumed_from_step": stage.checkpoint.step if stage.checkpoint else None,
@@ -306,3 +401,4 @@ def save_trained(stage: Stage, trainer: "StageTrainer", summary: dict) -> None:
 
     rename_event_files(stage.cached)
     save_adapter(stage.job, stage.cached, summary, stage.tokenizer, write_weights, tidy_log(trainer.state.log_history))
+    stage.choice.finish()

@@ -3,6 +3,7 @@
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from stagewise.models.load import compute_context
 from stagewise.remedies.base import Batch, TrainingHook
 from stagewise.training.checkpointed import CheckpointedTrainer
 from stagewise.training.distributed import StepShare
-from stagewise.training.sampling import GroupedByLength, SharedBatches, SingleProcessBatches, mean_denominators
+from stagewise.training.sampling import GroupedByLength, StepPasses
 from stagewise.training.stage_data import ValidationPrompts
 
 
@@ -31,6 +32,13 @@ def cast_trainable_to_float32(model) -> int:
             parameter.data = parameter.data.to(torch.float32)
             count += parameter.numel()
     return count
+
+
+def _count(batch: dict) -> list[int]:
+    """Count a pass's rows, its tokens without padding, and those that the loss counts."""
+    if not batch["row"]:
+        return [0, 0, 0]
+    return [len(batch["row"]), int(batch["attention_mask"].sum()), int((batch["labels"][:, 1:] != -100).sum())]
 
 
 class LogLastStep(TrainerCallback):
@@ -85,6 +93,7 @@ class StageTrainer(CheckpointedTrainer):
         cast_trainable_to_float32(self.model)
         self.add_callback(LogLastStep())
         self._evaluated_passes: list[tuple[float, int, int]] = []
+        self._pass_tokens: list[int] = []  # of the passes since the last step
 
     def add_hooks(self, hooks: list[TrainingHook]) -> None:
         """Let these hooks act from now on."""
@@ -98,48 +107,67 @@ class StageTrainer(CheckpointedTrainer):
         if self.args.train_sampling_strategy != "group_by_length":
             return super()._get_train_sampler(train_dataset)
         lengths = [len(ids) for ids in (train_dataset or self.train_dataset)["input_ids"]]
-        return GroupedByLength(lengths, self._share.step_size, self.args.data_seed)
+        return GroupedByLength(lengths, self._share.items, self.args.data_seed)
 
     def get_train_dataloader(self):
-        if self._share.count == 1:
-            return super().get_train_dataloader()
         sampler = self._get_train_sampler()
         if isinstance(sampler, torch.utils.data.RandomSampler):  # which accelerate would make reproducible
             sampler = SeedableRandomSampler(sampler.data_source, data_seed=self.args.data_seed)
-        return self._shared_loader(self.train_dataset, sampler, self._share.pass_size, self._share)
+        return self._shared_loader(self.train_dataset, sampler, self._share)
 
     def get_eval_dataloader(self, eval_dataset=None):
         if self._share.count == 1:
             return super().get_eval_dataloader(eval_dataset)
         items = self.eval_dataset if eval_dataset is None else eval_dataset
         sampler = self._get_eval_sampler(items) or torch.utils.data.SequentialSampler(items)
-        # A pass has the items that a single process would score at a time; each process scores a part of it.
-        share = replace(self._share, splits_accumulation=False)
-        return self._shared_loader(items, sampler, self.args.eval_batch_size, share)
+        share = replace(self._share, items=self._share.micro_batch * self._share.count)
+        return self._shared_loader(items, sampler, share)
 
-    def _shared_loader(self, items, sampler, pass_size: int, share: StepShare):
+    def _shared_loader(self, items, sampler, share: StepShare):
         """Build a loader of this process's share; accelerate must not prepare it, which would shard it once more."""
         return torch.utils.data.DataLoader(
             items,
-            batch_sampler=SharedBatches(SingleProcessBatches(sampler, pass_size), share),
+            batch_sampler=StepPasses(sampler, share),
             collate_fn=self.data_collator,
             pin_memory=self.args.dataloader_pin_memory,
         )
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
-        batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
-        counts = [[len(b["row"]), int(b["attention_mask"].sum()) if len(b["row"]) else 0] for b in batches]
-        counts = self.accelerator.gather(torch.tensor(counts, device=device)[None])
-        self.trained_tokens += int(counts[..., 1].sum())
-        for batch, denominator in zip(batches, mean_denominators(counts[..., 0], self._share), strict=True):
-            batch["mean_denominator"] = denominator
-        return batches, items
+        """Collect a step's passes, and count what its means are over while they are in the CPU's memory."""
+        batches = list(islice(epoch_iterator, num_batches))
+        counts = torch.tensor(list(map(_count, batches))).reshape(-1, 3)
+        if self._share.count > 1:
+            counts = self.accelerator.gather(counts[None].to(device)).sum(0)
+        rows, tokens, counted_tokens = counts.sum(0).tolist()
+        self.trained_tokens += tokens
+        for batch, pass_tokens in zip(batches, counts[:, 2].tolist(), strict=True):
+            for name, value in batch.items():
+                if isinstance(value, torch.Tensor):  # copied while the GPU computes, if the memory is pinned
+                    batch[name] = value.to(device, non_blocking=True)
+            batch |= {"step_rows": rows / self._share.count, "pass_tokens": pass_tokens}
+        return batches, counted_tokens
+
+    def training_step(self, model, inputs, *args, **kwargs):
+        loss = super().training_step(model, inputs, *args, **kwargs)
+        self._pass_tokens.append(inputs["pass_tokens"])
+        if len(self._pass_tokens) == self.current_gradient_accumulation_steps:
+            self._log_step_means()
+        return loss
+
+    def _log_step_means(self) -> None:
+        """Replace what trl logs of every pass of a step by its mean over the step's tokens, however it was split."""
+        metrics, weights, self._pass_tokens = self._metrics["train"], np.array(self._pass_tokens), []
+        for name in ("entropy", "mean_token_accuracy"):
+            passes = metrics[name][-len(weights) :]
+            metrics[name][-len(weights) :] = [float(weights @ passes) / max(int(weights.sum()), 1)]
+        metrics["num_tokens"] = [self.all_tokens]
 
     # Loss.
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         inputs = dict(inputs)
-        row_numbers, mean_denominator = inputs.pop("row").tolist(), inputs.pop("mean_denominator", None)
+        row_numbers, step_rows = inputs.pop("row"), inputs.pop("step_rows", None)
+        inputs.pop("pass_tokens", None)
         if not self._hooks or not self.model.training:
             with compute_context(self.model):
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
@@ -151,7 +179,7 @@ class StageTrainer(CheckpointedTrainer):
             nll=-captured["output"].log_probs.float().sum(1)[: len(row_numbers)],
             # Gradients are averaged over the processes, but what is divided by the tokens is meant to add up.
             loss_tokens=max(float(tokens), 1.0) / self._share.count,
-            mean_denominator=mean_denominator,
+            step_rows=step_rows,
             batch_fraction=1 / self.current_gradient_accumulation_steps,
             hidden_states=captured["hidden_states"][: len(row_numbers)],
             output_weights=self.accelerator.unwrap_model(model).get_output_embeddings().weight,

@@ -63,7 +63,7 @@ class AdapterFolder:
             seed=seed,
             training={"epochs": 4, "learning_rate": 5e-3, "best_metric": "last"} | settings,
         )
-        argv = [*self._argv(name), "--report-to"]
+        argv = [*self._argv(name), "--report-to", "--batch-size", "4"]
         argv += ["--parent", str(self.adapter(parent))] if parent else []
         assert train_adapter.main(argv) == 0, recipe
         return self.summary(name)

@@ -68,6 +68,7 @@ def test_a_remedys_null_is_part_of_the_recipe(data):
         {"prompting": {"template": {"date_string": "26 Jul 2024"}}},
         {"lora": {"r": 4}},
         {"training": {"learning_rate": 1e-3}},
+        {"training": {"batch_size": 5}},
         {"training": None, "remedies": {}},
         {"remedies": {}},
         {"remedies": {"distill": {}, "anchor": {"strength": 0.6}}},
@@ -88,6 +89,16 @@ def test_what_may_change_the_weights_changes_the_fingerprint(data, changes):
 )
 def test_names_and_places_do_not(data, changes):
     assert build(data, **changes).fingerprint == build(data).fingerprint
+
+
+@pytest.mark.parametrize(
+    "training",
+    [{"batch_size": 16, "gradient_accumulation": 1}, {"batch_size": 4, "gradient_accumulation": 4}],
+)
+def test_of_a_steps_split_its_items_alone_are_in_the_recipe(data, training):
+    recipe = build(data, training=training | {"gradient_checkpointing": True})
+    assert recipe == build(data) and recipe.training.items_per_step == 16
+    assert not {"batch_size", "gradient_accumulation", "gradient_checkpointing"} & set(recipe.training.model_dump())
 
 
 def test_behaviour_versions_change_the_fingerprint(data, monkeypatch):
@@ -132,11 +143,13 @@ def test_an_edited_recipe_is_refused(data, tmp_path, change):
 def test_a_recipe_of_an_older_version_is_still_read(data, tmp_path):
     """Adapters that were trained with it can still be asked."""
     values = build(data, remedies={}).model_dump(mode="json") | {"dtype": "auto"}
-    del values["behaviour"], values["prompting"]["template"]
+    del values["behaviour"], values["prompting"]["template"], values["training"]["items_per_step"]
+    values["training"] |= {"batch_size": 8, "gradient_accumulation": 2, "gradient_checkpointing": False}
     values["fingerprint"] = recipe_fingerprint(values)
     (tmp_path / "recipe.json").write_text(json.dumps(values))
     recipe = Recipe.read(tmp_path / "recipe.json")
     assert (recipe.dtype, recipe.behaviour, recipe.prompting.template) == ("auto", {}, {})
+    assert recipe.training.items_per_step == 16
     assert recipe.fingerprint == values["fingerprint"]
 
 

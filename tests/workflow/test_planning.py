@@ -55,15 +55,18 @@ def test_all_rules_agree_with_all_declarations(workspace):
     assert "train_adapter" in workspace.snakemake("-n", *TINY, overlay).stdout
 
 
-def test_a_training_is_told_the_time_that_its_resources_allow(workspace):
-    """It changes no plan: what is current does not depend on it."""
+def test_a_training_is_told_what_its_resources_allow(workspace):
+    """They change no plan: what is current does not depend on them."""
+    resources = ("runtime=90", "micro_batch=2", "gradient_checkpointing=off")
     planned = [
         workspace.snakemake("-n", "-p", *TINY, *more).stdout
-        for more in ((), ("--set-resources", "train_adapter:runtime=90"))
+        for more in ((), ("--set-resources", *(f"train_adapter:{resource}" for resource in resources)))
     ]
     assert ["--time-limit" in plan for plan in planned] == [False, True]
     assert planned[1].count("--time-limit 90 ") == 2 == planned[0].count("-m scripts.train_adapter ")
     assert "--time-limit" not in planned[1].replace("--time-limit 90 ", "")
+    assert "--micro-batch auto " in planned[0] and "--gradient-checkpointing auto " in planned[0]
+    assert "--micro-batch 2 " in planned[1] and "--gradient-checkpointing off " in planned[1]
 
 
 def test_a_failed_step_ends_the_run_with_one_sentence(workspace):

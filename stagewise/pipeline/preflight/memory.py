@@ -37,9 +37,8 @@ def check_memory(context: Context):
             words,
             "warning",
             f"config: a training takes about {gigabytes(peak)} (right within a factor of two), and "
-            f"{gigabytes(there.free)} of memory are free; lower training.batch_size and raise "
-            "training.gradient_accumulation by the same factor, set training.gradient_checkpointing, or lower "
-            "evaluation.tokens_per_batch",
+            f"{gigabytes(there.free)} of memory are free; set the resources micro_batch and gradient_checkpointing of "
+            "train_adapter in a profile, which change no result, or lower evaluation.tokens_per_batch",
         )
     else:
         yield Finding(words)
@@ -50,12 +49,14 @@ def _estimate(context: Context, training: Training, on_gpu: bool) -> MemoryEstim
     return estimate_memory(
         context.tree,
         config.lora,
-        training,
         context.dtype,
         config.quantization,
         tokens=training.max_length,
         tokens_per_batch=config.evaluation.tokens_per_batch,
         device="cuda" if on_gpu else "cpu",
+        # A training on a GPU takes as many items at once as fit (stagewise/training/passes.py).
+        micro_batch=1 if on_gpu else training.batch_size,
+        gradient_checkpointing=training.gradient_checkpointing or (on_gpu and context.tree.checkpointing),
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stagewise.config.training import Lora, Training
+from stagewise.config.training import Lora
 from stagewise.errors import InputError
 from stagewise.models import module_tree
 from stagewise.models.load import load_base
@@ -75,12 +75,12 @@ def test_gpt2_has_linear_layers_too():
 def test_memory_grows_with_what_is_kept(tiny_model, folder):
     tree = read_module_tree(tiny_model)
 
-    def estimate(quantization="none", dtype="float32", tokens=100, **training):
-        return estimate_memory(tree, LORA, Training(**training), dtype, quantization, tokens, 4096, "cpu")
+    def estimate(quantization="none", dtype="float32", tokens=100, micro_batch=8, checkpointing=False):
+        return estimate_memory(tree, LORA, dtype, quantization, tokens, 4096, "cpu", micro_batch, checkpointing)
 
     plain = estimate()
     assert plain.weights == 4 * tree.parameters + 16 * adapter_parameters(adapted_modules(tree, LORA), 4)
-    assert estimate(batch_size=16).training > plain.training > estimate(gradient_checkpointing=True).training
+    assert estimate(micro_batch=16).training > plain.training > estimate(checkpointing=True).training
     assert estimate(tokens=200).training > plain.training
     assert plain.weights > estimate(dtype="bfloat16").weights > estimate("nf4", "bfloat16").weights
     assert weight_bytes(tree, 4, "none") == 4 * tree.parameters

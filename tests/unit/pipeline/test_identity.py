@@ -107,6 +107,9 @@ def test_a_finished_experiment_is_current(copy):
 
 SETTINGS = {
     "learning rate": ({"training": {"learning_rate": 0.5}}, ADAPTERS | METRICS, "training.learning_rate 0.001 -> 0.5"),
+    "items of a step": ({"training": {"batch_size": 8}}, ADAPTERS, "training.items_per_step 4 -> 8"),
+    "split of a step": ({"training": {"batch_size": 1, "gradient_accumulation": 4}}, set(), ""),
+    "gradient checkpointing": ({"training": {"gradient_checkpointing": True}}, set(), ""),
     "LoRA rank": ({"lora": {"r": 8}}, ADAPTERS | METRICS, "lora.r 16 -> 8"),
     "seed": ({"seeds": [0, 1]}, METRICS, "seeds[1] added: 1"),
     "compute type": ({"dtype": "bfloat16"}, ADAPTERS | PREDICTIONS | METRICS, 'dtype "float32" -> "bfloat16"'),

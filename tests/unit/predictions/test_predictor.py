@@ -15,6 +15,7 @@ from stagewise.models.load import load_base, load_tokenizer
 from stagewise.models.receipts import model_receipt, write_model_receipt
 from stagewise.provenance.files import sha256_file
 from tests.helpers import tiny_llama
+from tests.helpers.little_memory import limit_passes
 from tests.helpers.prediction_step import TASKS, PredictionStep, write_splits
 from tests.helpers.refusals import check_refusal
 
@@ -278,6 +279,18 @@ def test_a_prompt_that_cannot_fit_is_refused_and_old_predictions_stay(step, caps
     assert "max_length" in capsys.readouterr().err.splitlines()[-1]
     assert step.receipt()["items"] == 28
     assert not list(step.folder.glob(".predictions*"))
+
+
+def test_items_that_do_not_fit_into_memory_together_are_scored_in_smaller_batches(step, monkeypatch, capsys):
+    assert step.run() == 0
+    plain, fitting = step.table("trial.test"), PredictionStep(step.folder / "less", step.model)
+    limit_passes(monkeypatch, 3, training=False)
+    assert fitting.run() == 0
+    assert step.receipt()["tokens_per_batch"] == 4096 > fitting.receipt()["tokens_per_batch"]
+    assert "out of memory with 4096 tokens per batch; it goes on with 2048" in capsys.readouterr().err
+    columns = [column for column in plain if column.startswith("logprob:")]
+    assert abs(plain[columns] - fitting.table("trial.test")[columns]).max(axis=None) < 1e-4
+    assert fitting.receipt()["inputs"]["files"] == step.receipt()["inputs"]["files"]
 
 
 def test_a_foreign_folder_is_never_replaced(step, capsys):

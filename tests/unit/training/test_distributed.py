@@ -2,13 +2,11 @@
 
 import math
 import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -20,7 +18,7 @@ from scripts import train_adapter
 from stagewise.errors import InputError
 from stagewise.models import gpu_lock
 from stagewise.training import distributed
-from stagewise.training.sampling import GroupedByLength, SharedBatches, SingleProcessBatches, mean_denominators
+from stagewise.training.sampling import GroupedByLength, StepPasses
 from tests.helpers.contradicting_tasks import AdapterFolder, write_data
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,56 +26,43 @@ ROOT = Path(__file__).resolve().parents[3]
 TOLERANCE = 1e-5
 
 
-def shares(items: int, batch: int, accumulation: int, count: int, epoch: int = 1) -> list[SharedBatches]:
+def passes(items: int, step: int, micro_batch: int, count: int, epoch: int = 1) -> list[StepPasses]:
+    """The passes of every process."""
     shared = []
     for index in range(count):
-        share = replace(distributed.share_step(batch, accumulation, count), index=index)
-        sampler = GroupedByLength([7 + 3 * (i % 5) for i in range(items)], share.step_size, seed=3)
-        shared.append(SharedBatches(SingleProcessBatches(sampler, share.pass_size), share))
+        sampler = GroupedByLength([7 + 3 * (i % 5) for i in range(items)], step, seed=3)
+        shared.append(StepPasses(sampler, distributed.StepShare(step, micro_batch, count, index)))
         shared[-1].set_epoch(epoch)
     return shared
 
 
-@pytest.mark.parametrize("items", [1, 8, 17, 23, 24, 31])
-@pytest.mark.parametrize(
-    ("batch", "accumulation", "count"), [(4, 1, 2), (4, 2, 2), (4, 3, 4), (3, 2, 2), (3, 4, 2), (5, 4, 4)]
-)
-def test_every_step_has_the_items_that_one_process_gives_it(items, batch, accumulation, count):
-    alone = list(shares(items, batch, accumulation, 1)[0])
-    steps = [alone[i : i + accumulation] for i in range(0, len(alone), accumulation)]
-    several = shares(items, batch, accumulation, count)
-    passes = several[0].share.accumulation
-    parts = [list(share) for share in several]
-    assert {len(part) for part in parts} == {len(share) for share in several}  # as many passes in every process
-    assert math.ceil(len(parts[0]) / passes) == len(steps)
-    for number, step in enumerate(steps):
-        mine = [part[number * passes : (number + 1) * passes] for part in parts]
-        assert sorted(i for part in mine for one in part for i in one) == sorted(i for one in step for i in one)
-
-        # A mean over the rows of every pass comes out as one process has it, however uneven the parts are.
-        value = {i: random.Random(i).random() for one in step for i in one}
-        wanted = sum(sum(map(value.get, one)) / len(one) for one in step) / len(step)
-        rows = torch.tensor([[len(one) for one in part] for part in mine])
-        averaged = 0.0
-        for part, share in zip(mine, several, strict=True):
-            for one, over in zip(part, mean_denominators(rows, share.share), strict=True):
-                averaged += sum(map(value.get, one)) / over / len(part) / count
-        assert averaged == pytest.approx(wanted)
+@pytest.mark.parametrize("items", [1, 8, 17, 24, 31])
+@pytest.mark.parametrize(("step", "micro_batch", "count"), [(8, 3, 1), (4, 1, 1), (8, 2, 2), (12, 5, 2), (10, 2, 4)])
+def test_every_step_has_the_items_that_one_pass_of_one_process_would_have(items, step, micro_batch, count):
+    steps = list(passes(items, step, step, 1)[0])
+    several = passes(items, step, micro_batch, count)
+    parts = [list(shared) for shared in several]
+    assert {len(part) for part in parts} == {len(shared) for shared in several}  # as many in every process
+    assert max(len(one) for part in parts for one in part) <= micro_batch
+    size = several[0].share.passes
+    assert math.ceil(len(parts[0]) / size) == len(steps) == math.ceil(items / step)
+    for number, wanted in enumerate(steps):
+        mine = [one for part in parts for one in part[number * size : (number + 1) * size]]
+        assert sorted(i for one in mine for i in one) == sorted(wanted)
 
 
 def test_epochs_have_orders_of_their_own():
-    first, second = (shares(24, 4, 1, 2, epoch)[0] for epoch in (0, 1))
+    first, second = (passes(24, 4, 2, 2, epoch)[0] for epoch in (0, 1))
     assert list(first) != list(second)
 
 
-def test_a_step_that_cannot_be_divided_is_refused_before_anything_starts(tmp_path, tiny_model, capsys):
-    with pytest.raises(InputError, match=r"neither training.batch_size \(4\) nor training.gradient_accumulation \(2\)"):
-        distributed.share_step(4, 2, 3)
+def test_more_processes_than_items_of_a_step_are_refused_before_anything_starts(tmp_path, tiny_model, capsys):
+    distributed.check_processes(4, 3)
     adapters = AdapterFolder(tmp_path, tiny_model, write_data(tmp_path / "data"))
     adapters.recipe("first", [], learns=["first"], tasks=task("first", adapters))
-    assert train_adapter.main([*adapters._argv("first"), "--processes", "3"]) == 2
+    assert train_adapter.main([*adapters._argv("first"), "--processes", "5"]) == 2
     error = capsys.readouterr().err
-    assert "3 processes cannot share an optimizer step" in error and error.count("\n") == 1
+    assert "5 processes cannot share an optimizer step of 4 items" in error and error.count("\n") == 1
     assert train_adapter.main([*adapters._argv("first"), "--processes", "0"]) == 2
     assert not adapters.adapter("first").exists()
 
@@ -122,7 +107,7 @@ def task(name: str, adapters: AdapterFolder) -> dict:
 
 
 def arguments(adapters: AdapterFolder, name: str, parent: str | None, count: int) -> list[str]:
-    argv = [*adapters._argv(name), "--report-to", "--processes", str(count)]
+    argv = [*adapters._argv(name), "--report-to", "--processes", str(count), "--micro-batch", str(8 // count)]
     return argv + (["--parent", str(adapters.adapter(parent))] if parent else [])
 
 
@@ -205,10 +190,8 @@ def test_remedies_do_in_two_processes_what_they_do_in_one(adapter_folders):
     for adapters, count in zip(adapter_folders, (1, 2), strict=True):
         if adapters is two:  # the very same parent
             shutil.copytree(one.folder / "first", two.folder / "first")
-        # Whole passes are shared: three items cannot be, four passes can.
-        passes = {"batch_size": 3, "gradient_accumulation": 4, "best_metric": "macro_f1"}
-        prepare(adapters, "second", "second", "first", REMEDIES, **passes)
-        train(adapters, "second", "first", count=count)
+        prepare(adapters, "second", "second", "first", REMEDIES, batch_size=11, best_metric="macro_f1")
+        train(adapters, "second", "first", count=count)  # eight and three items, or in each process four and two or one
     compare(one, two, "second", ["first", "second"])
     assert two.summary("second")["rehearsed"] > 0 and two.summary("second")["extra_tokens"] > 0
 

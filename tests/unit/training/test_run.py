@@ -281,7 +281,7 @@ def test_every_epoch_has_an_order_of_its_own(tmp_path, tiny_model, data, monkeyp
 
     def watch(self, model, inputs, *args, **kwargs):
         if self.model.training:
-            seen.extend(inputs["row"].tolist())
+            seen.extend(inputs["row"])
         return original(self, model, inputs, *args, **kwargs)
 
     monkeypatch.setattr(trainer.StageTrainer, "compute_loss", watch)

@@ -11,7 +11,7 @@ def test_weights_that_do_not_fit_fail_and_a_close_fit_is_a_warning(tiny_experime
     assert verdict == "failure" and "the model's weights take 1 MB, and there are 0 MB of memory" in sentence
     monkeypatch.setattr(memory, "memory", lambda: Memory(64 * 10**9, 10**9))
     ((verdict, sentence),) = tiny_experiment.problems()
-    assert verdict == "warning" and "1.0 GB of memory are free; lower training.batch_size" in sentence
+    assert verdict == "warning" and "1.0 GB of memory are free; set the resources micro_batch" in sentence
     assert tiny_experiment.problems(elsewhere=True) == []
 
 
