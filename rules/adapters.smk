@@ -3,6 +3,10 @@
 Requires   {results}/data/{task}/*.jsonl, models/{name}/receipt.json, the parents' recipe and adapter
 Produces   {results}/{lineage}/recipe.json     everything that determines the adapter's bytes, and its fingerprint
            {results}/{lineage}/adapter/        weights, tokenizer, recipe, training log, model card and receipt
+
+A process that has made an adapter goes on with the base model that it has loaded: it scores the adapter, and trains
+others from the same parent (stagewise/training/siblings.py). All of that goes to the cache, {results}/checkpoints, from which
+the jobs of these adapters and predictions copy it.
 """
 
 
@@ -18,6 +22,7 @@ rule write_recipe:
         f"{R}/{{lineage}}/recipe.json",
     log:
         f"logs/{R}/{{lineage}}/write_recipe.log",
+    priority: 1  # a training looks for the recipes of its siblings
     localrule: True
     params:
         settings=lambda wc: write_settings(recipe_settings(CONFIG, adapter_of(wc))),
@@ -50,12 +55,16 @@ rule train_adapter:
     threads: 8  # at most; --cores and the profile bring it down
     resources:
         processes=1,  # one a GPU; more than one train it together (docs/running/multi-gpu.md)
+        trainings=4,  # adapters of one parent that a process trains at most
+        scores=1,  # 0 leaves scoring to the prediction step
     params:
         model=lambda wc, input: dirname(input.model),
         data=data_of,
         parent=lambda wc: ["--parent", f"{R}/{p}/adapter"] if (p := adapter_of(wc).parent) else [],
         logging=["--log-steps", CONFIG.logging.steps, "--report-to", *CONFIG.logging.report_to],
-        scoring=["--tokens-per-batch", CONFIG.evaluation.tokens_per_batch],
+        batches=["--tokens-per-batch", CONFIG.evaluation.tokens_per_batch],
+        scoring=scoring,
+        siblings=siblings,
         limit=time_limit,
         checkpoints=f"{R}/checkpoints",
         folder=f"{R}/{{lineage}}/adapter",
@@ -63,7 +72,8 @@ rule train_adapter:
     shell:
         "python -m scripts.train_adapter --recipe {input.recipe:q} --model {params.model:q} --data {params.data:q}"
         " {params.parent:q} --checkpoints {params.checkpoints:q} --output {params.folder:q}"
-        " {params.logging:q} {params.scoring:q} --processes {resources.processes} {params.limit:q} {params.image:q}"
+        " {params.logging:q} {params.batches:q} {params.scoring:q} {params.siblings:q}"
+        " --processes {resources.processes} {params.limit:q} {params.image:q}"
         " 2>&1 | tee {log:q}"
 
 
@@ -85,14 +95,18 @@ rule merge_adapters:
         f"logs/{R}/{{lineage}}/merge_adapters.log",
     wildcard_constraints:
         lineage=rf"{BASE}(/[^/]+)*/{MERGED}[^/]+",
+    threads: 8  # for scoring, as in the rule predict
+    resources:
+        scores=1,  # 0 leaves scoring to the prediction step
     params:
         model=lambda wc, input: dirname(input.model),
         data=data_of,
         parents=parent_files("adapter"),
+        scoring=scoring,
         checkpoints=f"{R}/checkpoints",
         folder=f"{R}/{{lineage}}/adapter",
         image=IMAGE,
     shell:
         "python -m scripts.merge_adapters --recipe {input.recipe:q} --model {params.model:q} --data {params.data:q}"
         " --parents {params.parents:q} --checkpoints {params.checkpoints:q} --output {params.folder:q}"
-        " {params.image:q} 2>&1 | tee {log:q}"
+        " {params.scoring:q} {params.image:q} 2>&1 | tee {log:q}"

@@ -139,11 +139,11 @@ class Scoring:
         return self.settings.evaluation.splits
 
     def keep_predictions(
-        self, base: SharedBase, adapter_dir: Path, data_dir: Path, checkpoints: Path, image: str | None
+        self, base: SharedBase, adapter_dir: Path, data_dir: Path, checkpoints: Path, image: str | None, name: str
     ) -> None:
         """Leave an adapter's predictions in the cache, from which the prediction step copies them.
 
-        Nothing is done if they are there, or another process makes them.
+        Nothing is done if they are there, or another process makes them. `name` is the adapter's in messages.
 
         Raises
         ------
@@ -162,7 +162,7 @@ class Scoring:
             if not is_held or is_current(cached, job.inputs, image):
                 return
             with replaced_folder(cached) as folder:
-                job.write(folder, base, f"predictions of {adapter_dir}")
+                job.write(folder, base, f"predictions of {name}")
 
 
 def is_current(folder: Path, inputs: dict, image: str | None) -> bool:

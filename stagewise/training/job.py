@@ -200,14 +200,17 @@ class Scorer(Protocol):
     def seconds(self, data_dir: Path, per_byte: float) -> float:
         """Seconds that scoring will take, at so many per byte of the items' files."""
 
-    def keep_predictions(self, base: SharedBase, adapter_dir: Path, data_dir: Path, checkpoints: Path, image) -> None:
+    def keep_predictions(
+        self, base: SharedBase, adapter_dir: Path, data_dir: Path, checkpoints: Path, image: str | None, name: str
+    ) -> None:
         """Leave an adapter's predictions in the cache."""
 
 
 def score_adapter(scorer: Scorer, job: AdapterJob, base: SharedBase) -> None:
     """Score a finished adapter for the prediction step, which says what is wrong if that fails here."""
     try:
-        scorer.keep_predictions(base, job.cached / "adapter", job.data_dir, job.checkpoints, job.image)
+        folder, name = job.cached / "adapter", job.recipe.lineage
+        scorer.keep_predictions(base, folder, job.data_dir, job.checkpoints, job.image, name)
     except Exception as error:
         reason = one_line(str(error) or type(error).__name__)
         print(f"{job.recipe.lineage}: not scored here, but by the prediction step ({reason})", file=sys.stderr)
