@@ -1,7 +1,7 @@
 """The trainings of a run that start from the same parent: one process may do several of them.
 
-Each training's command names a file with its family (`stagewise.training.siblings` reads it). The path says which family
-it is, so that a job's own process names the same one; the run writes the content when it starts.
+Each training's command names a file with its family, which `stagewise.training.siblings` reads. The path says which
+family it is, so that a job's own process names the same one; the run writes the content when it starts.
 """
 
 from collections.abc import Iterable
