@@ -69,6 +69,11 @@ class AdapterJob:
         return adapter_inputs(self.recipe.fingerprint, self.recipe.model.fingerprint, self.parent_receipts)
 
     @property
+    def leaves_process_clean(self) -> bool:
+        """True if the process can do other work afterwards; what a remedy from outside this package does is unknown."""
+        return not self.recipe.code
+
+    @property
     def cached(self) -> Path:
         """Cache folder of the adapter, with its checkpoints; the finished one is ``adapter`` in it."""
         return adapter_cache(self.checkpoints, self.inputs, self.image)
@@ -208,6 +213,8 @@ class Scorer(Protocol):
 
 def score_adapter(scorer: Scorer, job: AdapterJob, base: SharedBase) -> None:
     """Score a finished adapter for the prediction step, which says what is wrong if that fails here."""
+    if not job.leaves_process_clean:
+        return
     try:
         folder, name = job.cached / "adapter", job.recipe.lineage
         scorer.keep_predictions(base, folder, job.data_dir, job.checkpoints, job.image, name)

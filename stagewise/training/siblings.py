@@ -75,7 +75,7 @@ class SharedTraining:
     ):
         self._job, self._base, self._train_stage = job, base, train_stage
         self._limit, self._scorer = limit, scorer
-        self._siblings, self._left = siblings if trainings > 1 else [], trainings
+        self._siblings, self._left = siblings if trainings > 1 and job.leaves_process_clean else [], trainings
         self._seconds = 0.0  # of the longest training so far, with its scoring
 
     def train(self, job: AdapterJob) -> Callable[[Path], None]:
@@ -148,7 +148,7 @@ class SharedTraining:
             return None  # not written yet, or its splits are not
         recipe = opened.recipe
         same_base = (recipe.quantization, recipe.dtype) == (job.recipe.quantization, job.recipe.dtype)
-        return opened if same_base and recipe.training else None
+        return opened if same_base and recipe.training and opened.leaves_process_clean else None
 
 
 def _leave(job: AdapterJob, error: Exception) -> None:

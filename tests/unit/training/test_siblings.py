@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from unittest.mock import Mock
 
 import pytest
@@ -212,6 +213,21 @@ def test_a_sibling_of_another_compute_type_is_skipped(family):
     family.plan("ewc", "second", "parent", ["first"], epochs=1)
     family.run_together("plain", trainings=9)
     assert family.stages == ["plain", "orthogonal"]
+
+
+@pytest.mark.parametrize(("outside", "stages"), [("ewc", ["plain", "orthogonal"]), ("plain", ["plain"])])
+def test_code_from_outside_the_package_gets_a_process_of_its_own(family, monkeypatch, outside, stages):
+    """It may leave anything behind."""
+    opened, fingerprint = AdapterJob.open, family.job(outside).recipe.fingerprint
+
+    def open_with_code(*arguments):
+        job = opened(*arguments)
+        code = {"lab:Own": "0" * 64} if job.recipe.fingerprint == fingerprint else {}
+        return replace(job, recipe=job.recipe.model_copy(update={"code": code}))
+
+    monkeypatch.setattr(AdapterJob, "open", open_with_code)
+    family.run_together("plain", trainings=9)
+    assert family.stages == stages
 
 
 def test_a_tracker_that_takes_a_process_for_a_training_gets_one(family):
