@@ -3,6 +3,10 @@
 Requires   {results}/data/{task}/*.jsonl, models/{name}/receipt.json, the parents' recipe and adapter
 Produces   {results}/{lineage}/recipe.json     everything that determines the adapter's bytes, and its fingerprint
            {results}/{lineage}/adapter/        weights, tokenizer, recipe, training log, model card and receipt
+
+A process that has made an adapter goes on with the base model that it has loaded: it scores the adapter, and trains
+others from the same parent (stagewise/training/siblings.py). All of that goes to the cache, {results}/checkpoints, from which
+the jobs of these adapters and predictions copy it.
 """
 
 TRAININGS = [adapter.training for adapter in ADAPTERS.values() if adapter.training]
@@ -20,6 +24,7 @@ rule write_recipe:
         f"{R}/{{lineage}}/recipe.json",
     log:
         f"logs/{R}/{{lineage}}/write_recipe.log",
+    priority: 1  # a training looks for the recipes of its siblings
     localrule: True
     params:
         settings=lambda wc: write_settings(recipe_settings(CONFIG, adapter_of(wc))),
@@ -57,14 +62,18 @@ rule train_adapter:
         gpu=gpus_of("train_adapter"),
         micro_batch="auto",  # items per forward pass, which change no result (docs/running/laptop.md)
         gradient_checkpointing="on" if any(training.gradient_checkpointing for training in TRAININGS) else "auto",
+        trainings=4,  # adapters of one parent that a process trains at most
+        scores=1,  # 0 leaves scoring to the prediction step
     params:
         model=lambda wc, input: dirname(input.model),
         data=data_of,
         parent=lambda wc: ["--parent", f"{R}/{p}/adapter"] if (p := adapter_of(wc).parent) else [],
         logging=["--log-steps", CONFIG.logging.steps, "--report-to", *CONFIG.logging.report_to],
-        scoring=["--tokens-per-batch", CONFIG.evaluation.tokens_per_batch],
+        batches=["--tokens-per-batch", CONFIG.evaluation.tokens_per_batch],
         # On a CPU one number for all, so that a job that trains several adapters makes the same bytes.
         batch_size=min([training.batch_size for training in TRAININGS], default=1),
+        scoring=scoring,
+        siblings=siblings,
         limit=time_limit,
         checkpoints=f"{R}/checkpoints",
         folder=f"{R}/{{lineage}}/adapter",
@@ -72,8 +81,8 @@ rule train_adapter:
     shell:
         "python -m scripts.train_adapter --recipe {input.recipe:q} --model {params.model:q} --data {params.data:q}"
         " {params.parent:q} --checkpoints {params.checkpoints:q} --output {params.folder:q}"
-        " {params.logging:q} {params.scoring:q} --processes {resources.processes}"
-        " --micro-batch {resources.micro_batch} --batch-size {params.batch_size}"
+        " {params.logging:q} {params.batches:q} {params.scoring:q} {params.siblings:q}"
+        " --processes {resources.processes} --micro-batch {resources.micro_batch} --batch-size {params.batch_size}"
         " --gradient-checkpointing {resources.gradient_checkpointing} {params.limit:q} {params.image:q}"
         " 2>&1 | tee {log:q}"
 
@@ -98,14 +107,18 @@ rule merge_adapters:
         lineage=rf"{BASE}(/[^/]+)*/{MERGED}[^/]+",
     group:
         one_job
+    threads: 8  # for scoring, as in the rule predict
+    resources:
+        scores=0 if GPUS else 1,  # it computes on the CPU; 0 leaves scoring to the prediction step
     params:
         model=lambda wc, input: dirname(input.model),
         data=data_of,
         parents=parent_files("adapter"),
+        scoring=scoring,
         checkpoints=f"{R}/checkpoints",
         folder=f"{R}/{{lineage}}/adapter",
         image=IMAGE,
     shell:
         "python -m scripts.merge_adapters --recipe {input.recipe:q} --model {params.model:q} --data {params.data:q}"
         " --parents {params.parents:q} --checkpoints {params.checkpoints:q} --output {params.folder:q}"
-        " {params.image:q} 2>&1 | tee {log:q}"
+        " {params.scoring:q} {params.image:q} 2>&1 | tee {log:q}"

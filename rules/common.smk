@@ -30,6 +30,7 @@ from stagewise.pipeline.failures import failed_steps
 from stagewise.pipeline.orphans import planned_steps
 from stagewise.pipeline.preflight.early import check_at_start
 from stagewise.pipeline.run_log import keep_logs_shareable
+from stagewise.pipeline.siblings import siblings_file, write_siblings
 from stagewise.pipeline.splits_inputs import splits_files
 from stagewise.pipeline.success import success_lines
 from stagewise.provenance import container_image
@@ -207,6 +208,17 @@ def planned_rules() -> list[str]:
     return [job.rule.name for job in workflow.dag.needrun_jobs(exclude_finished=False)]
 
 
+def siblings(wildcards, resources) -> list:
+    """Let a training go on with others from the same parent, up to the number of its resources."""
+    path = siblings_file(R, adapter_of(wildcards))
+    return ["--siblings", path, "--trainings", resources.trainings] if resources.trainings > 1 else []
+
+
+def scoring(wildcards, resources) -> list:
+    """Let the process that makes an adapter score it, unless its resources say no."""
+    return ["--score", write_settings(CONFIG.scoring_settings())] if resources.scores else []
+
+
 def claim_folders() -> None:
     """Take the claims of this run and see to what a killed one left (onstart in the Snakefile)."""
     if not workflow.is_main_process:
@@ -218,6 +230,8 @@ def claim_folders() -> None:
             slurm_run=getattr(workflow.scheduler._executor, "run_uuid", None),
             started_elsewhere=workflow.overwrite_workdir is not None,
         )
+        trained = [job for job in workflow.dag.needrun_jobs(exclude_finished=False) if job.rule.name == "train_adapter"]
+        write_siblings(R, map(adapter_of, [job.wildcards for job in trained]))
     except (InputError, OSError) as error:
         if refusal(error) is None:
             raise

@@ -3,17 +3,16 @@
 import argparse
 import sys
 
-from stagewise.cli import add_image, add_settings
-from stagewise.config.step_settings import ScoringSettings
+from stagewise.cli import add_image
 from stagewise.errors import exit_on_input_error
-from stagewise.models.compute_type import resolve, with_compute_type
+from stagewise.predictions.command_line import add_scoring_settings, read_scoring_settings
 from stagewise.predictions.run import predict_splits
 
 
 @exit_on_input_error
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.predict", description=__doc__)
-    add_settings(parser, ScoringSettings, lambda config: with_compute_type(config).scoring_settings())
+    add_scoring_settings(parser)
     parser.add_argument("--model", required=True, help="folder of the base model")
     parser.add_argument("--adapter", help="folder of the adapter; none scores the untuned base model")
     parser.add_argument("--data", required=True, help="folder of the splits")
@@ -21,8 +20,7 @@ def main(argv=None) -> int:
     parser.add_argument("--checkpoints", help="folder where finished predictions are kept by what they are made from")
     add_image(parser)
     args = parser.parse_args(argv)
-    settings = args.parse_settings(args.settings)
-    settings = settings.model_copy(update={"dtype": resolve(settings.dtype)})
+    settings = read_scoring_settings(args, args.settings)
     predict_splits(settings, args.model, args.adapter, args.data, args.output, args.checkpoints, args.image)
     return 0
 

@@ -1,14 +1,18 @@
 """Train one adapter from its recipe.
 
 A finished training is kept under its fingerprint beside its checkpoints: running the step again copies it, and an
-interrupted training resumes. With ``--processes`` several GPUs train it together.
+interrupted training resumes. With ``--processes`` several GPUs train it together. With ``--score`` and ``--siblings``
+the process goes on with the base model that it has loaded: it scores the adapter, and does the same for others.
 """
 
 import argparse
 import sys
+from pathlib import Path
 
 from stagewise.cli import add_image, auto_or_positive, positive
 from stagewise.errors import InputError, exit_on_input_error
+from stagewise.predictions.command_line import add_scoring_settings, read_scoring_settings
+from stagewise.predictions.run import Scoring
 from stagewise.training.job import AdapterJob
 from stagewise.training.passes import WishedPasses
 from stagewise.training.run import RunOptions, train_adapter
@@ -55,6 +59,19 @@ def main(argv=None) -> int:
         metavar="MINUTES",
         help="stop at a checkpoint before this, with exit code 75, so that the same command goes on from there",
     )
+    add_scoring_settings(parser, "--score", "score the adapter for the prediction step, by these ")
+    parser.add_argument(
+        "--siblings",
+        type=Path,
+        metavar="FILE",
+        help="adapters that a run trains from the same parent: some of them are left in --checkpoints as well",
+    )
+    parser.add_argument(
+        "--trainings",
+        type=positive,
+        default=1,
+        help="adapters that this process trains at most, this one included",
+    )
     args = parser.parse_args(argv)
     if args.time_limit is not None and not args.time_limit >= 0:
         raise InputError(f"--time-limit must be a number of minutes (got {args.time_limit})")
@@ -69,6 +86,9 @@ def main(argv=None) -> int:
             processes=args.processes,
             command=tuple(sys.argv[1:] if argv is None else argv),
             limit=TimeLimit(args.time_limit),
+            scorer=Scoring(read_scoring_settings(args, args.score)) if args.score else None,
+            siblings=args.siblings,
+            trainings=args.trainings,
         ),
     )
     return 0

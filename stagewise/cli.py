@@ -26,12 +26,14 @@ def auto_or_positive(text: str) -> int | None:
     return None if text == "auto" else positive(text)
 
 
-def add_settings(parser, model, narrow, required: bool = True) -> None:
+def add_settings(parser, model, narrow, required: bool = True, option: str = "--settings", use: str = "") -> None:
     """Add ``--settings``: JSON text, or one or more configuration files, to be read as `model`.
+
+    Another `option` has its `use` before that in its help.
 
     The workflow passes a step only the settings that it needs, in a JSON file, so that a change elsewhere reruns
     nothing. A user names configuration files; `narrow` then selects the step's settings from the whole configuration.
-    ``args.parse_settings(args.settings)`` reads either.
+    ``args.parse_settings(args.settings)`` reads either kind.
     """
 
     def parse(values: list[str]):
@@ -39,17 +41,17 @@ def add_settings(parser, model, narrow, required: bool = True) -> None:
             try:
                 settings = json.loads(values[0])
             except (ValueError, RecursionError) as error:
-                raise InputError(f"--settings: not valid JSON ({json_problem(error)})") from None
-            return validate(model, settings, "--settings")
+                raise InputError(f"{option}: not valid JSON ({json_problem(error)})") from None
+            return validate(model, settings, option)
         if len(values) == 1 and values[0].endswith(".json"):
             return validate(model, read_json(values[0], "the settings file"), values[0])
         return narrow(load(*values))
 
     parser.add_argument(
-        "--settings",
+        option,
         nargs="+",
         required=required,
         metavar="JSON|FILE",
-        help="settings as JSON, or configuration files (later ones win)",
+        help=f"{use}settings as JSON, or configuration files (later ones win)",
     )
     parser.set_defaults(parse_settings=parse)

@@ -13,7 +13,7 @@ from stagewise.errors import InputError
 from stagewise.models.from_hub import fetch_from_hub
 from stagewise.models.from_package import fetch_from_package
 from stagewise.models.model_folder import check_files, is_model_file
-from stagewise.models.receipts import LOCATION, write_model_receipt
+from stagewise.models.receipts import LOCAL_FILES, write_model_receipt
 from stagewise.provenance.files import replaced_folder
 from stagewise.provenance.receipts import RECEIPT, read_receipt
 
@@ -98,7 +98,8 @@ def _make_room(output: Path, source: Path | None = None) -> None:
     """
     if not output.is_dir() or (output / RECEIPT).is_file():
         return
-    names = [path.name for path in output.iterdir() if path.name != LOCATION and not _LEFTOVER.fullmatch(path.name)]
+    names = [path.name for path in output.iterdir() if not _LEFTOVER.fullmatch(path.name)]
+    names = [name for name in names if name not in LOCAL_FILES]
     if not all(map(is_model_file, names)) or (source and source.samefile(output)):
         raise InputError(f"{output}: this folder holds something else than a fetched model; name another --output")
     if names:

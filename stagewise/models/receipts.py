@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stagewise.config.shareable import LOCAL
 from stagewise.models.model_folder import is_model_file
+from stagewise.provenance.checksums import ChecksumMemory
 from stagewise.provenance.files import atomic, sha256_file, write_json
 from stagewise.provenance.fingerprints import fingerprint
 from stagewise.provenance.receipts import RECEIPT, check_files, read_receipt
@@ -15,6 +16,15 @@ LOCATION = "location"
 
 It stays on this machine; the receipt may be passed on.
 """
+
+CHECKSUMS = "checksums"
+"""File beside a receipt that remembers the checksums of the model's files, so that a start need not read them all.
+
+It stays on this machine, as `LOCATION` does.
+"""
+
+LOCAL_FILES = (LOCATION, CHECKSUMS)
+"""Files beside a receipt that are no part of the model."""
 
 
 def write_model_receipt(folder, name: str, origin: dict, files_at=None, names=None) -> dict:
@@ -34,7 +44,9 @@ def write_model_receipt(folder, name: str, origin: dict, files_at=None, names=No
     folder = Path(folder)
     directory = Path(files_at) if files_at else folder
     if names is None:
-        names = [p.relative_to(directory).as_posix() for p in directory.rglob("*") if p.is_file() and p.name != RECEIPT]
+        others = (RECEIPT, *LOCAL_FILES)
+        names = [p.relative_to(directory).as_posix() for p in directory.rglob("*") if p.is_file()]
+        names = [name for name in names if name not in others]
     files = {name: sha256_file(directory / name) for name in sorted(names)}
     receipt = {
         "model": name,
@@ -72,11 +84,17 @@ def located(model_dir, receipt: dict) -> dict:
     return receipt | {"path": path}
 
 
-def model_receipt(model_dir, verify: bool = False, checksum: Callable[..., str] = sha256_file) -> dict:
-    """Read the receipt of a model folder, its path that on this machine; with `verify`, check every file against it."""
+def model_receipt(model_dir, verify: bool = False) -> dict:
+    """Read the receipt of a model folder, its path that on this machine; with `verify`, check every file against it.
+
+    A file is read for that once, and again if its size, inode or times have changed (`ChecksumMemory`); each time in a
+    folder that cannot be written.
+    """
     receipt = located(model_dir, read_receipt(model_dir, "the base model", verify=False))
     if verify:
-        check_files(model_dir, "the base model", receipt, checksum)
+        checksums = ChecksumMemory(Path(model_dir) / CHECKSUMS)
+        check_files(model_dir, "the base model", receipt, checksums)
+        checksums.save()
     return receipt
 
 

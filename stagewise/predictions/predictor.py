@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.inference.prompts import Encoder, Template
 from stagewise.inference.within_memory import within_memory
+from stagewise.models.shared_base import SharedBase
 
 # The inputs of Zhao et al. 2021 (arXiv:2102.09690), section 5.
 CONTENT_FREE = ("N/A", "[MASK]", "")
@@ -23,15 +24,15 @@ class Predictor:
         """Padded tokens per forward pass: fewer than the settings' once that many did not fit into memory."""
 
     @classmethod
-    def load(cls, settings: ScoringSettings, model_dir, adapter_dir=None) -> "Predictor":
+    def load(cls, settings: ScoringSettings, base: SharedBase, adapter_dir=None) -> "Predictor":
         """Load the base model and, if given, the adapter; `models.adapter_receipt` has checked that they fit."""
         from stagewise.models.adapters import load_adapter
-        from stagewise.models.load import load_base, load_tokenizer
+        from stagewise.models.load import load_tokenizer
 
-        model = load_base(model_dir, settings.quantization, settings.dtype)
+        model = base.take()
         if adapter_dir is not None:
             model = load_adapter(model, adapter_dir)
-        return cls(model, load_tokenizer(model_dir), settings)
+        return cls(model, load_tokenizer(base.model_dir), settings)
 
     def encoder(self, task: str, template: Template) -> Encoder:
         """Build a task's encoder."""

@@ -4,6 +4,7 @@ import shutil
 import sys
 import time
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from stagewise.config.step_settings import ScoringSettings
@@ -15,15 +16,69 @@ from stagewise.inference.prompts import Template
 from stagewise.models.adapters import adapter_receipt
 from stagewise.models.gpu_lock import take_gpus
 from stagewise.models.receipts import model_receipt
+from stagewise.models.shared_base import SharedBase
 from stagewise.predictions.fingerprint import adapter_group, data_checksums, prediction_inputs
 from stagewise.predictions.prediction_files import write_predictions
 from stagewise.predictions.predictor import Predictor
 from stagewise.predictions.training_answers import TrainingAnswers
 from stagewise.provenance import cache
 from stagewise.provenance.files import replaced_folder
-from stagewise.provenance.lock import locked
+from stagewise.provenance.lock import locked, locked_if_free
 from stagewise.provenance.packages import package_versions
 from stagewise.provenance.receipts import RECEIPT, read_receipt, write_receipt
+
+
+@dataclass(frozen=True)
+class PredictionJob:
+    """One model's predictions to be made, with the checked facts of what they are made from."""
+
+    settings: ScoringSettings
+    """With a resolved compute type."""
+    templates: dict[str, Template]
+    """Each task's prompt."""
+    adapter_dir: Path | None
+    """Folder of the adapter; None for the untuned base model."""
+    data_dir: Path
+    splits: dict[str, dict[str, str]]
+    """SHA-256 of the splits that are scored, by task and split."""
+    inputs: dict
+    """Inputs record of the predictions."""
+    image: str | None
+    """SHA-256 of the container image that this runs in, if it does."""
+
+    @classmethod
+    def open(cls, settings: ScoringSettings, model_dir, adapter_dir, data_dir, image) -> "PredictionJob":
+        """Read what the predictions are made from, and refuse inputs that do not fit together.
+
+        Raises
+        ------
+        InputError
+            If an input is not the one it should be.
+        """
+        templates = {name: Template.read(task.prompt, task.fields) for name, task in settings.tasks.items()}
+        adapter = adapter_receipt(adapter_dir, model_dir) if adapter_dir else None
+        splits = data_checksums(data_dir, settings)
+        inputs = prediction_inputs(settings, templates, model_receipt(model_dir)["fingerprint"], splits)
+        inputs |= adapter_group(adapter)
+        return cls(settings, templates, adapter_dir, Path(data_dir), splits, inputs, image)
+
+    def cached(self, checkpoints) -> Path:
+        """Folder of the finished predictions in the cache."""
+        return cache.predictions_cache(checkpoints, self.inputs, self.image)
+
+    def write(self, folder: Path, base: SharedBase, name) -> None:
+        """Predict, and write the prediction files and their receipt to an empty folder; say how long it took.
+
+        Raises
+        ------
+        InputError
+            If log-probabilities are not finite.
+        """
+        summary = write_all_predictions(folder, self, base)
+        write_receipt(folder, {"inputs": self.inputs, "image": self.image} | summary)
+        speed = summary["tokens"] / max(summary["seconds"], 1e-3)
+        took = f"{summary['items']} items in {summary['seconds']:.1f} s, {speed:.0f} tokens/s"
+        print(f"{name}: {took}", file=sys.stderr)
 
 
 def predict_splits(
@@ -33,30 +88,21 @@ def predict_splits(
 
     Parameters
     ----------
-    settings
-        Settings with a resolved compute type.
-    adapter_dir
-        Folder of the adapter; None for the untuned base model.
+    settings, model_dir, adapter_dir, data_dir, image
+        As for `PredictionJob`.
     output
         Folder of the prediction files and their receipt. It may hold nothing else.
     checkpoints
         Folder with the cache of finished predictions; None uses no cache.
-    image
-        SHA-256 of the container image that this runs in, if it does.
 
     Raises
     ------
     InputError
         If an input is not the one it should be, or log-probabilities are not finite.
     """
-    output = Path(output)
-    templates = {name: Template.read(task.prompt, task.fields) for name, task in settings.tasks.items()}
-    adapter = adapter_receipt(adapter_dir, model_dir) if adapter_dir else None
-    splits = data_checksums(data_dir, settings)
-    inputs = prediction_inputs(settings, templates, model_receipt(model_dir)["fingerprint"], splits)
-    inputs |= adapter_group(adapter)
-    cached = cache.predictions_cache(checkpoints, inputs, image) if checkpoints else None
-    if is_current(output, inputs, image):
+    output, job = Path(output), PredictionJob.open(settings, model_dir, adapter_dir, data_dir, image)
+    cached = job.cached(checkpoints) if checkpoints else None
+    if is_current(output, job.inputs, image):
         print(f"{output}: up to date", file=sys.stderr)
         return
     if output.is_dir() and any(path.suffix != ".csv" and path.name != RECEIPT for path in output.iterdir()):
@@ -65,20 +111,62 @@ def predict_splits(
     if not (cached and cached.exists()):  # before the lock: who has it must not wait for a GPU
         take_gpus(1, name)
     with locked(cached, name) if cached else nullcontext():
-        if cached and is_current(cached, inputs, image):
+        if cached and is_current(cached, job.inputs, image):
             with replaced_folder(output) as folder:
                 shutil.copytree(cached, folder, dirs_exist_ok=True)
             print(f"{output}: made before from the same adapter and items, copied", file=sys.stderr)
             return
         with replaced_folder(output) as folder:
-            in_training = TrainingAnswers(adapter_dir, settings, templates, splits)
-            summary = write_all_predictions(folder, settings, templates, model_dir, adapter_dir, data_dir, in_training)
-            write_receipt(folder, {"inputs": inputs, "image": image} | summary)
-        speed, where = summary["tokens"] / max(summary["seconds"], 1e-3), f"{output}: {summary['items']} items"
-        print(f"{where} in {summary['seconds']:.1f} s, {speed:.0f} tokens/s", file=sys.stderr)
+            job.write(folder, SharedBase(model_dir, settings.quantization, settings.dtype), output)
         if cached:
             shutil.rmtree(cached, ignore_errors=True)  # damaged, if it is there
             cache.keep(output, cached)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Scoring of adapters by the process that has made them, with the base model that it has loaded."""
+
+    settings: ScoringSettings
+    """With a resolved compute type."""
+
+    def seconds(self, data_dir: Path, per_byte: float) -> float:
+        """Seconds that scoring will take, at so many per byte of the items' files; unknown, so infinite, if answers
+        are generated."""
+        if self.settings.evaluation.method != "likelihood":
+            return float("inf")
+        files = [data_dir / task / f"{split}.jsonl" for task in self.settings.tasks for split in self.splits]
+        return per_byte * sum(path.stat().st_size for path in files if path.is_file())
+
+    @property
+    def splits(self) -> list[str]:
+        return self.settings.evaluation.splits
+
+    def keep_predictions(
+        self, base: SharedBase, adapter_dir: Path, data_dir: Path, checkpoints: Path, image: str | None, name: str
+    ) -> None:
+        """Leave an adapter's predictions in the cache, from which the prediction step copies them.
+
+        Nothing is done if they are there, or another process makes them. `name` is the adapter's in messages.
+
+        Raises
+        ------
+        InputError
+            If an input is not the one it should be, or log-probabilities are not finite.
+        """
+        settings = self.settings
+        if (settings.quantization, settings.dtype) != (base.quantization, base.dtype):
+            raise InputError(
+                f"--score: quantization {settings.quantization} and dtype {settings.dtype} are not the recipe's "
+                f"{base.quantization} and {base.dtype}; write the recipe again"
+            )
+        job = PredictionJob.open(settings, base.model_dir, adapter_dir, data_dir, image)
+        cached = job.cached(checkpoints)
+        with locked_if_free(cached) as is_held:
+            if not is_held or is_current(cached, job.inputs, image):
+                return
+            with replaced_folder(cached) as folder:
+                job.write(folder, base, f"predictions of {name}")
 
 
 def is_current(folder: Path, inputs: dict, image: str | None) -> bool:
@@ -94,36 +182,30 @@ def is_current(folder: Path, inputs: dict, image: str | None) -> bool:
     return same_image and receipt.get("inputs") == inputs and set(receipt["files"]) == names
 
 
-def write_all_predictions(
-    folder: Path,
-    settings: ScoringSettings,
-    templates: dict[str, Template],
-    model_dir,
-    adapter_dir,
-    data_dir,
-    in_training: TrainingAnswers,
-) -> dict:
+def write_all_predictions(folder: Path, job: PredictionJob, base: SharedBase) -> dict:
     """Write the prediction file of every task and split; return a summary of the work for the receipt."""
     from stagewise.models.torch_environment import before_torch
 
     before_torch()
-    predictor = Predictor.load(settings, model_dir, adapter_dir)
+    settings, adapter_dir = job.settings, job.adapter_dir
+    predictor = Predictor.load(settings, base, adapter_dir)
+    in_training = TrainingAnswers(adapter_dir, settings, job.templates, job.splits)
     started, tokens, count, content_free, changed = time.monotonic(), 0, 0, {}, {}
     shortened: dict[str, int] = {}
     control_tokens: dict[str, int] = {}
     device = predictor.model.device.type
     for task, spec in settings.tasks.items():
-        encoder = predictor.encoder(task, templates[task])
+        encoder = predictor.encoder(task, job.templates[task])
         answers = predictor.score_content_free(encoder)
         # Generated answers show no numbers, so this is where a model without any is noticed.
-        check_finite_logprobs([a["logprobs"] for a in answers], task, model_dir, adapter_dir, settings.dtype)
+        check_finite_logprobs([a["logprobs"] for a in answers], task, base.model_dir, adapter_dir, settings.dtype)
         if settings.evaluation.method == "likelihood":
             content_free[task] = answers
         for split in settings.evaluation.splits:
-            items = read_split(Path(data_dir) / task / f"{split}.jsonl", spec.words)
+            items = read_split(job.data_dir / task / f"{split}.jsonl", spec.words)
             prompts = encoder.encode_prompts(items)
             rows = predictor.predict(encoder, prompts.ids, progress=f"{task}.{split}")
-            check_finite_logprobs(_logprobs(rows), task, model_dir, adapter_dir, settings.dtype)
+            check_finite_logprobs(_logprobs(rows), task, base.model_dir, adapter_dir, settings.dtype)
             write_predictions(folder / f"{task}.{split}.csv", task, split, items, rows)
             tokens += sum(map(len, prompts.ids))
             count += len(items)

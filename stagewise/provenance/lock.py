@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -112,10 +112,26 @@ def locked(folder, work: str, deadline: float | None = None) -> Iterator[None]:
     Unfinished
         If the other process still works at the deadline.
     """
-    folder = Path(folder)
+    with _held(Path(folder), _Waiting(work, deadline, "works on it")):
+        yield
+
+
+@contextmanager
+def locked_if_free(folder) -> Iterator[bool]:
+    """Hold the lock of a folder while the block runs; yield False at once if another process holds it."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(_held(Path(folder), _NoWaiting()))
+            is_held = True
+        except _Busy:
+            is_held = False
+        yield is_held
+
+
+@contextmanager
+def _held(folder: Path, waiting: "_Waiting | _NoWaiting") -> Iterator[None]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     path = folder.with_name(f".{folder.name}.lock")
-    waiting = _Waiting(work, deadline, "works on it")
     try:
         while (descriptor := _take_lock(path)) is None:
             waiting.pause(_read(path))
@@ -208,6 +224,17 @@ class _NoLocks(Exception):
     """The file system has no locks."""
 
 
+class _Busy(Exception):
+    """Another process holds the lock."""
+
+
+class _NoWaiting:
+    """In place of `_Waiting`, for who does something else instead."""
+
+    def pause(self, holder: Holder | None) -> None:
+        raise _Busy
+
+
 class _Waiting:
     """The lines of a process that waits, and its patience."""
 
@@ -283,7 +310,7 @@ def _read(path: Path) -> Holder | None:
 
 
 @contextmanager
-def _recorded(record: Path, waiting: _Waiting) -> Iterator[None]:
+def _recorded(record: Path, waiting: "_Waiting | _NoWaiting") -> Iterator[None]:
     while not _take_record(record):
         waiting.pause(_read(record))
     done = threading.Event()

@@ -19,12 +19,20 @@ class WeightsAudit:
     """Facts about the weights, complete once the audit is over."""
 
     trainable_parameters: int
+    frozen_digest: str
+    """SHA-256 of the frozen weights."""
     peak_memory_bytes: int = 0
 
 
 @contextmanager
-def audit_weights(model) -> Iterator[WeightsAudit]:
+def audit_weights(model, frozen_digest: str | None = None) -> Iterator[WeightsAudit]:
     """Check that a training leaves the frozen weights alone, changes the adapter, and the same in every process.
+
+    Parameters
+    ----------
+    frozen_digest
+        That of the audit of an earlier training with the same base model in this process; whatever has changed the
+        weights since is noticed at the end. They are read if it is not given.
 
     Raises
     ------
@@ -37,10 +45,11 @@ def audit_weights(model) -> Iterator[WeightsAudit]:
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trainable:
         raise RuntimeError("no parameter is trainable")
-    audit = WeightsAudit(sum(parameter.numel() for parameter in trainable))
-    frozen_before, trainable_before = weights_digest(frozen), weights_digest(trainable)
+    count = sum(parameter.numel() for parameter in trainable)
+    audit = WeightsAudit(count, frozen_digest or weights_digest(frozen))
+    trainable_before = weights_digest(trainable)
     yield audit
-    if weights_digest(frozen) != frozen_before:
+    if weights_digest(frozen) != audit.frozen_digest:
         raise RuntimeError("the base model's weights changed during training; they must stay frozen")
     if weights_digest(trainable) == trainable_before:
         raise UnchangedAdapter
@@ -81,6 +90,19 @@ def peak_memory() -> int:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def reset_peak_memory() -> None:
+    """Let `peak_memory` forget what earlier work in this process needed, where the system can."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    try:
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as handle:
+            handle.write("5")  # proc(5): resets the peak resident set size
+    except OSError:
+        pass
 
 
 def device_name() -> str:

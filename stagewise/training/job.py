@@ -6,12 +6,14 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from stagewise.errors import InputError
+from stagewise.errors import InputError, one_line
 from stagewise.models.adapters import adapter_folder, adapter_inputs, adapter_receipt, check_finite_weights
+from stagewise.models.shared_base import SharedBase
 from stagewise.provenance.cache import adapter_cache
 from stagewise.provenance.files import replaced_folder, sha256_file
-from stagewise.provenance.lock import locked
+from stagewise.provenance.lock import locked, locked_if_free
 from stagewise.provenance.receipts import read_receipt
 from stagewise.recipe import Recipe, check_parents_numerics, code_fingerprints
 from stagewise.training import behaviour_versions
@@ -31,7 +33,8 @@ class AdapterJob:
     parent_receipts: list[dict]
     checkpoints: Path
     """Folder of all checkpoints, which is the cache of finished adapters too."""
-    output: Path
+    output: Path | None
+    """None if the adapter stays in the cache."""
     image: str | None
     """SHA-256 of the container image that this runs in, if it does."""
 
@@ -56,7 +59,7 @@ class AdapterJob:
             parent_dirs=list(map(Path, parent_dirs)),
             parent_receipts=receipts,
             checkpoints=Path(checkpoints),
-            output=Path(output),
+            output=Path(output) if output else None,
             image=image,
         )
 
@@ -69,6 +72,16 @@ class AdapterJob:
     def inputs(self) -> dict:
         """Inputs record of the adapter."""
         return adapter_inputs(self.recipe.fingerprint, self.recipe.model.fingerprint, self.parent_receipts)
+
+    @property
+    def leaves_process_clean(self) -> bool:
+        """True if the process can do other work afterwards; what a remedy from outside this package does is unknown."""
+        return not self.recipe.code
+
+    @property
+    def cached(self) -> Path:
+        """Cache folder of the adapter, with its checkpoints; the finished one is ``adapter`` in it."""
+        return adapter_cache(self.checkpoints, self.inputs, self.image)
 
 
 def _check_model_and_data(recipe_file, recipe: Recipe, model_dir: Path, data_dir: Path) -> None:
@@ -125,7 +138,7 @@ def get_or_make(
     make: Callable[[Path], None],
     launch: Callable[[], None] | None = None,
     deadline: float | None = None,
-) -> None:
+) -> bool:
     """Put the finished adapter at the job's output, whole or not at all.
 
     One process at a time makes an adapter; another waits, and then takes the finished one.
@@ -139,8 +152,12 @@ def get_or_make(
         Function that has other processes do this job in place of `make`; it never returns. They take the lock anew.
     deadline
         When to give up waiting for another process, in seconds since the epoch.
+
+    Returns
+    -------
+    True if this process has made it, False if it was in the cache.
     """
-    cached = adapter_cache(job.checkpoints, job.inputs, job.image)
+    cached = job.cached
     with nullcontext() if process_index() else locked(cached, job.name, deadline):
         if not process_index():
             CheckpointFolder(cached).remove_leftovers()
@@ -150,8 +167,62 @@ def get_or_make(
     if not is_made and launch:
         launch()
     if process_index():
-        return  # the main process alone writes
+        return not is_made  # the main process alone writes
     read_receipt(cached / "adapter", "the stored adapter")
     with replaced_folder(job.output) as folder:
         shutil.copytree(cached / "adapter", folder, dirs_exist_ok=True)
     print(f"{job.recipe.lineage}: adapter {job.recipe.fingerprint[:16]} is at {job.output}", file=sys.stderr)
+    return not is_made
+
+
+def make_if_free(job: AdapterJob, make: Callable[[Path], None]) -> bool:
+    """Leave the finished adapter in the cache, unless it is there or another process works on it.
+
+    Parameters
+    ----------
+    make
+        As for `get_or_make`.
+
+    Returns
+    -------
+    True if this process has made it.
+    """
+    cached = job.cached
+    with locked_if_free(cached) as is_held:
+        if not is_held:
+            return False
+        CheckpointFolder(cached).remove_leftovers()
+        if _is_intact(cached / "adapter"):
+            return False
+        make(cached)
+    return True
+
+
+def is_worked_on(job: AdapterJob) -> bool:
+    """Tell if another process works on the adapter at this moment."""
+    with locked_if_free(job.cached) as is_held:
+        return not is_held
+
+
+class Scorer(Protocol):
+    """Scores adapters that were just made (`stagewise.predictions.run.Scoring`)."""
+
+    def seconds(self, data_dir: Path, per_byte: float) -> float:
+        """Seconds that scoring will take, at so many per byte of the items' files."""
+
+    def keep_predictions(
+        self, base: SharedBase, adapter_dir: Path, data_dir: Path, checkpoints: Path, image: str | None, name: str
+    ) -> None:
+        """Leave an adapter's predictions in the cache."""
+
+
+def score_adapter(scorer: Scorer, job: AdapterJob, base: SharedBase) -> None:
+    """Score a finished adapter for the prediction step, which says what is wrong if that fails here."""
+    if not job.leaves_process_clean:
+        return
+    try:
+        folder, name = job.cached / "adapter", job.recipe.lineage
+        scorer.keep_predictions(base, folder, job.data_dir, job.checkpoints, job.image, name)
+    except Exception as error:
+        reason = one_line(str(error) or type(error).__name__)
+        print(f"{job.recipe.lineage}: not scored here, but by the prediction step ({reason})", file=sys.stderr)

@@ -8,11 +8,14 @@ from pathlib import Path
 
 from stagewise.errors import InputError
 from stagewise.models.gpu_lock import hide_gpus
-from stagewise.training.job import AdapterJob, get_or_make
+from stagewise.models.shared_base import SharedBase
+from stagewise.training.job import AdapterJob, Scorer, get_or_make, score_adapter
 
 
-def merge_adapters(job: AdapterJob) -> None:
+def merge_adapters(job: AdapterJob, scorer: Scorer | None = None) -> None:
     """Put the merged adapter of a recipe at the job's output: from the cache, or by merging its parents.
+
+    An adapter that is merged here is scored by `scorer`.
 
     Raises
     ------
@@ -21,17 +24,19 @@ def merge_adapters(job: AdapterJob) -> None:
     """
     if job.recipe.training:
         raise InputError(f"{job.recipe_file}: this adapter is trained; see scripts.train_adapter")
-    get_or_make(job, partial(merge_parents, job))
+    base = SharedBase(job.model_dir, job.recipe.quantization, job.recipe.dtype)
+    if get_or_make(job, partial(merge_parents, job, base)) and scorer:
+        score_adapter(scorer, job, base)
 
 
-def merge_parents(job: AdapterJob, cached: Path) -> None:
+def merge_parents(job: AdapterJob, base: SharedBase, cached: Path) -> None:
     """Merge the parents and leave the finished adapter in the cache."""
     from stagewise.models.torch_environment import before_torch
 
     before_torch()
     hide_gpus()  # small matrices; and what is drawn, such as DARE's mask, would be another draw on a GPU
     from stagewise.models.adapters import adapter_folder, check_finite_weights
-    from stagewise.models.load import load_base, load_tokenizer, resolve_device
+    from stagewise.models.load import load_tokenizer, resolve_device
     from stagewise.provenance.packages import package_versions
     from stagewise.training.save_adapter import save_adapter
 
@@ -43,12 +48,7 @@ def merge_parents(job: AdapterJob, cached: Path) -> None:
     for parent in parents:
         check_finite_weights(parent)
     with tempfile.TemporaryDirectory(dir=cached, prefix=".merged-") as merged:
-        remedy.merge(
-            parents,
-            Path(merged),
-            partial(load_base, job.model_dir, recipe.quantization, recipe.dtype),
-            recipe.seed,
-        )
+        remedy.merge(parents, Path(merged), base.take, recipe.seed)
         summary = {
             "fingerprint": recipe.fingerprint,
             "lineage": recipe.lineage,

@@ -8,12 +8,14 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stagewise.errors import InputError, Unfinished
 from stagewise.inference.control_tokens import describe_control_tokens
 from stagewise.models.gpu_lock import take_gpus
+from stagewise.models.shared_base import SharedBase
 from stagewise.provenance.cache import adapter_cache
 from stagewise.training.distributed import (
     StepShare,
@@ -24,8 +26,9 @@ from stagewise.training.distributed import (
     process_count,
     process_index,
 )
-from stagewise.training.job import AdapterJob, get_or_make
+from stagewise.training.job import AdapterJob, Scorer, get_or_make, is_worked_on
 from stagewise.training.passes import Device, PassChoice, Passes, WishedPasses, agreed_by_all
+from stagewise.training.siblings import SharedTraining, read_siblings
 from stagewise.training.time_limit import TimeLimit
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Ways to run a training; none of them changes the adapter."""
+    """Ways to run a training; none of them changes an adapter."""
 
     log_steps: int = 5
     """Log every N optimizer steps."""
@@ -54,6 +57,12 @@ class RunOptions:
     """Arguments of ``scripts.train_adapter``, with which the launcher starts each process."""
     limit: TimeLimit = field(default_factory=TimeLimit)
     """When to stop at a checkpoint."""
+    scorer: Scorer | None = None
+    """Scores adapters once they are trained; None leaves that to the prediction step."""
+    siblings: Path | None = None
+    """File with the adapters that this run trains from the same parent (`stagewise.training.siblings`)."""
+    trainings: int = 1
+    """Largest number of adapters to train, this one included, with the base model loaded once."""
 
 
 def train_adapter(job: AdapterJob, options: RunOptions) -> None:
@@ -78,22 +87,52 @@ def train_adapter(job: AdapterJob, options: RunOptions) -> None:
     processes = process_count() if launched else options.processes
     check_processes(training.items_per_step, processes)
 
+    if processes > 1:
+        _train_together(job, options, None if launched else processes)
+    else:
+        _train_alone(job, options)
+
+
+def _train_together(job: AdapterJob, options: RunOptions, to_launch: int | None) -> None:
+    """Train as one of several processes; or launch so many, which then do this job."""
+
     def launch() -> None:
         left = options.limit.minutes_left  # the clock goes on, whatever was waited for
         limit = [] if left is None else ["--time-limit", str(left)]
         launch_processes(
-            processes, "scripts.train_adapter", [*options.command, *limit], job.name, options.limit.deadline
+            to_launch, "scripts.train_adapter", [*options.command, *limit], job.name, options.limit.deadline
         )
 
+    base = SharedBase(job.model_dir, job.recipe.quantization, job.recipe.dtype)
+    make = partial(train_stage, job, options, base)
+    get_or_make(job, make, launch if to_launch else None, options.limit.deadline)
+
+
+def _train_alone(job: AdapterJob, options: RunOptions) -> None:
+    """Train, score, and do the same for siblings as far as the options allow; the job's adapter comes first.
+
+    If another process works on the job's adapter, siblings are trained while it does.
+    """
     # A process that has a GPU may wait for an adapter's lock, but none that has such a lock for a GPU.
-    if processes == 1 and not adapter_cache(job.checkpoints, job.inputs, job.image).joinpath("adapter").exists():
+    if not (job.cached / "adapter").exists():
         take_gpus(1, job.name, options.limit.deadline)
-    get_or_make(
+    base = SharedBase(job.model_dir, job.recipe.quantization, job.recipe.dtype)
+    shared = SharedTraining(
         job,
-        lambda cached: train_stage(job, options, cached),
-        launch if processes > 1 and not launched else None,
-        options.limit.deadline,
+        base,
+        lambda job, cached: train_stage(job, options, base, cached),
+        options.limit,
+        options.scorer,
+        read_siblings(options.siblings, job.recipe_file, options.report_to),
+        options.trainings,
     )
+    shared.train_siblings(lambda: is_worked_on(job))
+    if options.limit.terminated:
+        raise Unfinished(f"{job.recipe.lineage}: stopped, {options.limit.reason()}; run it again")
+    if get_or_make(job, shared.train(job), deadline=options.limit.deadline):
+        with options.limit.heeding_sigterm():
+            shared.score(job)
+            shared.train_siblings()
 
 
 @dataclass(frozen=True)
@@ -102,6 +141,7 @@ class Stage:
 
     job: AdapterJob
     options: RunOptions
+    base: SharedBase
     cached: Path
     """Cache folder of the adapter, with its checkpoints."""
     tokenizer: object
@@ -121,14 +161,14 @@ class Stage:
         return StepShare(items, self.passes.micro_batch, process_count(), process_index())
 
 
-def train_stage(job: AdapterJob, options: RunOptions, cached: Path) -> None:
+def train_stage(job: AdapterJob, options: RunOptions, base: SharedBase, cached: Path) -> None:
     """Train one stage, or resume its training, and leave the finished adapter in the cache."""
     from stagewise.models.torch_environment import before_torch
 
     before_torch()
     processes = init_distributed()
 
-    stage = prepare_stage(job, options, cached, processes)
+    stage = prepare_stage(job, options, base, cached, processes)
     while smaller := train_unless_out_of_memory(stage, processes):
         stage = smaller
 
@@ -168,17 +208,18 @@ def train_prepared(stage: Stage, processes) -> None:
     from stagewise.training.audit import UnchangedAdapter, audit_weights
     from stagewise.training.stage_data import training_hooks
 
-    job, options, cached = stage.job, stage.options, stage.cached
+    job, options, base, cached = stage.job, stage.options, stage.base, stage.cached
     with tempfile.TemporaryDirectory() as temporary:
         trainer = build_trainer(stage, scratch=cached if processes.is_main_process else Path(temporary))
     if processes.is_main_process:
         announce(stage)
     try:
-        with options.limit.heeding_sigterm(), audit_weights(trainer.model) as audit:
+        with options.limit.heeding_sigterm(), audit_weights(trainer.model, base.weights_digest) as audit:
             started = time.monotonic()
             hooks = training_hooks(job.recipe, stage.data, trainer.model, stage.tokenizer)
             run_or_resume(stage, trainer, hooks)
             seconds = time.monotonic() - started
+        base.weights_digest = audit.frozen_digest
     except UnchangedAdapter:
         raise InputError(
             f"{job.recipe_file}: {stage.steps} steps changed no weight of the adapter (the warm-up starts at a "
@@ -190,7 +231,7 @@ def train_prepared(stage: Stage, processes) -> None:
         save_trained(stage, trainer, summary)
 
 
-def prepare_stage(job: AdapterJob, options: RunOptions, cached: Path, processes) -> Stage:
+def prepare_stage(job: AdapterJob, options: RunOptions, base: SharedBase, cached: Path, processes) -> Stage:
     """Load the stage's data, choose its passes, and find the checkpoint to go on from."""
     from stagewise.models.load import load_tokenizer
     from stagewise.training.arguments import total_steps
@@ -209,7 +250,8 @@ def prepare_stage(job: AdapterJob, options: RunOptions, cached: Path, processes)
             parent_cached = adapter_cache(job.checkpoints, parent["inputs"], parent.get("image"))
             checkpoint = parent_checkpoint(parent_cached, steps, job.recipe_file)
     choice = pass_choice(job, options, cached, longest=max(len(row["input_ids"]) for row in data.rows))
-    return Stage(job, options, cached, tokenizer, data, choice, agreed_by_all(choice.first()), steps, checkpoint)
+    passes = agreed_by_all(choice.first())
+    return Stage(job, options, base, cached, tokenizer, data, choice, passes, steps, checkpoint)
 
 
 def pass_choice(job: AdapterJob, options: RunOptions, cached: Path, longest: int) -> PassChoice:
@@ -258,12 +300,12 @@ def pass_choice(job: AdapterJob, options: RunOptions, cached: Path, longest: int
 
 
 def build_trainer(stage: Stage, scratch: Path) -> "StageTrainer":
-    """Load the base model, put the starting adapter on it, and build the trainer around both."""
+    """Take the base model, put the starting adapter on it, and build the trainer around both."""
     import torch
     from datasets import Dataset
 
-    from stagewise.models.load import load_base
     from stagewise.training.arguments import sft_config
+    from stagewise.training.audit import reset_peak_memory
     from stagewise.training.checkpoints import CheckpointFolder
     from stagewise.training.loss_kernels import choose_loss_kernels
     from stagewise.training.sampling import Collator
@@ -271,8 +313,11 @@ def build_trainer(stage: Stage, scratch: Path) -> "StageTrainer":
     from stagewise.training.trainer import StageTrainer
 
     recipe, data = stage.job.recipe, stage.data
+    is_reused = stage.base.is_loaded
+    base = stage.base.take()
+    if is_reused:
+        reset_peak_memory()
     torch.manual_seed(recipe.seed)  # a new adapter's weights are drawn from here on
-    base = load_base(stage.job.model_dir, recipe.quantization, recipe.dtype)
     if (notice := choose_loss_kernels(base.device)) and not process_index():
         print(f"{recipe.lineage}: {notice}", file=sys.stderr)
     model, lora_config = initial_adapter(recipe, base, next(iter(stage.job.parent_dirs), None), scratch)

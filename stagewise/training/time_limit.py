@@ -73,6 +73,21 @@ class TimeLimit:
         """Take over what an earlier attempt has measured."""
         self._seconds = {**seconds, **self._seconds}
 
+    def forget(self) -> None:
+        """Forget what was measured: another training begins."""
+        self._steps.clear()
+        self._seconds = {}
+
+    def has(self, seconds: float) -> bool:
+        """Tell if other work of so many seconds would still come to its end."""
+        if self.terminated:
+            return False
+        return self.deadline is None or time.time() + seconds + self._margin < self.deadline
+
+    @property
+    def _margin(self) -> float:
+        return min(_MARGIN * 60 * self.minutes, _LARGEST_MARGIN)
+
     def is_over(self, evaluates: bool, margin: float = 1.0) -> bool:
         """Tell if the next step no longer fits, with its evaluation if it `evaluates`, and a checkpoint."""
         if self.terminated:
@@ -85,7 +100,7 @@ class TimeLimit:
         seconds = measured.get("step", 0.0) + measured.get("checkpoint", 0.0)
         if evaluates:
             seconds += measured.get("evaluation", 0.0)
-        return seconds + margin * min(_MARGIN * 60 * self.minutes, _LARGEST_MARGIN)
+        return seconds + margin * self._margin
 
     def reason(self) -> str:
         """Say why the training stops."""

@@ -52,23 +52,32 @@ class AdapterFolder:
 
     def train(self, name: str, learns, parent: str | None = None, earlier=(), seed=0, **settings) -> dict:
         """Train an adapter called `name`; returns its training summary."""
-        remedies = settings.pop("remedies", {})
+        self.plan(name, learns, parent, earlier, seed, **settings)
+        return self.run(name, parent)
+
+    def plan(self, name: str, learns, parent: str | None = None, earlier=(), seed=0, **settings) -> Recipe:
+        """Write the recipe of an adapter called `name`."""
+        remedies, lora = settings.pop("remedies", {}), settings.pop("lora", {"r": 4, "alpha": 8})
         tasks = [*earlier, *([learns] if isinstance(learns, str) else learns)]
-        recipe = self.recipe(
+        return self.recipe(
             name,
             [parent] if parent else [],
             learns=tasks[len(earlier) :],
             tasks={task: task_settings(self.data, task) for task in tasks},
             remedies=remedies,
             seed=seed,
+            lora=lora,
             training={"epochs": 4, "learning_rate": 5e-3, "best_metric": "last"} | settings,
         )
-        argv = [*self._argv(name), "--report-to", "--batch-size", "4"]
+
+    def run(self, name: str, parent: str | None = None, *options: str) -> dict:
+        """Train a planned adapter; returns its training summary."""
+        argv = [*self._argv(name), "--report-to", "--batch-size", "4", *options]
         argv += ["--parent", str(self.adapter(parent))] if parent else []
-        assert train_adapter.main(argv) == 0, recipe
+        assert train_adapter.main(argv) == 0, name
         return self.summary(name)
 
-    def merge(self, name: str, parents: list[str], **remedy) -> dict:
+    def merge(self, name: str, parents: list[str], *options: str, **remedy) -> dict:
         """Make an adapter of others."""
         self.recipe(
             name,
@@ -78,7 +87,7 @@ class AdapterFolder:
             remedies=remedy,
             training=None,
         )
-        argv = [*self._argv(name), "--parents"]
+        argv = [*self._argv(name), *options, "--parents"]
         assert merge_adapters.main([*argv, *(str(self.adapter(parent)) for parent in parents)]) == 0
         return self.summary(name)
 

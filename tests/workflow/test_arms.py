@@ -42,6 +42,10 @@ def test_every_kind_of_arm_runs_with_a_remedy_from_outside_the_package(workspace
     assert (planned["train_adapter"], planned["merge_adapters"], planned["predict"]) == (5, 1, 7)
     workspace.snakemake(*overlay, **outside)
     assert "Nothing to be done" in workspace.snakemake(*overlay, **outside).stderr
+    # One process for the first stages, one for the child of `colours` without a remedy from outside, two for the one
+    # with it, one for the merge and one for the base model's predictions.
+    logs = [path.read_text(encoding="utf-8") for path in (workspace.path / "logs" / "out").rglob("*.log")]
+    assert sum("Loading weights" in log for log in logs) == 6
 
     out = workspace.path / "out"
     metrics = json.loads((out / "report_metrics.json").read_text())

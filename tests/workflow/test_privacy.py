@@ -116,6 +116,7 @@ OWN = (
     "tiny.yaml",
     "wrong.yaml",
     "models/tiny/location",
+    "models/tiny/checksums",
     ".snakemake/stagewise-settings/",
     ".snakemake/stagewise-runs/",
 )

@@ -1,13 +1,17 @@
 """A model is its files: one that was changed, added or removed is named."""
 
+import os
 import shutil
 
 import pytest
 
+from stagewise.errors import InputError
 from stagewise.models.receipts import (
+    CHECKSUMS,
     changed_model_files,
     current_fingerprint,
     model_folder_checksums,
+    model_receipt,
     write_model_receipt,
 )
 from stagewise.provenance.checksums import ChecksumMemory
@@ -96,3 +100,62 @@ def test_a_fetched_model_is_looked_at_where_its_receipt_lies(tmp_path):
     for name in receipt["files"]:
         (folder / name).unlink()
     assert changed_model_files(folder, receipt) == []  # its receipt alone is here
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Names of the files that were read for their checksum; the clock's tick is over at once."""
+    names = []
+
+    def read(path) -> str:
+        names.append(os.path.basename(path))
+        return sha256_file(path)
+
+    monkeypatch.setattr("stagewise.provenance.checksums.sha256_file", read)
+    monkeypatch.setattr("stagewise.provenance.checksums.TICK", 0)
+    return names
+
+
+def test_a_start_reads_only_files_that_changed(directory, receipt, tmp_path, reads):
+    model_dir = tmp_path / "models" / "mine"
+    model_receipt(model_dir, verify=True)
+    assert reads == NAMES
+    model_receipt(model_dir, verify=True)
+    assert reads == NAMES
+    os.utime(directory / "config.json", ns=(1, 1))
+    model_receipt(model_dir, verify=True)
+    assert reads == [*NAMES, "config.json"]
+
+
+def test_a_file_that_is_damaged_after_a_start_is_caught_under_its_old_time(directory, receipt, tmp_path, reads):
+    model_dir, weights = tmp_path / "models" / "mine", directory / "model.safetensors"
+    model_receipt(model_dir, verify=True)
+    status = weights.stat()
+    weights.write_bytes(weights.read_bytes()[::-1])
+    os.utime(weights, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert weights.stat().st_size == status.st_size
+    for _ in range(2):  # what is damaged is not remembered as checked
+        with pytest.raises(InputError, match=r"model\.safetensors: the base model does not match its receipt"):
+            model_receipt(model_dir, verify=True)
+
+
+def test_a_folder_that_cannot_be_written_is_read_each_time(directory, receipt, tmp_path, reads, monkeypatch):
+    def refuse(path, private=False):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("stagewise.provenance.memory.atomic", refuse)
+    for _ in range(2):
+        model_receipt(tmp_path / "models" / "mine", verify=True)
+    assert reads == [*NAMES, *NAMES]
+
+
+def test_remembered_checksums_are_no_part_of_a_model(tmp_path, reads):
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    for name in NAMES:
+        (folder / name).write_text(name)
+    receipt = write_model_receipt(folder, "tiny", {"hub": "a/b"})
+    model_receipt(folder, verify=True)
+    assert (folder / CHECKSUMS).is_file()
+    assert write_model_receipt(folder, "tiny", {"hub": "a/b"})["files"] == receipt["files"]
+    assert changed_model_files(folder, receipt) == []

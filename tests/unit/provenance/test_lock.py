@@ -14,7 +14,7 @@ import pytest
 
 from stagewise.errors import Unfinished
 from stagewise.provenance import lock
-from stagewise.provenance.lock import SILENCE, Holder, locked
+from stagewise.provenance.lock import SILENCE, Holder, locked, locked_if_free
 from tests.helpers.project_copy import ROOT
 
 HOLDS = """
@@ -165,3 +165,20 @@ def test_a_lock_that_someone_deletes_is_made_again(tmp_path):
         (tmp_path / ".folder.lock").unlink()
     with locked(tmp_path / "folder", "a"):
         assert (tmp_path / ".folder.lock").exists()
+
+
+def test_who_does_not_want_to_wait_learns_at_once_that_the_lock_is_taken(tmp_path, kind, capsys):
+    folder = tmp_path / "folder"
+    with locked(folder, "a"), locked_if_free(folder) as is_held:
+        assert not is_held
+    with locked_if_free(folder) as is_held:
+        assert is_held
+        with locked_if_free(folder) as is_held_again:
+            assert not is_held_again
+        with pytest.raises(Unfinished), locked(folder, "a", deadline=time.time()):
+            pass
+    assert capsys.readouterr().err.count("waiting for") == 1
+    with pytest.raises(ValueError, match="its own"), locked_if_free(folder):
+        raise ValueError("its own")
+    with locked_if_free(folder) as is_held:
+        assert is_held
