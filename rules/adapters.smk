@@ -50,6 +50,7 @@ rule train_adapter:
     threads: 8  # at most; --cores and the profile bring it down
     resources:
         processes=1,  # one a GPU; more than one train it together (docs/running/multi-gpu.md)
+        frozen_layers_mb=2000,  # of the frozen layers' output that may be kept on a CPU; 0 keeps none
     params:
         model=lambda wc, input: dirname(input.model),
         data=data_of,
@@ -63,7 +64,7 @@ rule train_adapter:
     shell:
         "python -m scripts.train_adapter --recipe {input.recipe:q} --model {params.model:q} --data {params.data:q}"
         " {params.parent:q} --checkpoints {params.checkpoints:q} --output {params.folder:q}"
-        " {params.logging:q} {params.scoring:q} --processes {resources.processes} {params.limit:q} {params.image:q}"
+        " --frozen-layers-mb {resources.frozen_layers_mb} {params.logging:q} {params.scoring:q} --processes {resources.processes} {params.limit:q} {params.image:q}"
         " 2>&1 | tee {log:q}"
 
 

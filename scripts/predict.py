@@ -3,10 +3,11 @@
 import argparse
 import sys
 
-from stagewise.cli import add_image, add_settings
+from stagewise.cli import add_image, add_settings, positive
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.errors import exit_on_input_error
 from stagewise.models.compute_type import resolve, with_compute_type
+from stagewise.models.frozen_layers import add_frozen_layers, kept_layers
 from stagewise.predictions.run import predict_splits
 
 
@@ -19,11 +20,26 @@ def main(argv=None) -> int:
     parser.add_argument("--data", required=True, help="folder of the splits")
     parser.add_argument("--output", required=True, help="folder to write the prediction files to")
     parser.add_argument("--checkpoints", help="folder where finished predictions are kept by what they are made from")
+    parser.add_argument(
+        "--last-layers",
+        type=positive,
+        help="without an adapter: layers that the experiment's adapters change, so that all share the others' output",
+    )
+    add_frozen_layers(parser)
     add_image(parser)
     args = parser.parse_args(argv)
     settings = args.parse_settings(args.settings)
     settings = settings.model_copy(update={"dtype": resolve(settings.dtype)})
-    predict_splits(settings, args.model, args.adapter, args.data, args.output, args.checkpoints, args.image)
+    predict_splits(
+        settings,
+        args.model,
+        args.adapter,
+        args.data,
+        args.output,
+        args.checkpoints,
+        args.image,
+        kept_layers(args, args.last_layers),
+    )
     return 0
 
 

@@ -9,6 +9,7 @@ import sys
 
 from stagewise.cli import add_image, positive
 from stagewise.errors import InputError, exit_on_input_error
+from stagewise.models.frozen_layers import add_frozen_layers, kept_layers
 from stagewise.training.job import AdapterJob
 from stagewise.training.run import RunOptions, train_adapter
 from stagewise.training.time_limit import TimeLimit
@@ -32,6 +33,7 @@ def main(argv=None) -> int:
         help="padded tokens per batch of validation items, as in the prediction step",
     )
     add_image(parser)
+    add_frozen_layers(parser)
     parser.add_argument("--processes", type=int, default=1, help="processes, one per GPU, that train it together")
     parser.add_argument(
         "--time-limit",
@@ -49,6 +51,7 @@ def main(argv=None) -> int:
             log_steps=args.log_steps,
             report_to=tuple(args.report_to),
             tokens_per_batch=args.tokens_per_batch,
+            kept_layers=kept_layers(args),
             processes=args.processes,
             command=tuple(sys.argv[1:] if argv is None else argv),
             limit=TimeLimit(args.time_limit),

@@ -6,6 +6,7 @@ padding, so that no bit depends on what was kept before. A way to run on CPUs; o
 """
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from stagewise.models.state_files import StateFiles
@@ -13,13 +14,40 @@ from stagewise.models.token_tree import TokenTree, base_model, tree_batch
 from stagewise.provenance.fingerprints import fingerprint
 from stagewise.provenance.packages import package_versions
 
-DEFAULT_LIMIT = 2 * 10**9
-"""Bytes of hidden states that a run may keep, in memory and on disk."""
-
 _VERSION = 1
 """Version of the states: raise it when the same item gives other ones."""
 
 _PROBE = TokenTree(tuple(range(3, 11)))
+
+
+@dataclass(frozen=True)
+class KeptLayers:
+    """Where and how much output of frozen layers is kept: a way to run, which changes results by rounding only."""
+
+    folder: Path
+    """Folder of all models' states."""
+    limit: int = 2 * 10**9
+    """Bytes that may be kept, in memory and on disk."""
+    last_layers: int | None = None
+    """Upper layers that adapters of the model change, for a model that has none itself; None keeps nothing then."""
+
+
+def add_frozen_layers(parser) -> None:
+    """Add ``--frozen-layers-mb`` to the options of a step that has ``--checkpoints``."""
+    parser.add_argument(
+        "--frozen-layers-mb",
+        type=int,
+        default=KeptLayers.limit // 10**6,
+        metavar="MB",
+        help="megabytes of the frozen layers' output that may be kept on a CPU (%(default)s); 0 keeps none",
+    )
+
+
+def kept_layers(args, last_layers: int | None = None) -> KeptLayers | None:
+    """Read the options of `add_frozen_layers`; None if nothing is to be kept."""
+    if not args.checkpoints or args.frozen_layers_mb <= 0:
+        return None
+    return KeptLayers(Path(args.checkpoints) / "frozen_layers", args.frozen_layers_mb * 10**6, last_layers)
 
 
 class _Reached(Exception):
@@ -52,32 +80,25 @@ class FrozenLayers:
         self._in_tuple = False
 
     @classmethod
-    def open(
-        cls, model, folder, identity: dict, limit: int, *, count: int | None = None, training: bool = False
-    ) -> "FrozenLayers | None":
-        """Take up the states of a model's frozen layers, if keeping them pays and changes nothing.
+    def open(cls, model, kept: KeptLayers | None, identity: dict, *, training: bool = False) -> "FrozenLayers | None":
+        """Take up what is kept of a model's frozen layers, if that pays and changes nothing.
 
         Parameters
         ----------
-        folder
-            Folder of all models' states, such as ``{results}/checkpoints/frozen_layers``.
         identity
             Facts that tell the loaded base model from others: its fingerprint and quantization.
-        limit
-            Bytes that may be kept; 0 keeps nothing.
-        count
-            Number of frozen layers; None for those below the first adapted one.
         training
             True if the model will be trained: a base model with dropout of its own is then left alone.
 
         Returns
         -------
-        None on a GPU, if no layer is frozen, or if the model does not compute the same bits from kept states.
+        None if nothing is to be kept, on a GPU, if no layer is frozen, or if the model does not compute the same bits
+        from kept states.
         """
         import torch
 
-        count = frozen_layer_count(model) if count is None else count
-        if not limit or count < 1 or model.device.type != "cpu":
+        count = frozen_layer_count(model, kept.last_layers) if kept else 0
+        if count < 1 or model.device.type != "cpu":
             return None
         facts = {
             "version": _VERSION,
@@ -87,8 +108,8 @@ class FrozenLayers:
             "threads": torch.get_num_threads(),  # they decide how sums are rounded
             "cpu": torch.backends.cpu.get_cpu_capability(),
         }
-        files = StateFiles(Path(folder) / fingerprint(facts | identity)[:32], limit)
-        opened = cls(model, count, limit, files)
+        files = StateFiles(kept.folder / fingerprint(facts | identity)[:32], kept.limit)
+        opened = cls(model, count, kept.limit, files)
         return opened if opened._replays_exactly(training) else None
 
     def fits(self, tokens: int) -> bool:
@@ -219,13 +240,21 @@ def decoder_layers(model) -> list:
     return list(next((modules for modules in lists if len(modules) == number), []))
 
 
-def frozen_layer_count(model) -> int:
-    """Count the decoder layers below the first one with an adapter; 0 without an adapter, or if one is elsewhere."""
+def frozen_layer_count(model, last_layers: int | None = None) -> int:
+    """Count the decoder layers below the first one with an adapter; 0 if a module outside the layers has one.
+
+    A model without adapter counts those below the `last_layers`, or none.
+    """
     layers = decoder_layers(model)
-    adapted = [any(hasattr(module, "lora_A") for module in layer.modules()) for layer in layers]
-    elsewhere = sum(hasattr(module, "lora_A") for module in model.modules())
-    elsewhere -= sum(hasattr(module, "lora_A") for layer in layers for module in layer.modules())
-    return adapted.index(True) if any(adapted) and not elsewhere else 0
+    adapters = [_adapted_modules(layer) for layer in layers]
+    if not _adapted_modules(model):
+        return max(0, len(layers) - last_layers) if last_layers else 0
+    inside = sum(adapters) == _adapted_modules(model)
+    return next(n for n, number in enumerate(adapters) if number) if inside else 0
+
+
+def _adapted_modules(module) -> int:
+    return sum(hasattr(inner, "lora_A") for inner in module.modules())
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.inference.prompts import Encoder, Template
+from stagewise.models.frozen_layers import FrozenLayers, KeptLayers
+from stagewise.models.receipts import model_receipt
 
 # The inputs of Zhao et al. 2021 (arXiv:2102.09690), section 5.
 CONTENT_FREE = ("N/A", "[MASK]", "")
@@ -16,17 +18,25 @@ class Predictor:
     model: object
     tokenizer: object
     settings: ScoringSettings
+    frozen_layers: FrozenLayers | None = None
 
     @classmethod
-    def load(cls, settings: ScoringSettings, model_dir, adapter_dir=None) -> "Predictor":
-        """Load the base model and, if given, the adapter; `models.adapter_receipt` has checked that they fit."""
+    def load(
+        cls, settings: ScoringSettings, model_dir, adapter_dir=None, kept_layers: KeptLayers | None = None
+    ) -> "Predictor":
+        """Load the base model and, if given, the adapter; `models.adapter_receipt` has checked that they fit.
+
+        `kept_layers` says where the frozen layers' output is kept, if it is.
+        """
         from stagewise.models.adapters import load_adapter
         from stagewise.models.load import load_base, load_tokenizer
 
         model = load_base(model_dir, settings.quantization, settings.dtype)
         if adapter_dir is not None:
             model = load_adapter(model, adapter_dir)
-        return cls(model, load_tokenizer(model_dir), settings)
+        identity = {"model": model_receipt(model_dir)["fingerprint"], "quantization": settings.quantization}
+        frozen_layers = FrozenLayers.open(model, kept_layers, identity)
+        return cls(model, load_tokenizer(model_dir), settings, frozen_layers)
 
     def encoder(self, task: str, template: Template) -> Encoder:
         """Build a task's encoder."""
@@ -97,7 +107,15 @@ class Predictor:
     def _score(self, encoder: Encoder, prompts, progress=None):
         from stagewise.inference import likelihood
 
-        tokens_per_batch = self.settings.evaluation.tokens_per_batch
-        return likelihood.score(
-            self.model, self.tokenizer, prompts, encoder.label_token_ids, tokens_per_batch, progress
+        scores = likelihood.score(
+            self.model,
+            self.tokenizer,
+            prompts,
+            encoder.label_token_ids,
+            self.settings.evaluation.tokens_per_batch,
+            progress,
+            frozen_layers=self.frozen_layers,
         )
+        if self.frozen_layers:
+            self.frozen_layers.release()  # the items of a split are scored once
+        return scores

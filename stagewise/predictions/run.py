@@ -13,6 +13,7 @@ from stagewise.inference.control_tokens import describe_control_tokens
 from stagewise.inference.finite import check_finite_logprobs
 from stagewise.inference.prompts import Template
 from stagewise.models.adapters import adapter_receipt
+from stagewise.models.frozen_layers import KeptLayers
 from stagewise.models.receipts import model_receipt
 from stagewise.predictions.fingerprint import adapter_group, data_checksums, prediction_inputs
 from stagewise.predictions.prediction_files import write_predictions
@@ -26,7 +27,14 @@ from stagewise.provenance.receipts import RECEIPT, read_receipt, write_receipt
 
 
 def predict_splits(
-    settings: ScoringSettings, model_dir, adapter_dir, data_dir, output, checkpoints=None, image: str | None = None
+    settings: ScoringSettings,
+    model_dir,
+    adapter_dir,
+    data_dir,
+    output,
+    checkpoints=None,
+    image: str | None = None,
+    kept_layers: KeptLayers | None = None,
 ) -> None:
     """Leave a folder with the predictions of every task and split, whole or not at all.
 
@@ -42,6 +50,8 @@ def predict_splits(
         Folder with the cache of finished predictions; None uses no cache.
     image
         SHA-256 of the container image that this runs in, if it does.
+    kept_layers
+        Where the frozen layers' output is kept; None computes it in every pass.
 
     Raises
     ------
@@ -68,7 +78,9 @@ def predict_splits(
             return
         with replaced_folder(output) as folder:
             in_training = TrainingAnswers(adapter_dir, settings, templates, splits)
-            summary = write_all_predictions(folder, settings, templates, model_dir, adapter_dir, data_dir, in_training)
+            summary = write_all_predictions(
+                folder, settings, templates, model_dir, adapter_dir, data_dir, in_training, kept_layers
+            )
             write_receipt(folder, {"inputs": inputs, "image": image} | summary)
         speed, where = summary["tokens"] / max(summary["seconds"], 1e-3), f"{output}: {summary['items']} items"
         print(f"{where} in {summary['seconds']:.1f} s, {speed:.0f} tokens/s", file=sys.stderr)
@@ -98,12 +110,13 @@ def write_all_predictions(
     adapter_dir,
     data_dir,
     in_training: TrainingAnswers,
+    kept_layers: KeptLayers | None = None,
 ) -> dict:
     """Write the prediction file of every task and split; return a summary of the work for the receipt."""
     from stagewise.models.torch_environment import before_torch
 
     before_torch()
-    predictor = Predictor.load(settings, model_dir, adapter_dir)
+    predictor = Predictor.load(settings, model_dir, adapter_dir, kept_layers)
     started, tokens, count, content_free, changed = time.monotonic(), 0, 0, {}, {}
     shortened: dict[str, int] = {}
     control_tokens: dict[str, int] = {}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from stagewise.errors import InputError
 from stagewise.inference.control_tokens import describe_control_tokens
+from stagewise.models.frozen_layers import FrozenLayers, KeptLayers
 from stagewise.provenance.cache import adapter_cache
 from stagewise.training.distributed import (
     StepShare,
@@ -43,6 +44,8 @@ class RunOptions:
     """Trackers that logs go to."""
     tokens_per_batch: int = 4096
     """Padded tokens per scoring batch of validation items; the prediction step's, so that both score alike."""
+    kept_layers: KeptLayers | None = None
+    """Where the frozen layers' output is kept; None computes it in every pass."""
     processes: int = 1
     """Processes, one per GPU, that train the adapter together."""
     command: tuple[str, ...] = ()
@@ -204,6 +207,7 @@ def build_trainer(stage: Stage, scratch: Path) -> "StageTrainer":
         validation=data.validation,
         earlier_validation=data.earlier_validation,
         tokens_per_batch=stage.options.tokens_per_batch,
+        loss_on=recipe.training.loss_on,
     )
     # PEFT would store this machine's path to the base model, in checkpoints too.
     config = trainer.model.peft_config["default"]
@@ -211,6 +215,8 @@ def build_trainer(stage: Stage, scratch: Path) -> "StageTrainer":
     config.target_modules = sorted(config.target_modules)  # a set has no order of its own
     if dropped := len(data.rows) - len(trainer.train_dataset):
         raise InputError(f"{stage.job.data_dir}: {dropped} training items were dropped")
+    identity = {"model": recipe.model.fingerprint, "quantization": recipe.quantization}
+    trainer.use_frozen_layers(FrozenLayers.open(trainer.model, stage.options.kept_layers, identity, training=True))
     return trainer
 
 
