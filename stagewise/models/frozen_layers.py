@@ -17,7 +17,7 @@ from stagewise.provenance.packages import package_versions
 _VERSION = 1
 """Version of the states: raise it when the same item gives other ones."""
 
-_PROBE = TokenTree(tuple(range(3, 11)))
+_PROBE, _OTHER_PROBE = TokenTree(tuple(range(3, 11))), TokenTree(tuple(range(10, 2, -1)))
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ class FrozenLayers:
         if count < 1 or model.device.type != "cpu":
             return None
         facts = {
+            "base": identity,
             "version": _VERSION,
             "layers": count,
             "dtype": str(model.dtype),
@@ -108,9 +109,11 @@ class FrozenLayers:
             "threads": torch.get_num_threads(),  # they decide how sums are rounded
             "cpu": torch.backends.cpu.get_cpu_capability(),
         }
-        files = StateFiles(kept.folder / fingerprint(facts | identity)[:32], kept.limit)
+        files = StateFiles(kept.folder / fingerprint(facts)[:32], kept.limit)
         opened = cls(model, count, kept.limit, files)
-        return opened if opened._replays_exactly(training) else None
+        if training and opened._is_random_in_training():
+            return None
+        return opened if opened._replays_exactly() else None
 
     def fits(self, tokens: int) -> bool:
         """Tell if the states of so many tokens stay within the limit."""
@@ -211,24 +214,30 @@ class FrozenLayers:
             handle.remove()
         raise RuntimeError("the forward pass did not reach the last frozen layer")
 
-    def _replays_exactly(self, training: bool) -> bool:
+    def _replays_exactly(self) -> bool:
         """Compare a few tokens' pass from kept states with the full one, bit by bit.
 
-        Layers that look below the one before them (shared keys, inputs per layer) would differ.
+        Layers that look below the one before them (shared keys, inputs per layer) would differ; what they might have
+        left from an earlier pass is of other tokens.
         """
         import torch
 
         decoder, ids = base_model(self.model).base_model, torch.tensor([_PROBE.prompt])
         with _evaluating(self.model):
-            states = self._compute(_PROBE)
             full = decoder(input_ids=ids, use_cache=False).last_hidden_state
+            states = self._compute(_PROBE)
+            self._compute(_OTHER_PROBE)
             with self._replaced(states[None]):
-                replayed = decoder(input_ids=ids, use_cache=False).last_hidden_state
-        if training:  # states with dropout in them are others each time
-            with _evaluating(self.model), torch.random.fork_rng(devices=[]):
-                self.model.train()
-                training = not torch.equal(self._compute(_PROBE), states)
-        return not training and torch.equal(full, replayed)
+                return torch.equal(decoder(input_ids=ids, use_cache=False).last_hidden_state, full)
+
+    def _is_random_in_training(self) -> bool:
+        """Tell if the base model's own dropout acts in the frozen layers, so that no two passes are alike."""
+        import torch
+
+        with _evaluating(self.model), torch.random.fork_rng(devices=[]):
+            states = self._compute(_PROBE)
+            self.model.train()
+            return not torch.equal(self._compute(_PROBE), states)
 
 
 def decoder_layers(model) -> list:
