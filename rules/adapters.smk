@@ -64,6 +64,7 @@ rule train_adapter:
         gradient_checkpointing="on" if any(training.gradient_checkpointing for training in TRAININGS) else "auto",
         trainings=4,  # adapters of one parent that a process trains at most
         scores=1,  # 0 leaves scoring to the prediction step
+        frozen_layers_mb=2000,  # of the frozen layers' output that may be kept on a CPU; 0 keeps none
     params:
         model=lambda wc, input: dirname(input.model),
         data=data_of,
@@ -81,8 +82,9 @@ rule train_adapter:
     shell:
         "python -m scripts.train_adapter --recipe {input.recipe:q} --model {params.model:q} --data {params.data:q}"
         " {params.parent:q} --checkpoints {params.checkpoints:q} --output {params.folder:q}"
-        " {params.logging:q} {params.batches:q} {params.scoring:q} {params.siblings:q}"
-        " --processes {resources.processes} --micro-batch {resources.micro_batch} --batch-size {params.batch_size}"
+        " --frozen-layers-mb {resources.frozen_layers_mb} {params.logging:q} {params.batches:q} {params.scoring:q}"
+        " {params.siblings:q} --processes {resources.processes}"
+        " --micro-batch {resources.micro_batch} --batch-size {params.batch_size}"
         " --gradient-checkpointing {resources.gradient_checkpointing} {params.limit:q} {params.image:q}"
         " 2>&1 | tee {log:q}"
 
@@ -110,6 +112,7 @@ rule merge_adapters:
     threads: 8  # for scoring, as in the rule predict
     resources:
         scores=0 if GPUS else 1,  # it computes on the CPU; 0 leaves scoring to the prediction step
+        frozen_layers_mb=2000,  # as in the rule train_adapter
     params:
         model=lambda wc, input: dirname(input.model),
         data=data_of,
@@ -121,4 +124,4 @@ rule merge_adapters:
     shell:
         "python -m scripts.merge_adapters --recipe {input.recipe:q} --model {params.model:q} --data {params.data:q}"
         " --parents {params.parents:q} --checkpoints {params.checkpoints:q} --output {params.folder:q}"
-        " {params.scoring:q} {params.image:q} 2>&1 | tee {log:q}"
+        " --frozen-layers-mb {resources.frozen_layers_mb} {params.scoring:q} {params.image:q} 2>&1 | tee {log:q}"

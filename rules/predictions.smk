@@ -24,10 +24,12 @@ rule predict:
     threads: 8  # at most; --cores and the profile bring it down
     resources:
         gpu=gpus_of("predict"),
+        frozen_layers_mb=2000,  # of the frozen layers' output that may be kept on a CPU; 0 keeps none
     params:
         settings=write_settings(CONFIG.scoring_settings()),
         model=lambda wc, input: dirname(input.model),
         data=data_of,
+        layers=["--last-layers", CONFIG.lora.last_layers] if CONFIG.lora.last_layers else [],
         adapter=lambda wc: [] if wc.lineage == BASE else ["--adapter", f"{R}/{wc.lineage}/adapter"],
         folder=f"{R}/{{lineage}}/predictions",
         checkpoints=f"{R}/checkpoints",
@@ -35,4 +37,5 @@ rule predict:
     shell:
         "python -m scripts.predict --settings {params.settings:q} --model {params.model:q} {params.adapter:q}"
         " --data {params.data:q} --checkpoints {params.checkpoints:q} --output {params.folder:q} {params.image:q}"
+        " --frozen-layers-mb {resources.frozen_layers_mb} {params.layers:q}"
         " 2>&1 | tee {log:q}"

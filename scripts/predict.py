@@ -3,8 +3,9 @@
 import argparse
 import sys
 
-from stagewise.cli import add_image
+from stagewise.cli import add_image, positive
 from stagewise.errors import exit_on_input_error
+from stagewise.models.frozen_layers import add_frozen_layers, kept_layers
 from stagewise.predictions.command_line import add_scoring_settings, read_scoring_settings
 from stagewise.predictions.run import predict_splits
 
@@ -18,10 +19,24 @@ def main(argv=None) -> int:
     parser.add_argument("--data", required=True, help="folder of the splits")
     parser.add_argument("--output", required=True, help="folder to write the prediction files to")
     parser.add_argument("--checkpoints", help="folder where finished predictions are kept by what they are made from")
+    parser.add_argument(
+        "--last-layers",
+        type=positive,
+        help="without an adapter: layers that the experiment's adapters change, so that all share the others' output",
+    )
+    add_frozen_layers(parser)
     add_image(parser)
     args = parser.parse_args(argv)
-    settings = read_scoring_settings(args, args.settings)
-    predict_splits(settings, args.model, args.adapter, args.data, args.output, args.checkpoints, args.image)
+    predict_splits(
+        read_scoring_settings(args, args.settings),
+        args.model,
+        args.adapter,
+        args.data,
+        args.output,
+        args.checkpoints,
+        args.image,
+        kept_layers(args, args.last_layers),
+    )
     return 0
 
 

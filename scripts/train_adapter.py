@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stagewise.cli import add_image, auto_or_positive, positive
 from stagewise.errors import InputError, exit_on_input_error
+from stagewise.models.frozen_layers import add_frozen_layers, kept_layers
 from stagewise.predictions.command_line import add_scoring_settings, read_scoring_settings
 from stagewise.predictions.run import Scoring
 from stagewise.training.job import AdapterJob
@@ -52,6 +53,7 @@ def main(argv=None) -> int:
         help="compute activations again instead of keeping them; auto: if one item does not fit otherwise",
     )
     add_image(parser)
+    add_frozen_layers(parser)
     parser.add_argument("--processes", type=int, default=1, help="processes, one per GPU, that train it together")
     parser.add_argument(
         "--time-limit",
@@ -83,6 +85,7 @@ def main(argv=None) -> int:
             report_to=tuple(args.report_to),
             tokens_per_batch=args.tokens_per_batch,
             passes=WishedPasses(args.micro_batch, CHECKPOINTING[args.gradient_checkpointing], args.batch_size),
+            kept_layers=kept_layers(args),
             processes=args.processes,
             command=tuple(sys.argv[1:] if argv is None else argv),
             limit=TimeLimit(args.time_limit),

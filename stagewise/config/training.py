@@ -72,8 +72,8 @@ class Lora(Settings):
     )
     last_layers: Annotated[Whole, Field(ge=1, le=10_000)] | None = Field(
         None,
-        description="Adapt only the last N decoder layers: the others need no backward pass, so training is faster. "
-        "Null adapts all.",
+        description="Adapt only the last N decoder layers: the others need no backward pass, and on a CPU their output "
+        "is computed once per item, so training and scoring are faster. Null adapts all.",
     )
 
 

@@ -1,18 +1,35 @@
 """Score labels by log-likelihood: the probability of each label's answer after a prompt.
 
-Prompts are batched by length and padded on the left, so that the last position of every row predicts the answer and
-no other position needs the output head. The answers follow in short passes on the prompts' cache.
+Prompts are batched by length and padded on the left, so that the same positions of every row predict the answers and
+no other position needs the output head. A pass reads the prompts and all answers, as branches of a tree. Models that
+cannot read those get the answers in short passes on the prompts' cache.
 """
 
 import copy
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from stagewise.inference.answer_tree import AnswerTree, answer_trees, score_tree
 from stagewise.models.load import compute_context
+from stagewise.models.token_tree import base_model, longest_tree
+
+if TYPE_CHECKING:
+    from stagewise.models.frozen_layers import FrozenLayers
+
+# Rounding between two ways to read the same tokens stays below this, in nats; a wrong mask is rarely so near.
+_ROUNDING = {"float32": 1e-3}
+_ROUNDING_OF_OTHER_TYPES = 0.5
+
+# Tokens of the longest branch and prompt that a model reads in a tree, as `_tree_length` has seen.
+_tree_lengths: WeakKeyDictionary = WeakKeyDictionary()
 
 
-def batches(lengths, tokens_per_batch: int, extra: int = 0) -> list[list[int]]:
+def batches(lengths, tokens_per_batch: int, extra: int = 0, most: int | None = None) -> list[list[int]]:
     """Group items of similar length, the longest first.
 
     Parameters
@@ -23,6 +40,8 @@ def batches(lengths, tokens_per_batch: int, extra: int = 0) -> list[list[int]]:
         Maximal number of tokens per batch, padding included; a longer item is a batch of its own.
     extra
         Number of tokens added to every item, such as those to be generated.
+    most
+        Maximal number of items per batch, if there is one.
 
     Returns
     -------
@@ -32,7 +51,8 @@ def batches(lengths, tokens_per_batch: int, extra: int = 0) -> list[list[int]]:
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     groups: list[list[int]] = []
     for i in order:
-        if groups and (lengths[groups[-1][0]] + extra) * (len(groups[-1]) + 1) <= tokens_per_batch:
+        size = len(groups[-1]) + 1 if groups else 0
+        if groups and (lengths[groups[-1][0]] + extra) * size <= tokens_per_batch and size <= (most or size):
             groups[-1].append(i)
         else:
             groups.append([i])
@@ -60,6 +80,8 @@ def score(
     tokens_per_batch: int = 4096,
     progress=None,
     share: tuple[int, int] = (0, 1),
+    frozen_layers: "FrozenLayers | None" = None,
+    before_batch: Callable[[], None] | None = None,
 ) -> np.ndarray:
     """Compute the natural log-probability of each label's answer after each prompt.
 
@@ -79,13 +101,18 @@ def score(
     answers
         Token ids of the labels' answers, each with its end token.
     tokens_per_batch
-        Padded tokens per forward pass, those of the cache included. It changes speed and memory; log-probabilities
-        change by rounding only, below 1e-4 in float32.
+        Padded tokens per forward pass, those of answers and of the cache included. It changes speed and memory;
+        log-probabilities change by rounding only, below 1e-4 in float32.
     progress
         Title of the progress bar; None shows none.
     share
         (index, number) of this process among those that share the batches. Rows of the other processes' batches
         stay 0, so that the sum over the processes equals the result of a single one.
+    frozen_layers
+        The model's frozen layers, whose kept output is used if that of these items fits; log-probabilities change by
+        rounding only, as above.
+    before_batch
+        Called before every batch.
 
     Returns
     -------
@@ -94,7 +121,6 @@ def score(
     import torch
     from tqdm import tqdm
 
-    device = next(model.parameters()).device
     result = np.zeros((len(prompts), len(answers)))
     was_training = model.training
     model.eval()
@@ -106,20 +132,77 @@ def score(
             tqdm(total=len(prompts), desc=progress, unit="item", disable=progress is None) as bar,
         ):
             index, processes = share
-            for group in batches([len(prompt) for prompt in prompts], tokens_per_batch)[index::processes]:
-                batch = pad_left([prompts[i] for i in group], tokenizer.pad_token_id, device)
-                result[group] = _score_batch(model, batch, answers, tokens_per_batch).double().cpu().numpy()
+            passes = list(_passes(model, tokenizer.pad_token_id, prompts, answers, tokens_per_batch, frozen_layers))
+            for group, score_group in passes[index::processes]:
+                if before_batch:
+                    before_batch()
+                result[group] = score_group([prompts[i] for i in group])
                 bar.update(len(group))
     finally:
         model.train(was_training)
+    if frozen_layers:
+        frozen_layers.flush()
     return result
 
 
-def _score_batch(model, batch, answers: list[list[int]], tokens_per_batch: int):
+def _passes(
+    model, pad: int, prompts, answers, tokens_per_batch: int, frozen_layers
+) -> Iterator[tuple[list[int], Callable]]:
+    """Divide the prompts into batches; with each comes the function that scores its prompts, (rows, labels)."""
+    trees = answer_trees(answers)
+    longest = _tree_length(model, pad, prompts, answers, trees) - max(tree.branches.depth for tree in trees)
+    in_trees = [i for i, prompt in enumerate(prompts) if len(prompt) <= longest]
+    on_cache = [i for i, prompt in enumerate(prompts) if len(prompt) > longest]
+    tokens = sum(len(prompts[i]) + len(tree.branches) for i in in_trees for tree in trees)
+    if frozen_layers and not frozen_layers.fits(tokens):
+        frozen_layers = None
+
+    def score_in_trees(rows) -> np.ndarray:
+        values = np.empty((len(rows), len(answers)))
+        for tree in trees:
+            values[:, tree.labels] = score_tree(model, pad, rows, tree, frozen_layers).cpu().numpy()
+        return values
+
+    def score_on_cache(rows) -> np.ndarray:
+        return _score_on_cache(model, pad, rows, answers, tokens_per_batch).double().cpu().numpy()
+
+    nodes, rows_per_pass = max(len(tree.branches) for tree in trees), min(tree.rows_per_pass for tree in trees)
+    for group in batches([len(prompts[i]) for i in in_trees], tokens_per_batch, nodes, rows_per_pass):
+        yield [in_trees[i] for i in group], score_in_trees
+    for group in batches([len(prompts[i]) for i in on_cache], tokens_per_batch):
+        yield [on_cache[i] for i in group], score_on_cache
+
+
+def _tree_length(model, pad: int, prompts, answers, trees: list[AnswerTree]) -> float:
+    """Tokens of the longest branch and prompt that a model reads right in a tree, 0 if none.
+
+    The first time, the beginning of a prompt is scored in both ways, so that no model is trusted unseen.
+    """
+    base = base_model(model)
+    if base not in _tree_lengths and prompts:
+        length, tree = longest_tree(model), trees[0]
+        beginning = prompts[0][: int(min(8, length - tree.branches.depth))]
+        if length <= tree.branches.depth:
+            return 0
+        values = score_tree(model, pad, [beginning], tree).cpu()
+        some = [answers[label] for label in tree.labels]
+        difference = float((values - _score_on_cache(model, pad, [beginning], some, 4096).cpu()).abs().max())
+        if difference > _ROUNDING.get(str(model.dtype).removeprefix("torch."), _ROUNDING_OF_OTHER_TYPES):
+            print(
+                f"{type(base).__name__}: answers are scored in passes of their own, because this model reads them as "
+                f"branches of one pass with a difference of {difference:.2g} nats",
+                file=sys.stderr,
+            )
+            length = 0
+        _tree_lengths[base] = length
+    return _tree_lengths.get(base, 0)
+
+
+def _score_on_cache(model, pad: int, prompts: list[list[int]], answers: list[list[int]], tokens_per_batch: int):
     """Compute the log-probabilities of whole answers, (rows, labels): the prompts once, then the answers after them."""
     import torch
 
-    ids, mask, positions = batch
+    ids, mask, positions = pad_left(prompts, pad, next(model.parameters()).device)
     out = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1)
     result = out.logits[:, -1].float().log_softmax(-1)[:, [answer[0] for answer in answers]]
     # The shortest answers first, so that those that share a pass are of similar length.

@@ -9,9 +9,19 @@ import copy
 import gc
 from collections.abc import Iterable
 
+from stagewise.models.frozen_layers import FrozenLayers, KeptLayers
+from stagewise.models.receipts import model_receipt
+
 
 class SharedBase:
     """A base model, loaded at its first use.
+
+    Parameters
+    ----------
+    model_dir, quantization, dtype
+        As for `stagewise.models.load.load_base`.
+    kept_layers
+        Where the frozen layers' output is kept; None computes it in every pass.
 
     Attributes
     ----------
@@ -20,8 +30,11 @@ class SharedBase:
         (`stagewise.training.audit`).
     """
 
-    def __init__(self, model_dir, quantization: str = "none", dtype: str = "auto"):
+    def __init__(
+        self, model_dir, quantization: str = "none", dtype: str = "auto", kept_layers: KeptLayers | None = None
+    ):
         self.model_dir, self.quantization, self.dtype = model_dir, quantization, dtype
+        self.kept_layers = kept_layers
         self.weights_digest: str | None = None
         self._model = None
         self._state: _LoadedState | None = None
@@ -47,6 +60,11 @@ class SharedBase:
             self._state.restore()
             _free_memory()
         return self._model
+
+    def frozen_layers(self, model, *, training: bool = False) -> FrozenLayers | None:
+        """Take up what is kept of the frozen layers of a model built on this one (`FrozenLayers.open`)."""
+        identity = {"model": model_receipt(self.model_dir)["fingerprint"], "quantization": self.quantization}
+        return FrozenLayers.open(model, self.kept_layers, identity, training=training)
 
 
 class _LoadedState:

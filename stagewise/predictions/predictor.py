@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.inference.prompts import Encoder, Template
 from stagewise.inference.within_memory import within_memory
+from stagewise.models.frozen_layers import FrozenLayers
 from stagewise.models.shared_base import SharedBase
 
 # The inputs of Zhao et al. 2021 (arXiv:2102.09690), section 5.
@@ -18,6 +19,7 @@ class Predictor:
     model: object
     tokenizer: object
     settings: ScoringSettings
+    frozen_layers: FrozenLayers | None = None
 
     def __post_init__(self):
         self.tokens_per_batch = self.settings.evaluation.tokens_per_batch
@@ -32,7 +34,7 @@ class Predictor:
         model = base.take()
         if adapter_dir is not None:
             model = load_adapter(model, adapter_dir)
-        return cls(model, load_tokenizer(base.model_dir), settings)
+        return cls(model, load_tokenizer(base.model_dir), settings, base.frozen_layers(model))
 
     def encoder(self, task: str, template: Template) -> Encoder:
         """Build a task's encoder."""
@@ -106,12 +108,21 @@ class Predictor:
     def _score(self, encoder: Encoder, prompts, progress=None):
         from stagewise.inference import likelihood
 
-        return self._within_memory(
+        scores = self._within_memory(
             prompts,
             lambda tokens_per_batch: likelihood.score(
-                self.model, self.tokenizer, prompts, encoder.label_token_ids, tokens_per_batch, progress
+                self.model,
+                self.tokenizer,
+                prompts,
+                encoder.label_token_ids,
+                tokens_per_batch,
+                progress,
+                frozen_layers=self.frozen_layers,
             ),
         )
+        if self.frozen_layers:
+            self.frozen_layers.release()  # the items of a split are scored once
+        return scores
 
     def _within_memory(self, prompts, compute):
         longest = max(map(len, prompts), default=0)

@@ -14,6 +14,7 @@ from stagewise.inference.control_tokens import describe_control_tokens
 from stagewise.inference.finite import check_finite_logprobs
 from stagewise.inference.prompts import Template
 from stagewise.models.adapters import adapter_receipt
+from stagewise.models.frozen_layers import KeptLayers
 from stagewise.models.gpu_lock import take_gpus
 from stagewise.models.receipts import model_receipt
 from stagewise.models.shared_base import SharedBase
@@ -82,7 +83,14 @@ class PredictionJob:
 
 
 def predict_splits(
-    settings: ScoringSettings, model_dir, adapter_dir, data_dir, output, checkpoints=None, image: str | None = None
+    settings: ScoringSettings,
+    model_dir,
+    adapter_dir,
+    data_dir,
+    output,
+    checkpoints=None,
+    image: str | None = None,
+    kept_layers: KeptLayers | None = None,
 ) -> None:
     """Leave a folder with the predictions of every task and split, whole or not at all.
 
@@ -94,6 +102,8 @@ def predict_splits(
         Folder of the prediction files and their receipt. It may hold nothing else.
     checkpoints
         Folder with the cache of finished predictions; None uses no cache.
+    kept_layers
+        Where the frozen layers' output is kept; None computes it in every pass.
 
     Raises
     ------
@@ -117,7 +127,7 @@ def predict_splits(
             print(f"{output}: made before from the same adapter and items, copied", file=sys.stderr)
             return
         with replaced_folder(output) as folder:
-            job.write(folder, SharedBase(model_dir, settings.quantization, settings.dtype), output)
+            job.write(folder, SharedBase(model_dir, settings.quantization, settings.dtype, kept_layers), output)
         if cached:
             shutil.rmtree(cached, ignore_errors=True)  # damaged, if it is there
             cache.keep(output, cached)

@@ -7,15 +7,16 @@ from functools import partial
 from pathlib import Path
 
 from stagewise.errors import InputError
+from stagewise.models.frozen_layers import KeptLayers
 from stagewise.models.gpu_lock import hide_gpus
 from stagewise.models.shared_base import SharedBase
 from stagewise.training.job import AdapterJob, Scorer, get_or_make, score_adapter
 
 
-def merge_adapters(job: AdapterJob, scorer: Scorer | None = None) -> None:
+def merge_adapters(job: AdapterJob, scorer: Scorer | None = None, kept_layers: KeptLayers | None = None) -> None:
     """Put the merged adapter of a recipe at the job's output: from the cache, or by merging its parents.
 
-    An adapter that is merged here is scored by `scorer`.
+    An adapter that is merged here is scored by `scorer`, with the frozen layers' output from `kept_layers`.
 
     Raises
     ------
@@ -24,7 +25,7 @@ def merge_adapters(job: AdapterJob, scorer: Scorer | None = None) -> None:
     """
     if job.recipe.training:
         raise InputError(f"{job.recipe_file}: this adapter is trained; see scripts.train_adapter")
-    base = SharedBase(job.model_dir, job.recipe.quantization, job.recipe.dtype)
+    base = SharedBase(job.model_dir, job.recipe.quantization, job.recipe.dtype, kept_layers)
     if get_or_make(job, partial(merge_parents, job, base)) and scorer:
         score_adapter(scorer, job, base)
 

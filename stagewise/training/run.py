@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from stagewise.errors import InputError, Unfinished
 from stagewise.inference.control_tokens import describe_control_tokens
+from stagewise.models.frozen_layers import KeptLayers
 from stagewise.models.gpu_lock import take_gpus
 from stagewise.models.shared_base import SharedBase
 from stagewise.provenance.cache import adapter_cache
@@ -51,6 +52,8 @@ class RunOptions:
     """Padded tokens per scoring batch of validation items; the prediction step's, so that both score alike."""
     passes: WishedPasses = field(default_factory=WishedPasses)
     """Sizes of the passes that train."""
+    kept_layers: KeptLayers | None = None
+    """Where the frozen layers' output is kept; None computes it in every pass."""
     processes: int = 1
     """Processes, one per GPU, that train the adapter together."""
     command: tuple[str, ...] = ()
@@ -103,7 +106,7 @@ def _train_together(job: AdapterJob, options: RunOptions, to_launch: int | None)
             to_launch, "scripts.train_adapter", [*options.command, *limit], job.name, options.limit.deadline
         )
 
-    base = SharedBase(job.model_dir, job.recipe.quantization, job.recipe.dtype)
+    base = SharedBase(job.model_dir, job.recipe.quantization, job.recipe.dtype, options.kept_layers)
     make = partial(train_stage, job, options, base)
     get_or_make(job, make, launch if to_launch else None, options.limit.deadline)
 
@@ -116,7 +119,7 @@ def _train_alone(job: AdapterJob, options: RunOptions) -> None:
     # A process that has a GPU may wait for an adapter's lock, but none that has such a lock for a GPU.
     if not (job.cached / "adapter").exists():
         take_gpus(1, job.name, options.limit.deadline)
-    base = SharedBase(job.model_dir, job.recipe.quantization, job.recipe.dtype)
+    base = SharedBase(job.model_dir, job.recipe.quantization, job.recipe.dtype, options.kept_layers)
     shared = SharedTraining(
         job,
         base,
@@ -348,6 +351,7 @@ def build_trainer(stage: Stage, scratch: Path) -> "StageTrainer":
         validation=data.validation,
         earlier_validation=data.earlier_validation,
         tokens_per_batch=stage.passes.tokens_per_batch,
+        loss_on=recipe.training.loss_on,
     )
     # PEFT would store this machine's path to the base model, in checkpoints too.
     config = trainer.model.peft_config["default"]
@@ -355,6 +359,7 @@ def build_trainer(stage: Stage, scratch: Path) -> "StageTrainer":
     config.target_modules = sorted(config.target_modules)  # a set has no order of its own
     if dropped := len(data.rows) - len(trainer.train_dataset):
         raise InputError(f"{stage.job.data_dir}: {dropped} training items were dropped")
+    trainer.use_frozen_layers(stage.base.frozen_layers(trainer.model, training=True))
     return trainer
 
 

@@ -1,7 +1,7 @@
 """TRL's SFTTrainer with label metrics, remedies' hooks and shared steps. Importing this module imports torch."""
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from itertools import islice
 
@@ -9,10 +9,13 @@ import numpy as np
 import torch
 from accelerate.data_loader import SeedableRandomSampler
 from transformers import TrainerCallback
+from transformers.trainer_utils import EvalLoopOutput
 
 from stagewise.inference import likelihood
 from stagewise.measures import evaluate
+from stagewise.models.frozen_layers import FrozenLayers
 from stagewise.models.load import compute_context
+from stagewise.models.token_tree import TokenTree
 from stagewise.remedies.base import Batch, TrainingHook
 from stagewise.training.checkpointed import CheckpointedTrainer
 from stagewise.training.distributed import StepShare
@@ -74,6 +77,13 @@ class StageTrainer(CheckpointedTrainer):
         Those of earlier tasks: their measures are called ``accuracy:<task>``, ``macro_f1:<task>`` and so on.
     tokens_per_batch
         Padded tokens per scoring batch, as in prediction: with other batches some answers would be others.
+    loss_on
+        Tokens of the validation loss, ``answer`` or ``text``. That of answers follows from the labels' scores.
+
+    Attributes
+    ----------
+    frozen_layers
+        The model's frozen layers, if their output is kept (`use_frozen_layers`).
     """
 
     def __init__(
@@ -83,17 +93,28 @@ class StageTrainer(CheckpointedTrainer):
         validation: list[ValidationPrompts] = (),
         earlier_validation: list[ValidationPrompts] = (),
         tokens_per_batch: int = 4096,
+        loss_on: str = "answer",
         **kwargs,
     ):
         super().__init__(*args, **kwargs)
-        self._share = share
+        self._share, self._loss_on = share, loss_on
         self._validation, self._earlier_validation = list(validation), list(earlier_validation)
         self._tokens_per_batch = tokens_per_batch
         self._hooks: list[TrainingHook] = []
         cast_trainable_to_float32(self.model)
         self.add_callback(LogLastStep())
-        self._evaluated_passes: list[tuple[float, int, int]] = []
         self._pass_tokens: list[int] = []  # of the passes since the last step
+        self._evaluated_passes: list[tuple[float, int]] = []
+        self._label_scores: dict[str, np.ndarray] = {}  # of this evaluation, by task
+        self.frozen_layers: FrozenLayers | None = None
+
+    def use_frozen_layers(self, frozen_layers: FrozenLayers | None) -> None:
+        """Take the frozen layers' output from what is kept, if that of all training and validation items fits."""
+        tokens = sum(map(len, self.train_dataset["input_ids"]))
+        for validation in [*self._validation, *self._earlier_validation]:
+            answers = sum(map(len, validation.label_token_ids))
+            tokens += sum(len(prompt) + answers for prompt in validation.prompts)
+        self.frozen_layers = frozen_layers if frozen_layers and frozen_layers.fits(tokens) else None
 
     def add_hooks(self, hooks: list[TrainingHook]) -> None:
         """Let these hooks act from now on."""
@@ -169,9 +190,10 @@ class StageTrainer(CheckpointedTrainer):
         row_numbers, step_rows = inputs.pop("row"), inputs.pop("step_rows", None)
         inputs.pop("pass_tokens", None)
         if not self._hooks or not self.model.training:
-            with compute_context(self.model):
+            with compute_context(self.model), self._frozen_layers_replayed(inputs, len(row_numbers)):
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        with self._captured_outputs() as captured, compute_context(self.model):
+        replayed = self._frozen_layers_replayed(inputs, len(row_numbers))
+        with replayed, self._captured_outputs() as captured, compute_context(self.model):
             loss = super().compute_loss(model, inputs, False, num_items_in_batch)
         tokens = captured["output"].label_mask.sum() if num_items_in_batch is None else num_items_in_batch
         batch = Batch(
@@ -189,6 +211,18 @@ class StageTrainer(CheckpointedTrainer):
             if extra is not None:
                 loss = loss + extra
         return loss
+
+    def _frozen_layers_replayed(self, inputs, rows: int):
+        """Replay the frozen layers' output for a padded batch, of which `rows` are items.
+
+        No loss is on what follows a row's last token, so that token's states are not needed.
+        """
+        if not self.frozen_layers or not rows:
+            return nullcontext()
+        lengths = inputs["attention_mask"].sum(1).tolist()
+        ids = inputs["input_ids"].tolist()
+        trees = [TokenTree(tuple(row[: length - 1])) for row, length in zip(ids, lengths, strict=True)]
+        return self.frozen_layers.replayed(trees, inputs["input_ids"].shape[1])
 
     @contextmanager
     def _captured_outputs(self):
@@ -211,6 +245,7 @@ class StageTrainer(CheckpointedTrainer):
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):
         started = time.monotonic()
+        self._label_scores = {}
         metrics = super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
         if not np.isfinite(metrics[f"{metric_key_prefix}_loss"]):
             self.diverged("the validation loss")
@@ -236,40 +271,56 @@ class StageTrainer(CheckpointedTrainer):
 
     def _evaluate_labels(self, validation: ValidationPrompts) -> dict[str, float]:
         """Compute every measure on the validation items of one task."""
-        logprobs = likelihood.score(
-            self.model,
-            self.processing_class,
-            validation.prompts,
-            validation.label_token_ids,
-            self._tokens_per_batch,
-            share=(self._share.index, self._share.count),
-        )
-        logprobs = self.accelerator.reduce(torch.tensor(logprobs, device=self.args.device), "sum").cpu().numpy()
+        logprobs = self._score_labels(validation)
         if not np.isfinite(logprobs).all():
             self.diverged(f"a validation log-probability of {validation.task}")
         self.validation_answers[validation.task] = logprobs.argmax(1).tolist()
         return evaluate(validation.gold, logprobs)
 
-    def evaluation_loop(self, *args, **kwargs):
+    def _score_labels(self, validation: ValidationPrompts) -> np.ndarray:
+        """Log-probability of every label of a task's validation items, (items, labels); once in an evaluation."""
+        if validation.task not in self._label_scores:
+            logprobs = likelihood.score(
+                self.model,
+                self.processing_class,
+                validation.prompts,
+                validation.label_token_ids,
+                self._tokens_per_batch,
+                share=(self._share.index, self._share.count),
+                frozen_layers=self.frozen_layers,
+                before_batch=self.check_interrupted,
+            )
+            logprobs = self.accelerator.reduce(torch.tensor(logprobs, device=self.args.device), "sum")
+            self._label_scores[validation.task] = logprobs.cpu().numpy()
+        return self._label_scores[validation.task]
+
+    def evaluation_loop(self, *args, metric_key_prefix: str = "eval", **kwargs):
+        """Compute the validation loss: summed negative log-probability of the counted tokens over their number.
+
+        It does not depend on how items are batched, or shared among processes.
+        """
+        if self._loss_on == "answer" and self._validation:
+            self.model.eval()  # as the loop of transformers leaves it
+            loss, items = self._answer_loss(), sum(len(validation.gold) for validation in self._validation)
+            return EvalLoopOutput(None, None, {f"{metric_key_prefix}_loss": loss}, items)
         self._evaluated_passes = []
-        output = super().evaluation_loop(*args, **kwargs)
-        if self._share.count > 1:
-            output.metrics[f"{kwargs.get('metric_key_prefix', 'eval')}_loss"] = self._shared_loss()
+        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        passes = torch.tensor(self._evaluated_passes, dtype=torch.float64, device=self.args.device)
+        loss, tokens = self.accelerator.gather(passes[None]).unbind(-1)
+        output.metrics[f"{metric_key_prefix}_loss"] = float((loss * tokens).sum() / tokens.sum().clamp(min=1))
         return output
 
-    def _shared_loss(self) -> float:
-        """Compute the loss that a single process would report: a mean over tokens in every pass, then over items.
-
-        trl takes each process's mean over its own tokens, and transformers gives every process's mean the same weight.
-        """
-        passes = torch.tensor(self._evaluated_passes, dtype=torch.float64, device=self.args.device)
-        loss, tokens, rows = self.accelerator.gather(passes[None]).unbind(-1)
-        pass_loss = (loss * tokens).sum(0) / tokens.sum(0).clamp(min=1)
-        return float((pass_loss * rows.sum(0)).sum() / rows.sum())
+    def _answer_loss(self) -> float:
+        """Mean negative log-probability of the gold answers' tokens, nats."""
+        nll, tokens = 0.0, 0
+        for validation in self._validation:
+            nll -= self._score_labels(validation)[np.arange(len(validation.gold)), validation.gold].sum()
+            tokens += sum(len(validation.label_token_ids[label]) for label in validation.gold)
+        return float(nll / max(tokens, 1))
 
     def prediction_step(self, model, inputs, *args, **kwargs):
         self.check_interrupted()
-        rows, tokens = len(inputs["row"]), int((inputs["labels"][:, 1:] != -100).sum())
+        tokens = int((inputs["labels"][:, 1:] != -100).sum())
         loss, *rest = super().prediction_step(model, inputs, *args, **kwargs)
-        self._evaluated_passes.append((float(loss), tokens, rows))
+        self._evaluated_passes.append((float(loss), tokens))
         return loss, *rest

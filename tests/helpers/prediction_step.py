@@ -70,10 +70,10 @@ class PredictionStep:
             "evaluation": {"splits": ["validation", "test"]} | evaluation,
         }
 
-    def run(self, settings: dict | None = None, adapter=None) -> int:
+    def run(self, settings: dict | None = None, adapter=None, *more: str) -> int:
         argv = ["--settings", json.dumps(settings or self.settings()), "--model", str(self.model)]
         argv += ["--adapter", str(adapter)] if adapter else []
-        return predict.main([*argv, "--data", str(self.data), "--output", str(self.output)])
+        return predict.main([*argv, "--data", str(self.data), "--output", str(self.output), *more])
 
     def table(self, name: str) -> pd.DataFrame:
         return pd.read_csv(self.output / f"{name}.csv", dtype={"id": str}, keep_default_na=False)

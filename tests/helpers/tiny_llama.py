@@ -87,8 +87,11 @@ def build(folder, name: str = "tiny", seed: int = 0) -> Path:
     return folder
 
 
-def build_adapter(folder, model_dir, seed: int = 0, fingerprint: str = "f" * 64, **facts) -> Path:
-    """Save a random LoRA adapter for the tiny model, with the receipt that training writes, into `folder`."""
+def build_adapter(folder, model_dir, seed: int = 0, fingerprint: str = "f" * 64, layers=None, **facts) -> Path:
+    """Save a random LoRA adapter for the tiny model, with the receipt that training writes, into `folder`.
+
+    It is on all layers, or on those with an index in `layers`.
+    """
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -97,7 +100,12 @@ def build_adapter(folder, model_dir, seed: int = 0, fingerprint: str = "f" * 64,
     from stagewise.provenance.receipts import write_receipt
 
     config = LoraConfig(
-        r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM"
+        r=4,
+        lora_alpha=8,
+        target_modules=["q_proj", "v_proj"],
+        layers_to_transform=layers,
+        init_lora_weights=False,
+        task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -1,17 +1,23 @@
 """Label log-probabilities: independent of batching, equal to a plain unbatched computation, ready to train on."""
 
+from contextlib import contextmanager
+from weakref import WeakKeyDictionary
+
 import numpy as np
 import pytest
 import torch
 
-from stagewise.inference import likelihood
+from stagewise.inference import answer_tree, likelihood
+from stagewise.models import token_tree
 from stagewise.models.load import load_base, load_tokenizer
+from tests.helpers import tiny_llama
 
 # Different first tokens; one label that begins the other; labels of other lengths that begin alike.
 DISTINCT = ["yes", "no", "maybe"]
 NESTED = ["no", "no stress"]
 ALIKE = ["no stress at all", "stress", "no stress", "no"]
-TOLERANCE = 1e-4  # float32, stated in scoring.score
+TOLERANCE = 1e-4  # float32, stated in likelihood.score
+MANY = [f"{first} {second} {n}" for first in ("no", "a", "the") for second in ("calm", "day") for n in range(13)]
 
 
 @pytest.fixture(scope="module")
@@ -89,54 +95,112 @@ def test_batches_hold_every_item_once_within_the_budget():
     assert likelihood.batches([], 100) == []
 
 
-def test_only_the_needed_positions_meet_the_output_head(loaded, prompts):
-    model, tokenizer = loaded
-    answers, shapes = encode(tokenizer, ALIKE), []
-    hook = model.get_output_embeddings().register_forward_hook(lambda _, inputs, out: shapes.append(out.shape))
-    try:
-        likelihood.score(model, tokenizer, prompts, answers, 128)
-    finally:
-        hook.remove()
-    first = sum(shape[0] for shape in shapes if shape[1] == 1)
-    rest = sum(shape[0] * shape[1] for shape in shapes)
-    assert first >= len(prompts)
-    # Every token of an answer but the first, which all answers share a pass for, and little padding.
-    needed = len(prompts) * (1 + sum(len(answer) - 1 for answer in answers))
-    assert needed <= rest < 1.6 * needed
+@pytest.fixture
+def on_cache(monkeypatch):
+    """Score as for a model that reads no trees."""
+    monkeypatch.setattr(likelihood, "longest_tree", lambda model: 0)
+    monkeypatch.setattr(likelihood, "_tree_lengths", WeakKeyDictionary())
 
 
-def test_the_prompts_are_read_once_and_their_cache_stays_within_the_budget(loaded, prompts):
+@pytest.mark.parametrize("words", [DISTINCT, NESTED, ALIKE])
+@pytest.mark.parametrize("budget", [1, 150, 100_000])
+def test_a_model_that_reads_no_trees_gives_the_same(loaded, prompts, words, budget, on_cache):
     model, tokenizer = loaded
-    shapes = []
+    answers = encode(tokenizer, words)
+    got = likelihood.score(model, tokenizer, prompts, answers, budget)
+    np.testing.assert_allclose(got, plain(model, prompts, answers), atol=TOLERANCE, rtol=0)
+
+
+def test_many_labels_are_divided_among_trees(loaded, prompts, monkeypatch):
+    model, tokenizer = loaded
+    answers = encode(tokenizer, MANY)[:77]
+    assert len(answers) == 77 and len({len(answer) for answer in answers}) > 1
+    expected = plain(model, prompts[:4], answers)
+    for most in (255, 20, 1):
+        monkeypatch.setattr(answer_tree, "_MOST_NODES", most)
+        trees = answer_tree.answer_trees(answers)
+        assert sorted(label for tree in trees for label in tree.labels) == list(range(77))
+        assert all(len(tree.branches) <= most for tree in trees) or most == 1
+        got = likelihood.score(model, tokenizer, prompts[:4], answers, 1024)
+        np.testing.assert_allclose(got, expected, atol=TOLERANCE, rtol=0)
+
+
+def test_answers_that_begin_alike_share_their_beginning():
+    (tree,) = answer_tree.answer_trees([[5, 6, 9], [5, 7, 9], [5, 6, 8, 9], [4]])
+    assert tree.labels == (3, 2, 0, 1)
+    assert tree.branches.tokens == (5, 6, 8, 7)
+    assert tree.branches.parents == (-1, 0, 1, 0)
+    assert tree.steps[2] == ((0, 5), (1, 6), (2, 9)), "label 0"
+
+
+@contextmanager
+def recorded_passes(model):
+    """Yield a list that gets each pass's shape of token ids, shape of the mask, and positions that met the head."""
+    passes = []
 
     def record(module, inputs, kwargs, output):
-        shapes.append((tuple(kwargs["input_ids"].shape), tuple(kwargs["attention_mask"].shape)))
+        shapes = kwargs["input_ids"].shape, kwargs["attention_mask"].shape
+        passes.append((*map(tuple, shapes), output.logits.shape[1]))
 
     hook = model.register_forward_hook(record, with_kwargs=True)
-    answers = [[token, 5, tokenizer.eos_token_id] for token in range(3, 80)]
     try:
-        likelihood.score(model, tokenizer, prompts, answers, 150)
+        yield passes
     finally:
         hook.remove()
-    read = [fed for fed, seen in shapes if fed == seen]
-    answered = [(fed, seen) for fed, seen in shapes if fed != seen]
+
+
+def test_one_pass_reads_a_prompt_and_all_answers(loaded, prompts):
+    """Within the budget, with little padding, and the head at the positions that predict an answer's token alone."""
+    model, tokenizer = loaded
+    answers = encode(tokenizer, ALIKE)
+    likelihood.score(model, tokenizer, prompts[:1], answers)  # the model has been looked at
+    nodes = len({tuple(answer[:end]) for answer in answers for end in range(1, len(answer))})
+    rows = [prompt for prompt in prompts for _ in range(3)]
+    with recorded_passes(model) as passes:
+        likelihood.score(model, tokenizer, rows, answers, 192)
+    assert sum(batch for (batch, _), _, _ in passes) == len(rows)
+    assert {mask for (batch, width), mask, _ in passes} == {(b, 1, w, w) for (b, w), _, _ in passes}
+    assert {positions for _, _, positions in passes} == {nodes + 1}
+    tokens = sum(len(prompt) + nodes for prompt in rows)
+    fed = [batch * width for (batch, width), _, _ in passes]
+    assert tokens <= sum(fed) < 1.35 * tokens and max(fed) <= 192
+
+
+def test_the_head_meets_few_positions_at_a_time_where_labels_are_many(loaded, prompts):
+    model, tokenizer = loaded
+    answers = [[token, other, tokenizer.eos_token_id] for token in range(3, 20) for other in range(3, 10)]
+    likelihood.score(model, tokenizer, prompts[:1], answers)
+    with recorded_passes(model) as passes:
+        likelihood.score(model, tokenizer, prompts, answers, 100_000)
+    assert len(passes) > 1 and all(batch * positions <= 512 for (batch, _), _, positions in passes)
+
+
+def test_without_trees_the_prompts_are_read_once_and_their_cache_stays_within_the_budget(loaded, prompts, on_cache):
+    model, tokenizer = loaded
+    answers = [[token, 5, tokenizer.eos_token_id] for token in range(3, 80)]
+    with recorded_passes(model) as passes:
+        likelihood.score(model, tokenizer, prompts, answers, 150)
+    read = [fed for fed, seen, _ in passes if fed == seen]
+    answered = [(fed, seen) for fed, seen, _ in passes if fed != seen]
     assert sum(rows for rows, _ in read) == len(prompts)
     assert sum(rows for (rows, _), _ in answered) == len(prompts) * len(answers)
     assert all(tokens == 2 for (_, tokens), _ in answered)
     assert all(rows * tokens <= 150 for _, (rows, tokens) in answered)
 
 
-def test_padding_is_no_more_than_needed(loaded, prompts):
-    model, tokenizer = loaded
-    answers, seen = encode(tokenizer, DISTINCT), []
-    hook = model.get_input_embeddings().register_forward_hook(lambda _, inputs, out: seen.append(inputs[0].numel()))
-    try:
-        likelihood.score(model, tokenizer, [p for p in prompts for _ in range(3)], answers, 192)
-    finally:
-        hook.remove()
-    tokens = 3 * sum(len(prompt) + sum(len(answer) - 1 for answer in answers) for prompt in prompts)
-    assert tokens <= sum(seen) < 1.35 * tokens
-    assert max(seen) <= 192
+def test_a_model_that_reads_trees_wrongly_is_noticed(tiny_model, prompts, monkeypatch, capsys):
+    """Here a mask that lets every branch see the ones before it."""
+    model, tokenizer = load_base(tiny_model, "none", "float32"), load_tokenizer(tiny_model)
+    answers = encode(tokenizer, ALIKE)
+
+    def causal(trees, model):
+        width = max(map(len, trees))
+        return torch.ones(width, width, dtype=torch.bool).tril()[None, None].expand(len(trees), 1, -1, -1)
+
+    monkeypatch.setattr(token_tree, "tree_mask", causal)
+    got = likelihood.score(model, tokenizer, prompts, answers)
+    assert capsys.readouterr().err.startswith("LlamaForCausalLM: answers are scored in passes of their own, because")
+    np.testing.assert_allclose(got, plain(model, prompts, answers), atol=TOLERANCE, rtol=0)
 
 
 def test_a_bfloat16_model_breaks_no_ties_by_label_order(tiny_model, prompts):
@@ -185,22 +249,20 @@ def test_progress_shows_items_and_time_left(loaded, prompts, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_other_architectures(tmp_path):
-    """Qwen, Gemma and LFM2: other attention, a soft cap after the head, sliding windows, states that are no cache."""
+def architectures(vocabulary: int) -> dict:
+    """Small random models of other families: other attention, positions, windows, and states that are no cache."""
     from transformers import (
+        FalconConfig,
         Gemma2Config,
-        Gemma2ForCausalLM,
+        Gemma3TextConfig,
+        GPT2Config,
         Lfm2Config,
-        Lfm2ForCausalLM,
+        MambaConfig,
         Qwen2Config,
-        Qwen2ForCausalLM,
     )
 
-    from tests.helpers import tiny_llama
-
-    tokenizer = tiny_llama.build_tokenizer()
     shape = {
-        "vocab_size": len(tokenizer),
+        "vocab_size": vocabulary,
         "hidden_size": 32,
         "intermediate_size": 64,
         "num_hidden_layers": 2,
@@ -208,18 +270,42 @@ def test_other_architectures(tmp_path):
         "num_key_value_heads": 2,
         "initializer_range": 0.2,
         "pad_token_id": 2,
+        "eos_token_id": 2,
     }
+    windows = ["sliding_attention", "full_attention"]
+    wide = {"head_dim": 8, "sliding_window": 200, "layer_types": windows}
+    return {
+        "Qwen2": Qwen2Config(**shape),
+        "Gemma2": Gemma2Config(**shape, **wide | {"sliding_window": 8}, final_logit_softcapping=3.0),
+        "Gemma2 in its window": Gemma2Config(**shape, **wide, final_logit_softcapping=3.0),
+        "Gemma3": Gemma3TextConfig(**shape, **wide | {"sliding_window": 20}),
+        "GPT-2": GPT2Config(vocab_size=vocabulary, n_embd=32, n_layer=2, n_head=4, initializer_range=0.2),
+        "LFM2": Lfm2Config(**shape, layer_types=["conv", "full_attention"]),
+        "Mamba": MambaConfig(
+            vocab_size=vocabulary, hidden_size=32, num_hidden_layers=2, state_size=8, initializer_range=0.2
+        ),
+        "Falcon with ALiBi": FalconConfig(
+            vocab_size=vocabulary, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, alibi=True
+        ),
+    }
+
+
+# Axes of the masks that each is given: 4 for trees, 2 for passes on a cache. A window has room for short prompts alone.
+AXES = {"Gemma2": {2}, "Gemma3": {2, 4}, "LFM2": {2}, "Mamba": {2}, "Falcon with ALiBi": {2}}
+TOKENIZER = tiny_llama.build_tokenizer()
+
+
+@pytest.mark.parametrize(("name", "config"), architectures(len(TOKENIZER)).items())
+def test_other_architectures(name, config):
+    from transformers import AutoModelForCausalLM
+
     torch.manual_seed(0)
-    made = [
-        Qwen2ForCausalLM(Qwen2Config(**shape)),
-        Gemma2ForCausalLM(Gemma2Config(**shape, head_dim=8, sliding_window=8, final_logit_softcapping=3.0)),
-        Lfm2ForCausalLM(Lfm2Config(**shape, layer_types=["conv", "full_attention"])),
-    ]
-    rows = [tokenizer(text)["input_ids"] for text in ("The trial found no difference.", "A calm day", "stress " * 9)]
-    for model in made:
-        model.eval()
-        for words in (DISTINCT, NESTED, ALIKE):
-            answers = encode(tokenizer, words)
-            got = likelihood.score(model, tokenizer, rows, answers, 64)
-            expected = plain(model, rows, answers)
-            np.testing.assert_allclose(got, expected, atol=TOLERANCE, rtol=0, err_msg=type(model).__name__)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    texts = ("The trial found no difference.", "A calm day", "stress " * 20)
+    rows = [TOKENIZER(text)["input_ids"] for text in texts]
+    for words in (DISTINCT, NESTED, ALIKE):
+        answers = encode(TOKENIZER, words)
+        with recorded_passes(model) as passes:
+            got = likelihood.score(model, TOKENIZER, rows, answers, 64)
+        np.testing.assert_allclose(got, plain(model, rows, answers), atol=TOLERANCE, rtol=0)
+    assert {len(mask) for _, mask, _ in passes} == AXES.get(name, {4})

@@ -116,6 +116,34 @@ def test_an_adapter_is_scored_and_named(step, adapter):
     assert receipt["inputs"]["adapter"] == {"recipe": "f" * 64, "weights": weights}
 
 
+def test_kept_layers_change_no_prediction(step, tiny_model, tmp_path):
+    """Those of an adapter on the last layer and of the base model, which share them; to the bit when they are kept."""
+    adapter = tiny_llama.build_adapter(tmp_path / "last", tiny_model, layers=[1])
+
+    def tables(adapter, *more) -> dict[str, pd.DataFrame]:
+        step.output = tmp_path / f"predictions-{len(list(tmp_path.iterdir()))}"
+        assert step.run(None, adapter, *more) == 0
+        return {name: step.table(name.removesuffix(".csv")) for name in FILES}
+
+    def states() -> list[Path]:
+        return sorted((tmp_path / "checkpoints" / "frozen_layers").glob("*/*.safetensors"))
+
+    keep = ["--checkpoints", str(tmp_path / "checkpoints"), "--last-layers", "1"]
+    computed, cold = tables(adapter), tables(adapter, *keep)
+    written = states()
+    assert written
+    base_computed, base_warm = tables(None), tables(None, *keep)
+    assert states() == written, "the base model took the adapter's"
+    shutil.rmtree(tmp_path / "checkpoints" / "predictions")
+    warm = tables(adapter, *keep)
+    for name in FILES:
+        pd.testing.assert_frame_equal(warm[name], cold[name], check_exact=True)
+        for one, other in ((cold, computed), (base_warm, base_computed)):
+            assert list(one[name].prediction) == list(other[name].prediction)
+            pd.testing.assert_frame_equal(one[name], other[name], check_exact=False, atol=1e-4, rtol=0)
+        assert not warm[name].equals(base_warm[name])
+
+
 @pytest.fixture
 def counted(monkeypatch):
     """Counts model loads."""

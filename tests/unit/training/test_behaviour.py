@@ -75,8 +75,8 @@ def test_another_strength_of_a_remedy_is_noticed(tmp_path, tiny_model, monkeypat
 def test_another_way_of_scoring_is_noticed(tmp_path, tiny_model, monkeypatch):
     from stagewise.inference import likelihood
 
-    score = likelihood._score_batch
-    monkeypatch.setattr(likelihood, "_score_batch", lambda *arguments: 1.01 * score(*arguments))
+    score = likelihood.score
+    monkeypatch.setattr(likelihood, "score", lambda *arguments, **options: 1.01 * score(*arguments, **options))
     changed = golden_figures.predict(tmp_path, tiny_model)
     assert verdict({"predictions": changed}, GOLDEN) == (
         "prediction behaves differently: raise PREDICTION_BEHAVIOUR (stagewise/predictions/__init__.py) and write the "
