@@ -100,9 +100,9 @@ def write_all_predictions(
     in_training: TrainingAnswers,
 ) -> dict:
     """Write the prediction file of every task and split; return a summary of the work for the receipt."""
-    from stagewise.models.torch_environment import before_torch
+    from stagewise.models.torch_environment import import_libraries
 
-    before_torch()
+    import_libraries("peft" if adapter_dir else "transformers.modeling_utils", quantization=settings.quantization)
     predictor = Predictor.load(settings, model_dir, adapter_dir)
     started, tokens, count, content_free, changed = time.monotonic(), 0, 0, {}, {}
     shortened: dict[str, int] = {}

@@ -25,9 +25,9 @@ def merge_adapters(job: AdapterJob) -> None:
 
 def merge_parents(job: AdapterJob, cached: Path) -> None:
     """Merge the parents and leave the finished adapter in the cache."""
-    from stagewise.models.torch_environment import before_torch
+    from stagewise.models.torch_environment import import_libraries
 
-    before_torch()
+    import_libraries("peft", quantization=job.recipe.quantization)
     from stagewise.models.adapters import adapter_folder, check_finite_weights
     from stagewise.models.load import load_base, load_tokenizer, resolve_device
     from stagewise.provenance.packages import package_versions

@@ -105,11 +105,11 @@ class Stage:
 
 def train_stage(job: AdapterJob, options: RunOptions, cached: Path) -> None:
     """Train one stage, or resume its training, and leave the finished adapter in the cache."""
-    from stagewise.models.torch_environment import before_torch
+    from stagewise.models.torch_environment import import_libraries
 
-    before_torch()
     if process_count() == 1:
         hide_other_gpus()
+    import_libraries("stagewise.training.trainer", quantization=job.recipe.quantization)
     processes = init_distributed()
 
     from stagewise.training.audit import UnchangedAdapter, audit_weights
