@@ -1,12 +1,12 @@
 """Environment that torch needs, to be set before torch is imported: this module imports nothing heavy."""
 
-import gc
 import importlib
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable
 from pathlib import Path
+
+from stagewise.imports import import_once
 
 _POLICY, _SPINS = "OMP_WAIT_POLICY", ("GOMP_SPINCOUNT", "1000")
 
@@ -44,8 +44,7 @@ def import_libraries(*modules: str, quantization: str = "none") -> None:
     - without bitsandbytes, and with it torch's compiler, if the model is not quantized: peft imports it to look at its
       version. It stays hidden from this process;
     - without scipy, which transformers imports for losses of object detection. Later imports get it;
-    - without the garbage collector, which would go through all modules again and again as they come; none of them
-      goes before the process ends, so it need not look at them later either.
+    - without the garbage collector (`imports.import_once`).
 
     A process that has loaded torch already just imports the modules.
 
@@ -63,35 +62,28 @@ def import_libraries(*modules: str, quantization: str = "none") -> None:
     """
     if quantization != "none" and sys.modules.get("bitsandbytes", "") is None:
         raise RuntimeError("this process imported its libraries without quantization; quantize in another process")
-    first = "torch" not in sys.modules
-    if first:
+    if "torch" not in sys.modules:
         before_torch()
         if quantization == "none":
             _hide("bitsandbytes")
-    with _import_once() if first else nullcontext():
-        for name in modules:
-            importlib.import_module(name)
+        hidden = _hide("scipy")
+        with import_once():
+            _import(modules)
+        if hidden:
+            del sys.modules["scipy"]
+    else:
+        _import(modules)
+
+
+def _import(modules: Iterable[str]) -> None:
+    for name in modules:
+        importlib.import_module(name)
 
 
 def _hide(package: str) -> bool:
     """Let a package look as if it were not installed, unless it is imported already; return whether it is hidden."""
     # With None there, `import` and `importlib.util.find_spec` say that there is no such module.
     return sys.modules.setdefault(package, None) is None
-
-
-@contextmanager
-def _import_once() -> Iterator[None]:
-    """Import without scipy and the garbage collector, which then leaves alone what was imported."""
-    hidden, collects = _hide("scipy"), gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if hidden:
-            del sys.modules["scipy"]
-        gc.freeze()
-        if collects:
-            gc.enable()
 
 
 def cpu_has_bfloat16(cpuinfo="/proc/cpuinfo") -> bool:
