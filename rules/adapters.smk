@@ -47,7 +47,7 @@ rule train_adapter:
         f"logs/{R}/{{lineage}}/train_adapter.log",
     wildcard_constraints:
         lineage=rf"{BASE}(/[^/]+)*/(?!{MERGED})[^/]+",
-    threads: 8  # at most; --cores and the profile bring it down
+    threads: threads_of
     resources:
         processes=1,  # one a GPU; more than one train it together (docs/running/multi-gpu.md)
     params:

@@ -22,6 +22,8 @@ from stagewise.data.raw_files import RAW, raw_path
 from stagewise.errors import InputError, one_line, refusal
 from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_tree
 from stagewise.models.compute_type import experiment_compute_type
+from stagewise.models.gpu import accessible_gpus
+from stagewise.models.machine import memory
 from stagewise.pipeline import settings_files
 from stagewise.pipeline.archive import check_archive
 from stagewise.pipeline.build_recipe import recipe_settings
@@ -31,6 +33,7 @@ from stagewise.pipeline.preflight.early import check_at_start
 from stagewise.pipeline.run_log import keep_logs_shareable
 from stagewise.pipeline.splits_inputs import splits_files
 from stagewise.pipeline.success import success_lines
+from stagewise.pipeline.threads import threads_per_job
 from stagewise.provenance import container_image
 
 keep_logs_shareable(logger)
@@ -134,6 +137,12 @@ def parent_files(file):
 def adapter_receipt(wildcards) -> list[str]:
     """Receipt of a lineage's adapter; none for the base model."""
     return [] if wildcards.lineage == BASE else [f"{R}/{wildcards.lineage}/adapter/receipt.json"]
+
+
+def threads_of(wildcards) -> int:
+    """Threads of a training or prediction, at most: --cores and the profile bring them down."""
+    cores, on_gpu = workflow.resource_settings.cores, bool(accessible_gpus())
+    return threads_per_job(ADAPTERS, wildcards.lineage, CONFIG.base_model, cores, memory(), on_gpu)
 
 
 def time_limit(wildcards, resources) -> list:

@@ -19,7 +19,7 @@ rule predict:
         receipt=f"{R}/{{lineage}}/predictions/receipt.json",
     log:
         f"logs/{R}/{{lineage}}/predict.log",
-    threads: 8  # at most; --cores and the profile bring it down
+    threads: threads_of
     params:
         settings=write_settings(CONFIG.scoring_settings()),
         model=lambda wc, input: dirname(input.model),
