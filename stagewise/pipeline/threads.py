@@ -19,7 +19,7 @@ def threads_per_job(
 ) -> int:
     """Share the cores among the jobs that can run at the same time: one for each adapter of the same stage.
 
-    Two processes with a thread each do 1.3 times the work of one with two threads. The number is a matter of the
+    Threads of one process wait for each other, those of two processes do not. The number is a matter of the
     experiment and the machine, not of what a run happens to make, since it may change last digits. A process that has
     no others beside it gets all cores; so does one of a model from elsewhere than a package, as such a model may be
     too large for two in the memory, and its size is not known until it is fetched.
