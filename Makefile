@@ -12,7 +12,7 @@ run: $(VENV)/.run-$(TORCH)
 
 # A process per core; each takes whole test files, so that what a file prepares is prepared once.
 test: $(VENV)/.dev-$(TORCH)
-	pytest -n auto --dist loadfile
+	pytest -n auto --dist loadfile --no-loadscope-reorder
 
 # An experiment twice from scratch, every byte compared: make certify ARGS="--cores 4 --configfile experiments/real.yaml"
 certify: $(VENV)/.run-$(TORCH)

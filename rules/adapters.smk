@@ -56,7 +56,7 @@ rule train_adapter:
         lineage=rf"{BASE}(/[^/]+)*/(?!{MERGED})[^/]+",
     group:
         one_job
-    threads: 8  # at most; --cores and the profile bring it down
+    threads: threads_of
     resources:
         processes=1,  # one a GPU; more than one train it together (docs/running/multi-gpu.md)
         gpu=gpus_of("train_adapter"),
@@ -109,7 +109,7 @@ rule merge_adapters:
         lineage=rf"{BASE}(/[^/]+)*/{MERGED}[^/]+",
     group:
         one_job
-    threads: 8  # for scoring, as in the rule predict
+    threads: threads_of  # for scoring
     resources:
         scores=0 if GPUS else 1,  # it computes on the CPU; 0 leaves scoring to the prediction step
         frozen_layers_mb=2000,  # as in the rule train_adapter

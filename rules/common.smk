@@ -23,6 +23,7 @@ from stagewise.errors import InputError, one_line, refusal
 from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_tree
 from stagewise.models.compute_type import experiment_compute_type
 from stagewise.models.gpus import DEVICE_VARIABLE, JOBS_VARIABLE, jobs_per_gpu, visible_gpus
+from stagewise.models.machine import memory
 from stagewise.pipeline import settings_files
 from stagewise.pipeline.archive import check_archive
 from stagewise.pipeline.build_recipe import recipe_settings
@@ -33,6 +34,7 @@ from stagewise.pipeline.run_log import keep_logs_shareable
 from stagewise.pipeline.siblings import siblings_file, write_siblings
 from stagewise.pipeline.splits_inputs import splits_files
 from stagewise.pipeline.success import success_lines
+from stagewise.pipeline.threads import threads_per_job
 from stagewise.provenance import container_image
 
 keep_logs_shareable(logger)
@@ -191,6 +193,12 @@ def one_job(wildcards):
     group = f"{SIBLINGS}_of_{adapter.parent}".replace("/", "_")
     workflow.parent_groupids[group] = SIBLINGS  # as for a group whose name has wildcards in it
     return group
+
+
+def threads_of(wildcards) -> int:
+    """Threads of a training or prediction, at most: --cores and the profile bring them down."""
+    cores = workflow.resource_settings.cores
+    return threads_per_job(ADAPTERS, wildcards.lineage, CONFIG.base_model, cores, memory(), on_gpu=bool(GPUS))
 
 
 def time_limit(wildcards, resources) -> list:

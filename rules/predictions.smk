@@ -21,7 +21,7 @@ rule predict:
         f"logs/{R}/{{lineage}}/predict.log",
     group:
         one_job
-    threads: 8  # at most; --cores and the profile bring it down
+    threads: threads_of
     resources:
         gpu=gpus_of("predict"),
         frozen_layers_mb=2000,  # of the frozen layers' output that may be kept on a CPU; 0 keeps none

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stagewise.cli import add_image
 from stagewise.errors import exit_on_input_error
+from stagewise.imports import import_once
 
 
 @exit_on_input_error
@@ -37,11 +38,14 @@ def main(argv=None) -> int:
 
     metrics = read_metrics(arguments.metrics)
 
-    from stagewise.provenance.files import atomic
-    from stagewise.report import html, items_page, markdown
-    from stagewise.report.curves import read_logs
-    from stagewise.report.figures.registry import draw_figures, write_figures
-    from stagewise.report.lookup import View
+    with import_once():
+        import matplotlib.figure  # noqa: F401  what the figures draw with
+
+        from stagewise.provenance.files import atomic
+        from stagewise.report import html, items_page, markdown
+        from stagewise.report.curves import read_logs
+        from stagewise.report.figures.registry import draw_figures, write_figures
+        from stagewise.report.lookup import View
 
     view = View(metrics, read_logs(arguments.results, [adapter.lineage for adapter in metrics.adapters]))
     figures = draw_figures(view)

@@ -1,6 +1,8 @@
 """Environment and models of all tests: no network, no GPU, patient threads, one tiny model per session."""
 
+import gc
 import os
+import sys
 
 # Set before torch is imported: a spinning OpenMP pool starves its neighbours (see models/torch_environment.py).
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
@@ -20,6 +22,17 @@ if MIRROR:
 from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
+
+_modules_before = 0
+
+
+def pytest_runtest_setup():
+    """Let the garbage collector leave alone what was imported: each training collects, through all of torch."""
+    global _modules_before
+    if len(sys.modules) > _modules_before + 300:
+        _modules_before = len(sys.modules)
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")

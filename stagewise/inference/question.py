@@ -175,9 +175,9 @@ def ask_model(question: Question, items: list[dict], model_dir, adapter_dir, tok
     -------
     ``{"id", "label", "probabilities"}`` per item; probabilities are renormalized over the task's labels.
     """
-    from stagewise.models.torch_environment import before_torch
+    from stagewise.models.torch_environment import import_libraries
 
-    before_torch()
+    import_libraries("peft" if adapter_dir else "transformers.modeling_utils", quantization=question.quantization)
     from stagewise.inference import likelihood
     from stagewise.models.adapters import load_adapter
     from stagewise.models.load import load_base, load_tokenizer

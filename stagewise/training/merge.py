@@ -32,10 +32,10 @@ def merge_adapters(job: AdapterJob, scorer: Scorer | None = None, kept_layers: K
 
 def merge_parents(job: AdapterJob, base: SharedBase, cached: Path) -> None:
     """Merge the parents and leave the finished adapter in the cache."""
-    from stagewise.models.torch_environment import before_torch
+    from stagewise.models.torch_environment import import_libraries
 
-    before_torch()
     hide_gpus()  # small matrices; and what is drawn, such as DARE's mask, would be another draw on a GPU
+    import_libraries("peft", quantization=job.recipe.quantization)
     from stagewise.models.adapters import adapter_folder, check_finite_weights
     from stagewise.models.load import load_tokenizer, resolve_device
     from stagewise.provenance.packages import package_versions

@@ -166,9 +166,9 @@ class Stage:
 
 def train_stage(job: AdapterJob, options: RunOptions, base: SharedBase, cached: Path) -> None:
     """Train one stage, or resume its training, and leave the finished adapter in the cache."""
-    from stagewise.models.torch_environment import before_torch
+    from stagewise.models.torch_environment import import_libraries
 
-    before_torch()
+    import_libraries("stagewise.training.trainer", quantization=job.recipe.quantization)
     processes = init_distributed()
 
     stage = prepare_stage(job, options, base, cached, processes)

@@ -11,6 +11,7 @@ import torch
 from stagewise.models.load import keep_4bit_weights_trainable, load_base
 from stagewise.models.torch_environment import cpu_has_bfloat16
 from stagewise.training.trainer import cast_trainable_to_float32
+from tests.helpers.toy_task import write_toy_split
 
 ROOT = Path(__file__).resolve().parents[3]
 no_bfloat16 = pytest.mark.skipif(not cpu_has_bfloat16(), reason="this CPU has no avx512_bf16")
@@ -113,6 +114,47 @@ def test_b_no_step_imports_torch_before_the_policy_is_set(module):
     """Importing a step loads nothing heavy, so `before_torch` always comes first."""
     code = f"import sys, scripts.{module}; print([m for m in ('torch', 'transformers', 'peft') if m in sys.modules])"
     assert run(code).stdout.strip() == "[]"
+
+
+IMPORTS = "import sys; from stagewise.models.torch_environment import import_libraries\n"
+
+
+def test_a_training_without_quantization_imports_no_more_than_it_uses(tiny_model, tmp_path):
+    """If a library's update brings one of them back, each training and prediction takes seconds longer."""
+    toy = write_toy_split(tmp_path / "data")
+    code = IMPORTS + (
+        "import gc, pathlib\n"
+        "from tests.helpers.toy_stage import Stage\n"
+        f"Stage(*map(pathlib.Path, {[str(tmp_path), str(tiny_model), str(toy)]!r})).train()\n"
+        "heavy = ('bitsandbytes', 'torch._inductor.compile_fx', 'scipy', 'sklearn', 'tensorboard', 'matplotlib')\n"
+        "print([name for name in heavy if sys.modules.get(name)])\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > 100_000)\n"
+        "import scipy.special\n"
+        "try: import_libraries('peft', quantization='nf4')\n"
+        "except RuntimeError as error: print(error)\n"
+    )
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-3:] == [
+        "[]",
+        "True True",
+        "this process imported its libraries without quantization; quantize in another process",
+    ]
+
+
+def test_a_quantized_model_gets_bitsandbytes(tiny_model):
+    code = IMPORTS + (
+        "import_libraries('peft', quantization='nf4')\n"
+        "from stagewise.models.load import load_base\n"
+        f"print(type(load_base({str(tiny_model)!r}, 'nf4', 'float32').model.layers[0].mlp.down_proj).__name__)\n"
+    )
+    done = run(code)
+    assert done.stdout.split() == ["Linear4bit"], done.stderr
+
+
+def test_a_process_that_has_torch_hides_nothing():
+    code = "import torch\n" + IMPORTS + "import_libraries('json'); print(sys.modules.get('bitsandbytes', 'not hidden'))"
+    assert run(code, OMP_WAIT_POLICY="PASSIVE").stdout.strip() == "not hidden"
 
 
 def test_bfloat16_is_read_from_the_kernels_list(tmp_path):

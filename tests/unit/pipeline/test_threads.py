@@ -1,0 +1,37 @@
+"""Threads of a job: the cores are shared among the jobs of one stage."""
+
+import pytest
+
+from stagewise.config.load_config import load
+from stagewise.lineage import BASE, lineage_tree
+from stagewise.models.machine import Memory
+from stagewise.pipeline.threads import threads_per_job
+from tests.helpers.project_copy import ROOT
+
+CONFIG = load(ROOT / "config.yaml")
+ADAPTERS = lineage_tree(CONFIG)  # one first stage, two second ones
+FIRST, SECOND = "base/seed-0/pubmedqa", "base/seed-0/pubmedqa/dreaddit"
+PLENTY = Memory(64 * 10**9, 10**9)
+HUB = CONFIG.base_model.model_validate({"hub": "owner/name", "revision": "0" * 40})
+
+
+@pytest.mark.parametrize(
+    ("lineage", "cores", "threads"),
+    [(BASE, 2, 8), (FIRST, 2, 2), (SECOND, 2, 1), (SECOND, 1, 1), (SECOND, 6, 3), (FIRST, 16, 8), (SECOND, 40, 8)],
+)
+def test_adapters_of_one_stage_share_the_cores(lineage, cores, threads):
+    assert threads_per_job(ADAPTERS, lineage, CONFIG.base_model, cores, PLENTY, on_gpu=False) == threads
+
+
+@pytest.mark.parametrize(
+    ("model", "cores", "memory", "on_gpu", "threads"),
+    [
+        (CONFIG.base_model, 4, Memory(7 * 10**9, None), False, 4),  # no room for two
+        (CONFIG.base_model, 4, Memory(None, None), False, 2),
+        (HUB, 4, PLENTY, False, 8),  # perhaps too large for two
+        (CONFIG.base_model, None, PLENTY, False, 8),  # another machine's cores
+        (CONFIG.base_model, 2, PLENTY, True, 4),
+    ],
+)
+def test_a_job_that_may_have_no_other_beside_it_takes_what_there_is(model, cores, memory, on_gpu, threads):
+    assert threads_per_job(ADAPTERS, SECOND, model, cores, memory, on_gpu) == threads
