@@ -133,20 +133,22 @@ def measure_steps(settings: Path, results: Path, out: Path) -> tuple[Run, Run]:
 
 
 def measure_tokens(folder: Path, settings: dict, progress: Progress) -> list[Figures]:
-    """Measure the prediction step of the base model on items whose context is repeated."""
+    """Measure the prediction step of the base model on items whose sections are repeated."""
     longest = STAGE | {"limit": {"train": 16, "validation": 4, "test": ITEMS}, "training": {"max_length": 2048}}
-    workspace = Workspace(folder, longest | {"results": "results-tokens"}, "tokens.yaml", settings.get("models"))
+    workspace = Workspace(folder / "tokens", longest, "tokens.yaml", settings.get("models"))
     workspace.make_inputs()
-    split = workspace.data / "pubmedqa" / "test.jsonl"
-    items = [json.loads(line) for line in split.read_text(encoding="utf-8").splitlines()]
+    sample = workspace.folder / "data" / "sample" / "pubmedqa.json"
+    items = json.loads(sample.read_text(encoding="utf-8"))
+    settings_files = ["--settings", "config.yaml", workspace.overlay]
     rows = []
     for repeats in REPEATS:
-        for item, text in zip(items, [item["fields"]["context"] for item in items], strict=True):
-            item["fields"] = item["fields"] | {"context": " ".join([text] * (1 if repeats == 1 else 2))}
-        split.write_text("".join(json.dumps(item) + "\n" for item in items), encoding="utf-8")
+        longer = {name: item | {"CONTEXTS": item["CONTEXTS"] * repeats} for name, item in items.items()}
+        sample.write_text(json.dumps(longer), encoding="utf-8")
         out = workspace.fresh(f"tokens-{repeats}")
-        command = [sys.executable, "-m", "scripts.predict", "--settings", "config.yaml", workspace.overlay]
-        command += ["--model", workspace.model, "--data", workspace.data, "--output", out / "predictions"]
+        command = [sys.executable, "-m", "scripts.make_splits", *settings_files, "--output", out / "data"]
+        run_command(command, workspace.folder)
+        command = [sys.executable, "-m", "scripts.predict", *settings_files, "--model", workspace.model]
+        command += ["--data", out / "data", "--output", out / "predictions"]
         cost = run_command(command, workspace.folder, OMP_NUM_THREADS=str(settings["threads"]))
         receipt = json.loads((out / "predictions" / "receipt.json").read_text(encoding="utf-8"))
         rows.append({"tokens_per_item": round(receipt["tokens"] / ITEMS), "seconds": receipt["seconds"], **cost.costs})
