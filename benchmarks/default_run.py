@@ -46,9 +46,7 @@ def read_jobs(metadata: Path) -> dict[str, list[Figures]]:
         seconds = round(record["endtime"] - record["starttime"], 2)
         rule = jobs.setdefault(record["rule"], {})
         rule.setdefault(name, (record["starttime"], {"job": name, "wall_seconds": seconds}))
-    return {
-        rule: [job for _, job in sorted(of_rule.values(), key=lambda entry: entry[0])] for rule, of_rule in sorted(jobs.items())
-    }
+    return {rule: [job for _, job in sorted(jobs[rule].values(), key=lambda entry: entry[0])] for rule in sorted(jobs)}
 
 
 def model_loads(copy: Path, rule: str) -> int:

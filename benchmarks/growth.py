@@ -107,7 +107,9 @@ def measure_results(shapes: list[tuple[int, int, int]], progress: Progress) -> l
         with tempfile.TemporaryDirectory() as temporary:
             results, out = Path(temporary, "results"), Path(temporary, "out")
             out.mkdir()
-            declared: Config = fake_results.config(**{key: overlay(arms, seeds, None)[key] for key in ("seeds", "arms")})
+            declared: Config = fake_results.config(
+                **{key: overlay(arms, seeds, None)[key] for key in ("seeds", "arms")}
+            )
             fake_results.write_results(results, declared, sizes={"train": 160, "validation": 60, "test": items})
             for lineage, adapter in report_experiments.lineage_tree(declared).items():
                 report_experiments.write_log(results / lineage / "adapter" / "training_log.csv", adapter)

@@ -8,13 +8,16 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.flops import Shape
-from benchmarks.measure import ROOT, Progress, median, run_command
+from benchmarks.flops import Shape, forward_flops, head_flops, share_of_rate, training_flops
+from benchmarks.measure import ROOT, Figures, Progress, median, run_command
 from stagewise.config.load_config import load
 
 # Rows of a product: 4 items of about 90 tokens, and a scoring batch.
 ROWS = (336, 1536)
 TYPES = ("float32", "bfloat16")
+
+ANSWER_TOKENS = 2
+"""Positions of an item that the loss counts: the label's word and the end token."""
 
 # The embedded model's sizes, which its config.json repeats once it is fetched.
 EMBEDDED = Shape(576, 1536, 30, 9, 3, 49152, 64)
@@ -39,7 +42,7 @@ def embedded_shape(models: Path | None = None) -> Shape:
     return Shape.of(json.loads(config.read_text(encoding="utf-8"))) if config.exists() else EMBEDDED
 
 
-def measure_rate(shape: Shape, dtype: str, device: str = "cpu", rows=ROWS, seconds: float = 1.0) -> float:
+def measure_rate(shape: Shape, dtype: str, device: str = "cpu", rows=ROWS, seconds: float = 0.5) -> float:
     """Measure the rate of a layer's products, forward and backward to the input, in GFLOP/s.
 
     The passes are repeated for about `seconds` for each number of rows, after one to warm up.
@@ -73,6 +76,35 @@ def measure_rate(shape: Shape, dtype: str, device: str = "cpu", rows=ROWS, secon
         taken += time.perf_counter() - started
         done += passes * 4 * count * shape.layer_weights
     return done / taken / 1e9
+
+
+def training_shares(rate: dict, training: dict) -> dict[str, float]:
+    """Share of the float32 rate that training steps make use of, by program; empty if their threads have no rate.
+
+    `rate` and `training` are records of one machine. Only operations that are done are counted: outputs of frozen
+    layers that are kept are computed once, in the first epoch.
+    """
+    threads = str(training["settings"]["threads"])
+    if threads not in rate["gflops"]["float32"]:
+        return {}
+    gflops, shape = rate["gflops"]["float32"][threads], Shape(**rate["shape"])
+    return {
+        side: share_of_rate(median(runs, "tokens_per_second"), stage_flops(shape, runs[0]), gflops)
+        for side, runs in training["runs"].items()
+    }
+
+
+def stage_flops(shape: Shape, run: Figures) -> float:
+    """Operations per token of a step of the default stage, mean over its epochs."""
+    config = load(str(ROOT / "config.yaml"))
+    lora, training = config.lora, config.training
+    length = run["tokens"] / (run["steps"] * training.batch_size * training.gradient_accumulation)
+    kept = run.get("lower_layers_kept", False)
+    flops = training_flops(shape, length, lora.r, lora.last_layers, kept)
+    if kept:
+        flops += forward_flops(shape, length, shape.layers - lora.last_layers) / training.epochs
+    # Forward and backward of the output head.
+    return flops + 2 * head_flops(shape, ANSWER_TOKENS / length)
 
 
 def main(argv=None) -> int:

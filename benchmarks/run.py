@@ -36,14 +36,14 @@ class Part:
 
 # In this order: `scoring` takes the adapter that `training` leaves.
 PARTS = {
-    "matrix-rate": Part(matrix_rate.run, 0.5),
-    "startup": Part(startup.run, 1),
-    "training": Part(training.run, 6),
-    "scoring": Part(scoring.run, 3),
-    "growth": Part(growth.run, 2),
-    "default-run": Part(default_run.run, 4),
+    "matrix-rate": Part(matrix_rate.run, 0.75),
+    "startup": Part(startup.run, 0.75),
+    "training": Part(training.run, 7.5),
+    "scoring": Part(scoring.run, 2.5),
+    "growth": Part(growth.run, 1.5),
+    "default-run": Part(default_run.run, 3.5),
     "training-real": Part(training.run_real, 2, real_data=True),
-    "scoring-real": Part(scoring.run_real, 1.5, real_data=True),
+    "scoring-real": Part(scoring.run_real, 1, real_data=True),
 }
 
 
@@ -76,7 +76,9 @@ def main(argv=None) -> int:
             figures = PARTS[name].measure(folder, settings | {"models": args.models}, progress)
             figures["seconds"] = round(time.monotonic() - started, 1)
             path = write_record(name, settings, figures)
-            print(f"{name}: {figures['seconds']:.0f} s, written to {os.path.relpath(path)}", file=sys.stderr, flush=True)
+            print(
+                f"{name}: {figures['seconds']:.0f} s, written to {os.path.relpath(path)}", file=sys.stderr, flush=True
+            )
     print("python -m benchmarks.tables draws the tables of the documents anew", file=sys.stderr)
     return 0
 

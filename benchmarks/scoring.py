@@ -17,15 +17,13 @@ import yaml
 
 from benchmarks.measure import ROOT, Figures, Progress, alternate, ratio, run_command
 from benchmarks.peer_items import PeerItems, write_lines
-from benchmarks.workspace import REAL_STAGE, STAGE, Workspace
+from benchmarks.workspace import KEPT_LAYERS, REAL_STAGE, STAGE, Workspace
 from stagewise.errors import InputError
 
 COLD, WARM = "stagewise", "stagewise, lower layers kept"
 LM_EVAL, LM_EVAL_WHOLE, GENERATE = "lm-eval, first tokens", "lm-eval, whole answers", "generate()"
 
 HARNESS = ROOT / ".venv-bench" / "bin" / "python"
-KEPT_LAYERS = "frozen_layers"
-"""Folder below a checkpoint folder where the lower layers' outputs are kept between runs."""
 BATCH = 32
 
 

@@ -49,6 +49,16 @@ SCORING_PASSES = 2
 """Passes of a batch of items to score: its prompts, then the labels' answers after them."""
 
 
+STARTS = 60
+"""Processes that load the model, if a process trains and scores several adapters of one parent: the project's goal."""
+
+MICRO_BATCH = 16
+"""Items of a training pass: all of an optimizer step, which fit in an H100's memory (`benchmarks.gpu`)."""
+
+JOBS_PER_GPU = 2
+"""Jobs that share the GPU."""
+
+
 @dataclass(frozen=True)
 class Way:
     """A way to run the study."""
@@ -173,16 +183,16 @@ def split_items(config: Config, task: dict, split: str) -> int:
     return task["items"][split] if limit is None else min(limit, task["items"][split])
 
 
-def ways(config: Config, starts: int, micro_batch: int, jobs_per_gpu: int) -> list[Way]:
+def ways(config: Config, starts: int = STARTS, micro_batch: int = MICRO_BATCH, jobs: int = JOBS_PER_GPU) -> list[Way]:
     """The study as it was, and as it is: by one job at a time, and by several on the GPU."""
     batch = next(adapter.training.batch_size for adapter in lineage_tree(config).values() if adapter.training)
     before = Way(f"NF4, {batch} items a pass, a process per step", "nf4", batch, planned_starts(config), True)
     after = Way(f"bfloat16, {micro_batch} items a pass, {starts} processes", "none", micro_batch, starts, False)
-    shared = replace(after, name=f"the same, {jobs_per_gpu} jobs on the GPU", jobs_per_gpu=jobs_per_gpu)
+    shared = replace(after, name=f"{after.name}, {jobs} jobs on the GPU", jobs_per_gpu=jobs)
     return [before, after, shared]
 
 
-def table(starts: int = 60, micro_batch: int = 16, jobs_per_gpu: int = 2) -> str:
+def table(starts: int = STARTS, micro_batch: int = MICRO_BATCH, jobs: int = JOBS_PER_GPU) -> str:
     """The calculation as a Markdown table."""
     config, lengths = study(), read_lengths("real")
     adapters = lineage_tree(config).values()
@@ -195,7 +205,7 @@ def table(starts: int = 60, micro_batch: int = 16, jobs_per_gpu: int = 2) -> str
         "| way | minutes | GPU busy | arithmetic | launching | starting | saving |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
-    for way in ways(config, starts, micro_batch, jobs_per_gpu):
+    for way in ways(config, starts, micro_batch, jobs):
         hours = calculate(config, way, lengths)
         parts = (hours.arithmetic, hours.launching, hours.starting, hours.saving)
         cells = " | ".join(f"{60 * part:.0f}" for part in parts)
@@ -205,9 +215,15 @@ def table(starts: int = 60, micro_batch: int = 16, jobs_per_gpu: int = 2) -> str
 
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.study_model", description=__doc__.split("\n")[0])
-    parser.add_argument("--starts", type=positive, default=60, help="processes that load the model, of the way after")
-    parser.add_argument("--micro-batch", type=positive, default=16, help="items of a training pass, of the way after")
-    parser.add_argument("--jobs-per-gpu", type=positive, default=2, help="jobs that share the GPU, of the last way")
+    parser.add_argument(
+        "--starts", type=positive, default=STARTS, help="processes that load the model, of the way after"
+    )
+    parser.add_argument(
+        "--micro-batch", type=positive, default=MICRO_BATCH, help="items of a training pass, of the way after"
+    )
+    parser.add_argument(
+        "--jobs-per-gpu", type=positive, default=JOBS_PER_GPU, help="jobs that share the GPU, of the last way"
+    )
     args = parser.parse_args(argv)
     print(table(args.starts, args.micro_batch, args.jobs_per_gpu))
     return 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.measure import Figures, Progress, alternate, ratio, run_command
 from benchmarks.peer_items import PeerItems, write_lines
-from benchmarks.workspace import REAL_STAGE, STAGE, Workspace
+from benchmarks.workspace import KEPT_LAYERS, REAL_STAGE, STAGE, Workspace
 from stagewise.errors import InputError
 
 PRODUCT, SCRIPT, DEFAULTS = "stagewise", "TRL script, float32", "TRL's defaults"
@@ -71,6 +71,7 @@ def product(workspace: Workspace, threads: int) -> Callable[[int], Figures]:
             "tokens": summary["tokens"],
             "steps": summary["steps"],
             "dtype": summary["dtype"],
+            "lower_layers_kept": (adapter.parent / "checkpoints" / KEPT_LAYERS).is_dir(),
             "losses": losses,
             "validation_losses": validation,
         }
@@ -141,4 +142,6 @@ def check_losses(ours: dict[str, float], theirs: dict[str, float]) -> None:
     for step in common:
         one, other = ours[step], theirs[step]
         if abs(one - other) > LOSS_TOLERANCE * max(1, abs(one), abs(other)):
-            raise InputError(f"step {step}: the losses {one:.7f} and {other:.7f} differ, so the trainings are not the same")
+            raise InputError(
+                f"step {step}: the losses {one:.7f} and {other:.7f} differ, so the trainings are not the same"
+            )

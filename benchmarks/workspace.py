@@ -11,6 +11,9 @@ from tests.helpers.project_copy import ProjectCopy
 
 LINEAGE = "base/seed-0/pubmedqa"
 
+KEPT_LAYERS = "frozen_layers"
+"""Folder below a checkpoint folder where outputs of frozen layers are kept between runs."""
+
 # One stage on PubMedQA. Both sides of a comparison compute in float32, whatever `dtype: auto` would choose.
 STAGE = {
     "dtype": "float32",

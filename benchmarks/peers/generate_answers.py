@@ -38,9 +38,7 @@ def main(argv=None) -> int:
         with torch.no_grad():
             ids = model.generate(**inputs, max_new_tokens=args.new_tokens, do_sample=False)
         texts = tokenizer.batch_decode(ids[:, inputs.input_ids.shape[1] :], skip_special_tokens=True)
-        right += sum(
-            text.strip() == item["answers"][item["gold"]] for text, item in zip(texts, batch, strict=True)
-        )
+        right += sum(text.strip() == item["answers"][item["gold"]] for text, item in zip(texts, batch, strict=True))
     args.output.write_text(json.dumps({"accuracy": right / len(items)}), encoding="utf-8")
     return 0
 

@@ -13,7 +13,9 @@ from pathlib import Path
 
 def main(argv=None) -> int:
     """Train and write ``result.json``: losses by step, validation losses, steps, and seconds of ``train()``."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers.train_with_trl", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.peers.train_with_trl", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("--model", required=True)
     parser.add_argument("--settings", required=True, type=Path, help="JSON with `lora`, `training` and `seed`")
     parser.add_argument("--train", required=True, help="rows of all epochs, in the order of training")
