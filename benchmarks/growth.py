@@ -99,7 +99,6 @@ def planned_jobs(run: Run) -> int:
 
 def measure_results(shapes: list[tuple[int, int, int]], progress: Progress) -> list[Figures]:
     """Measure the metrics and report steps on made-up results of so many test items, arms and seeds."""
-    from stagewise.config.experiment import Config
     from tests.helpers import fake_results, report_experiments
 
     rows = []
@@ -107,9 +106,7 @@ def measure_results(shapes: list[tuple[int, int, int]], progress: Progress) -> l
         with tempfile.TemporaryDirectory() as temporary:
             results, out = Path(temporary, "results"), Path(temporary, "out")
             out.mkdir()
-            declared: Config = fake_results.config(
-                **{key: overlay(arms, seeds, None)[key] for key in ("seeds", "arms")}
-            )
+            declared = fake_results.config(**overlay(arms, seeds, None))
             fake_results.write_results(results, declared, sizes={"train": 160, "validation": 60, "test": items})
             for lineage, adapter in report_experiments.lineage_tree(declared).items():
                 report_experiments.write_log(results / lineage / "adapter" / "training_log.csv", adapter)

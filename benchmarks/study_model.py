@@ -114,7 +114,7 @@ def study() -> Config:
 
 
 def planned_starts(config: Config) -> int:
-    """Processes of the plan if each step loads the model by itself: trainings, merges, predictions, the base model's."""
+    """Processes of the plan if each training, merge and prediction loads the model by itself."""
     return 2 * len(lineage_tree(config)) + 1
 
 

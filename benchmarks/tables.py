@@ -22,6 +22,8 @@ from stagewise.provenance.files import atomic
 PAGES = ("docs/running/speed.md", "docs/running/scale.md", "README.md")
 MARKED = re.compile(r"(<!-- benchmark: ([\w-]+) -->\n).*?(<!-- benchmark end -->)", re.DOTALL)
 
+LEVERS = "python -m benchmarks.levers --model models/smollm2-135m-instruct"
+
 Records = dict[str, dict]
 """Records of a part by machine."""
 Rows = list[list[str]]
@@ -57,12 +59,8 @@ def of_each_machine(part: str, draw: Callable[[dict], str]) -> Callable[[dict[st
 
 def command(part: str) -> str:
     """Command that measures a part."""
-    special = {
-        "gpu": "make bench-gpu",
-        "planning": "python -m benchmarks.growth",
-        "levers": "python -m benchmarks.levers",
-    }
-    return special.get(part, f"python -m benchmarks.run {part}")
+    commands = {"gpu": "make bench-gpu", "planning": "python -m benchmarks.growth", "levers": LEVERS}
+    return commands.get(part, f"python -m benchmarks.run {part}")
 
 
 def seconds(values: list[float]) -> str:
@@ -120,8 +118,9 @@ def startup(record: dict) -> str:
     entries["`snakemake -n`"] = record["dry_run"]
     rows = [[name, f"{c['cpu_seconds']:.2f} s", f"{c['wall_seconds']:.2f} s"] for name, c in entries.items()]
     trivial = record["trivial_job"]
-    text = f"A job that does nothing costs Snakemake {trivial['cpu_ms']:.0f} ms of CPU, {trivial['wall_ms']:.0f} ms of wall"
-    return markdown(["start", "CPU", "wall"], rows) + f"\n\n{text} time."
+    cpu, wall = trivial["cpu_ms"], trivial["wall_ms"]
+    text = f"A job that does nothing costs Snakemake {cpu:.0f} ms of CPU and {wall:.0f} ms of wall time."
+    return markdown(["start", "CPU", "wall"], rows) + f"\n\n{text}"
 
 
 def planning(record: dict) -> str:
@@ -190,18 +189,12 @@ def levers(record: dict) -> str:
 def gpu(record: dict) -> str:
     """Speed, share of the measured rate and memory of every case."""
     head = ["case", "tokens/s", "share of the bfloat16 rate", "memory", "note"]
-    rows = [
-        [
-            case["name"],
-            f"{case['tokens_per_second']:,.0f}",
-            f"{case['share']:.0%}",
-            f"{case['peak_gib']:.1f} GiB",
-            case["note"],
-        ]
-        if "tokens_per_second" in case
-        else [case["name"], "not measured", "", "", case["note"]]
-        for case in record["cases"]
-    ]
+    rows = []
+    for case in record["cases"]:
+        cells = ["not measured", "", ""]
+        if "tokens_per_second" in case:
+            cells = [f"{case['tokens_per_second']:,.0f}", f"{case['share']:.0%}", f"{case['peak_gib']:.1f} GiB"]
+        rows.append([case["name"], *cells, case["note"]])
     return f"Rate of bfloat16 products: {record['tflops']:.0f} TFLOP/s.\n\n{markdown(head, rows)}"
 
 
