@@ -134,7 +134,7 @@ def measure_steps(settings: Path, results: Path, out: Path) -> tuple[Run, Run]:
 def measure_tokens(folder: Path, settings: dict, progress: Progress) -> list[Figures]:
     """Measure the prediction step of the base model on items whose sections are repeated."""
     longest = STAGE | {"limit": {"train": 16, "validation": 4, "test": ITEMS}, "training": {"max_length": 2048}}
-    workspace = Workspace(folder / "tokens", longest, "tokens.yaml", settings.get("models"))
+    workspace = Workspace(folder / "tokens", longest, "tokens.yaml", settings["models"])
     workspace.make_inputs()
     sample = workspace.folder / "data" / "sample" / "pubmedqa.json"
     items = json.loads(sample.read_text(encoding="utf-8"))

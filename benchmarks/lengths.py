@@ -64,7 +64,7 @@ def count_lengths(workspace: Workspace) -> dict[str, dict]:
 @exit_on_input_error
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.lengths", description=__doc__.split("\n")[0])
-    parser.add_argument("--models", type=Path, help="folder of fetched models; the checkout's models/ otherwise")
+    parser.add_argument("--models", type=Path, default=ROOT / "models", help="folder of fetched models (models)")
     args = parser.parse_args(argv)
     overlays = {"sample": {"experiment": "sample"}}
     if os.environ.get(MIRROR_VARIABLE):

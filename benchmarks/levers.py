@@ -1,4 +1,4 @@
-"""Levers on a training step, each as a ratio to the plain step: what pays, and what was left out because it does not.
+"""Levers on a training step, each as a ratio to a step without it: what pays, and what was left out.
 
 python -m benchmarks.levers --model models/smollm2-135m-instruct
 python -m benchmarks.levers --model models/smollm2-135m-instruct packing compile
@@ -6,31 +6,57 @@ python -m benchmarks.levers --model models/smollm2-135m-instruct packing compile
 
 import argparse
 import json
-import os
-import subprocess
+import multiprocessing
 import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from benchmarks.lengths import read_lengths, typical_lengths
-from benchmarks.measure import ROOT, Figures, Progress, alternate, median
+from benchmarks.measure import Figures, Progress, alternate, median, ratio, run_command
 from benchmarks.records import write_record
-from stagewise.errors import exit_on_input_error
+from stagewise.errors import InputError, exit_on_input_error
 
 # 4 items a step, as in config.yaml, with the sample's lengths.
 ITEMS, STEPS, LAST_LAYERS = 4, 8, 10
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-PLAIN = "plain"
+PLAIN, TWO, CROWDED = "plain", "two-threads", "two-threads-crowded"
+SHORT_SPIN, LONG_SPIN, PASSIVE = {"GOMP_SPINCOUNT": "1000"}, {}, {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+@dataclass(frozen=True)
+class Lever:
+    """A changed training step, or a changed way to run it."""
+
+    note: str
+    to: str = PLAIN
+    """Lever that it is compared with."""
+    threads: int = 1
+    waiting: dict[str, str] = field(default_factory=lambda: SHORT_SPIN)
+    """Environment that says how OpenMP's threads wait for each other."""
+    neighbour: bool = False
+    """If another process keeps one core busy meanwhile."""
+
+    @property
+    def figure(self) -> str:
+        """Figure that is compared: by CPU time, but for what concerns several threads."""
+        return "tokens_per_cpu_second" if self.threads == 1 else "tokens_per_second"
+
+
 LEVERS = {
-    PLAIN: "last 10 layers adapted, float32",
-    "all-layers": "all 30 layers adapted",
-    "bfloat16": "computed in bfloat16",
-    "compile": "torch.compile of the decoder layers; its warm-up is not counted",
-    "packing": "the items of a step in one row without padding, under a mask that keeps them apart",
-    "trim": "the last layer's MLP at the answers' positions alone",
-    "spin": "OpenMP threads that wait as the library's default has them; the workflow sets GOMP_SPINCOUNT",
-    "passive": "OMP_WAIT_POLICY=PASSIVE",
+    PLAIN: Lever("last 10 layers adapted, float32"),
+    "all-layers": Lever("all 30 layers adapted"),
+    "bfloat16": Lever("computed in bfloat16"),
+    "compile": Lever("torch.compile of the decoder layers; its warm-up is not counted"),
+    "packing": Lever("the items of a step in one row without padding, under a mask that keeps them apart"),
+    "trim": Lever("the last layer's MLP at the answers' positions alone"),
+    TWO: Lever("two threads; speeds are of wall time", threads=2),
+    "long-spin": Lever("threads wait as OpenMP has them", TWO, 2, LONG_SPIN),
+    "passive": Lever("threads sleep at once", TWO, 2, PASSIVE),
+    CROWDED: Lever("another process keeps one core busy", TWO, 2, neighbour=True),
+    "long-spin-crowded": Lever("the same, threads wait as OpenMP has them", CROWDED, 2, LONG_SPIN, True),
+    "passive-crowded": Lever("the same, threads sleep at once", CROWDED, 2, PASSIVE, True),
 }
 
 
@@ -124,19 +150,42 @@ def measure_step(model_dir: str, lever: str, steps: int = STEPS) -> Figures:
     for _ in range(steps):
         step()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    return {"tokens_per_cpu_second": steps * tokens / cpu, "tokens_per_second": steps * tokens / wall}
+    return {
+        "tokens_per_cpu_second": round(steps * tokens / cpu, 1),
+        "tokens_per_second": round(steps * tokens / wall, 1),
+    }
 
 
-def in_process(model_dir: str, lever: str, threads: int, steps: int) -> Figures:
+def in_process(model_dir: str, name: str, steps: int) -> Figures:
     """Measure a lever in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.levers", "--model", model_dir, "--once", lever, "--steps", str(steps)]
-    waiting = {"GOMP_SPINCOUNT": "1000"}
-    if lever in ("spin", "passive"):
-        waiting = {"OMP_WAIT_POLICY": "PASSIVE"} if lever == "passive" else {}
-    plain = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    environment = plain | waiting | {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout)
+    lever = LEVERS[name]
+    command = [sys.executable, "-m", "benchmarks.levers", "--model", model_dir, "--once", name, "--steps", steps]
+    environment = lever.waiting | {"OMP_NUM_THREADS": str(lever.threads), "HF_HUB_OFFLINE": "1"}
+    neighbour = multiprocessing.Process(target=keep_busy, daemon=True)
+    if lever.neighbour:
+        neighbour.start()
+    try:
+        return json.loads(run_command(command, without=SHORT_SPIN | PASSIVE, **environment).output)
+    finally:
+        if lever.neighbour:
+            neighbour.terminate()
+
+
+def keep_busy() -> None:
+    """Occupy a core for ever."""
+    while True:
+        pass
+
+
+def compare(runs: dict[str, list[Figures]]) -> dict[str, Figures]:
+    """Speeds of each lever, and the ratio to the one that it is compared with, if that was measured too."""
+    levers = {}
+    for name, of_lever in runs.items():
+        lever = LEVERS[name]
+        speeds = {figure: median(of_lever, figure) for figure in of_lever[0]}
+        ratios = round(ratio(runs, name, lever.to, lever.figure), 3) if lever.to in runs else None
+        levers[name] = speeds | {"to": lever.to, "ratio": ratios, "note": lever.note}
+    return levers
 
 
 @exit_on_input_error
@@ -145,24 +194,20 @@ def main(argv=None) -> int:
     parser.add_argument("levers", nargs="*", metavar="LEVER", help=f"levers to measure (all): {', '.join(LEVERS)}")
     parser.add_argument("--model", required=True, help="folder of the base model")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--once", choices=LEVERS, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.once:
         print(json.dumps(measure_step(args.model, args.once, args.steps)))
         return 0
-    names = [PLAIN, *(name for name in args.levers or LEVERS if name != PLAIN)]
-    progress = Progress("levers", 600)
-    sides = {name: lambda _, name=name: in_process(args.model, name, args.threads, args.steps) for name in names}
+    names = args.levers or list(LEVERS)
+    if unlisted := [name for name in names if name not in LEVERS]:
+        raise InputError(f"'{unlisted[0]}' is no lever; choose from {', '.join(LEVERS)}")
+    progress = Progress("levers", 900)
+    sides = {name: lambda _, name=name: in_process(args.model, name, args.steps) for name in names}
     runs = alternate(sides, args.rounds, progress)
-    speed = {name: median(runs[name], "tokens_per_cpu_second") for name in names}
-    levers = {
-        name: {"tokens_per_cpu_second": round(speed[name], 1), "ratio": round(speed[name] / speed[PLAIN], 3)}
-        | {"note": LEVERS[name]}
-        for name in names
-    }
-    settings = {"threads": args.threads, "rounds": args.rounds, "steps": args.steps, "items": ITEMS}
+    settings = {"rounds": args.rounds, "steps": args.steps, "items": ITEMS}
+    levers = compare(runs)
     print(f"written to {write_record('levers', settings, {'runs': runs, 'levers': levers})}", file=sys.stderr)
     return 0
 

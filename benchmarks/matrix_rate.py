@@ -25,7 +25,7 @@ EMBEDDED = Shape(576, 1536, 30, 9, 3, 49152, 64)
 
 def run(folder: Path, settings: dict, progress: Progress) -> dict:
     """Measure the rate of each type with one thread and with all."""
-    shape = embedded_shape(settings.get("models"))
+    shape = embedded_shape(settings["models"])
     rates: dict[str, dict[str, float]] = {}
     for name in TYPES:
         for threads in sorted({1, settings["threads"]}):
@@ -36,9 +36,9 @@ def run(folder: Path, settings: dict, progress: Progress) -> dict:
     return {"rows": list(ROWS), "shape": vars(shape), "gflops": rates}
 
 
-def embedded_shape(models: Path | None = None) -> Shape:
+def embedded_shape(models: Path) -> Shape:
     """Sizes of the default model."""
-    config = (models or ROOT / "models") / load(str(ROOT / "config.yaml")).model / "config.json"
+    config = models / load(str(ROOT / "config.yaml")).model / "config.json"
     return Shape.of(json.loads(config.read_text(encoding="utf-8"))) if config.exists() else EMBEDDED
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +26,7 @@ class Run:
     cpu_seconds: float
     """Of all its threads and of the processes that it waited for; a busy neighbour hardly changes it."""
     peak_mb: float
-    """Peak memory of its largest process, MB of 10⁶ bytes."""
+    """Peak memory of its largest process, MB of 10⁶ bytes; at least that of the process that started it."""
     output: str
     """What it wrote on standard output."""
 
@@ -40,8 +40,10 @@ class Run:
         }
 
 
-def run_command(command: list, folder: Path = ROOT, **environment: str) -> Run:
+def run_command(command: list, folder: Path = ROOT, without: Iterable[str] = (), **environment: str) -> Run:
     """Run a command to its end and measure it.
+
+    `environment` is added to this process's, of which `without` is left out.
 
     Raises
     ------
@@ -50,12 +52,12 @@ def run_command(command: list, folder: Path = ROOT, **environment: str) -> Run:
     """
     command = [str(word) for word in command]
     # The workflow's commands call `python`: this one.
+    inherited = {name: value for name, value in os.environ.items() if name not in set(without)}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    environment = inherited | {"PATH": path} | environment
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         started = time.perf_counter()
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=out, stderr=err, env=os.environ | {"PATH": path} | environment
-        )
+        process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=err, env=environment)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall = time.perf_counter() - started
@@ -107,14 +109,15 @@ def alternate(
         for name, measure in sides.items():
             figures = measure(number)
             runs[name].append(figures)
-            cost = ", ".join(f"{figures[key]:.1f} s {word}" for key, word in COST_WORDS.items() if key in figures)
-            progress.say(f"round {number + 1} of {rounds}: {name}: {cost}")
+            shown = ", ".join(form.format(figures[key]) for key, form in SHOWN.items() if key in figures)
+            progress.say(f"round {number + 1} of {rounds}: {name}: {shown}")
         if number + 1 >= needed_rounds and time.monotonic() - started > progress.left:
             break
     return runs
 
 
-COST_WORDS = {"wall_seconds": "wall", "cpu_seconds": "CPU"}
+SHOWN = {"wall_seconds": "{:.1f} s wall", "cpu_seconds": "{:.1f} s CPU", "tokens_per_second": "{:.0f} tokens/s"}
+"""Figures of a progress line."""
 
 
 def median(runs: list[Figures], figure: str) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import default_run, growth, matrix_rate, scoring, startup, training
-from benchmarks.measure import Progress
+from benchmarks.measure import ROOT, Progress
 from benchmarks.records import write_record
 from stagewise.cli import positive
 from stagewise.config.mirror import MIRROR_VARIABLE
@@ -54,7 +54,7 @@ def main(argv=None) -> int:
     parser.add_argument("--rounds", type=positive, default=2, help="runs of each side, as far as the budget reaches")
     parser.add_argument("--threads", type=positive, default=usable_cores(), help="threads of each process")
     parser.add_argument("--folder", type=Path, help="folder to work in, which is kept")
-    parser.add_argument("--models", type=Path, help="folder of fetched models; the checkout's models/ otherwise")
+    parser.add_argument("--models", type=Path, default=ROOT / "models", help="folder of fetched models (models)")
     parser.add_argument("--dry-run", action="store_true", help="list the parts and their budgets")
     args = parser.parse_args(argv)
     if unlisted := [name for name in args.parts if name not in PARTS]:

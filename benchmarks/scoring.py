@@ -29,13 +29,13 @@ BATCH = 32
 
 def run(folder: Path, settings: dict, progress: Progress) -> dict:
     """Score the sample's test items in turn with every program."""
-    workspace = Workspace(folder, STAGE | settings.get("overlay", {}), model=settings.get("models"))
+    workspace = Workspace(folder, STAGE | settings.get("overlay", {}), models=settings["models"])
     return compare_programs(workspace, settings, progress)
 
 
 def run_real(folder: Path, settings: dict, progress: Progress) -> dict:
     """Score as many real test items."""
-    workspace = Workspace(folder, REAL_STAGE | settings.get("overlay", {}), "real.yaml", settings.get("models"))
+    workspace = Workspace(folder, REAL_STAGE | settings.get("overlay", {}), "real.yaml", settings["models"])
     return compare_programs(workspace, settings, progress)
 
 

@@ -179,11 +179,13 @@ def training_share(rate: dict, training: dict) -> str:
 
 
 def levers(record: dict) -> str:
-    """Levers on a training step, as ratios to the plain step."""
+    """Levers on a training step, each as a ratio to a step without it."""
     rows = []
     for name, figures in record["levers"].items():
-        rows.append([name, f"{figures['tokens_per_cpu_second']:.0f}", f"{figures['ratio']:.2f} ×", figures["note"]])
-    return markdown(["training step", "tokens per CPU second", "ratio", "note"], rows)
+        ratios = "" if figures["ratio"] is None else f"{figures['ratio']:.2f} × {figures['to']}"
+        speeds = [f"{figures[figure]:.0f}" for figure in ("tokens_per_cpu_second", "tokens_per_second")]
+        rows.append([name, *speeds, ratios, figures["note"]])
+    return markdown(["step", "tokens per CPU second", "tokens/s", "ratio", "what it is"], rows)
 
 
 def gpu(record: dict) -> str:

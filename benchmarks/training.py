@@ -25,7 +25,7 @@ DEFAULTS_STEPS = 8
 
 def run(folder: Path, settings: dict, progress: Progress) -> dict:
     """Train the default stage in turn with both programs and compare their losses."""
-    workspace = Workspace(folder, STAGE | settings.get("overlay", {}), model=settings.get("models"))
+    workspace = Workspace(folder, STAGE | settings.get("overlay", {}), models=settings["models"])
     workspace.make_inputs()
     threads = settings["threads"]
     sides = {PRODUCT: product(workspace, threads), SCRIPT: script(workspace, threads)}
@@ -38,7 +38,7 @@ def run(folder: Path, settings: dict, progress: Progress) -> dict:
 
 def run_real(folder: Path, settings: dict, progress: Progress) -> dict:
     """Train two steps in the shape of the real data; dropout draws differ, so that losses are only recorded."""
-    workspace = Workspace(folder, REAL_STAGE | settings.get("overlay", {}), "real.yaml", settings.get("models"))
+    workspace = Workspace(folder, REAL_STAGE | settings.get("overlay", {}), "real.yaml", settings["models"])
     workspace.make_inputs()
     threads = settings["threads"]
     sides = {PRODUCT: product(workspace, threads), SCRIPT: script(workspace, threads)}

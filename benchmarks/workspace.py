@@ -4,7 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from benchmarks.measure import ROOT, Run, run_command
+from benchmarks.measure import Run, run_command
 from stagewise.config.experiment import Config
 from stagewise.config.load_config import load
 from tests.helpers.project_copy import ProjectCopy
@@ -41,17 +41,15 @@ REAL_STAGE = STAGE | {
 class Workspace:
     """Splits, model and recipe of one stage, made by the workflow, and commands on them."""
 
-    def __init__(self, folder: Path, overlay: dict, name: str = "stage.yaml", model: Path | None = None):
+    def __init__(self, folder: Path, overlay: dict, name: str = "stage.yaml", models: Path | None = None):
         """Copy the project into `folder` and make what a training needs.
 
-        `model` is a folder of models to link; the checkout's own models are linked otherwise, so that none is fetched
-        again.
+        `models` is a folder of fetched models to link, so that none is fetched again; None links nothing.
         """
         self.folder = Path(folder)
         self.project = ProjectCopy(self.folder)
         self.overlay = self.project.write(name, overlay)
-        models = model or ROOT / "models"
-        if models.is_dir() and not (self.folder / "models").exists():
+        if models and models.is_dir() and not (self.folder / "models").exists():
             (self.folder / "models").symlink_to(models.resolve())
         self.config: Config = load(str(self.folder / "config.yaml"), str(self.folder / self.overlay))
         self.results = self.folder / self.config.results
