@@ -18,8 +18,9 @@ from tests.helpers.toy_task import write_toy_split
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory, tiny_model) -> Stage:
     folder = tmp_path_factory.mktemp("stage")
-    trained = Stage(folder, tiny_model, write_toy_split(folder / "data"))
-    assert trained.train("--log-steps", "1") == 0
+    # Without dropout, which would draw other numbers in another program.
+    trained = Stage(folder, tiny_model, write_toy_split(folder / "data"), lora={"r": 4, "alpha": 8, "dropout": 0})
+    assert trained.train() == 0
     return trained
 
 
@@ -33,9 +34,7 @@ def settings(**changes) -> Training:
 
 
 def test_a_plain_trl_script_has_the_workflow_s_losses(stage, tiny_model, tmp_path):
-    items, lora = peer_items(stage, tiny_model), {"r": 4, "alpha": 8, "dropout": 0.0, "last_layers": None}
-    lora["target_modules"] = list(stage.recipe.lora.target_modules)
-    lora["dropout"] = stage.recipe.lora.dropout
+    items, lora = peer_items(stage, tiny_model), stage.recipe.lora.model_dump(mode="json")
     values = {"seed": 0, "lora": lora, "training": settings().model_dump(mode="json"), "steps_per_epoch": 4}
     (tmp_path / "settings.json").write_text(json.dumps(values))
     train = write_lines(tmp_path / "train.jsonl", items.rows_in_order(settings()))
@@ -45,9 +44,9 @@ def test_a_plain_trl_script_has_the_workflow_s_losses(stage, tiny_model, tmp_pat
     assert train_with_trl.main([str(word) for word in arguments]) == 0
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     losses, validation_losses = read_losses(stage.file("training_log.csv"))
-    assert result["steps"] == 8 and len(losses) == 8 and len(result["losses"]) == 2
-    check_losses(losses, {step: loss for step, loss in result["losses"].items() if step == "1"})
-    assert result["validation_losses"] == pytest.approx(validation_losses, rel=1e-4)
+    assert result["steps"] == 8 and set(result["losses"]) == {"1", "5"} <= set(losses)
+    check_losses(losses, result["losses"])
+    assert result["validation_losses"] == pytest.approx(validation_losses, rel=1e-5)
     assert "stagewise" not in open(train_with_trl.__file__).read().partition('"""')[2].partition('"""')[2]
 
 
