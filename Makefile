@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: run test certify kill-test mutation-test dvc-test cluster-test container-test lint lock containers clean
+.PHONY: run test bench bench-gpu certify kill-test mutation-test dvc-test cluster-test container-test lint lock containers clean
 
 run: $(VENV)/.run-$(TORCH)
 	snakemake --cores all
@@ -17,6 +17,23 @@ test: $(VENV)/.dev-$(TORCH)
 # An experiment twice from scratch, every byte compared: make certify ARGS="--cores 4 --configfile experiments/real.yaml"
 certify: $(VENV)/.run-$(TORCH)
 	python -m scripts.certify $(ARGS)
+
+# Speed, memory and start-up beside other programs, on idle cores; written to benchmarks/records (docs/running/speed.md).
+# make bench ARGS="scoring --rounds 3"
+bench: $(VENV)/.run-$(TORCH) .venv-bench/.bench
+	python -m benchmarks.run $(ARGS)
+	python -m benchmarks.tables
+
+bench-gpu: $(VENV)/.run-$(TORCH)
+	python -m benchmarks.gpu $(ARGS)
+	python -m benchmarks.tables
+
+# The harness alone: it runs on the other environment's torch and transformers.
+.venv-bench/.bench: envs/bench.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --no-deps --require-hashes -r $<
+	realpath $(VENV)/lib/python3*/site-packages > $$(echo .venv-bench/lib/python3*/site-packages)/environment.pth
+	touch $@
 
 # mutmut in an environment of its own beside the other; survivors are written to mutation.txt (docs/mutation.md).
 mutation-test: $(VENV)/.dev-$(TORCH) .venv-mutation/.mutation
@@ -76,4 +93,4 @@ docs/rulegraph.svg: Snakefile $(wildcard rules/*.smk)
 	snakemake --quiet all --rulegraph | dot -Tsvg > $@
 
 clean:
-	rm -rf $(VENV) .venv-s3 .venv-mutation .snakemake logs results
+	rm -rf $(VENV) .venv-bench .venv-s3 .venv-mutation .snakemake logs results

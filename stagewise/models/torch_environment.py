@@ -17,7 +17,7 @@ def before_torch() -> None:
 
     - OpenMP threads spin only briefly while they wait, then sleep. By default they spin for long, and one busy
       neighbour on the same cores makes a training step two to nine times slower; sleeping at once
-      (``OMP_WAIT_POLICY=PASSIVE``) costs a third of the speed on idle cores. ``python -m benchmarks.waiting`` measures
+      (``OMP_WAIT_POLICY=PASSIVE``) costs a third of the speed on idle cores. ``python -m benchmarks.levers`` measures
       it. OpenMP reads the variable once, when torch is loaded.
     - The hub libraries stay off the network: models come from files alone (`scripts.fetch_model` fetches them).
     - With ``STAGEWISE_DEVICE=cpu`` torch sees no GPU.
