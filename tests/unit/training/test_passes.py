@@ -1,6 +1,7 @@
 """However a step is split into forward passes, it is the same step; and what does not fit into memory is split more."""
 
 import shutil
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from stagewise.models.memory_estimate import MemoryEstimate
 from stagewise.remedies.base import Remedy
 from stagewise.remedies.registry import builtin_remedies, find_remedy
 from stagewise.training.passes import RECORD, Device, PassChoice, WishedPasses
+from stagewise.training.trainer import StageTrainer
 from tests.helpers.contradicting_tasks import AdapterFolder, task_settings, write_data
 from tests.helpers.little_memory import limit_passes
 from tests.helpers.toy_stage import acting_after_step
@@ -116,18 +118,30 @@ def fresh(tmp_path, parent, name: str) -> AdapterFolder:
     return adapters
 
 
-@pytest.mark.parametrize(
-    "error",
-    [None, RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory")],
-)
-def test_out_of_memory_halves_the_passes_and_goes_on(parent, tmp_path, monkeypatch, capsys, error):
+def trainers_left(monkeypatch) -> list[int]:
+    """Number of earlier trainers that are still in memory whenever another one is built."""
+    built, left, init = [], [], StageTrainer.__init__
+
+    def counting(self, *args, **kwargs):
+        left.append(sum(trainer() is not None for trainer in built))
+        built.append(weakref.ref(self))
+        init(self, *args, **kwargs)
+
+    monkeypatch.setattr(StageTrainer, "__init__", counting)
+    return left
+
+
+@pytest.mark.parametrize("cpu", [False, True])
+def test_out_of_memory_halves_the_passes_and_goes_on(parent, tmp_path, monkeypatch, capsys, cpu):
     easy, hard = fresh(tmp_path, parent, "easy"), fresh(tmp_path, parent, "hard")
     assert train(easy, "alone") == 0
     with monkeypatch.context() as patch:
-        tried = limit_passes(patch, 5, error=error)
+        tried = limit_passes(patch, 5, cpu=cpu)
+        left = trainers_left(patch)
         capsys.readouterr()
         assert train(hard, "alone") == 0
     assert tried[:2] == [12, 6] and max(tried[2:]) == 3
+    assert left == [0, 0, 0]  # the memory of an attempt is free when the next one begins
     said = [line for line in capsys.readouterr().err.splitlines() if "out of memory" in line]
     assert said == [
         "base/seed-0/alone: out of memory with 12 items a pass; it goes on with 6 items a pass",
