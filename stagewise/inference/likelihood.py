@@ -181,12 +181,11 @@ def _tree_length(model, pad: int, prompts, answers, trees: list[AnswerTree]) -> 
     base = base_model(model)
     if base not in _tree_lengths and prompts:
         length, tree = longest_tree(model), trees[0]
-        beginning = prompts[0][: int(min(8, length - tree.branches.depth))]
         if length <= tree.branches.depth:
             return 0
-        values = score_tree(model, pad, [beginning], tree).cpu()
-        some = [answers[label] for label in tree.labels]
-        difference = float((values - _score_on_cache(model, pad, [beginning], some, 4096).cpu()).abs().max())
+        beginning = [prompts[0][: int(min(8, length - tree.branches.depth))]]
+        on_cache = _score_on_cache(model, pad, beginning, [answers[label] for label in tree.labels], 4096)
+        difference = float((score_tree(model, pad, beginning, tree) - on_cache).abs().max())
         if difference > _ROUNDING.get(str(model.dtype).removeprefix("torch."), _ROUNDING_OF_OTHER_TYPES):
             print(
                 f"{type(base).__name__}: answers are scored in passes of their own, because this model reads them as "
