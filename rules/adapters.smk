@@ -5,8 +5,8 @@ Produces   {results}/{lineage}/recipe.json     everything that determines the ad
            {results}/{lineage}/adapter/        weights, tokenizer, recipe, training log, model card and receipt
 
 A process that has made an adapter goes on with the base model that it has loaded: it scores the adapter, and trains
-others from the same parent (stagewise/training/siblings.py). All of that goes to the cache, {results}/checkpoints, from which
-the jobs of these adapters and predictions copy it.
+others from the same parent (stagewise/training/siblings.py). All of that goes to the cache, {results}/checkpoints, from
+which the jobs of these adapters and predictions copy it.
 """
 
 TRAININGS = [adapter.training for adapter in ADAPTERS.values() if adapter.training]

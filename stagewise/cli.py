@@ -29,11 +29,11 @@ def auto_or_positive(text: str) -> int | None:
 def add_settings(parser, model, narrow, required: bool = True, option: str = "--settings", use: str = "") -> None:
     """Add ``--settings``: JSON text, or one or more configuration files, to be read as `model`.
 
-    Another `option` has its `use` before that in its help.
+    Another `option` may take its place, whose help begins with its `use`.
 
     The workflow passes a step only the settings that it needs, in a JSON file, so that a change elsewhere reruns
     nothing. A user names configuration files; `narrow` then selects the step's settings from the whole configuration.
-    ``args.parse_settings(args.settings)`` reads either kind.
+    ``args.parse_settings(args.settings)`` reads either.
     """
 
     def parse(values: list[str]):

@@ -141,16 +141,15 @@ class Scoring:
     """With a resolved compute type."""
 
     def seconds(self, data_dir: Path, per_byte: float) -> float:
-        """Seconds that scoring will take, at so many per byte of the items' files; unknown, so infinite, if answers
-        are generated."""
+        """Expect the seconds that scoring takes, at so many per byte of the items' files.
+
+        They are infinite if answers are generated, which takes nobody knows how long.
+        """
         if self.settings.evaluation.method != "likelihood":
             return float("inf")
-        files = [data_dir / task / f"{split}.jsonl" for task in self.settings.tasks for split in self.splits]
+        splits = self.settings.evaluation.splits
+        files = [data_dir / task / f"{split}.jsonl" for task in self.settings.tasks for split in splits]
         return per_byte * sum(path.stat().st_size for path in files if path.is_file())
-
-    @property
-    def splits(self) -> list[str]:
-        return self.settings.evaluation.splits
 
     def keep_predictions(
         self, base: SharedBase, adapter_dir: Path, data_dir: Path, checkpoints: Path, image: str | None, name: str
