@@ -131,12 +131,11 @@ def trainers_left(monkeypatch) -> list[int]:
     return left
 
 
-@pytest.mark.parametrize("cpu", [False, True])
-def test_out_of_memory_halves_the_passes_and_goes_on(parent, tmp_path, monkeypatch, capsys, cpu):
+def test_out_of_memory_halves_the_passes_and_goes_on(parent, tmp_path, monkeypatch, capsys):
     easy, hard = fresh(tmp_path, parent, "easy"), fresh(tmp_path, parent, "hard")
     assert train(easy, "alone") == 0
     with monkeypatch.context() as patch:
-        tried = limit_passes(patch, 5, cpu=cpu)
+        tried = limit_passes(patch, 5)
         left = trainers_left(patch)
         capsys.readouterr()
         assert train(hard, "alone") == 0
