@@ -5,7 +5,7 @@ import torch
 
 from stagewise.config.training import Training
 from stagewise.training.arguments import sft_config
-from stagewise.training.distributed import share_step
+from stagewise.training.distributed import StepShare
 from tests.helpers.pretended_torch import forget_device, pretend_gpu
 
 
@@ -14,13 +14,19 @@ def arguments(tmp_path, monkeypatch):
     """Builds the arguments of a stage, on a GPU if its compute capability is given."""
     forget_device()
 
-    def build(capability=None, **settings):
+    def build(capability=None, gradient_checkpointing=False):
         if capability:
             pretend_gpu(monkeypatch, capability)
-        training = Training(**settings)
-        share = share_step(training.batch_size, training.gradient_accumulation)
-        use_cpu = capability is None
-        return sft_config(training, share, seed=0, steps=8, output_dir=tmp_path, use_cpu=use_cpu, resumed=False)
+        return sft_config(
+            Training(),
+            StepShare(items=16, micro_batch=8),
+            gradient_checkpointing=gradient_checkpointing,
+            seed=0,
+            steps=8,
+            output_dir=tmp_path,
+            use_cpu=capability is None,
+            resumed=False,
+        )
 
     yield build
     forget_device()
