@@ -16,7 +16,7 @@ from stagewise.errors import exit_on_input_error
 from stagewise.pipeline.certify import compare_bytes, describe, results_folder, run_twice
 
 
-@exit_on_input_error(fetches=True)
+@exit_on_input_error(network=True)
 def main(argv=None) -> int:
     """Certify an experiment; 0 if both runs leave the same bytes, 1 if not."""
     parser = argparse.ArgumentParser(

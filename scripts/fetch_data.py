@@ -19,7 +19,7 @@ from stagewise.errors import InputError, exit_on_input_error
 from stagewise.provenance.files import read_json
 
 
-@exit_on_input_error(fetches=True)
+@exit_on_input_error(network=True)
 def main(argv=None) -> int:
     """Fetch the file; return 0 if it is there with the right checksum, 2 after an error in one sentence."""
     parser = argparse.ArgumentParser(

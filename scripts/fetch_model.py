@@ -12,7 +12,7 @@ from stagewise.errors import InputError, exit_on_input_error
 from stagewise.models.download import fetch_model
 
 
-@exit_on_input_error(fetches=True)
+@exit_on_input_error(network=True)
 def main(argv=None) -> int:
     """Fetch the model; return 0 if it is there and complete, 2 after an error in one sentence."""
     parser = argparse.ArgumentParser(prog="python -m scripts.fetch_model", description=__doc__)

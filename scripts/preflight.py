@@ -17,7 +17,7 @@ from stagewise.pipeline.preflight.context import Context
 from stagewise.pipeline.preflight.run import run_preflight
 
 
-@exit_on_input_error
+@exit_on_input_error(network=True)
 def main(argv=None) -> int:
     """Print the table; 0 if nothing failed, 2 otherwise."""
     parser = argparse.ArgumentParser(

@@ -38,7 +38,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")  # in capitals
 _CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 NETWORK_VARIABLES = (*_LOGINS, *_PROXIES, *map(str.upper, _PROXIES), *_CERTIFICATES)
-"""Environment variables for steps that fetch: logins and ways to the network."""
+"""Environment variables for steps that need the network: logins and ways there."""
 
 
 class InputError(Exception):
@@ -69,7 +69,7 @@ def refusal(error: BaseException) -> str | None:
     return None
 
 
-def exit_on_input_error(main=None, *, fetches: bool = False):
+def exit_on_input_error(main=None, *, network: bool = False):
     """Decorate a step's ``main(argv) -> int`` to print an `InputError` or `Unfinished` as one line.
 
     The exit code is 2 or `UNFINISHED`. What the machine refuses (`refusal`) ends like an `InputError`; a fault of the
@@ -77,15 +77,15 @@ def exit_on_input_error(main=None, *, fetches: bool = False):
 
     Parameters
     ----------
-    fetches
-        The step fetches files. All others forget `NETWORK_VARIABLES` first, so that no foreign code, such as a
-        remedy's, finds a login or a proxy's password in their environment.
+    network
+        The step fetches files, or asks if they can be fetched. All others forget `NETWORK_VARIABLES` first, so that no
+        foreign code, such as a remedy's, finds a login or a proxy's password in their environment.
     """
     if main is None:
-        return partial(exit_on_input_error, fetches=fetches)
+        return partial(exit_on_input_error, network=network)
 
     def wrapped(argv=None) -> int:
-        if not fetches:
+        if not network:
             for name in NETWORK_VARIABLES:
                 os.environ.pop(name, None)
         try:

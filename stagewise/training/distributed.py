@@ -7,10 +7,14 @@ same loss, so neither the recipe nor the fingerprint depends on it.
 import os
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 
 from stagewise.errors import InputError
 from stagewise.models.gpu_lock import take_gpus
 from stagewise.models.gpus import DEVICE_VARIABLE, cpu_is_chosen
+
+_PATIENCE = timedelta(minutes=30)
+"""How long a process waits for the others: NCCL's 10 minutes are short for a slow disk, and gloo's are 30."""
 
 
 def process_count() -> int:
@@ -86,7 +90,8 @@ def init_distributed():
     import torch
     from accelerate import PartialState
 
-    return PartialState(cpu=not torch.cuda.is_available())
+    # Of the timeouts this one counts, since the group exists before transformers gives its own (`ddp_timeout`).
+    return PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
 
 
 def launch_processes(

@@ -7,7 +7,8 @@ import pytest
 from tests.cluster.slurm import Cluster
 from tests.workflow.conftest import workspace  # noqa: F401
 
-# Settings of a site. Each adapter has a job of its own, so that each accident happens to one. Job states are read after one second, not 40, and then every ten seconds.
+# Settings of a site. Each adapter has a job of its own, so that each accident happens to one. Job states are read after
+# one second, not 40, and then every ten seconds.
 SITE = {
     "default-resources": {"slurm_partition": "batch"},
     "slurm-no-account": True,

@@ -24,7 +24,7 @@ class Training:
     say: Callable[[str], None]
 
     def jobs(self) -> list[dict]:
-        """List the training's jobs so far, the newest last, with the predictions if these are wanted; each retry is one."""
+        """List the jobs that train and, if that is wanted, predict, the newest last; each retry is a job."""
         group = f"rule_adapter_{self.lineage.replace('/', '_')}"
         return self.cluster.jobs(f"{group}_train_adapter", f"{group}_predict_train_adapter")
 

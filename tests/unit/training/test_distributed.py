@@ -90,6 +90,14 @@ def test_several_processes_do_not_share_the_cpu_by_accident(monkeypatch):
         distributed.launch_processes(4, "scripts.train_adapter", [], "a training")
 
 
+def test_processes_wait_as_long_for_each_other_with_nccl_as_with_gloo(monkeypatch):
+    """transformers' own value comes too late: the process group exists by then."""
+    given = {}
+    monkeypatch.setattr("accelerate.PartialState", lambda **arguments: given.update(arguments))
+    distributed.init_distributed()
+    assert given["timeout"] == torch.distributed.constants.default_pg_timeout
+
+
 def test_the_launcher_heeds_no_gpus_of_the_users_own_configuration(monkeypatch, tmp_path):
     """A ``gpu_ids: 0`` there would end it."""
     started = []
