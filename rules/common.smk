@@ -22,7 +22,7 @@ from stagewise.data.raw_files import RAW, raw_path
 from stagewise.errors import InputError, one_line, refusal
 from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_tree
 from stagewise.models.compute_type import experiment_compute_type
-from stagewise.models.gpus import jobs_per_gpu, visible_gpus
+from stagewise.models.gpus import DEVICE_VARIABLE, JOBS_VARIABLE, jobs_per_gpu, visible_gpus
 from stagewise.pipeline import settings_files
 from stagewise.pipeline.archive import check_archive
 from stagewise.pipeline.build_recipe import recipe_settings
@@ -59,6 +59,7 @@ try:
     # Of this machine; a job locks the one that it takes (stagewise/models/gpu_lock.py).
     GPUS = visible_gpus()
     GPU_JOBS = len(GPUS) * jobs_per_gpu()
+    workflow.register_envvars(*({DEVICE_VARIABLE, JOBS_VARIABLE} & os.environ.keys()))
     if workflow.is_main_process:
         check_archive(sys.argv[1:])
         if GPUS:

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.stub_experiment import write_stubs
 from stagewise.config.load_config import load
 from tests.helpers import pretended_gpus
+from tests.helpers.project_copy import ProjectFolder
 from tests.workflow.conftest import tiny_workspace
 
 pytestmark = pytest.mark.workflow
@@ -44,7 +45,8 @@ def machine(tmp_path_factory, tiny_model):
     """A project on a machine with two GPUs, whose trainings of four seeds are stubs; everything before is finished."""
     here = tmp_path_factory.mktemp("gpus")
     workspace = tiny_workspace(here / "project", tiny_model)
-    arms = {"sequential": {"stages": [{"task": "colours"}, {"task": "warmth"}]}}
+    stages = [{"task": "colours"}, {"task": "warmth", "remedies": {"rehearsal": {"share": 0.25}}}]
+    arms = {"rehearsal": {"stages": stages}}  # beside the arm without it
     workspace.write("seeds.yaml", {"seeds": SEEDS, "arms": arms})
     before = Path.cwd()
     os.chdir(workspace.path)
@@ -66,7 +68,7 @@ def machine(tmp_path_factory, tiny_model):
         (workspace.path / "jobs.txt").unlink(missing_ok=True)
         return workspace.run("snakemake", *command, *OVERLAY, *TARGETS, check=check, **environment | more)
 
-    run.path = workspace.path
+    run.path, run.environment = workspace.path, environment
     return run
 
 
@@ -106,3 +108,26 @@ def test_a_gpu_that_cannot_be_used_stops_the_run_before_anything_is_fetched(mach
     assert done.returncode and "error: GPU: GPU 0 (NVIDIA A100, GPU-a), and torch " in done.stderr
     assert "or set STAGEWISE_DEVICE=cpu to compute on the CPU" in done.stderr and not receipt.exists()
     receipt.write_text(text)
+
+
+def test_on_slurm_the_steps_of_siblings_are_one_job(machine):
+    """Whatever GPUs the machine has that submits."""
+    for folder in ADAPTERS:
+        shutil.rmtree(machine.path / folder, ignore_errors=True)
+    plan = ("snakemake", "-n", "--profile", "profiles/slurm", *OVERLAY)
+
+    def groups(*more: str) -> dict[str, list[int]]:
+        """Numbers of trainings and predictions in each planned job, by the names of the jobs."""
+        text = ProjectFolder(machine.path).run(*plan, *more, **machine.environment).stdout
+        named: dict[str, list[int]] = {}
+        for part in text.partition("Group job ")[2].split("Group job "):
+            steps = [part.count(f"    rule {rule}:") for rule in ("train_adapter", "predict")]
+            named.setdefault(part.split()[0], []).append(steps[0] + 10 * steps[1])
+            assert "gpu=1, nodes=1" in part
+        return named
+
+    first = {f"adapter_base_seed-{seed}_colours": [11] for seed in SEEDS}
+    assert groups() == first | {f"siblings_of_base_seed-{seed}_colours": [22] for seed in SEEDS}
+    names = [f"base_seed-{seed}_colours_{stage}" for seed in SEEDS for stage in ("warmth", "warmth+rehearsal-25")]
+    alone = groups("--group-components", "siblings=1")
+    assert alone == first | {f"adapter_{name}": [11] for name in names}
