@@ -182,8 +182,8 @@ def one_job(wildcards):
         return None
     adapter = adapter_of(wildcards)
     if together == 1 or adapter.training is None or adapter.parent is None:
-        return f"adapter_{wildcards.lineage}".replace("/", "_")
-    group = f"{SIBLINGS}_of_{adapter.parent}".replace("/", "_")
+        return "_".join(["adapter", *Path(wildcards.lineage).parts])
+    group = "_".join([SIBLINGS, "of", *Path(adapter.parent).parts])
     workflow.parent_groupids[group] = SIBLINGS  # as for a group whose name has wildcards in it
     return group
 
