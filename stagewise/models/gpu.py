@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 from stagewise.errors import InputError
 from stagewise.models.gpus import DEVICE_VARIABLE, expected_gpu, installed_driver, torch_uses_cuda
@@ -48,7 +49,8 @@ def check_gpu() -> str:
 
 def check_gpu_apart() -> str:
     """Call `check_gpu` in a process of its own, so that neither torch nor its hold on a GPU stays in this one."""
-    done = subprocess.run([sys.executable, "-c", _APART], capture_output=True, text=True)
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", _APART], cwd=root, capture_output=True, text=True)
     try:
         answer = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):

@@ -86,5 +86,7 @@ def _make_folder() -> None:
     try:
         FOLDER.mkdir(mode=0o1777)
     except FileExistsError:
+        if FOLDER.is_symlink():
+            raise InputError(f"{FOLDER}: a link, by which locks would be written elsewhere; remove it") from None
         return
     FOLDER.chmod(0o1777)  # mkdir heeds the umask

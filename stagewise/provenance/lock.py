@@ -233,10 +233,11 @@ class _Waiting:
 
 
 def _open(path: Path) -> int:
+    common = os.O_CLOEXEC | os.O_NOFOLLOW  # in a folder of others a link may lead to a file of ours
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | common, 0o666)
     except PermissionError:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # another user's, which most file systems let us lock
+        return os.open(path, os.O_RDONLY | common)  # another user's, which most file systems let us lock
     if os.fstat(descriptor).st_uid == os.geteuid():
         os.fchmod(descriptor, 0o666)  # whoever may write into the folder may wait for it
     return descriptor

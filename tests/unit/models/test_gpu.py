@@ -81,8 +81,9 @@ def test_on_the_cpu_by_choice_nothing_is_checked(v100, monkeypatch):
     assert gpu.check_gpu() == ""
 
 
-def test_the_check_apart_says_the_same(monkeypatch):
-    """On this machine torch is not imported by the process that asks."""
+def test_the_check_apart_says_the_same(monkeypatch, tmp_path):
+    """In whatever folder, and torch is not imported by the process that asks."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STAGEWISE_DEVICE", "cpu")
     assert gpu.check_gpu_apart() == ""
     monkeypatch.setenv("STAGEWISE_DEVICE", "tpu")

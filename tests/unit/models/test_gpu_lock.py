@@ -134,6 +134,21 @@ def test_the_locks_are_for_every_user():
     assert {path.stat().st_mode & 0o777 for path in gpu_lock.FOLDER.iterdir()} == {0o666}
 
 
+def test_no_link_leads_a_lock_to_another_file(tmp_path):
+    """The folder is everybody's."""
+    precious = tmp_path / "precious"
+    precious.write_text("text")
+    gpu_lock.FOLDER.mkdir()
+    (gpu_lock.FOLDER / "GPU-a.0.lock").symlink_to(precious)
+    with pytest.raises(OSError, match="symbolic links"):
+        gpu_lock.take_gpus(1, "the adapter a")
+    assert precious.read_text() == "text"
+    gpu_lock.FOLDER.rename(tmp_path / "elsewhere")
+    gpu_lock.FOLDER.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="locks: a link"):
+        gpu_lock.take_gpus(1, "the adapter a")
+
+
 def test_without_the_drivers_library_one_gpu_is_shown(monkeypatch, tmp_path):
     """Where it sees several, transformers multiplies the batch by their number."""
     monkeypatch.setattr(gpu_lock, "visible_gpus", lambda: [])
