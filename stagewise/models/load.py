@@ -78,7 +78,7 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
     device = resolve_device()
     compute = resolve_dtype(dtype)
     if device.type == "cuda":
-        compute_type.check_compute_type(str(compute).removeprefix("torch."), torch.cuda.get_device_capability(device))
+        compute_type.check_compute_type(compute_type.resolve(dtype), torch.cuda.get_device_capability(device))
     files = model_files(model_dir)
     weights = weight_bytes(read_module_tree(files), compute.itemsize, quantization)
     if problem := too_large(weights, gpu_memory() if device.type == "cuda" else memory()):

@@ -81,6 +81,6 @@ def _on_gpu(name: str, dtype: str) -> Finding:
         return Finding(name)
     sentence = (
         f"dtype: this GPU has compute capability {capability[0]}.{capability[1]} and computes in float32; Ampere or "
-        "newer (8.0: A100, RTX 30) computes in bfloat16, several times as fast and with half the memory"
+        "newer (8.0: A100, RTX 30) computes in bfloat16, faster and with about half the memory"
     )
     return Finding(name, "warning", sentence)
