@@ -23,7 +23,7 @@ STAGE = {
 # The same on the real items, as experiments/real.yaml trains them: all layers, 4 × 4 items a step, dropout.
 REAL_STAGE = STAGE | {
     "results": "results-real",
-    "limit": {"train": 32, "validation": 8, "test": 80},
+    "limit": {"train": 32, "validation": 4, "test": 80},
     "tasks": {"pubmedqa": {"source": "original", "split": "official"}},
     "duplicates": {"within_split": "drop", "across_splits": "drop"},
     "lora": {"dropout": 0.05, "last_layers": None},
@@ -33,6 +33,7 @@ REAL_STAGE = STAGE | {
         "gradient_accumulation": 4,
         "learning_rate": 2.0e-4,
         "scheduler": "cosine",
+        "warmup_ratio": 0,  # of so few steps, none may be at a learning rate of 0
         "max_length": 1024,
     },
 }
