@@ -21,7 +21,6 @@ from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
 
-
 _modules_before = 0
 
 
