@@ -9,7 +9,7 @@ import ast
 import hashlib
 import os
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from stagewise.errors import InputError
@@ -116,7 +116,7 @@ class ProjectCode:
             checksum = self._checksum(path)
             remembered = self._parsed.get(checksum)
             if not isinstance(remembered, list) or list(map(type, remembered)) != [str, list, list, bool]:
-                self._parsed[checksum] = _parse(path)
+                self._parsed[checksum] = _parse(path, checksum)
                 self._changed = True
             self._used.add(checksum)
             value, at_import, in_functions, searches = self._parsed[checksum]
@@ -175,8 +175,9 @@ def _scan(folder: Path, relative: str, package: str, sources: dict[str, str], da
             data.setdefault(package, []).append(path)
 
 
-def _parse(path: Path) -> list:
-    """Parse a module.
+@lru_cache(maxsize=_MOST)  # a process may look at many experiments, each with a `ProjectCode`
+def _parse(path: Path, checksum: str) -> list:
+    """Parse a module, once for each of its contents.
 
     Returns
     -------

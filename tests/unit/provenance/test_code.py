@@ -177,7 +177,7 @@ def test_what_was_parsed_is_remembered_by_content(project, monkeypatch):
     first = code(project)
     modules = first.modules("scripts.metrics")
     first.save()
-    monkeypatch.setattr("stagewise.provenance.code._parse", lambda path: pytest.fail(f"parsed {path}"))
+    monkeypatch.setattr("stagewise.provenance.code._parse", lambda path, checksum: pytest.fail(f"parsed {path}"))
     assert code(project).modules("scripts.metrics") == modules
     (project / "code.json").write_text("{")
     with pytest.raises(pytest.fail.Exception, match="parsed"):
