@@ -193,7 +193,7 @@ class StageTrainer(CheckpointedTrainer):
             with compute_context(self.model), self._frozen_layers_replayed(inputs, len(row_numbers)):
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         replayed = self._frozen_layers_replayed(inputs, len(row_numbers))
-        with replayed, self._captured_outputs() as captured, compute_context(self.model):
+        with compute_context(self.model), replayed, self._captured_outputs() as captured:
             loss = super().compute_loss(model, inputs, False, num_items_in_batch)
         tokens = captured["output"].label_mask.sum() if num_items_in_batch is None else num_items_in_batch
         batch = Batch(
