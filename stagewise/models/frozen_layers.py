@@ -2,9 +2,12 @@
 
 No training changes these layers, so their output for an item depends on its tokens, the base model and the compute type
 alone: epochs, arms, seeds, validation and predictions share it. It is always computed for one item alone, without
-padding, so that no bit depends on what was kept before. A way to run on CPUs; on a GPU items one by one would be slow.
+padding and by one thread, so that no bit depends on what was kept before, or on the number of threads. A way to run on
+CPUs; on a GPU items one by one would be slow.
 """
 
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,14 +109,14 @@ class FrozenLayers:
             "layers": count,
             "dtype": str(model.dtype),
             "packages": package_versions(),
-            "threads": torch.get_num_threads(),  # they decide how sums are rounded
             "cpu": torch.backends.cpu.get_cpu_capability(),
         }
         files = StateFiles(kept.folder / fingerprint(facts)[:32], kept.limit)
         opened = cls(model, count, kept.limit, files)
         if training and opened._is_random_in_training():
             return None
-        return opened if opened._replays_exactly() else None
+        with _single_threads(1) as executor:
+            return opened if executor.submit(opened._replays_exactly).result() else None
 
     def fits(self, tokens: int) -> bool:
         """Tell if the states of so many tokens stay within the limit."""
@@ -124,11 +127,10 @@ class FrozenLayers:
         """Output of the last frozen layer for each item, shape (tokens, width)."""
         missing = {tree.key: tree for tree in trees if not self._take_up(tree.key)}
         if missing:
-            with _evaluating(self.model):
-                for key, tree in missing.items():
-                    self._kept[key] = self._compute(tree)
-                    if self.files:
-                        self.files.add(key, self._kept[key])
+            for key, computed in zip(missing, self._compute_each(list(missing.values())), strict=True):
+                self._kept[key] = computed
+                if self.files:
+                    self.files.add(key, computed)
         return [self._kept[tree.key] for tree in trees]
 
     def release(self) -> None:
@@ -192,6 +194,14 @@ class FrozenLayers:
             self._kept[key] = states
         return True
 
+    def _compute_each(self, trees: list[TokenTree]) -> list:
+        """Compute items one by one, each by one thread: as many at a time as the process has threads."""
+        import torch
+
+        at_a_time = 1 if _remembers_lengths(self.model) else min(torch.get_num_threads(), len(trees))
+        with _evaluating(self.model), _single_threads(at_a_time) as executor:
+            return list(executor.map(self._compute, trees))
+
     def _compute(self, tree: TokenTree):
         """Compute the last frozen layer's output for one item alone; the layers above are not computed."""
         import torch
@@ -205,7 +215,8 @@ class FrozenLayers:
 
         handle = self._layers[-1].register_forward_hook(end)
         try:
-            base_model(self.model).base_model(**inputs)
+            with torch.no_grad():  # which a thread has for itself
+                base_model(self.model).base_model(**inputs)
         except _Reached as reached:
             self._in_tuple = isinstance(reached.output, tuple)
             output = reached.output[0] if self._in_tuple else reached.output
@@ -260,6 +271,29 @@ def frozen_layer_count(model, last_layers: int | None = None) -> int:
         return max(0, len(layers) - last_layers) if last_layers else 0
     inside = sum(adapters) == _adapted_modules(model)
     return next(n for n, number in enumerate(adapters) if number) if inside else 0
+
+
+def _remembers_lengths(model) -> bool:
+    """Tell if the model's rotary embeddings change with the longest item so far, which no two threads may do at once.
+
+    See ``dynamic_rope_update`` in transformers.
+    """
+    kinds = [kind for module in model.modules() if (kind := getattr(module, "rope_type", None))]
+    names = [name for kind in kinds for name in (kind.values() if isinstance(kind, dict) else [kind])]
+    return any("dynamic" in name or name == "longrope" for name in names)
+
+
+@contextmanager
+def _single_threads(number: int) -> Iterator[Executor]:
+    """Run functions in threads of Python in which torch computes with one thread of its own."""
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(number, initializer=torch.set_num_threads, initargs=(1,)) as executor:
+            yield executor
+    finally:
+        torch.set_num_threads(threads)  # those that begin later would take over the last setting
 
 
 def _adapted_modules(module) -> int:

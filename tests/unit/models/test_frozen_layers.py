@@ -25,12 +25,12 @@ IDENTITY = {"model": "f" * 64, "quantization": "none"}
 ITEMS = [TokenTree(tuple(range(5, 5 + n))) for n in (9, 4, 17)]
 
 
-def build(name: str):
+def build(name: str, **shape):
     from transformers import AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GPT2Config, LlamaConfig, Qwen2Config
 
     windows = {"head_dim": 8, "sliding_window": 6}
     config = {
-        "Llama": LlamaConfig(**SHAPE),
+        "Llama": LlamaConfig(**(SHAPE | shape)),
         "Qwen2": Qwen2Config(**SHAPE),
         "Gemma2": Gemma2Config(**SHAPE, **windows),
         "Gemma3": Gemma3TextConfig(**SHAPE, **windows),
@@ -151,6 +151,31 @@ def test_an_adapter_on_upper_layers_and_the_base_model_share_states(tmp_path):
     base = FrozenLayers.open(build("Llama"), kept(tmp_path, last_layers=2), IDENTITY)
     base._compute = None  # what is kept is enough
     assert all(map(torch.equal, base.states(ITEMS), states))
+
+
+def test_the_number_of_threads_decides_nothing(tmp_path):
+    one, two = (threaded_states(tmp_path / str(threads), threads) for threads in (1, 2))
+    assert one[0].name == two[0].name and all(map(torch.equal, one[1], two[1]))
+
+
+def threaded_states(folder, threads: int):
+    """States of a model wide enough for several threads, and the folder that they are kept in."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        model = adapted(build("Llama", hidden_size=512, intermediate_size=1024))
+        layers = FrozenLayers.open(model, kept(folder, 10**8), IDENTITY)
+        states = layers.states([TokenTree(tuple(range(3 + n, 90 + n))) for n in range(5)])
+        assert torch.get_num_threads() == threads
+        return layers.files.folder, states
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_rotary_embeddings_that_grow_are_computed_one_item_at_a_time():
+    growing = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+    assert frozen_layers._remembers_lengths(build("Llama", rope_parameters=growing))
+    assert not frozen_layers._remembers_lengths(build("Llama"))
 
 
 def test_another_model_type_or_depth_has_states_of_its_own(tmp_path):
