@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from benchmarks.flops import Shape, forward_flops, training_flops
 from benchmarks.lengths import read_lengths
 from benchmarks.measure import ROOT
+from benchmarks.process_starts import separate_starts, shared_starts
 from stagewise.cli import positive
 from stagewise.config.experiment import Config
 from stagewise.config.load_config import load
@@ -45,12 +46,8 @@ TRAINING_SECONDS = 3.0
 CHECKPOINT_SECONDS = 0.5
 """A checkpoint of a LoRA adapter and its optimizer, 180 MB, written and synced. Assumption."""
 
-SCORING_PASSES = 2
-"""Passes of a batch of items to score: its prompts, then the labels' answers after them."""
-
-
-STARTS = 60
-"""Processes that load the model, if a process trains and scores several adapters of one parent: the project's goal."""
+TRAININGS = 4
+"""Adapters of one parent that a process trains at most: the default of rules/adapters.smk."""
 
 MICRO_BATCH = 16
 """Items of a training pass: all of an optimizer step, which fit in an H100's memory (`benchmarks.gpu`)."""
@@ -69,6 +66,8 @@ class Way:
     """Items of a training pass."""
     starts: int
     """Processes that load the model."""
+    scoring_passes: int
+    """Passes of a batch of items to score: with two, the labels' answers have one of their own after the prompts."""
     validation_loss_pass: bool
     """If an evaluation reads its items a second time, for the loss."""
     jobs_per_gpu: int = 1
@@ -113,11 +112,6 @@ def study() -> Config:
     return load(str(ROOT / "config.yaml"), str(ROOT / "experiments" / "remedies.yaml"))
 
 
-def planned_starts(config: Config) -> int:
-    """Processes of the plan if each training, merge and prediction loads the model by itself."""
-    return 2 * len(lineage_tree(config)) + 1
-
-
 def calculate(config: Config, way: Way, lengths: dict[str, dict], shape: Shape = LLAMA_1B) -> Hours:
     """Calculate the hours of a study.
 
@@ -136,7 +130,7 @@ def calculate(config: Config, way: Way, lengths: dict[str, dict], shape: Shape =
             items = sum(split_items(config, lengths[task], split) for split in config.evaluation.splits)
             add_scoring(work, config, items, lengths[task]["mean"], way, shape)
     trainings = sum(adapter.training is not None for adapter in adapters.values())
-    further = max(planned_starts(config) - way.starts, 0)
+    further = max(separate_starts(config).total - way.starts, 0)
     starting = way.starts * START_SECONDS + further * COPY_SECONDS + max(trainings - way.starts, 0) * TRAINING_SECONDS
     saving = checkpoints * CHECKPOINT_SECONDS
     # Jobs side by side share the GPU's arithmetic; each has a host of its own.
@@ -174,7 +168,7 @@ def add_scoring(work: Work, config: Config, items: int, mean: float, way: Way, s
     count = math.ceil(items / per_pass)
     work.add(count, items / count * mean * forward_flops(shape, mean), HOST_SECONDS[way.quantization][0])
     # The answers are a few tokens: all host.
-    work.add(count * (SCORING_PASSES - 1), 0, HOST_SECONDS[way.quantization][0])
+    work.add(count * (way.scoring_passes - 1), 0, HOST_SECONDS[way.quantization][0])
 
 
 def split_items(config: Config, task: dict, split: str) -> int:
@@ -183,16 +177,22 @@ def split_items(config: Config, task: dict, split: str) -> int:
     return task["items"][split] if limit is None else min(limit, task["items"][split])
 
 
-def ways(config: Config, starts: int = STARTS, micro_batch: int = MICRO_BATCH, jobs: int = JOBS_PER_GPU) -> list[Way]:
-    """The study as it was, and as it is: by one job at a time, and by several on the GPU."""
+def ways(
+    config: Config, starts: int | None = None, micro_batch: int = MICRO_BATCH, jobs: int = JOBS_PER_GPU
+) -> list[Way]:
+    """The study as it was, and as it is: by one job at a time, and by several on the GPU.
+
+    `starts` are the processes that load the model, if not those of `TRAININGS`.
+    """
+    starts = starts or shared_starts(config, TRAININGS).total
     batch = next(adapter.training.batch_size for adapter in lineage_tree(config).values() if adapter.training)
-    before = Way(f"NF4, {batch} items a pass, a process per step", "nf4", batch, planned_starts(config), True)
-    after = Way(f"bfloat16, {micro_batch} items a pass, {starts} processes", "none", micro_batch, starts, False)
+    before = Way(f"NF4, {batch} items a pass, a process per step", "nf4", batch, separate_starts(config).total, 2, True)
+    after = Way(f"bfloat16, {micro_batch} items a pass, {starts} processes", "none", micro_batch, starts, 1, False)
     shared = replace(after, name=f"{after.name}, {jobs} jobs on the GPU", jobs_per_gpu=jobs)
     return [before, after, shared]
 
 
-def table(starts: int = STARTS, micro_batch: int = MICRO_BATCH, jobs: int = JOBS_PER_GPU) -> str:
+def table(starts: int | None = None, micro_batch: int = MICRO_BATCH, jobs: int = JOBS_PER_GPU) -> str:
     """The calculation as a Markdown table."""
     config, lengths = study(), read_lengths("real")
     adapters = lineage_tree(config).values()
@@ -215,9 +215,7 @@ def table(starts: int = STARTS, micro_batch: int = MICRO_BATCH, jobs: int = JOBS
 
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.study_model", description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--starts", type=positive, default=STARTS, help="processes that load the model, of the way after"
-    )
+    parser.add_argument("--starts", type=positive, help="processes that load the model, of the way after")
     parser.add_argument(
         "--micro-batch", type=positive, default=MICRO_BATCH, help="items of a training pass, of the way after"
     )
