@@ -35,6 +35,17 @@ def pytest_runtest_setup():
         gc.freeze()
 
 
+@pytest.fixture(autouse=True)
+def gpus_as_before():
+    """A step that hides GPUs does so for its process, which is a test's own only until the test ends."""
+    names = ("STAGEWISE_DEVICE", "CUDA_VISIBLE_DEVICES")
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    yield
+    for name in names:
+        os.environ.pop(name, None)
+    os.environ |= before
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder with the real PubMedQA and Dreaddit, named by STAGEWISE_MIRROR."""

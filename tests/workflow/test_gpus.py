@@ -123,7 +123,7 @@ def test_on_slurm_the_steps_of_siblings_are_one_job(machine):
         for part in text.partition("Group job ")[2].split("Group job "):
             steps = [part.count(f"    rule {rule}:") for rule in ("train_adapter", "predict")]
             named.setdefault(part.split()[0], []).append(steps[0] + 10 * steps[1])
-            assert "gpu=1, nodes=1" in part
+            assert "gpu=1," in part and "nodes=1," in part
         return named
 
     first = {f"adapter_base_seed-{seed}_colours": [11] for seed in SEEDS}

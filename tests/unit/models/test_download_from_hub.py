@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stagewise.models.load import load_base
+from stagewise.models.receipts import LOCAL_FILES
 from stagewise.provenance.receipts import read_receipt
 from tests.helpers import fake_hub
 from tests.helpers.refusals import check_refusal
@@ -65,7 +66,7 @@ def test_a_gated_repository_with_the_right_token(tmp_path, files, tiny_model):
         assert TOKEN not in path.name
         assert not path.is_file() or TOKEN.encode() not in path.read_bytes()
     model = tmp_path / "models" / "tiny"
-    names = {p.name for p in tiny_model.iterdir()} | {"LICENSE.txt"}
+    names = {p.name for p in tiny_model.iterdir()} - set(LOCAL_FILES) | {"LICENSE.txt"}
     assert {p.name for p in model.iterdir()} == names
     assert not any("README" in path or ".py" in path or ".bin" in path for path in asked)
     receipt = read_receipt(model, "the model")
