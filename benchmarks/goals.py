@@ -26,7 +26,7 @@ class Goal:
     at_most: float | None = None
 
     def reached(self, figure: float) -> bool:
-        """If a figure is within the goal."""
+        """Tell if a figure is within the goal."""
         above = self.at_least is None or figure >= self.at_least
         return above and (self.at_most is None or figure <= self.at_most)
 

@@ -36,7 +36,7 @@ class Lever:
     waiting: dict[str, str] = field(default_factory=lambda: SHORT_SPIN)
     """Environment that says how OpenMP's threads wait for each other."""
     neighbour: bool = False
-    """If another process keeps one core busy meanwhile."""
+    """True if another process keeps one core busy meanwhile."""
 
     @property
     def figure(self) -> str:

@@ -28,7 +28,7 @@ class Run:
     peak_mb: float
     """Peak memory of its largest process, MB of 10⁶ bytes; at least that of the process that started it."""
     output: str
-    """What it wrote on standard output."""
+    """Its standard output."""
 
     @property
     def costs(self) -> Figures:

@@ -31,7 +31,7 @@ class Part:
     minutes: float
     """Budget on two idle cores."""
     real_data: bool = False
-    """If it needs the real data sets, from ``STAGEWISE_MIRROR``."""
+    """True if it needs the real data sets, from ``STAGEWISE_MIRROR``."""
 
 
 # In this order: `scoring` takes the adapter that `training` leaves.

@@ -69,7 +69,7 @@ class Way:
     scoring_passes: int
     """Passes of a batch of items to score: with two, the labels' answers have one of their own after the prompts."""
     validation_loss_pass: bool
-    """If an evaluation reads its items a second time, for the loss."""
+    """True if an evaluation reads its items a second time, for the loss."""
     jobs_per_gpu: int = 1
     """Jobs that share the GPU: their hosts work side by side."""
 

@@ -25,7 +25,7 @@ _PROBE, _OTHER_PROBE = TokenTree(tuple(range(3, 11))), TokenTree(tuple(range(10,
 
 @dataclass(frozen=True)
 class KeptLayers:
-    """Where and how much output of frozen layers is kept: a way to run, which changes results by rounding only."""
+    """Folder and bound of the frozen layers' kept output: a way to run, which changes results by rounding only."""
 
     folder: Path
     """Folder of all models' states."""

@@ -68,7 +68,7 @@ class SharedBase:
 
 
 class _LoadedState:
-    """What a model's modules and configurations hold, besides the values of weights, which nobody changes."""
+    """State of a model's modules and configurations, besides the values of weights, which nobody changes."""
 
     def __init__(self, model):
         self.parameters = list(model.parameters())

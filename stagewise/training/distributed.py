@@ -15,7 +15,7 @@ from stagewise.models.gpu_lock import take_gpus
 from stagewise.models.gpus import DEVICE_VARIABLE, cpu_is_chosen
 
 _PATIENCE = timedelta(minutes=30)
-"""How long a process waits for the others: NCCL's 10 minutes are short for a slow disk, and gloo's are 30."""
+"""Longest wait of a process for the others: NCCL's 10 minutes are short for a slow disk, and gloo's are 30."""
 
 
 def process_count() -> int:

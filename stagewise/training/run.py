@@ -22,13 +22,13 @@ from stagewise.training.distributed import (
     StepShare,
     check_processes,
     init_distributed,
-    items_of_a_process,
     launch_processes,
     process_count,
     process_index,
 )
 from stagewise.training.job import AdapterJob, Scorer, get_or_make, is_worked_on
-from stagewise.training.passes import Device, PassChoice, Passes, WishedPasses, agreed_by_all
+from stagewise.training.pass_choice import gather_pass_choice
+from stagewise.training.passes import PassChoice, Passes, WishedPasses, agreed_by_all
 from stagewise.training.siblings import SharedTraining, read_siblings
 from stagewise.training.time_limit import TimeLimit
 
@@ -53,7 +53,7 @@ class RunOptions:
     passes: WishedPasses = field(default_factory=WishedPasses)
     """Sizes of the passes that train."""
     kept_layers: KeptLayers | None = None
-    """Where the frozen layers' output is kept; None computes it in every pass."""
+    """Folder and bound of the frozen layers' kept output; None computes it in every pass."""
     processes: int = 1
     """Processes, one per GPU, that train the adapter together."""
     command: tuple[str, ...] = ()
@@ -252,54 +252,10 @@ def prepare_stage(job: AdapterJob, options: RunOptions, base: SharedBase, cached
             (parent,) = job.parent_receipts
             parent_cached = adapter_cache(job.checkpoints, parent["inputs"], parent.get("image"))
             checkpoint = parent_checkpoint(parent_cached, steps, job.recipe_file)
-    choice = pass_choice(job, options, cached, longest=max(len(row["input_ids"]) for row in data.rows))
+    longest = max(len(row["input_ids"]) for row in data.rows)
+    choice = gather_pass_choice(job, cached, options.passes, options.tokens_per_batch, longest)
     passes = agreed_by_all(choice.first())
     return Stage(job, options, base, cached, tokenizer, data, choice, passes, steps, checkpoint)
-
-
-def pass_choice(job: AdapterJob, options: RunOptions, cached: Path, longest: int) -> PassChoice:
-    """Gather what the passes of a stage are chosen by, before its model is loaded.
-
-    Parameters
-    ----------
-    longest
-        Tokens of the longest item.
-    """
-    from stagewise.models.load import resolve_device
-    from stagewise.models.memory_estimate import estimate_memory
-    from stagewise.models.module_tree import read_module_tree
-    from stagewise.models.out_of_memory import device_memory
-    from stagewise.models.receipts import model_files
-    from stagewise.training.audit import device_name
-
-    recipe, kind, processes = job.recipe, resolve_device().type, process_count()
-    tree = read_module_tree(model_files(job.model_dir))
-
-    def estimate(micro_batch: int, gradient_checkpointing: bool):
-        return estimate_memory(
-            tree,
-            recipe.lora,
-            recipe.dtype,
-            recipe.quantization,
-            longest,
-            options.tokens_per_batch,
-            kind,
-            micro_batch,
-            gradient_checkpointing,
-        )
-
-    return PassChoice(
-        lineage=recipe.lineage,
-        model=recipe.model.name,
-        cached=cached,
-        wished=options.passes,
-        tokens_per_batch=options.tokens_per_batch,
-        device=Device(kind, device_name(), device_memory().shared_by(processes if kind == "cpu" else 1)),
-        items=items_of_a_process(recipe.training.items_per_step, processes),
-        longest=longest,
-        estimate=estimate,
-        can_checkpoint=tree.checkpointing,
-    )
 
 
 def build_trainer(stage: Stage, scratch: Path) -> "StageTrainer":

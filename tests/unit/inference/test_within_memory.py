@@ -1,4 +1,4 @@
-"""What does not fit into memory is scored in smaller batches."""
+"""Items that do not fit into memory together are scored in smaller batches."""
 
 import pytest
 import torch
