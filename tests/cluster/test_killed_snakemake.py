@@ -31,9 +31,10 @@ def test_the_same_command_again_after_snakemake_was_killed(workspace, cluster):
     with started(here, *command()) as run:
         _, process = first.frozen_after_checkpoint()
         os.killpg(run.pid, signal.SIGKILL)
-    os.kill(process, signal.SIGCONT)
     with started(here, *command()) as run:
         # It goes on from the first training's result; nothing is trained twice.
+        until(lambda: "waiting for the result" in (here / "output.txt").read_text(), 60, "the second run to wait")
+        os.kill(process, signal.SIGCONT)
         step, process = second.frozen_after_checkpoint()
         output = (here / "output.txt").read_text(encoding="utf-8")
         os.killpg(run.pid, signal.SIGKILL)
