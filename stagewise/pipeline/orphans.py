@@ -15,6 +15,8 @@ from stagewise.provenance.processes import Process, all_processes, ancestors, en
 RUN_VARIABLE = "STAGEWISE_RUN"
 """Environment variable with the run's id: how a step is known to be of a run that is dead."""
 
+PREFLIGHT_RULE = "run_preflight"
+
 PATIENCE = 60
 """Seconds for a step to save its work after SIGTERM."""
 
@@ -34,16 +36,18 @@ class PlannedStep:
 
 
 def planned_steps(dag) -> list[PlannedStep]:
-    """Read from Snakemake's plan which steps can start at once."""
+    """Read from Snakemake's plan which steps can start at once, but for the preflight, which nothing is made from."""
+
+    def awaited(job) -> set:
+        return {j for j in dag.dependencies[job] if dag.needrun(j) and j.name != PREFLIGHT_RULE}
+
     steps = []
     for job in dag.needrun_jobs():
         group = dag.get_job_group(job)
         jobs = group.jobs if group else [job]
-        waits_for = {earlier for each in jobs for earlier in dag.dependencies[each] if dag.needrun(earlier)}
-        if not job.is_shell or not waits_for.issubset(jobs):
+        if not job.is_shell or not set().union(*map(awaited, jobs)).issubset(jobs):
             continue
-        waits = any(dag.needrun(earlier) for earlier in dag.dependencies[job])
-        words = () if waits else step_words(shlex.split(job.shellcmd))
+        words = () if awaited(job) else step_words(shlex.split(job.shellcmd))
         steps.append(PlannedStep(_slurm_comment(group or job), words))
     return steps
 

@@ -89,6 +89,13 @@ def test_only_steps_whose_inputs_are_there_can_start_at_once():
     assert planned_steps(plan_of_three()) == [PlannedStep("rule_train_adapter_wildcards_base_seed-0", WORDS)]
 
 
+def test_a_step_that_only_the_preflight_is_before_can_start_at_once():
+    plan = plan_of_three()
+    train, _, _ = plan.needrun_jobs()
+    plan.dependencies[train] = {Job(name="run_preflight", wildcards=[], is_shell=True): set()}
+    assert [step.words for step in planned_steps(plan)] == [WORDS]
+
+
 def test_a_group_of_steps_can_start_if_it_waits_for_none_outside():
     """The Slurm executor names the job after the group."""
     group = Job(name="adapter_base_seed-0_predict_train_adapter")
