@@ -143,6 +143,15 @@ def test_a_container_gets_the_driver_where_there_is_one(environment, has_driver)
         assert "--cleanenv" in done.stdout
 
 
+@pytest.mark.parametrize(("device", "expected"), [("auto", True), ("cpu", False)])
+def test_a_container_of_a_job_with_a_gpu_gets_the_driver(device, expected):
+    arguments = read(ROOT / "profiles/default/config.yaml")["apptainer-args"].replace("/dev/nvidiactl", "/dev/none")
+    environment = {"CUDA_VISIBLE_DEVICES": "0,1", "STAGEWISE_DEVICE": device}
+    script = f"printf '%s\\n' {arguments}"
+    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert ("--nv" in done.stdout.split()) is expected
+
+
 def test_certificates_and_tokens_are_bound_where_the_variables_say(tmp_path):
     (tmp_path / "certificates.pem").write_text("")
     (tmp_path / "link.pem").symlink_to("certificates.pem")
