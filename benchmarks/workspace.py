@@ -81,6 +81,7 @@ class Workspace:
         folder = self.fresh(name)
         command = [sys.executable, "-m", "scripts.train_adapter", "--recipe", self.recipe, "--model", self.model]
         command += ["--data", self.data, "--checkpoints", folder / "checkpoints", "--output", folder / "adapter"]
+        command += ["--batch-size", self.config.training.batch_size]
         return run_command(command, self.folder, OMP_NUM_THREADS=str(threads)), folder / "adapter"
 
     def adapter(self, threads: int) -> Path:

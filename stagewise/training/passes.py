@@ -20,6 +20,9 @@ RECORD = "out_of_memory.json"
 GPU_SHARE = 0.8
 """Share of a GPU's free memory that the estimate may take: fragmentation and temporary copies need the rest."""
 
+CPU_SHARE = 0.5
+"""Share of the machine's memory that the estimate may take on a CPU: it is right within a factor of about two."""
+
 _MORE_ROOM = 1.1
 """Free memory, relative to that of a failed attempt, from which on the same may be tried again."""
 
@@ -65,7 +68,7 @@ class Device:
         """Bytes that a training may be estimated at. A CPU's is the same at every start, so that passes are too."""
         if self.kind == "cuda":
             return GPU_SHARE * self.memory.free
-        return self.memory.total or float("inf")
+        return CPU_SHARE * self.memory.total if self.memory.total else float("inf")
 
 
 @dataclass(frozen=True)
