@@ -16,7 +16,8 @@ from stagewise.predictions.command_line import add_scoring_settings, read_scorin
 from stagewise.predictions.run import Scoring
 from stagewise.training.job import AdapterJob
 from stagewise.training.passes import WishedPasses
-from stagewise.training.run import RunOptions, train_adapter
+from stagewise.training.run import train_adapter
+from stagewise.training.stage import RunOptions
 from stagewise.training.time_limit import TimeLimit
 
 CHECKPOINTING = {"auto": None, "on": True, "off": False}

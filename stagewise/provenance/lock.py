@@ -185,7 +185,9 @@ def hold_files(
             # A process that was killed leaves its record.
             waiting.pause(next((holder for holder in holders if holder and holder.lives(SILENCE)), None))
     except _NoLocks:
-        raise InputError(f"{folder}: this file system has no locks (flock); name a local disk in TMPDIR") from None
+        raise InputError(
+            f"{folder}: this file system has no locks (flock), by which jobs share GPUs; mount a local disk there"
+        ) from None
     for descriptor in held.values():
         _write_holder(descriptor)
     return held

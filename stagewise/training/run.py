@@ -7,65 +7,33 @@ second, an interrupted training resumes, and a changed recipe never meets a stal
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stagewise.errors import InputError, Unfinished
 from stagewise.inference.control_tokens import describe_control_tokens
-from stagewise.models.frozen_layers import KeptLayers
 from stagewise.models.gpu_lock import take_gpus
 from stagewise.models.shared_base import SharedBase
 from stagewise.provenance.cache import adapter_cache
 from stagewise.training.distributed import (
-    StepShare,
     check_processes,
     init_distributed,
     launch_processes,
     process_count,
     process_index,
 )
-from stagewise.training.job import AdapterJob, Scorer, get_or_make, is_worked_on
+from stagewise.training.job import AdapterJob, get_or_make, is_worked_on
 from stagewise.training.pass_choice import gather_pass_choice
-from stagewise.training.passes import PassChoice, Passes, WishedPasses, agreed_by_all
+from stagewise.training.passes import agreed_by_all
 from stagewise.training.siblings import SharedTraining, read_siblings
-from stagewise.training.time_limit import TimeLimit
+from stagewise.training.stage import RunOptions, Stage
+from stagewise.training.summary import summarize
 
 if TYPE_CHECKING:
     from stagewise.remedies.base import Row, TrainingHook
-    from stagewise.training.audit import WeightsAudit
-    from stagewise.training.checkpoints import Checkpoint
-    from stagewise.training.stage_data import StageData
     from stagewise.training.trainer import StageTrainer
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Ways to run a training; none of them changes an adapter."""
-
-    log_steps: int = 5
-    """Log every N optimizer steps."""
-    report_to: tuple[str, ...] = ()
-    """Trackers that logs go to."""
-    tokens_per_batch: int = 4096
-    """Padded tokens per scoring batch of validation items; the prediction step's, so that both score alike."""
-    passes: WishedPasses = field(default_factory=WishedPasses)
-    """Sizes of the passes that train."""
-    kept_layers: KeptLayers | None = None
-    """Folder and bound of the frozen layers' kept output; None computes it in every pass."""
-    processes: int = 1
-    """Processes, one per GPU, that train the adapter together."""
-    command: tuple[str, ...] = ()
-    """Arguments of ``scripts.train_adapter``, with which the launcher starts each process."""
-    limit: TimeLimit = field(default_factory=TimeLimit)
-    """When to stop at a checkpoint."""
-    scorer: Scorer | None = None
-    """Scores adapters once they are trained; None leaves that to the prediction step."""
-    siblings: Path | None = None
-    """File with the adapters that this run trains from the same parent (`stagewise.training.siblings`)."""
-    trainings: int = 1
-    """Largest number of adapters to train, this one included, with the base model loaded once."""
 
 
 def train_adapter(job: AdapterJob, options: RunOptions) -> None:
@@ -136,32 +104,6 @@ def _train_alone(job: AdapterJob, options: RunOptions) -> None:
         with options.limit.heeding_sigterm():
             shared.score(job)
             shared.train_siblings()
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage that is ready to be trained."""
-
-    job: AdapterJob
-    options: RunOptions
-    base: SharedBase
-    cached: Path
-    """Cache folder of the adapter, with its checkpoints."""
-    tokenizer: object
-    data: "StageData"
-    choice: PassChoice
-    passes: Passes
-    """Passes that the optimizer steps are split into."""
-    steps: int
-    """Optimizer steps."""
-    checkpoint: "Checkpoint | None"
-    """Checkpoint to go on from."""
-
-    @property
-    def share(self) -> StepShare:
-        """This process's share of every optimizer step."""
-        items = self.job.recipe.training.items_per_step
-        return StepShare(items, self.passes.micro_batch, process_count(), process_index())
 
 
 def train_stage(job: AdapterJob, options: RunOptions, base: SharedBase, cached: Path) -> None:
@@ -349,51 +291,6 @@ def run_or_resume(stage: Stage, trainer: "StageTrainer", hooks: list["TrainingHo
     if stage.share.count > 1:
         set_seed(stage.job.recipe.seed, device_specific=True)  # each process drops out other weights
     trainer.train(resume_from_checkpoint=str(stage.checkpoint.folder) if stage.checkpoint else None)
-
-
-def summarize(
-    stage: Stage, trainer: "StageTrainer", hooks: list["TrainingHook"], audit: "WeightsAudit", seconds: float
-) -> dict:
-    """Summarize the training for ``training.json``."""
-    from stagewise.provenance.packages import package_versions
-    from stagewise.training.audit import device_name
-    from stagewise.training.checkpoints import kept_checkpoint
-    from stagewise.training.training_log import summarize_log
-
-    recipe, data, processes = stage.job.recipe, stage.data, stage.share.count
-    kept, is_best = kept_checkpoint(stage.cached, trainer.state)
-    return {
-        "fingerprint": recipe.fingerprint,
-        "lineage": recipe.lineage,
-        "task": recipe.task_name,
-        "steps": trainer.state.global_step,
-        "epochs": recipe.training.epochs,
-        **summarize_log(stage_history(stage, trainer), recipe.training.best_metric, kept.step if is_best else None),
-        "validation_answers": {task: " ".join(map(str, codes)) for task, codes in kept.validation_answers.items()},
-        "seconds": round(seconds, 3),
-        "tokens": trainer.all_tokens,
-        "extra_tokens": sum(hook.extra_tokens for hook in hooks),
-        "tokens_per_second": round(trainer.trained_tokens / (seconds - trainer.evaluation_seconds), 1),
-        "peak_memory_bytes": audit.peak_memory_bytes,
-        "trainable_parameters": audit.trainable_parameters,
-        "items": len(data.rows),
-        "rehearsed": data.rehearsed,
-        "shortened": data.shortened,
-        "control_tokens": data.control_tokens,
-        "processes": processes,
-        **asdict(stage.passes),
-        "device": (f"{processes} × " if processes > 1 else "") + device_name(),
-        "dtype": recipe.dtype,
-        "resumed_from_step": stage.checkpoint.step if stage.checkpoint else None,
-        "packages": package_versions(),
-    }
-
-
-def stage_history(stage: Stage, trainer: "StageTrainer") -> list[dict]:
-    """Log history of the stage alone; a training that resumes its parent's step count has the parent's log as well."""
-    if stage.checkpoint is None or stage.checkpoint.continues_stage:
-        return trainer.state.log_history
-    return [entry for entry in trainer.state.log_history if entry["step"] > stage.checkpoint.step]
 
 
 def save_trained(stage: Stage, trainer: "StageTrainer", summary: dict) -> None:

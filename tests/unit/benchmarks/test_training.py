@@ -64,9 +64,9 @@ def test_rows_are_in_the_order_of_training_and_the_steps_are_whole(stage, tiny_m
 
 def test_texts_for_other_programs_are_read_as_the_same_tokens(stage, tiny_model, monkeypatch):
     items = peer_items(stage, tiny_model)
-    whole, first = items.scoring_items("validation", True), items.scoring_items("validation", False)
-    assert [item["gold"] for item in whole] == [0, 1] * 3
-    assert whole[0]["answers"] == [f"{answer}<|im_end|>" for answer in first[0]["answers"]]
+    answers, first_tokens = items.scoring_items("validation", True), items.scoring_items("validation", False)
+    assert [item["gold"] for item in answers] == [0, 1] * 3
+    assert answers[0]["answers"] == [f"{answer}<|im_end|>" for answer in first_tokens[0]["answers"]]
     monkeypatch.setattr(type(items.tokenizer), "decode", lambda self, ids: "another text")
     with pytest.raises(InputError, match="as text give other tokens"):
         items.scoring_items("validation", True)

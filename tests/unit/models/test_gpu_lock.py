@@ -150,7 +150,7 @@ def test_no_link_leads_a_lock_to_another_file(tmp_path):
 
 
 def test_without_the_drivers_library_one_gpu_is_shown(monkeypatch, tmp_path):
-    """Where it sees several, transformers multiplies the batch by their number."""
+    """Transformers multiplies the batch by the number of GPUs that it sees."""
     monkeypatch.setattr(gpu_lock, "visible_gpus", lambda: [])
     monkeypatch.setattr(gpus, "_DEVICE_FILES", tmp_path)
     monkeypatch.setattr(gpus, "installed_gpus", lambda: [])

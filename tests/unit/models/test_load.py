@@ -245,7 +245,7 @@ def test_attention_code_of_a_hub_is_refused(copied):
 
 @pytest.fixture
 def given(monkeypatch):
-    """What transformers is asked to load, under a pretended GPU; nothing is loaded."""
+    """Arguments that transformers gets to load a model, under a pretended GPU; nothing is loaded."""
     from transformers import AutoModelForCausalLM
 
     asked = {}

@@ -10,7 +10,7 @@ from stagewise.models.shared_base import SharedBase
 
 
 def state(model) -> dict:
-    """What a model's modules hold, by name; tensors and modules by identity."""
+    """Attributes of a model's modules, by name; tensors and modules by identity."""
     return {
         name: {
             key: {k: id(v) for k, v in value.items()} if isinstance(value, dict) else value

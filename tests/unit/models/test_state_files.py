@@ -57,10 +57,10 @@ def test_a_damaged_file_is_removed_and_not_believed(tmp_path, tensors, damage):
     files.flush()
     (path,) = files_in(tmp_path / "a")
     content = bytearray(path.read_bytes())
-    place = {"content": -3, "header": 12}.get(damage)
-    if place:
-        content[place] ^= 1
-    path.write_bytes(content if place else content[:-8])
+    offset = {"content": -3, "header": 12}.get(damage)
+    if offset:
+        content[offset] ^= 1
+    path.write_bytes(content if offset else content[:-8])
     read = StateFiles(tmp_path / "a", 10**6)
     assert read.get("key 0") is None and read.get("key 0") is None
     read.add("key 0", tensors["key 0"])

@@ -46,7 +46,7 @@ def driver(tmp_path, monkeypatch):
 
 
 def head_positions(device) -> tuple[bool, bool]:
-    """What trl does now: compute the head at counted positions only, launch Triton kernels."""
+    """Expect what trl does now: compute the head at counted positions only, launch Triton kernels."""
     return trl.trainer.utils._use_triton(device), chunked_logprob._use_triton(device)
 
 
@@ -75,7 +75,7 @@ def test_without_pythons_headers_pytorch_computes_the_loss(driver, monkeypatch, 
 
 @needs_triton
 def test_with_both_the_launcher_is_built(driver):
-    """What is wrong then is this machine's library, which has no function of CUDA's."""
+    """The failure is then this machine's library, which has no function of CUDA's."""
     assert "undefined symbol" in triton_problem(GPU)
 
 

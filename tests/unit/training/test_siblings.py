@@ -78,7 +78,7 @@ class Family(AdapterFolder):
 
 
 def content(folder) -> tuple:
-    """What an adapter's folder holds, without what a clock decides."""
+    """Contents of an adapter's folder, without what a clock decides."""
     log = (folder / "training_log.csv").read_text().splitlines()
     log = [line for line in log if "runtime" not in line and "per_second" not in line]
     summary = json.loads((folder / "training.json").read_text())

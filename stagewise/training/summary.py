@@ -1,0 +1,55 @@
+"""Summary of a finished training, for ``training.json``. Importing this module imports no torch."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stagewise.remedies.base import TrainingHook
+    from stagewise.training.audit import WeightsAudit
+    from stagewise.training.stage import Stage
+    from stagewise.training.trainer import StageTrainer
+
+
+def summarize(
+    stage: "Stage", trainer: "StageTrainer", hooks: list["TrainingHook"], audit: "WeightsAudit", seconds: float
+) -> dict:
+    """Summarize the training for ``training.json``."""
+    from stagewise.provenance.packages import package_versions
+    from stagewise.training.audit import device_name
+    from stagewise.training.checkpoints import kept_checkpoint
+    from stagewise.training.training_log import summarize_log
+
+    recipe, data, processes = stage.job.recipe, stage.data, stage.share.count
+    kept, is_best = kept_checkpoint(stage.cached, trainer.state)
+    return {
+        "fingerprint": recipe.fingerprint,
+        "lineage": recipe.lineage,
+        "task": recipe.task_name,
+        "steps": trainer.state.global_step,
+        "epochs": recipe.training.epochs,
+        **summarize_log(_stage_history(stage, trainer), recipe.training.best_metric, kept.step if is_best else None),
+        "validation_answers": {task: " ".join(map(str, codes)) for task, codes in kept.validation_answers.items()},
+        "seconds": round(seconds, 3),
+        "tokens": trainer.all_tokens,
+        "extra_tokens": sum(hook.extra_tokens for hook in hooks),
+        "tokens_per_second": round(trainer.trained_tokens / (seconds - trainer.evaluation_seconds), 1),
+        "peak_memory_bytes": audit.peak_memory_bytes,
+        "trainable_parameters": audit.trainable_parameters,
+        "items": len(data.rows),
+        "rehearsed": data.rehearsed,
+        "shortened": data.shortened,
+        "control_tokens": data.control_tokens,
+        "processes": processes,
+        **asdict(stage.passes),
+        "device": (f"{processes} × " if processes > 1 else "") + device_name(),
+        "dtype": recipe.dtype,
+        "resumed_from_step": stage.checkpoint.step if stage.checkpoint else None,
+        "packages": package_versions(),
+    }
+
+
+def _stage_history(stage: "Stage", trainer: "StageTrainer") -> list[dict]:
+    """Log history of the stage alone; a training that resumes its parent's step count has the parent's log as well."""
+    if stage.checkpoint is None or stage.checkpoint.continues_stage:
+        return trainer.state.log_history
+    return [entry for entry in trainer.state.log_history if entry["step"] > stage.checkpoint.step]
