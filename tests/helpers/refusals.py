@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from stagewise.models.receipts import CHECKSUMS
+
 
 def check_refusal(code: int, stderr: str, *texts: str) -> str:
     """Check that a step returned 2 and printed one error that holds all `texts`; return that line.
@@ -32,7 +34,9 @@ def check_refused_command(main, argv: list, capsys, folder: Path, pattern: str) 
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
-    """Every file and folder below a folder, with the files' bytes."""
+    """Every file and folder below a folder, with the files' bytes; not what a start remembers of a model's files."""
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")
+        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+        if path.name != CHECKSUMS
     }

@@ -33,6 +33,7 @@ ENVIRONMENT = {
     "NO_PROXY": "127.0.0.1",
     "USER": LOGIN,
     "LOGNAME": LOGIN,
+    "PYTHONDONTWRITEBYTECODE": "1",  # compiled modules name the folder of their source
 }
 TENSORBOARD = {"training": {"eval_every": 2}, "logging": {"report_to": ["tensorboard"]}}
 OVERLAYS = ("--configfile", "tiny.yaml", "short.yaml", "secret.yaml")

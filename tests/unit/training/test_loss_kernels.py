@@ -27,9 +27,12 @@ MODULES = (trl.trainer.utils, chunked_logprob)
 
 @pytest.fixture(autouse=True)
 def switches(monkeypatch):
-    """Puts trl's switches back after a test."""
+    """Gives trl its own switches for a test, whatever trainings of this process have left in their place."""
+    spec = importlib.util.spec_from_file_location("trl.kernels.untouched", chunked_logprob.__file__)
+    untouched = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(untouched)
     for module in MODULES:
-        monkeypatch.setattr(module, "_use_triton", module._use_triton)
+        monkeypatch.setattr(module, "_use_triton", untouched._use_triton)
 
 
 @pytest.fixture
