@@ -152,6 +152,12 @@ def adapter_receipt(wildcards) -> list[str]:
     return [] if wildcards.lineage == BASE else [f"{R}/{wildcards.lineage}/adapter/receipt.json"]
 
 
+def last_layers(wildcards) -> list:
+    """Number of adapted layers of a lineage, if not all are: the others' output is kept; the base model's is the same."""
+    number = (ADAPTERS[wildcards.lineage] if wildcards.lineage in ADAPTERS else CONFIG.lora).last_layers
+    return ["--last-layers", number] if number else []
+
+
 def gpus_of(rule):
     """Number of GPUs of a rule's jobs: one a process if this machine runs them and has any, else as profiles say."""
 

@@ -29,7 +29,7 @@ rule predict:
         settings=write_settings(CONFIG.scoring_settings()),
         model=lambda wc, input: dirname(input.model),
         data=data_of,
-        layers=["--last-layers", CONFIG.lora.last_layers] if CONFIG.lora.last_layers else [],
+        layers=last_layers,
         adapter=lambda wc: [] if wc.lineage == BASE else ["--adapter", f"{R}/{wc.lineage}/adapter"],
         folder=f"{R}/{{lineage}}/predictions",
         checkpoints=f"{R}/checkpoints",

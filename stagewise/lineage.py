@@ -9,8 +9,9 @@ computed from those two without training. Arms that share a stage therefore shar
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from stagewise.config.arms import Arm, Stage
 from stagewise.config.experiment import Config
-from stagewise.config.training import Arm, Stage, Training
+from stagewise.config.training import Lora, Training
 from stagewise.errors import InputError
 from stagewise.remedies.registry import Remedies
 
@@ -38,6 +39,11 @@ class Adapter:
     training: Training | None
     """None if it is computed from other adapters."""
     remedies: Remedies
+    lora: Lora
+    new_lora: bool
+    """True if a later stage trains a LoRA of its own beside its parent's, which is frozen."""
+    last_layers: int | None
+    """Adapted decoder layers, from the last one: those of all that it is made from; None for all."""
     sources: list[str] = field(default_factory=list)
     """Lineages of the adapters that it is computed from without training, the newest last."""
     arms: list[str] = field(default_factory=list)
@@ -65,7 +71,7 @@ class Adapter:
 
     def _settings(self) -> tuple:
         """Settings in which two arms that share the adapter must agree."""
-        return self.tasks, self.training, self.remedies, self.sources
+        return self.tasks, self.training, self.remedies, self.lora, self.new_lora, self.sources
 
 
 @dataclass(frozen=True)
@@ -107,19 +113,28 @@ def lineage_tree(config: Config) -> dict[str, Adapter]:
     """
     tree: dict[str, Adapter] = {}
     for fold, seed in config.runs:
-        for arm_name in config.active_arms:
-            _add_arm(tree, config, arm_name, seed, fold)
+        for arm_name, variants in config.arm_variants.items():
+            for variant in variants.values():
+                _add_arm(tree, config, arm_name, variant, (fold, seed))
     return tree
 
 
-def steps_of_arm(config: Config, arm: str, seed: int, fold: int | None = None) -> list[Step]:
-    """List an arm's steps in one run: the base model first, then the arm after each stage."""
-    return _add_arm({}, config, arm, seed, fold)
+def steps_of_arm(
+    config: Config, arm: str, seed: int, fold: int | None = None, variant: str | None = None
+) -> list[Step]:
+    """List an arm's steps in one run: the base model first, then the arm after each stage.
+
+    `variant` is the label of one of its variants, if it is swept; by default the first.
+    """
+    variants = config.arm_variants[arm]
+    return _add_arm({}, config, arm, variants[next(iter(variants)) if variant is None else variant], (fold, seed))
 
 
-def _add_arm(tree: dict[str, Adapter], config: Config, arm_name: str, seed: int, fold: int | None) -> list[Step]:
-    """Add an arm's adapters to `tree` and return its steps."""
-    arm = config.active_arms[arm_name]
+def _add_arm(
+    tree: dict[str, Adapter], config: Config, arm_name: str, arm: Arm, run: tuple[int | None, int]
+) -> list[Step]:
+    """Add the adapters of an arm without sweeps to `tree`, in one run (fold, seed), and return its steps."""
+    visited: set[str] = set()
     parent: str | None = None
     trained: list[str] = []
     steps = [Step(0, [], BASE, dict.fromkeys(config.active_tasks, BASE))]
@@ -129,13 +144,13 @@ def _add_arm(tree: dict[str, Adapter], config: Config, arm_name: str, seed: int,
             parent = None
         _check_parent(tree, config, key, stage, parent)
         number = index + 1 if arm.adapters == "one" else 1
-        adapter = _trained_adapter(tree, config, stage, number, parent, (fold, seed))
-        _add(tree, adapter, arm_name, key)
+        adapter = _trained_adapter(tree, config, stage, number, parent, run)
+        _add(tree, adapter, arm_name, key, visited)
         trained.append(adapter.lineage)
         if stage.remedies.afterwards:
             pair = [lineage for lineage in (parent, adapter.lineage) if lineage]
             adapter = _merged_adapter(tree, stage, adapter, trained[:] if arm.adapters == "per_task" else pair, key)
-            _add(tree, adapter, arm_name, key)
+            _add(tree, adapter, arm_name, key, visited)
         parent = adapter.lineage
         answered_by = steps[-1].answered_by | dict.fromkeys(_answered_tasks(config, arm, stage, adapter), parent)
         steps.append(Step(index + 1, stage.tasks, parent, answered_by))
@@ -153,6 +168,7 @@ def _trained_adapter(
     """Describe the adapter that training stage `number` leaves in one run (fold, seed)."""
     fold, seed = run
     learnt = tree[parent].learnt_tasks if parent else []
+    lora = config.stage_lora(stage)
     return Adapter(
         lineage=f"{parent or run_folder(fold, seed)}/{stage.folder}",
         parent=parent,
@@ -163,6 +179,9 @@ def _trained_adapter(
         stage=number,
         training=config.stage_training(stage, first=parent is None),
         remedies=Remedies.of(stage.remedies.in_training),
+        lora=lora,
+        new_lora=parent is not None and stage.has_own_lora,
+        last_layers=_widest([lora.last_layers, *([tree[parent].last_layers] if parent else [])]),
     )
 
 
@@ -186,8 +205,16 @@ def _merged_adapter(tree: dict[str, Adapter], stage: Stage, adapter: Adapter, so
         stage=adapter.stage,
         training=None,
         remedies=Remedies.of({kind: remedy}),
+        lora=adapter.lora,
+        new_lora=False,
+        last_layers=_widest([tree[source].last_layers for source in sources]),
         sources=sources,
     )
+
+
+def _widest(layers: list[int | None]) -> int | None:
+    """Largest number of last layers; None, which is all of them, counts as most."""
+    return None if None in layers else max(layers)
 
 
 def _answered_tasks(config: Config, arm: Arm, stage: Stage, adapter: Adapter) -> Iterable[str]:
@@ -214,17 +241,19 @@ def _check_parent(tree: dict[str, Adapter], config: Config, key: str, stage: Sta
         )
 
 
-def _add(tree: dict[str, Adapter], adapter: Adapter, arm_name: str, key: str) -> None:
-    """Add an adapter to the tree, or an arm to the adapter that is there already."""
+def _add(tree: dict[str, Adapter], adapter: Adapter, arm_name: str, key: str, visited: set[str]) -> None:
+    """Add an adapter to the tree, or an arm to the adapter that is there already; `visited` are those of this way."""
     shared = tree.setdefault(adapter.lineage, adapter)
     if shared._settings() != adapter._settings():
         raise InputError(
             f"config: {key} and arm '{shared.arms[0]}' share the folder '{adapter.lineage}' but differ in their "
             "settings; give one of the stages a 'name'"
         )
-    if arm_name in shared.arms:
+    if adapter.lineage in visited:
         raise InputError(f"config: {key} repeats the folder '{adapter.lineage}'; give it a 'name'")
-    shared.arms.append(arm_name)
+    visited.add(adapter.lineage)
+    if arm_name not in shared.arms:
+        shared.arms.append(arm_name)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,13 @@ class Statistics(Settings):
         description="Measure that the report claims something about: of the final adapters per task, and what was kept "
         "or forgotten. Choose it before the first result: every other measure is shown without a claim.",
     )
+    primary_outcome: Literal["tasks", "average"] = Field(
+        "tasks",
+        description="Claims of the report. `tasks`: on each task, what was learnt, kept and retained, and arms against "
+        "their reference. `average`: arms against their reference by the mean over all tasks after the last stage, one "
+        "claim an arm, and of the reference arms what they learnt and kept; all else is shown without a claim, so that "
+        "the correction is over few tests.",
+    )
     auroc_margin: Number = Field(
         0.02,
         gt=0,

@@ -6,13 +6,15 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
+from stagewise.config.arms import Arm, Stage
 from stagewise.config.base import MAX_SEED, FilePath, Settings, Whole
 from stagewise.config.base_model import Model
 from stagewise.config.evaluation import Evaluation, Statistics
 from stagewise.config.mirror import MIRROR_VARIABLE
+from stagewise.config.orders import arms_in_orders, check_orders, name_in_order, order_of_arms
 from stagewise.config.step_settings import DataSettings, ScoringSettings
 from stagewise.config.tasks import Duplicates, Fold, IdsSplit, Limit, Name, Task
-from stagewise.config.training import Arm, Logging, Lora, Prompting, Stage, Training
+from stagewise.config.training import Logging, Lora, Prompting, Training
 
 # Names of folders and files beside a child's folder in the lineage tree.
 RESERVED = {"adapter", "predictions", "recipe.json", "base"}
@@ -85,6 +87,11 @@ class Config(Settings):
         "takes each in its place, the others stay as they are; null leaves every task its own.",
     )
     arms: dict[Name, Arm | None] = Field(description="Arms by name; null removes one.")
+    orders: dict[Name, Annotated[list[Name], Field(min_length=1)] | None] = Field(
+        {},
+        description="Orders of tasks by name; null removes one. An arm whose stages name tasks by their position "
+        "stands there once for each, as `ARM-ORDER`.",
+    )
     lora: Lora = Field(Lora(), description="Shape of the adapters.")
     training: Training = Field(Training(), description="Training settings of all stages, which a stage may override.")
     logging: Logging = Field(Logging(), description="Logs of training.")
@@ -138,12 +145,17 @@ class Config(Settings):
                 )
         if not self.models.get(self.model):
             raise ValueError(f"model '{self.model}' is not one of models ({', '.join(self.models)})")
+        check_orders(self.arms, self.orders, self.tasks)
         for arm_name, arm in self.active_arms.items():
-            for number, stage in enumerate(arm.stages):
-                self._check_stage(f"arms.{arm_name}.stages[{number}]", stage, first=number == 0, arm=arm)
-        if self.statistics.reference is not None and self.statistics.reference not in self.active_arms:
-            arms = ", ".join(self.active_arms)
-            raise ValueError(f"statistics.reference '{self.statistics.reference}' is not one of the arms ({arms})")
+            for variant in self.arm_variants[arm_name].values():
+                for number, stage in enumerate(variant.stages):
+                    self._check_stage(f"arms.{arm_name}.stages[{number}]", stage, first=number == 0, arm=arm)
+        references = {"statistics": self.statistics.reference}
+        references |= {f"arms.{name}": arm.reference for name, arm in self.arms.items() if arm is not None}
+        for key, name in references.items():
+            if name is not None and self.arms.get(name) is None:
+                arms = ", ".join(name for name, arm in self.arms.items() if arm is not None)
+                raise ValueError(f"{key}.reference '{name}' is not one of the arms ({arms})")
         return self
 
     def _check_stage(self, key: str, stage: Stage, first: bool, arm: Arm) -> None:
@@ -161,6 +173,15 @@ class Config(Settings):
             raise ValueError(f"{key}.training.optimizer_state: the stage has no parent to resume")
 
     @model_validator(mode="after")
+    def sweeps_can_be_judged(self):
+        swept = next((name for name, arm in self.active_arms.items() if arm.is_swept), None)
+        if swept and not {"validation", "test"} <= set(self.evaluation.splits):
+            raise ValueError(
+                f"arms.{swept} has a sweep, which validation decides and test judges; evaluation.splits needs both"
+            )
+        return self
+
+    @model_validator(mode="after")
     def folds_are_used(self):
         if self.folds is not None:
             if len(set(self.folds)) < len(self.folds):
@@ -174,8 +195,17 @@ class Config(Settings):
     # Planning reads both for every adapter, and each goes through every arm: cached, so that planning stays linear.
     @cached_property
     def active_arms(self) -> dict[str, Arm]:
-        """Arms that are not null, by name."""
-        return {name: arm for name, arm in self.arms.items() if arm is not None}
+        """Arms that are not null, by name; those that name tasks by position stand there once for each order."""
+        return arms_in_orders(self.arms, self.orders)
+
+    @cached_property
+    def arm_variants(self) -> dict[str, dict[str, Arm]]:
+        """Variants of each arm by what its sweeps set (`Arm.variants`), by arm."""
+        return {name: arm.variants for name, arm in self.active_arms.items()}
+
+    @cached_property
+    def _order_of(self) -> dict[str, str]:
+        return order_of_arms(self.arms, self.orders)
 
     @cached_property
     def active_tasks(self) -> dict[str, Task]:
@@ -185,8 +215,36 @@ class Config(Settings):
 
     @property
     def reference(self) -> str:
-        """Name of the arm that the others are compared with."""
-        return self.statistics.reference or next(iter(self.active_arms))
+        """Name of the arm that the others are compared with; that of the first order, if it is in several."""
+        return self._reference_in(next(iter(self._order_of.values()), ""), self.statistics.reference)
+
+    def reference_of(self, arm: str) -> str:
+        """Name of the arm that an arm is compared with: its own reference, in its own order if it is in several."""
+        name = self.active_arms[arm].reference or self.statistics.reference
+        return self._reference_in(self._order_of.get(arm, next(iter(self._order_of.values()), "")), name)
+
+    def _reference_in(self, order: str, name: str | None) -> str:
+        name = name or next(name for name, arm in self.arms.items() if arm is not None)
+        in_order = name_in_order(name, order)
+        return in_order if in_order in self._order_of else name
+
+    def with_choice(self, choice: dict[str, str]) -> "Config":
+        """Put the chosen variant in the place of each arm that is swept.
+
+        Parameters
+        ----------
+        choice
+            Label of the chosen variant by arm; arms that are not there keep their first.
+        """
+        arms = {}
+        for name, variants in self.arm_variants.items():
+            chosen = variants[choice.get(name, next(iter(variants)))]
+            arms[name] = chosen.model_copy(update={"reference": self.reference_of(name)})
+        statistics = self.statistics.model_copy(update={"reference": self.reference})
+        config = self.model_copy(update={"arms": arms, "orders": {}, "statistics": statistics})
+        for cached in ("active_arms", "active_tasks", "arm_variants", "_order_of"):
+            config.__dict__.pop(cached, None)
+        return config
 
     @property
     def runs(self) -> list[tuple[int | None, int]]:
@@ -228,6 +286,10 @@ class Config(Settings):
             max_length=self.training.max_length,
             evaluation=self.evaluation,
         )
+
+    def stage_lora(self, stage: Stage) -> Lora:
+        """Complete a stage's LoRA settings with the experiment's."""
+        return Lora(**self.lora.model_dump() | stage.lora.model_dump(exclude_none=True))
 
     def stage_training(self, stage: Stage, first: bool) -> Training:
         """Complete a stage's training settings with the experiment's; `first` if it starts from the base model."""

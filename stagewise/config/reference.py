@@ -11,7 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from stagewise.config.experiment import Config
 from stagewise.config.tasks import Name, Sha256
-from stagewise.config.training import TrainingOverrides
+from stagewise.config.training import LoraOverrides, TrainingOverrides
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -21,6 +21,8 @@ _PATTERNS = {
     next(part.pattern for part in kind.__metadata__[0].metadata if hasattr(part, "pattern")): word
     for kind, word in ((Name, "name"), (Sha256, "SHA-256"))
 }
+
+_OVERRIDES = {TrainingOverrides: "training", LoraOverrides: "lora"}
 
 _SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 
@@ -44,10 +46,12 @@ def configuration_page() -> str:
         "`[1, 2]` and `{epochs: 2}` are no texts.",
     ]
     for path, model in _sections("", Config):
-        overrides = model is TrainingOverrides
-        intro = "Any key of `training`; what is left out comes from there." if overrides else model.__doc__.strip()
+        overridden = _OVERRIDES.get(model)
+        intro = (
+            f"Any key of `{overridden}`; what is left out comes from there." if overridden else model.__doc__.strip()
+        )
         parts.append(f"## {f'`{path}`' if path else 'Top level'}\n\n{intro}")
-        if overrides:
+        if overridden:
             continue
         rows = ["| key | type | default | description |", "|---|---|---|---|"]
         rows += [_row(name, field) for name, field in model.model_fields.items()]
@@ -60,7 +64,7 @@ def _sections(path: str, model: type[BaseModel]):
     # Variants of a setting differ in their rule.
     rule = model.model_fields.get("rule")
     yield f"{path}` with `rule: {typing.get_args(rule.annotation)[0]}" if rule else path, model
-    if model is TrainingOverrides:
+    if model in _OVERRIDES:
         return
     for name, field in model.model_fields.items():
         for suffix, inner in _models(field.annotation):
@@ -95,6 +99,8 @@ def _type_text(annotation) -> str:
         return _PLAIN[annotation]
     if annotation is types.NoneType:
         return "null"
+    if annotation is typing.Any:
+        return "value"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "section"
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)

@@ -1,4 +1,4 @@
-"""Settings of arms, stages, LoRA and training."""
+"""Settings of prompts, LoRA, training and its logs."""
 
 import math
 from typing import Annotated, Literal
@@ -6,9 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, create_model, field_validator, model_validator
 
 from stagewise.config.base import MAX_COUNT, Number, Settings, Whole
-from stagewise.config.tasks import Name
 from stagewise.measures import MEASURES
-from stagewise.remedies.registry import Remedies
 
 # Arguments of transformers' `apply_chat_template` and of the templates that are no free variables.
 _CHAT_ARGUMENTS = {
@@ -158,60 +156,19 @@ RecipeTraining = create_model(
     },
 )
 
-# A stage may override any training setting; the others come from `training`.
-TrainingOverrides = create_model(
-    "TrainingOverrides",
-    __base__=Settings,
-    **{
-        name: (Annotated[field.annotation, Field(), *field.metadata] | None, Field(None, description=field.description))
-        for name, field in Training.model_fields.items()
-    },
-)
+
+def _overrides(name: str, settings: type[Settings]) -> type[Settings]:
+    """Make a class with the same settings, none of them required."""
+    fields = {
+        key: (Annotated[field.annotation, Field(), *field.metadata] | None, Field(None, description=field.description))
+        for key, field in settings.model_fields.items()
+    }
+    return create_model(name, __base__=Settings, **fields)
 
 
-class Stage(Settings):
-    """A fine-tuning step of an arm."""
-
-    task: Name | Annotated[list[Name], Field(min_length=1)] = Field(
-        description="Task of this stage; a list is learnt at once (multitask)."
-    )
-    name: Name | None = Field(
-        None,
-        description="Folder name in the lineage; by default composed of the tasks and the remedies. Where the file "
-        "system takes `A` and `a` for one folder, names differ in more than that.",
-    )
-    remedies: Remedies = Field(Remedies(), description="Remedies against forgetting.")
-    training: Annotated[TrainingOverrides, Field(description="Training settings of this stage only.")] = (
-        TrainingOverrides()
-    )
-
-    @field_validator("task")
-    @classmethod
-    def distinct_tasks(cls, task):
-        if isinstance(task, list) and len(set(task)) < len(task):
-            raise ValueError("a task is given twice")
-        return task
-
-    @property
-    def tasks(self) -> list[str]:
-        """Names of the tasks that the stage learns."""
-        return [self.task] if isinstance(self.task, str) else self.task
-
-    @property
-    def folder(self) -> str:
-        """Name of the adapter's folder."""
-        return self.name or "+".join([*self.tasks, *(remedy.label for remedy in self.remedies.in_training.values())])
-
-
-class Arm(Settings):
-    """A way through the stages."""
-
-    adapters: Literal["one", "per_task"] = Field(
-        "one",
-        description="`one`: each stage trains its predecessor's adapter further. `per_task`: each stage starts from "
-        "the base model, and its adapter answers its own tasks only.",
-    )
-    stages: list[Stage] = Field(min_length=1, description="Stages in order.")
+# A stage may override any of these settings; the others come from `training` and `lora`.
+TrainingOverrides = _overrides("TrainingOverrides", Training)
+LoraOverrides = _overrides("LoraOverrides", Lora)
 
 
 class Logging(Settings):

@@ -30,7 +30,8 @@ def recipe_settings(config: Config, adapter: Adapter) -> RecipeSettings:
         quantization=config.quantization,
         dtype=config.dtype,
         max_length=(adapter.training or config.training).max_length,
-        lora=config.lora,
+        lora=adapter.lora,
+        new_lora=adapter.new_lora,
         training=adapter.training,
         remedies=adapter.remedies,
     )

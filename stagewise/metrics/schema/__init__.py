@@ -31,6 +31,7 @@ from stagewise.metrics.schema.comparisons import (
     ArmSummary,
     ArmTask,
     Claim,
+    Drift,
     Flips,
     Forgetting,
     Learning,
@@ -55,6 +56,7 @@ from stagewise.metrics.schema.experiment import (
     SplitRecord,
     TaskRecord,
     TrainingRecord,
+    Variant,
 )
 from stagewise.metrics.schema.scores import (
     AnswerRecord,
@@ -70,14 +72,15 @@ from stagewise.provenance.files import read_json
 __all__ = [
     "BASELINES", "INVALID", "MAJORITY", "RULES", "SCHEMA_VERSION", "TFIDF", "TFIDF_BALANCED", "AdapterRecord",
     "Agreement", "AgreementGroup", "AnswerRecord", "ArmComparison", "ArmDifference", "ArmStage", "ArmSummary",
-    "ArmTask", "AurocPair", "CalibrationBin", "Claim", "Confusion", "Cost", "Discrimination", "Experiment", "Flips",
+    "ArmTask", "AurocPair", "CalibrationBin", "Claim", "Confusion", "Cost", "Discrimination", "Drift", "Experiment",
+    "Flips",
     "Forgetting", "LabelCount", "LabelScore", "Learning", "Lineage", "MeasureName", "MeasureRecord", "Omitted",
     "Pairs", "PriorShift", "Published", "PublishedRecord", "RawFile", "Record", "ReportMetrics", "RuleGain",
     "RuleName", "Score", "ScoringRecord", "SetAside", "SplitRecord", "TaskRecord", "TrainingRecord", "Value", "Values",
-    "read_metrics",
+    "Variant", "read_metrics",
 ]  # fmt: skip
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class Omitted(Record):
@@ -92,7 +95,7 @@ class ReportMetrics(Record):
 
     model_config = ConfigDict(title="report_metrics.json")
 
-    schema_version: Literal[3] = Field(SCHEMA_VERSION, description="Raised when a key changes its meaning.")
+    schema_version: Literal[4] = Field(SCHEMA_VERSION, description="Raised when a key changes its meaning.")
     inputs: dict[str, Any] = Field({}, description="Settings, files and code that it was made from.")
     files: dict[str, str] = Field({}, description="SHA-256 of metrics.json, which holds figures of this file by name.")
     checksum: str | None = Field(None, description="SHA-256 of all other values as canonical JSON.")
@@ -119,6 +122,8 @@ class ReportMetrics(Record):
     arm_comparisons: list[ArmComparison]
     prior_shifts: list[PriorShift]
     costs: list[Cost]
+    variants: list[Variant] = Field([], description="Settings that sweeps tried, arm by arm; empty without sweeps.")
+    drifts: list[Drift] = []
     agreement: list[Agreement]
     published_source: Published | None
     published: list[PublishedRecord]

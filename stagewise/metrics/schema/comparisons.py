@@ -20,7 +20,9 @@ class Claim(Record):
         "adapter on an earlier task against the majority class or the untuned model. `arms`: the arm's last adapter "
         "against the reference arm's."
     )
-    task: str
+    task: str | None = Field(
+        description="Null for the mean over all tasks (`experiment.primary_outcome`)."
+    )
     split: str
     measure: MeasureName = Field(
         description="The report's primary measure; against the majority class always accuracy, because any guesser "
@@ -74,6 +76,21 @@ class Learning(Record):
     against: str = Field(description=f"`base`, or a baseline: {', '.join(BASELINES)}.")
     changes: Values = Field(description="The adapter minus what it is compared with, paired.")
     pairs: Pairs = Field(description="Before: what it is compared with. After: the adapter.")
+
+
+class Drift(Record):
+    """Divergence of a stage's adapter from the one that it started from, on the stage's own inputs."""
+
+    lineage: Lineage
+    parent: Lineage = Field(description="`base` for the untuned model.")
+    task: str
+    split: str
+    kl: Value = Field(
+        description="Mean over items of KL(parent || adapter), nats, between their distributions over answers: the "
+        "task's whole label answers, and every other text as one more. By the data-processing inequality it is at most "
+        "the divergence over all texts. Forgetting of earlier tasks was seen to follow the divergence on the new one "
+        "(Shenfeld et al. 2025, arXiv:2509.04259)."
+    )
 
 
 class Forgetting(Record):
@@ -220,6 +237,7 @@ class ArmComparison(Record):
     """One arm against the reference arm on the same items."""
 
     arm: str
+    against: str = Field("", description="The arm that it is compared with.")
     rule: RuleName
     split: str
     task: str | None = Field(description="Null for the mean over all tasks.")

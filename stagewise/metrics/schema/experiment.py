@@ -1,10 +1,10 @@
 """Setup of the experiment: arms, adapters, data, trainings, scoring, cost and annotator agreement."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
-from stagewise.metrics.schema.base import Lineage, Record, Value
+from stagewise.metrics.schema.base import Lineage, Record, Value, Values
 
 
 class MeasureRecord(Record):
@@ -35,6 +35,10 @@ class Experiment(Record):
         description="Cross-validation folds; null without. The base model and the baselines are of the first."
     )
     reference: str = Field(description="The arm that the others are compared with.")
+    references: dict[str, str] = Field(
+        {}, description="By arm: the arm that it is compared with, if that is another than `reference`."
+    )
+    primary_outcome: Literal["tasks", "average"] = Field("tasks", description="What claims are about; see the setting.")
     primary_measure: str = Field(description="The measure that claims are about.")
     splits: list[str] = Field(description="Splits that were scored.")
     method: str = Field(description="How answers were obtained: likelihood or generation.")
@@ -194,10 +198,18 @@ class ScoringRecord(Record):
 
 
 class Cost(Record):
-    """Cost of one arm as if it were alone, mean over its runs: all stages, with everything they are made from."""
+    """Cost of one arm as if it were alone, mean over its runs: all stages, with everything they are made from.
+
+    Of an arm with a sweep it is that of the chosen settings; `tried_…` are of all that were tried.
+    """
 
     arm: str
+    tried: int = Field(1, description="Combinations of settings that were tried; 1 without a sweep.")
+    tried_tokens: float | None = Field(None, description="Tokens of all that were tried, stages in common once.")
+    tried_seconds: float | None = None
     trainings: float = Field(description="Trainings of one run, shared ones included.")
+    steps: float = Field(0, description="Optimizer steps, over all its stages.")
+    steps_over_reference: float | None = Field(None, description="Ratio of `steps` to the reference arm's.")
     merges: float
     tokens: float = Field(description="Tokens trained on, over all its stages.")
     extra_tokens: float = Field(description="Tokens that remedies read beside.")
@@ -206,6 +218,29 @@ class Cost(Record):
     bytes: int | None = Field(description="Size of their weights; null if a file is not at hand.")
     seconds_over_reference: float | None = Field(description="Ratio of `seconds` to the reference arm's.")
     tokens_over_reference: float | None
+
+
+class Variant(Record):
+    """One combination of settings that an arm's sweep tried; the report is about the chosen one."""
+
+    arm: str
+    variant: str = Field(description="What the sweep set, such as `strength=0.1`.")
+    chosen: bool
+    validation: Value = Field(
+        description="What decides: the mean of the primary measure over the tasks learnt, on validation, after the "
+        "last stage; the mean over runs. The best is chosen, the first of equals. No test item takes part."
+    )
+    lineages: list[Lineage] = Field(
+        description="After the last stage, one a run in the order of `experiment`."
+    )
+    final: dict[str, Values] = Field(
+        description="Scores after the last stage on the main split by task, for the curve of the trade-off. Nothing is "
+        "chosen by them and nothing claimed."
+    )
+    steps: float = Field(description="Of one run, all stages, the mean over runs, as in `costs`.")
+    tokens: float
+    extra_tokens: float
+    seconds: float
 
 
 class AgreementGroup(Record):

@@ -7,6 +7,7 @@ from pathlib import Path
 from stagewise.config.experiment import Config
 from stagewise.config.mirror import mirror_from_environment
 from stagewise.config.tasks import SPLITS
+from stagewise.config.training import Lora
 from stagewise.data.items import SplitItem, read_split
 from stagewise.data.raw_files import RAW
 from stagewise.errors import InputError
@@ -63,6 +64,15 @@ class Context:
         """Adapters that are trained, those of the first run alone: the others have the same settings."""
         run = self.config.runs[0]
         return [a for a in self.adapters.values() if a.training is not None and (a.fold, a.seed) == run]
+
+    @property
+    def loras(self) -> list[Lora]:
+        """LoRA settings of all trainings, each once."""
+        loras: list[Lora] = []
+        for adapter in self.trainings:
+            if adapter.lora not in loras:
+                loras.append(adapter.lora)
+        return loras
 
     @cached_property
     def nothing_to_train(self) -> bool:

@@ -1,5 +1,7 @@
 """Checks of the layers that adapters are put on."""
 
+from stagewise.config.training import Lora
+from stagewise.models.module_tree import ModuleTree
 from stagewise.models.target_modules import adapted_modules
 from stagewise.pipeline.preflight.check import Finding, check
 from stagewise.pipeline.preflight.context import Context
@@ -10,7 +12,11 @@ _RECURRENT = ("mamba", "rwkv", "recurrent", "linear_attention", "ssm", "gated_de
 @check("adapted layers", "model", step="training")
 def check_layers(context: Context):
     """Target modules are linear layers of this model, and the rank is one that they can use."""
-    lora, tree = context.config.lora, context.tree
+    for lora in context.loras:
+        yield from _check_lora(context.tree, lora)
+
+
+def _check_lora(tree: ModuleTree, lora: Lora):
     adapted = adapted_modules(tree, lora)
     yield Finding(f"{len(adapted)} linear layers, rank {lora.r}")
     narrow = min(adapted.values(), key=lambda module: min(module.inputs, module.outputs))

@@ -1,6 +1,6 @@
 """Checks of memory and disk against estimates."""
 
-from stagewise.config.training import Training
+from stagewise.config.training import Lora, Training
 from stagewise.models.adapters import ADAPTER_WEIGHTS
 from stagewise.models.gpus import visible_gpus
 from stagewise.models.machine import free_disk, memory
@@ -23,7 +23,8 @@ CHECKPOINT = 12
 def check_memory(context: Context):
     """The largest training fits: refused if its weights alone exceed the memory, a warning if it may be too little."""
     on_gpu = bool(visible_gpus()) and not context.elsewhere
-    estimates = [_estimate(context, training, on_gpu) for training in {a.training for a in context.trainings}]
+    ways = [(adapter.training, adapter.lora) for adapter in context.trainings]
+    estimates = [_estimate(context, *way, on_gpu) for n, way in enumerate(ways) if way not in ways[:n]]
     weights, peak = max(e.weights for e in estimates), max(e.peak for e in estimates)
     there = min((gpu.memory for gpu in visible_gpus()), key=lambda m: m.free or 0) if on_gpu else memory()
     if context.elsewhere or there.total is None:
@@ -44,11 +45,11 @@ def check_memory(context: Context):
         yield Finding(words)
 
 
-def _estimate(context: Context, training: Training, on_gpu: bool) -> MemoryEstimate:
+def _estimate(context: Context, training: Training, lora: Lora, on_gpu: bool) -> MemoryEstimate:
     config = context.config
     return estimate_memory(
         context.tree,
-        config.lora,
+        lora,
         context.dtype,
         config.quantization,
         tokens=training.max_length,
@@ -63,8 +64,7 @@ def _estimate(context: Context, training: Training, on_gpu: bool) -> MemoryEstim
 @check("disk", "model", step="training")
 def check_disk(context: Context):
     """Checkpoints and adapters that are still to be made fit on the disk."""
-    adapted = adapted_modules(context.tree, context.config.lora)
-    weights = adapter_parameters(adapted, context.config.lora.r)
+    weights = max(adapter_parameters(adapted_modules(context.tree, lora), lora.r) for lora in context.loras)
     trained = [
         adapter
         for adapter in context.adapters.values()

@@ -73,7 +73,7 @@ config = check(values, [])
 write_stubs(config)
 reached = {}
 for name, path in instances(config):
-    if name in ("Remedies", "TrainingOverrides"):  # names of remedies; the keys of Training once more
+    if name in ("Remedies", "TrainingOverrides", "LoraOverrides"):  # names of remedies; the keys of others once more
         continue
     changed = json.loads(json.dumps(values))
     group = changed

@@ -1,0 +1,205 @@
+"""Settings of arms and their stages; orders of tasks, and sweeps over settings, as arms that name single ones."""
+
+import re
+from itertools import product
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from stagewise.config.base import Settings, Whole, shown, validate
+from stagewise.config.tasks import Name
+from stagewise.config.training import LoraOverrides, TrainingOverrides
+from stagewise.errors import InputError
+from stagewise.remedies.registry import Remedies
+
+NEW_BRANCH = ("r", "alpha", "target_modules", "last_layers")
+"""Settings of `lora` with which a later stage trains a LoRA of its own, beside its parent's."""
+
+_SWEPT_GROUPS = ("training", "lora", "remedies")
+
+Position = Annotated[Whole, Field(ge=1, le=1000)]
+"""Number of a task in each of `orders`, from 1."""
+
+
+class Stage(Settings):
+    """A fine-tuning step of an arm."""
+
+    task: Name | Position | Annotated[list[Name | Position], Field(min_length=1)] = Field(
+        description="Task of this stage; a list is learnt at once (multitask). A number is the task with this position "
+        "in each of `orders`."
+    )
+    name: Name | None = Field(
+        None,
+        description="Folder name in the lineage; by default composed of the tasks, the remedies and what `sweep` sets. "
+        "Where the file system takes `A` and `a` for one folder, names differ in more than that.",
+    )
+    remedies: Remedies = Field(Remedies(), description="Remedies against forgetting.")
+    training: Annotated[TrainingOverrides, Field(description="Training settings of this stage only.")] = (
+        TrainingOverrides()
+    )
+    lora: Annotated[
+        LoraOverrides,
+        Field(
+            description="LoRA settings of this stage only. A later stage that sets more than `dropout` trains a LoRA "
+            "of its own beside its parent's, which is frozen."
+        ),
+    ] = LoraOverrides()
+    sweep: dict[str, Annotated[list[Any], Field(min_length=2)]] = Field(
+        {},
+        description="Values to try by setting, such as `remedies.anchor.strength: [0.01, 0.1, 1]`; any key of "
+        "`training`, `lora` or `remedies.<name>`. Each combination is trained and scored; validation chooses the one "
+        "that the report is about.",
+    )
+
+    @field_validator("task")
+    @classmethod
+    def distinct_tasks(cls, task):
+        if isinstance(task, list) and len(set(task)) < len(task):
+            raise ValueError("a task is given twice")
+        return task
+
+    @model_validator(mode="after")
+    def sweep_is_possible(self):
+        for key, values in self.sweep.items():
+            group, _, rest = key.partition(".")
+            if group not in _SWEPT_GROUPS or not rest or (group == "remedies") != ("." in rest):
+                raise ValueError(
+                    f"sweep: '{shown(key)[1:-1]}' is no setting of a stage; write training.KEY, lora.KEY or "
+                    "remedies.NAME.KEY"
+                )
+            if any(value in values[:number] for number, value in enumerate(values)):
+                raise ValueError(f"sweep: '{key}' has a value twice")
+        try:
+            self.variants  # noqa: B018
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the tasks that the stage learns."""
+        return self.task if isinstance(self.task, list) else [self.task]
+
+    @property
+    def folder(self) -> str:
+        """Name of the adapter's folder."""
+        labels = [remedy.label for remedy in self.remedies.in_training.values()]
+        return self.name or "+".join([*map(str, self.tasks), *labels])
+
+    @property
+    def has_own_lora(self) -> bool:
+        """True if a later stage trains a LoRA of its own, beside its parent's."""
+        return any(getattr(self.lora, key) is not None for key in NEW_BRANCH)
+
+    @property
+    def variants(self) -> dict[str, "Stage"]:
+        """Stages without `sweep` by what it sets, such as ``strength=0.1``; without one the stage itself.
+
+        Raises
+        ------
+        InputError
+            If a swept key is none, or takes no such value.
+        """
+        if not self.sweep:
+            return {"": self}
+        variants = {}
+        for values in product(*self.sweep.values()):
+            setting = dict(zip(self.sweep, values, strict=True))
+            label = ", ".join(f"{short}={_text(value)}" for short, value in zip(self._short_keys, values, strict=True))
+            stage = validate(Stage, self._with(setting), f"sweep: {label}")
+            variants[label] = stage.model_copy(update={"name": self._variant_name(stage, setting)})
+        return variants
+
+    @property
+    def _short_keys(self) -> list[str]:
+        """Last parts of the swept keys, with the parts before where several end alike."""
+        ends = [key.rpartition(".")[2] for key in self.sweep]
+        return [end if ends.count(end) == 1 else key for end, key in zip(ends, self.sweep, strict=True)]
+
+    def _with(self, setting: dict[str, Any]) -> dict:
+        """Plain data of the stage with these values by dotted key."""
+        values = self.model_dump(exclude={"sweep"}, exclude_unset=True, serialize_as_any=True)
+        for key, value in setting.items():
+            group, _, rest = key.partition(".")
+            *name, last = rest.rpartition(".")[::2] if group == "remedies" else (rest,)
+            inner = values.setdefault(group, {})
+            for part in name:
+                inner[part] = inner.get(part) or {}
+                inner = inner[part]
+            inner[last] = value
+        return values
+
+    def _variant_name(self, stage: "Stage", setting: dict[str, Any]) -> str:
+        """Name of a variant's folder: what the remedies' labels tell apart by themselves is not repeated."""
+        parts = [
+            f"{short}-{_text(setting[key])}"
+            for short, key in zip(self._short_keys, self.sweep, strict=True)
+            if self.name or not self._is_in_label(key)
+        ]
+        return "_".join([stage.folder, *(re.sub("[^A-Za-z0-9_.+-]", "-", part) for part in parts)])
+
+    def _is_in_label(self, key: str) -> bool:
+        """True if each value of a swept key gives the remedy another label."""
+        group, _, rest = key.partition(".")
+        name = rest.rpartition(".")[0]
+        if group != "remedies":
+            return False
+        stages = [validate(Stage, self._with({key: value}), "sweep") for value in self.sweep[key]]
+        remedies = [stage.remedies.in_training.get(name) for stage in stages]
+        return None not in remedies and len({remedy.label for remedy in remedies}) == len(remedies)
+
+
+def _text(value) -> str:
+    """Write a swept value for a label and for a folder's name."""
+    if isinstance(value, list):
+        return "+".join(map(_text, value))
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+class Arm(Settings):
+    """A way through the stages."""
+
+    adapters: Literal["one", "per_task"] = Field(
+        "one",
+        description="`one`: each stage trains its predecessor's adapter further. `per_task`: each stage starts from "
+        "the base model, and its adapter answers its own tasks only.",
+    )
+    stages: list[Stage] = Field(min_length=1, description="Stages in order.")
+    reference: Name | None = Field(
+        None, description="Arm that this one is compared with; by default `statistics.reference`."
+    )
+
+    @property
+    def has_positions(self) -> bool:
+        """True if a stage names its task by its position in `orders`."""
+        return any(isinstance(task, int) for stage in self.stages for task in stage.tasks)
+
+    def in_order(self, tasks: list[str]) -> "Arm":
+        """Put the tasks of an order in the place of their positions."""
+
+        def named(task):
+            return tasks[task - 1] if isinstance(task, int) else task
+
+        stages = [
+            stage.model_copy(
+                update={"task": list(map(named, stage.task)) if isinstance(stage.task, list) else named(stage.task)}
+            )
+            for stage in self.stages
+        ]
+        return self.model_copy(update={"stages": stages})
+
+    @property
+    def is_swept(self) -> bool:
+        return any(stage.sweep for stage in self.stages)
+
+    @property
+    def variants(self) -> dict[str, "Arm"]:
+        """Arms without sweeps by what they set; the arm itself, by an empty text, if nothing is swept."""
+        several = sum(bool(stage.sweep) for stage in self.stages) > 1
+        variants = {}
+        for stages in product(*(stage.variants.items() for stage in self.stages)):
+            labels = [f"stage {n} {label}" if several else label for n, (label, _) in enumerate(stages, 1) if label]
+            variants[", ".join(labels)] = self.model_copy(update={"stages": [stage for _, stage in stages]})
+        return variants
