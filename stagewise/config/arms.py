@@ -144,9 +144,11 @@ class Stage(Settings):
         name = rest.rpartition(".")[0]
         if group != "remedies":
             return False
-        stages = [validate(Stage, self._with({key: value}), "sweep") for value in self.sweep[key]]
-        remedies = [stage.remedies.in_training.get(name) for stage in stages]
-        return None not in remedies and len({remedy.label for remedy in remedies}) == len(remedies)
+        labels = set()
+        for value in self.sweep[key]:
+            stage = validate(Stage, self._with({key: value}), f"sweep: {key}={_text(value)}")
+            labels.add(stage.remedies.chosen[name].label if name in stage.remedies.chosen else None)
+        return None not in labels and len(labels) == len(self.sweep[key])
 
 
 def _text(value) -> str:

@@ -20,9 +20,7 @@ class Claim(Record):
         "adapter on an earlier task against the majority class or the untuned model. `arms`: the arm's last adapter "
         "against the reference arm's."
     )
-    task: str | None = Field(
-        description="Null for the mean over all tasks (`experiment.primary_outcome`)."
-    )
+    task: str | None = Field(description="Null for the mean over all tasks (`experiment.primary_outcome`).")
     split: str
     measure: MeasureName = Field(
         description="The report's primary measure; against the majority class always accuracy, because any guesser "

@@ -230,9 +230,7 @@ class Variant(Record):
         description="What decides: the mean of the primary measure over the tasks learnt, on validation, after the "
         "last stage; the mean over runs. The best is chosen, the first of equals. No test item takes part."
     )
-    lineages: list[Lineage] = Field(
-        description="After the last stage, one a run in the order of `experiment`."
-    )
+    lineages: list[Lineage] = Field(description="After the last stage, one a run in the order of `experiment`.")
     final: dict[str, Values] = Field(
         description="Scores after the last stage on the main split by task, for the curve of the trade-off. Nothing is "
         "chosen by them and nothing claimed."
