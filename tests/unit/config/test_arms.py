@@ -96,9 +96,10 @@ def test_variants_share_their_stages_and_the_chosen_one_takes_the_arms_place():
 
 
 def test_settings_of_a_merge_need_no_further_training():
-    blended = SECOND | {"sweep": {"remedies.blend.alpha": [0.25, 0.75]}}
-    tree = lineage_tree(config({"plain": {"stages": [FIRST, SECOND]}, "blend": {"stages": [FIRST, blended]}}))
-    second = "base/seed-0/pubmedqa/dreaddit"
+    blended = SECOND | {"name": "second", "sweep": {"remedies.blend.alpha": [0.25, 0.75]}}
+    plain = SECOND | {"name": "second"}
+    tree = lineage_tree(config({"plain": {"stages": [FIRST, plain]}, "blend": {"stages": [FIRST, blended]}}))
+    second = "base/seed-0/pubmedqa/second"
     assert list(tree) == ["base/seed-0/pubmedqa", second, *(f"{second}/merged-blend-{a}" for a in ("0.25", "0.75"))]
 
 
