@@ -24,7 +24,8 @@ HEAD = """\
 """
 
 # By stage: its description, and the top-level keys of the configuration that it depends on.
-_TRAINING_KEYS = ("model", "models", "tasks", "arms", "orders", "seeds", "folds", "quantization", "dtype", "prompting", "lora")
+_PLAN_KEYS = ("arms", "orders", "seeds", "folds")
+_TRAINING_KEYS = ("model", "models", "tasks", *_PLAN_KEYS, "quantization", "dtype", "prompting", "lora")
 _STAGES = {
     "fetch": ("The base model and the raw files, checked by checksum", ("model", "models", "tasks")),
     "splits": (
