@@ -21,7 +21,7 @@ def own_logits(model, hidden_states):
     model
         Causal language model of transformers, with or without an adapter.
     hidden_states
-        Last hidden states of the decoder, shape (positions, width).
+        Last hidden states of the decoder, in the type that it gives them, shape (positions, width).
 
     Returns
     -------

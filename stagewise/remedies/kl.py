@@ -100,7 +100,7 @@ def _parent_states(context: TrainingContext, numbers: list[int]) -> dict:
                 hidden = _last_hidden_states(context, [fed[number] for number in chosen])
                 for number, row in zip(chosen, hidden, strict=True):
                     answer = slice(context.rows[number]["prompt_tokens"] - 1, len(fed[number]))
-                    states[number] = row[answer].float().cpu()
+                    states[number] = row[answer].to("cpu", copy=True)  # a view would keep all positions
     finally:
         model.train(was_training)
     if not all(bool(values.isfinite().all()) for values in states.values()):
