@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from stagewise.config.training import Lora
+    from stagewise.models.frozen_layers import FrozenLayers
 
 
 class Row(TypedDict):
@@ -48,6 +49,10 @@ class TrainingContext:
     """Token ids of every label's answer by task, earlier tasks included."""
     seed: int
     lora: "Lora"
+    learns: tuple[str, ...] = ()
+    """Tasks that the stage learns."""
+    frozen_layers: "FrozenLayers | None" = None
+    """The model's frozen layers, if their output is kept; then passes of a remedy can do without computing them."""
 
 
 @dataclass
@@ -66,35 +71,16 @@ class Batch:
     batch_fraction: float
     """Fraction of the optimizer step that this pass is. A term that does not depend on the rows is multiplied by it."""
     hidden_states: "torch.Tensor"
-    """Last hidden states, shape (rows, positions, width)."""
-    output_weights: "torch.Tensor"
-    """Weights of the output head, shape (vocabulary, width)."""
-
-    def logits(self, positions: "torch.Tensor", tokens: list[int]) -> "torch.Tensor":
-        """Compute the logits of some tokens at one position of each row, in float32.
-
-        Parameters
-        ----------
-        positions
-            Shape (rows,): the position before the token that is predicted.
-        tokens
-            Token ids.
-
-        Returns
-        -------
-        Shape (rows, tokens).
-        """
-        import torch
-
-        states = self.hidden_states[torch.arange(len(positions), device=self.hidden_states.device), positions]
-        return states.float() @ self.output_weights[tokens].float().T
+    """Last hidden states, shape (rows, positions, width); `stagewise.models.own_logits` makes logits of them."""
 
 
 class TrainingHook:
     """A remedy's part in the training loop. All methods are optional."""
 
     extra_tokens: int = 0
-    """Tokens read in addition to training itself, for example by a teacher."""
+    """Tokens read before training, for example by a teacher."""
+    extra_tokens_of_row: "list[int] | None" = None
+    """Tokens that `loss` reads of each row, in addition to training itself; None if it reads nothing."""
 
     def loss(self, batch: Batch) -> "torch.Tensor | None":
         """Return a scalar to add to the loss of one forward pass."""

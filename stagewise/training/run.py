@@ -161,7 +161,9 @@ def train_prepared(stage: Stage, processes) -> None:
     try:
         with options.limit.heeding_sigterm(), audit_weights(trainer.model, base.weights_digest) as audit:
             started = time.monotonic()
-            hooks = training_hooks(job.recipe, stage.data, trainer.model, stage.tokenizer)
+            hooks = training_hooks(
+                job.recipe, stage.data, trainer.model, stage.tokenizer, frozen_layers=trainer.frozen_layers
+            )
             run_or_resume(stage, trainer, hooks)
             seconds = time.monotonic() - started
         base.weights_digest = audit.frozen_digest

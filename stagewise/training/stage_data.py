@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stagewise.data.items import read_split
 from stagewise.inference.prompts import EncodedPrompts, Encoder, Template
 from stagewise.recipe import Recipe
 from stagewise.remedies.base import Row, TrainingContext, TrainingHook
+
+if TYPE_CHECKING:
+    from stagewise.models.frozen_layers import FrozenLayers
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,9 @@ def initial_adapter(recipe: Recipe, base, parent_dir, scratch: Path) -> tuple:
     )
 
 
-def training_hooks(recipe: Recipe, data: StageData, model, tokenizer) -> list[TrainingHook]:
+def training_hooks(
+    recipe: Recipe, data: StageData, model, tokenizer, frozen_layers: "FrozenLayers | None" = None
+) -> list[TrainingHook]:
     """Build the hooks of the stage's remedies; the model has the starting weights."""
     hooks = []
     for remedy in recipe.remedies.in_training.values():
@@ -171,6 +177,8 @@ def training_hooks(recipe: Recipe, data: StageData, model, tokenizer) -> list[Tr
             label_token_ids=data.label_token_ids,
             seed=recipe.seed,
             lora=recipe.lora,
+            learns=tuple(recipe.learns),
+            frozen_layers=frozen_layers,
         )
         if hook := remedy.hook(context):
             hooks.append(hook)

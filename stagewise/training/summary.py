@@ -31,7 +31,7 @@ def summarize(
         "validation_answers": {task: " ".join(map(str, codes)) for task, codes in kept.validation_answers.items()},
         "seconds": round(seconds, 3),
         "tokens": trainer.all_tokens,
-        "extra_tokens": sum(hook.extra_tokens for hook in hooks),
+        "extra_tokens": trainer.extra_tokens + sum(hook.extra_tokens for hook in hooks),
         "tokens_per_second": round(trainer.trained_tokens / (seconds - trainer.evaluation_seconds), 1),
         "peak_memory_bytes": audit.peak_memory_bytes,
         "trainable_parameters": audit.trainable_parameters,

@@ -25,7 +25,12 @@ COMMAND = "python -m tests.helpers.golden_figures"
 TOLERANCE = 1e-3
 
 # Remedies whose default would do little on so small a model and so few items.
-SETTINGS = {"anchor": {"strength": 1}, "ewc": {"items": 4, "strength": 1}, "rehearsal": {"share": 0.5}}
+SETTINGS = {
+    "anchor": {"strength": 1},
+    "ewc": {"items": 4, "strength": 1},
+    "kl": {"strength": 1},
+    "rehearsal": {"share": 0.5},
+}
 MORE_SETTINGS = {
     "anchor-factors": ("anchor", {"strength": 1, "of": "factors"}),
     "balanced-weights": ("balanced", {"by": "weights"}),

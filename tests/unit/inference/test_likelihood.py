@@ -309,3 +309,36 @@ def test_other_architectures(name, config):
             got = likelihood.score(model, TOKENIZER, rows, answers, 64)
         np.testing.assert_allclose(got, plain(model, rows, answers), atol=TOLERANCE, rtol=0)
     assert {len(mask) for _, mask, _ in passes} == AXES.get(name, {4})
+
+
+@pytest.mark.parametrize(("name", "config"), architectures(len(TOKENIZER)).items())
+def test_scores_have_the_gradient_of_plain_passes(name, config):
+    """In trees, and in models that read the prompt again before every answer."""
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    prompts = [TOKENIZER(text)["input_ids"] for text in ("The trial found no difference.", "A calm day")]
+    answers = encode(TOKENIZER, ALIKE)
+    weights = torch.randn(len(prompts), len(answers), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    likelihood.score(model, TOKENIZER, prompts, answers)  # the model has been looked at
+    total = 0.0
+    with recorded_passes(model) as passes:
+        for group, score in likelihood.scoring_passes(model, TOKENIZER, prompts, answers, 64):
+            total = total + (weights[group] * score()).sum()
+    expected = 0.0
+    for row, prompt in enumerate(prompts):
+        for column, answer in enumerate(answers):
+            logprobs = model(torch.tensor([prompt + answer]), use_cache=False).logits[0].double().log_softmax(-1)
+            positions = range(len(prompt) - 1, len(prompt) + len(answer) - 1)
+            expected = expected + weights[row, column] * logprobs[list(positions), answer].sum()
+    parameters = [*model.base_model.parameters()]
+    got, want = (torch.autograd.grad(value, parameters, materialize_grads=True) for value in (total, expected))
+    largest = max(float(gradient.abs().max()) for gradient in want)
+    assert largest > 0.1
+    for mine, theirs in zip(got, want, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5 * largest)
+    read = sum(rows * width for (rows, width), _, _ in passes)
+    counted = sum(likelihood.count_tokens(model, TOKENIZER, prompts, answers, gradient=True))
+    padding = len(prompts) * max(map(len, prompts)) - sum(map(len, prompts))
+    assert counted == read - padding if len(passes) == 1 else 0.8 * read < counted <= read

@@ -160,6 +160,7 @@ REMEDIES = {
     "anchor": {},
     "ewc": {"items": 8},
     "distill": {"strength": 0.5},
+    "kl": {},
     "balanced": {"by": "weights"},
     "orthogonal": {},
 }

@@ -31,6 +31,7 @@ REMEDIES = {
         "anchor": {},
         "ewc": {"items": 4},
         "distill": {"strength": 0.5},
+        "kl": {},
         "balanced": {"by": "weights"},
         "orthogonal": {},
     },
@@ -38,6 +39,7 @@ REMEDIES = {
         "anchor": {"of": "factors"},
         "balanced": {"by": "sampling"},
         "distill": {"inputs": "rehearsal", "share": 0.5},
+        "kl": {"direction": "reverse"},
     },
 }
 # Of the machine and not of the training.
