@@ -200,9 +200,9 @@ def test_claims_are_about_the_measure_that_the_configuration_names(results):
         assert claim.difference.value == pytest.approx(ours.value - theirs.value)
 
 
-@pytest.mark.parametrize("name", ["accuracy", "macro_f1", "brier"])
+@pytest.mark.parametrize("name", ["macro_f1", "brier"])
 def test_tau_is_chosen_by_the_measure_that_the_configuration_names(results, name):
-    read = read_results(made.config(statistics={"bootstrap_samples": 20, "primary_measure": name}), results)
+    read = read_results(made.config(statistics={"bootstrap_samples": 100, "primary_measure": name}), results)
     report = build_metrics(read)
     validation, taus = read.predictions[SECOND, "pubmedqa", "validation"], np.linspace(0, 3, 61)
     trained_on = [item["label"] for item in read.items_of(SECOND, "pubmedqa", "train")]
