@@ -48,7 +48,7 @@ class Merge(MergeRemedy):
     weights: list[Annotated[Number, Field(ge=-1000, le=1000)]] | None = Field(
         None,
         description="Factor on each adapter's update before it is merged, the newest last; all 1 if not given. The "
-        "same number for all scales the merged update: the papers' lambda, which they tune on validation (0.3 to 1.8).",
+        "same number for all scales the merged update: the papers' lambda, which they choose on validation.",
     )
     rank: Annotated[Whole, Field(ge=1, le=65_536)] | None = Field(
         None,
@@ -72,7 +72,13 @@ class Merge(MergeRemedy):
 
     @property
     def label(self) -> str:
-        return f"{self.method.replace('_', '-')}-{self.density:g}" + (f"-r{self.rank}" if self.rank else "")
+        parts = [self.method.replace("_", "-"), f"{self.density:g}"]
+        if self.weights is not None:
+            weights = self.weights if len(set(self.weights)) > 1 else self.weights[:1]
+            parts.append("w" + "-".join(f"{weight:g}" for weight in weights))
+        if self.rank is not None:
+            parts.append(f"r{self.rank}")
+        return "-".join(parts)
 
     def check_number(self, adapters: int) -> None:
         if self.weights is not None and len(self.weights) != adapters:

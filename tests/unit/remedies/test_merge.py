@@ -208,6 +208,12 @@ def test_settings_that_cannot_be_are_refused(settings, says):
 
 
 def test_labels_name_what_differs():
-    given = [{}, {"method": "ties"}, {"rank": 8}, {"method": "dare_ties_svd", "density": 0.25}]
-    labels = ["ties-svd-0.5", "ties-0.5", "ties-svd-0.5-r8", "dare-ties-svd-0.25"]
-    assert [Merge(**settings).label for settings in given] == labels
+    """Merges of one trained adapter lie side by side in its folder, as a sweep of weights makes them."""
+    labels = {
+        "ties-svd-0.5": {},
+        "ties-0.5": {"method": "ties"},
+        "dare-ties-svd-0.25": {"method": "dare_ties_svd", "density": 0.25},
+        "ties-svd-0.5-w0.3": {"weights": [0.3, 0.3]},
+        "ties-svd-0.5-w1-0.3-r8": {"weights": [1, 0.3], "rank": 8},
+    }
+    assert {Merge(**settings).label: settings for settings in labels.values()} == labels
