@@ -41,6 +41,11 @@ class Measure:
     function: Callable[..., np.ndarray]
 
     @property
+    def is_accuracy(self) -> bool:
+        """True for the share of right answers."""
+        return self.test == "sign-flip"
+
+    @property
     def is_share(self) -> bool:
         """True if values are shares, which are written in percent."""
         return self.range == (0, 1)

@@ -52,7 +52,7 @@ def _build(results: ExperimentResults) -> ReportMetrics:
     by_baselines, omitted = _answer_by_baselines(results)
     predictions = results.predictions | by_baselines
     bootstrap = _bootstrap(results)
-    rules = DecisionRules(predictions, _label_priors(results), results.content_free)
+    rules = DecisionRules(predictions, _label_priors(results), results.content_free, statistics.primary_measure)
     table = ScoreTable(predictions, rules, bootstrap)
     discrimination = DiscriminationTable(predictions, bootstrap)
     groups = _groups_over_runs(results.adapters) if len(config.runs) > 1 and main in shared else []

@@ -138,7 +138,7 @@ class Merge(Settings):
         """Raise a ``ValueError`` if the settings do not fit this number of adapters."""
 
     @abstractmethod
-    def merge(self, adapters: list[Path], folder: Path, load_base, seed: int) -> None:
+    def merge(self, adapters: list[Path], folder: Path, load_base, seed: int) -> dict | None:
         """Write the adapter made of `adapters` to `folder`: ``adapter_model.safetensors`` and ``adapter_config.json``.
 
         Parameters
@@ -151,6 +151,10 @@ class Merge(Settings):
             Function without arguments that returns the base model; not needed for work on the files alone.
         seed
             Seed of random draws.
+
+        Returns
+        -------
+        Facts about the merge for ``training.json``; None if there are none.
         """
 
 
