@@ -65,6 +65,9 @@ class Recipe(Settings):
     """Resolved compute type; ``auto`` appears only in recipes written before types were resolved."""
     max_length: int
     lora: Lora
+    """Settings of the stage's LoRA."""
+    new_lora: bool = False
+    """True if the stage trains a LoRA of its own beside its parent's, which is frozen."""
     training: RecipeTraining | None
     """None for an adapter that is merged from others."""
     remedies: Remedies

@@ -33,6 +33,22 @@ class Row(TypedDict):
     """Length of the prompt: the answer starts there."""
 
 
+@dataclass(frozen=True)
+class StartContext:
+    """State of a stage before its adapter is on the model, passed to `Remedy.start`."""
+
+    adapter: Path | None
+    """Folder of the adapter that the stage starts from: the parent's, or what the remedies before this one have made of
+    it; None if the trainer makes a new one. If the stage trains a new LoRA beside its parent's, that is in it already:
+    the last `lora.r` rows of every A, and columns of B, which are zero."""
+    folder: Path
+    """Folder to write another adapter to."""
+    base: object
+    """Base model, without an adapter."""
+    lora: "Lora"
+    seed: int
+
+
 @dataclass
 class TrainingContext:
     """State of a stage when its training begins, passed to `Remedy.hook`."""
@@ -95,6 +111,8 @@ class TrainingHook:
 
     extra_tokens: int = 0
     """Tokens read in addition to training itself, for example by a teacher."""
+    frozen_parameters: int = 0
+    """Weights of the adapter that it keeps as they are."""
 
     def loss(self, batch: Batch) -> "torch.Tensor | None":
         """Return a scalar to add to the loss of one forward pass."""
@@ -117,6 +135,8 @@ class Remedy(Settings):
     """True if it needs the training items of earlier tasks, and so a parent."""
     needs_parent: ClassVar[bool] = False
     """True if it makes sense only for a stage with a parent."""
+    new_lora: ClassVar[bool] = False
+    """True if the stage trains a new LoRA beside its parent's, which is frozen, and the remedy chooses its directions."""
 
     @property
     def label(self) -> str:
@@ -127,12 +147,15 @@ class Remedy(Settings):
         """Choose the rows to train on, given the stage's own; the number of optimizer steps does not change."""
         return rows
 
-    def start(self, parent: Path | None, folder: Path, lora: "Lora", seed: int) -> Path | None:
-        """Choose the adapter to start from, given the parent's folder; a new one is written to `folder`."""
-        return parent
+    def start(self, context: StartContext) -> Path | None:
+        """Choose the adapter to start from: that of the context, or another one, written to its folder."""
+        return context.adapter
 
     def hook(self, context: TrainingContext) -> TrainingHook | None:
-        """Build the hook for the training loop; called once, with the starting weights on the model."""
+        """Build the hook for the training loop; called once, with the starting weights on the model.
+
+        The remedy with `new_lora` comes first, so that the others meet the directions that it has chosen.
+        """
 
 
 class Merge(Settings):
