@@ -64,6 +64,8 @@ class TrainingContext:
     """Token ids of every label's answer by task, earlier tasks included."""
     seed: int
     lora: "Lora"
+    """Settings of the stage's LoRA. A new one beside the parent's is the last `lora.r` rows of every A, and columns of
+    B; a layer whose new A is zero is not trained."""
 
 
 @dataclass
@@ -136,7 +138,7 @@ class Remedy(Settings):
     needs_parent: ClassVar[bool] = False
     """True if it makes sense only for a stage with a parent."""
     new_lora: ClassVar[bool] = False
-    """True if the stage trains a new LoRA beside its parent's, which is frozen, and the remedy chooses its directions."""
+    """True if it chooses the directions of a new LoRA, which the stage then trains beside its parent's, frozen one."""
 
     @property
     def label(self) -> str:

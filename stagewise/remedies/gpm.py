@@ -66,7 +66,7 @@ class Gpm(Remedy):
 
 def layer_inputs(
     context: TrainingContext, layers: list[str], rows: list[Row], tokens: int
-) -> tuple[dict[str, "torch.Tensor"], dict[str, str]]:
+) -> tuple[dict, dict[str, str]]:
     """Read rows with the model as it is, and collect layers' inputs at tokens drawn among all of them.
 
     Returns
@@ -176,6 +176,6 @@ def principal_directions(inputs, basis, threshold: float):
     total = inputs.square().sum()
     _, values, directions = torch.linalg.svd(rest, full_matrices=False)
     energy = total - rest.square().sum() + torch.cat([values.new_zeros(1), values.square().cumsum(0)])
-    # Rounding alone may keep the last sums below the total.
-    rank = int((values > values.max() * 1e-7).sum())
-    return torch.cat([basis, directions[: min(int((energy < threshold * total).sum()), rank)]])
+    needed = int((energy < threshold * total).sum())
+    rank = int((values > 1e-7 * total.sqrt()).sum())  # rounding alone may keep the last sums below the total
+    return torch.cat([basis, directions[: min(needed, rank)]])
