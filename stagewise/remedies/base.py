@@ -34,6 +34,22 @@ class Row(TypedDict):
     """Length of the prompt: the answer starts there."""
 
 
+@dataclass(frozen=True)
+class StartContext:
+    """State of a stage before its adapter is on the model, passed to `Remedy.start`."""
+
+    adapter: Path | None
+    """Folder of the adapter that the stage starts from: the parent's, or what the remedies before this one have made of
+    it; None if the trainer makes a new one. If the stage trains a new LoRA beside its parent's, that is in it already:
+    the last `lora.r` rows of every A, and columns of B, which are zero."""
+    folder: Path
+    """Folder to write another adapter to."""
+    base: object
+    """Base model, without an adapter."""
+    lora: "Lora"
+    seed: int
+
+
 @dataclass
 class TrainingContext:
     """State of a stage when its training begins, passed to `Remedy.hook`."""
@@ -49,6 +65,8 @@ class TrainingContext:
     """Token ids of every label's answer by task, earlier tasks included."""
     seed: int
     lora: "Lora"
+    """Settings of the stage's LoRA. A new one beside the parent's is the last `lora.r` rows of every A, and columns of
+    B; a layer whose new A is zero is not trained."""
     learns: tuple[str, ...] = ()
     """Tasks that the stage learns."""
     frozen_layers: "FrozenLayers | None" = None
@@ -81,6 +99,8 @@ class TrainingHook:
     """Tokens read before training, for example by a teacher."""
     extra_tokens_of_row: "list[int] | None" = None
     """Tokens that `loss` reads of each row, in addition to training itself; None if it reads nothing."""
+    frozen_parameters: int = 0
+    """Weights of the adapter that it keeps as they are."""
 
     def loss(self, batch: Batch) -> "torch.Tensor | None":
         """Return a scalar to add to the loss of one forward pass."""
@@ -103,6 +123,8 @@ class Remedy(Settings):
     """True if it needs the training items of earlier tasks, and so a parent."""
     needs_parent: ClassVar[bool] = False
     """True if it makes sense only for a stage with a parent."""
+    new_lora: ClassVar[bool] = False
+    """True if it chooses the directions of a new LoRA, which the stage then trains beside its parent's, frozen one."""
 
     @property
     def label(self) -> str:
@@ -113,12 +135,15 @@ class Remedy(Settings):
         """Choose the rows to train on, given the stage's own; the number of optimizer steps does not change."""
         return rows
 
-    def start(self, parent: Path | None, folder: Path, lora: "Lora", seed: int) -> Path | None:
-        """Choose the adapter to start from, given the parent's folder; a new one is written to `folder`."""
-        return parent
+    def start(self, context: StartContext) -> Path | None:
+        """Choose the adapter to start from: that of the context, or another one, written to its folder."""
+        return context.adapter
 
     def hook(self, context: TrainingContext) -> TrainingHook | None:
-        """Build the hook for the training loop; called once, with the starting weights on the model."""
+        """Build the hook for the training loop; called once, with the starting weights on the model.
+
+        The remedy with `new_lora` comes first, so that the others meet the directions that it has chosen.
+        """
 
 
 class Merge(Settings):

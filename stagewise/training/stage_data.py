@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from stagewise.data.items import read_split
 from stagewise.inference.prompts import EncodedPrompts, Encoder, Template
 from stagewise.recipe import Recipe
-from stagewise.remedies.base import Row, TrainingContext, TrainingHook
+from stagewise.remedies.base import Row, StartContext, TrainingContext, TrainingHook
+from stagewise.training.new_lora import (
+    FrozenParent,
+    add_new_lora,
+    check_optimizer_state,
+    lora_config,
+    trains_new_lora,
+)
 
 if TYPE_CHECKING:
     from stagewise.models.frozen_layers import FrozenLayers
@@ -138,29 +145,22 @@ def initial_adapter(recipe: Recipe, base, parent_dir, scratch: Path) -> tuple:
         The model to train, and the PEFT configuration of a new adapter that the trainer adds; None if the model has
         its adapter.
     """
-    from peft import LoraConfig
-
     from stagewise.models.adapters import load_adapter
     from stagewise.models.module_tree import ModuleTree
     from stagewise.models.target_modules import adapted_modules
 
+    lora = recipe.lora
     start = Path(parent_dir) if parent_dir else None
+    if trains_new_lora(recipe):
+        check_optimizer_state(recipe)
+        start = add_new_lora(start, scratch / "new-lora", base, lora, recipe.seed)
     for name, remedy in recipe.remedies.in_training.items():
-        start = remedy.start(start, scratch / f"start-{name}", recipe.lora, recipe.seed)
+        start = remedy.start(StartContext(start, scratch / f"start-{name}", base, lora, recipe.seed))
     if start:
-        return load_adapter(base, start, trainable=True), None
-    lora, tree = recipe.lora, ModuleTree.of(base)
+        return load_adapter(base, start, trainable=True, dropout=lora.dropout), None
+    tree = ModuleTree.of(base)
     adapted_modules(tree, lora)  # refuses what PEFT would ignore
-    layers = tree.layers
-    return base, LoraConfig(
-        layers_to_transform=None if lora.last_layers is None else list(range(layers - lora.last_layers, layers)),
-        r=lora.r,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=lora.target_modules,
-        bias="none",
-        task_type="CAUSAL_LM",
-    )
+    return base, lora_config(tree, lora)
 
 
 def training_hooks(
@@ -168,7 +168,8 @@ def training_hooks(
 ) -> list[TrainingHook]:
     """Build the hooks of the stage's remedies; the model has the starting weights."""
     hooks = []
-    for remedy in recipe.remedies.in_training.values():
+    # What chooses directions comes first, and the parent's part is frozen once all have seen its gradients.
+    for remedy in sorted(recipe.remedies.in_training.values(), key=lambda remedy: not remedy.new_lora):
         context = TrainingContext(
             model=model,
             tokenizer=tokenizer,
@@ -182,4 +183,6 @@ def training_hooks(
         )
         if hook := remedy.hook(context):
             hooks.append(hook)
+    if trains_new_lora(recipe):
+        hooks.append(FrozenParent(model, recipe.lora.r))
     return hooks

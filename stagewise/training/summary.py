@@ -34,7 +34,7 @@ def summarize(
         "extra_tokens": trainer.extra_tokens + sum(hook.extra_tokens for hook in hooks),
         "tokens_per_second": round(trainer.trained_tokens / (seconds - trainer.evaluation_seconds), 1),
         "peak_memory_bytes": audit.peak_memory_bytes,
-        "trainable_parameters": audit.trainable_parameters,
+        "trainable_parameters": audit.trainable_parameters - sum(hook.frozen_parameters for hook in hooks),
         "items": len(data.rows),
         "rehearsed": data.rehearsed,
         "shortened": data.shortened,

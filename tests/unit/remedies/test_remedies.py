@@ -149,7 +149,8 @@ def test_new_directions_are_orthogonal_to_all_earlier_ones(adapters):
     assert adapters.accuracy("orthogonal", "second") >= 0.9
 
 
-def test_an_interrupted_orthogonal_stage_resumes_to_the_same_bytes(adapters, monkeypatch):
+@pytest.mark.parametrize("remedy", ["orthogonal", "gpm", "minor"])
+def test_an_interrupted_stage_with_a_new_lora_resumes_to_the_same_bytes(adapters, monkeypatch, remedy):
     from transformers import TrainerCallback
 
     from stagewise.training import trainer
@@ -165,19 +166,18 @@ def test_an_interrupted_orthogonal_stage_resumes_to_the_same_bytes(adapters, mon
         original(self, *args, **kwargs)
         self.add_callback(Interrupt())
 
-    settings = {"remedies": {"orthogonal": {}, "rehearsal": {}}, "eval_every": 4}
-    adapters.train("whole", "second", "one", ["first"], seed=1, **settings)
-    cut = AdapterFolder(adapters.folder / "cut", adapters.model, adapters.data)
-    (adapters.folder / "cut" / "one").parent.mkdir()
-    (adapters.folder / "cut" / "one").symlink_to(adapters.folder / "one")
+    settings = {"remedies": {remedy: {}, "rehearsal": {}}, "eval_every": 4, "epochs": 2, "weight_decay": 0.1}
+    name = f"{remedy}-interrupted"
+    adapters.train(name, "second", "one", ["first"], seed=1, **settings)
+    cut = AdapterFolder(adapters.folder / "cut" / remedy, adapters.model, adapters.data)
+    cut.folder.mkdir(parents=True)
+    (cut.folder / "one").symlink_to(adapters.folder / "one")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(trainer.StageTrainer, "__init__", interrupted)
-        cut.train("whole", "second", "one", ["first"], seed=1, **settings)
-    assert cut.train("whole", "second", "one", ["first"], seed=1, **settings)["resumed_from_step"] == 12
-    assert cut.summary("whole")["tokens"] == adapters.summary("whole")["tokens"]
-    assert sha256_file(cut.adapter("whole") / ADAPTER_WEIGHTS) == sha256_file(
-        adapters.adapter("whole") / ADAPTER_WEIGHTS
-    )
+        cut.train(name, "second", "one", ["first"], seed=1, **settings)
+    assert cut.train(name, "second", "one", ["first"], seed=1, **settings)["resumed_from_step"] == 12
+    assert cut.summary(name)["tokens"] == adapters.summary(name)["tokens"]
+    assert sha256_file(cut.adapter(name) / ADAPTER_WEIGHTS) == sha256_file(adapters.adapter(name) / ADAPTER_WEIGHTS)
 
 
 def test_blending_runs_from_parent_to_child(adapters):
