@@ -7,6 +7,7 @@ read by steps that need neither.
 """
 
 from abc import abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypedDict
@@ -48,6 +49,8 @@ class TrainingContext:
     """Token ids of every label's answer by task, earlier tasks included."""
     seed: int
     lora: "Lora"
+    steps: int = 0
+    """Optimizer steps of the stage."""
 
 
 @dataclass
@@ -102,6 +105,20 @@ class TrainingHook:
     def after_step(self) -> None:
         """Act after an optimizer step, before the next forward pass."""
 
+    def observe_step(self) -> None:
+        """Read the weights after an optimizer step, when `after_step` of every hook has acted."""
+
+    def evaluated_weights(self) -> AbstractContextManager:
+        """Return the context in which the model has the weights to evaluate and to save; others may go on training."""
+        return nullcontext()
+
+    def state(self) -> "dict[str, torch.Tensor]":
+        """Return what a resumed training cannot compute again: it is saved in every checkpoint, if there is any."""
+        return {}
+
+    def load_state(self, state: "dict[str, torch.Tensor]") -> None:
+        """Take up the state of a checkpoint, whose adapter is on the model; called if `state` was not empty."""
+
 
 class Remedy(Settings):
     """A measure against forgetting, or for a rare label, while a stage is trained.
@@ -117,6 +134,8 @@ class Remedy(Settings):
     """True if it needs the training items of earlier tasks, and so a parent."""
     needs_parent: ClassVar[bool] = False
     """True if it makes sense only for a stage with a parent."""
+    needs_fresh_optimizer: ClassVar[bool] = False
+    """True if no optimizer goes on with it: neither the parent's in its stage, nor its stage's in a child."""
 
     @property
     def label(self) -> str:

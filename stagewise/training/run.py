@@ -161,7 +161,7 @@ def train_prepared(stage: Stage, processes) -> None:
     try:
         with options.limit.heeding_sigterm(), audit_weights(trainer.model, base.weights_digest) as audit:
             started = time.monotonic()
-            hooks = training_hooks(job.recipe, stage.data, trainer.model, stage.tokenizer)
+            hooks = training_hooks(job.recipe, stage.data, trainer.model, stage.tokenizer, stage.steps)
             run_or_resume(stage, trainer, hooks)
             seconds = time.monotonic() - started
         base.weights_digest = audit.frozen_digest
@@ -299,9 +299,7 @@ def save_trained(stage: Stage, trainer: "StageTrainer", summary: dict) -> None:
     from stagewise.training.save_adapter import save_adapter
     from stagewise.training.training_log import tidy_log
 
-    def write_weights(folder: Path) -> None:
-        trainer.model.save_pretrained(folder, save_embedding_layers=False)
-
     rename_event_files(stage.cached)
-    save_adapter(stage.job, stage.cached, summary, stage.tokenizer, write_weights, tidy_log(trainer.state.log_history))
+    log = tidy_log(trainer.state.log_history)
+    save_adapter(stage.job, stage.cached, summary, stage.tokenizer, trainer.save_weights, log)
     stage.choice.finish()

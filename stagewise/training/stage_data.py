@@ -159,8 +159,8 @@ def initial_adapter(recipe: Recipe, base, parent_dir, scratch: Path) -> tuple:
     )
 
 
-def training_hooks(recipe: Recipe, data: StageData, model, tokenizer) -> list[TrainingHook]:
-    """Build the hooks of the stage's remedies; the model has the starting weights."""
+def training_hooks(recipe: Recipe, data: StageData, model, tokenizer, steps: int = 0) -> list[TrainingHook]:
+    """Build the hooks of the stage's remedies; the model has the starting weights, and `steps` are to come."""
     hooks = []
     for remedy in recipe.remedies.in_training.values():
         context = TrainingContext(
@@ -171,6 +171,7 @@ def training_hooks(recipe: Recipe, data: StageData, model, tokenizer) -> list[Tr
             label_token_ids=data.label_token_ids,
             seed=recipe.seed,
             lora=recipe.lora,
+            steps=steps,
         )
         if hook := remedy.hook(context):
             hooks.append(hook)
