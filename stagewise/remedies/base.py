@@ -10,7 +10,7 @@ from abc import abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypedDict
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypedDict
 
 from stagewise.config.base import Settings
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
 
     from stagewise.config.training import Lora
+    from stagewise.data.items import SplitItem
+    from stagewise.inference.prompts import Encoder
 
 
 class Row(TypedDict):
@@ -35,6 +37,28 @@ class Row(TypedDict):
 
 
 @dataclass
+class ParentContext:
+    """The parent before its child is trained, passed to `Remedy.pseudo_items`."""
+
+    model: object
+    """Base model with the parent's adapter, in evaluation mode."""
+    encoders: "dict[str, Encoder]"
+    """Encoder of each earlier task's items, with its prompt, label words and the tokenizer; oldest first."""
+    seed: int
+    lineage: str
+    """Name of the adapter to be trained, for progress bars."""
+
+
+class PseudoItems(NamedTuple):
+    """Items that a model has written."""
+
+    items: "dict[str, list[SplitItem]]"
+    """Items of each earlier task, as split files hold them."""
+    tokens: int
+    """Tokens read to write and label them."""
+
+
+@dataclass
 class TrainingContext:
     """State of a stage when its training begins, passed to `Remedy.hook`."""
 
@@ -44,7 +68,8 @@ class TrainingContext:
     rows: list[Row]
     """Rows to train on, as all remedies have left them."""
     earlier_rows: dict[str, list[Row]]
-    """Training rows of each earlier task, oldest first; empty unless the remedy `needs_earlier`."""
+    """Rows of each earlier task, oldest first: of its pseudo-items if the remedy `makes_items`, else of training
+    items; empty unless the remedy `needs_earlier`."""
     label_token_ids: dict[str, list[list[int]]]
     """Token ids of every label's answer by task, earlier tasks included."""
     seed: int
@@ -134,6 +159,8 @@ class Remedy(Settings):
     """True if it needs the training items of earlier tasks, and so a parent."""
     needs_parent: ClassVar[bool] = False
     """True if it makes sense only for a stage with a parent."""
+    makes_items: ClassVar[bool] = False
+    """True if `pseudo_items` takes the place of the earlier tasks' training items."""
     needs_fresh_optimizer: ClassVar[bool] = False
     """True if no optimizer goes on with it: neither the parent's in its stage, nor its stage's in a child."""
 
@@ -141,6 +168,13 @@ class Remedy(Settings):
     def label(self) -> str:
         """Name of the remedy with its main setting, for a folder: ``rehearsal-10``."""
         return type(self).__name__.lower()
+
+    def pseudo_items(self, context: ParentContext) -> PseudoItems:
+        """Make items of the earlier tasks with the parent; called once per training, if it `makes_items`.
+
+        They are kept beside the checkpoints, so that a resumed training has the same ones, and are in `earlier_rows`.
+        """
+        raise NotImplementedError
 
     def rows(self, rows: list[Row], earlier_rows: dict[str, list[Row]], seed: int) -> list[Row]:
         """Choose the rows to train on, given the stage's own; the number of optimizer steps does not change."""

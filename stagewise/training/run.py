@@ -181,11 +181,15 @@ def prepare_stage(job: AdapterJob, options: RunOptions, base: SharedBase, cached
     from stagewise.models.load import load_tokenizer
     from stagewise.training.arguments import total_steps
     from stagewise.training.checkpoints import CheckpointFolder, parent_checkpoint
-    from stagewise.training.stage_data import load_stage_data
+    from stagewise.training.pseudo_items import get_or_make_items
+    from stagewise.training.stage_data import build_encoder, load_stage_data
 
     recipe, training = job.recipe, job.recipe.training
     tokenizer = load_tokenizer(job.model_dir)
-    data = load_stage_data(recipe, tokenizer, job.data_dir)
+    encoders = {task: build_encoder(recipe, task, tokenizer) for task in recipe.earlier_tasks}
+    with processes.main_process_first():  # it makes them, the others read them
+        pseudo_items = get_or_make_items(recipe, encoders, base, next(iter(job.parent_dirs), None), cached)
+    data = load_stage_data(recipe, tokenizer, job.data_dir, pseudo_items)
     steps = total_steps(training, data.items)
     with processes.main_process_first():  # it tidies up, the others find the folder tidy
         cached.mkdir(parents=True, exist_ok=True)
