@@ -3,8 +3,8 @@
 python -m benchmarks.study_model                    # before and after, as a table
 python -m benchmarks.study_model --starts 57 --micro-batch 16 --jobs-per-gpu 2
 
-Calculated, not measured: the jobs are counted in the plan of benchmarks/twenty_arms.yaml, the items and token lengths in
-the real data (benchmarks/lengths.json), and every other figure is a named constant with its source. A pass takes as
+Calculated, not measured: the jobs are counted in the plan of benchmarks/twenty_arms.yaml, the items and token lengths
+in the real data (benchmarks/lengths.json), and every other figure is a named constant with its source. A pass takes as
 long as its arithmetic or as the host needs to launch it, whichever is longer. What is left out: remedies' own passes
 (rehearsed items, teachers, Fisher information), Snakemake's own time, and waiting for disks.
 """

@@ -7,9 +7,10 @@ read by steps that need neither.
 """
 
 from abc import abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypedDict
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypedDict
 
 from stagewise.config.base import Settings
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import torch
 
     from stagewise.config.training import Lora
+    from stagewise.data.items import SplitItem
+    from stagewise.inference.prompts import Encoder
     from stagewise.models.frozen_layers import FrozenLayers
 
 
@@ -51,6 +54,28 @@ class StartContext:
 
 
 @dataclass
+class ParentContext:
+    """The parent before its child is trained, passed to `Remedy.pseudo_items`."""
+
+    model: object
+    """Base model with the parent's adapter, in evaluation mode."""
+    encoders: "dict[str, Encoder]"
+    """Encoder of each earlier task's items, with its prompt, label words and the tokenizer; oldest first."""
+    seed: int
+    lineage: str
+    """Name of the adapter to be trained, for progress bars."""
+
+
+class PseudoItems(NamedTuple):
+    """Items that a model has written."""
+
+    items: "dict[str, list[SplitItem]]"
+    """Items of each earlier task, as split files hold them."""
+    tokens: int
+    """Tokens read to write and label them."""
+
+
+@dataclass
 class TrainingContext:
     """State of a stage when its training begins, passed to `Remedy.hook`."""
 
@@ -60,7 +85,8 @@ class TrainingContext:
     rows: list[Row]
     """Rows to train on, as all remedies have left them."""
     earlier_rows: dict[str, list[Row]]
-    """Training rows of each earlier task, oldest first; empty unless the remedy `needs_earlier`."""
+    """Rows of each earlier task, oldest first: of its pseudo-items if the remedy `makes_items`, else of training
+    items; empty unless the remedy `needs_earlier`."""
     label_token_ids: dict[str, list[list[int]]]
     """Token ids of every label's answer by task, earlier tasks included."""
     seed: int
@@ -71,6 +97,8 @@ class TrainingContext:
     """Tasks that the stage learns."""
     frozen_layers: "FrozenLayers | None" = None
     """The model's frozen layers, if their output is kept; then passes of a remedy can do without computing them."""
+    steps: int = 0
+    """Optimizer steps of the stage."""
 
 
 @dataclass
@@ -108,6 +136,20 @@ class TrainingHook:
     def after_step(self) -> None:
         """Act after an optimizer step, before the next forward pass."""
 
+    def observe_step(self) -> None:
+        """Read the weights after an optimizer step, when `after_step` of every hook has acted."""
+
+    def evaluated_weights(self) -> AbstractContextManager:
+        """Return the context in which the model has the weights to evaluate and to save; others may go on training."""
+        return nullcontext()
+
+    def state(self) -> "dict[str, torch.Tensor]":
+        """Return what a resumed training cannot compute again: it is saved in every checkpoint, if there is any."""
+        return {}
+
+    def load_state(self, state: "dict[str, torch.Tensor]") -> None:
+        """Take up the state of a checkpoint, whose adapter is on the model; called if `state` was not empty."""
+
 
 class Remedy(Settings):
     """A measure against forgetting, or for a rare label, while a stage is trained.
@@ -125,11 +167,22 @@ class Remedy(Settings):
     """True if it makes sense only for a stage with a parent."""
     new_lora: ClassVar[bool] = False
     """True if it chooses the directions of a new LoRA, which the stage then trains beside its parent's, frozen one."""
+    makes_items: ClassVar[bool] = False
+    """True if `pseudo_items` takes the place of the earlier tasks' training items."""
+    needs_fresh_optimizer: ClassVar[bool] = False
+    """True if no optimizer goes on with it: neither the parent's in its stage, nor its stage's in a child."""
 
     @property
     def label(self) -> str:
         """Name of the remedy with its main setting, for a folder: ``rehearsal-10``."""
         return type(self).__name__.lower()
+
+    def pseudo_items(self, context: ParentContext) -> PseudoItems:
+        """Make items of the earlier tasks with the parent; called once per training, if it `makes_items`.
+
+        They are kept beside the checkpoints, so that a resumed training has the same ones, and are in `earlier_rows`.
+        """
+        raise NotImplementedError
 
     def rows(self, rows: list[Row], earlier_rows: dict[str, list[Row]], seed: int) -> list[Row]:
         """Choose the rows to train on, given the stage's own; the number of optimizer steps does not change."""

@@ -19,6 +19,7 @@ from stagewise.models.token_tree import TokenTree
 from stagewise.remedies.base import Batch, TrainingHook
 from stagewise.training.checkpointed import CheckpointedTrainer
 from stagewise.training.distributed import StepShare
+from stagewise.training.hooks import act_after_step, evaluated_weights
 from stagewise.training.sampling import GroupedByLength, StepPasses
 from stagewise.training.stage_data import ValidationPrompts
 
@@ -56,14 +57,13 @@ class LogLastStep(TrainerCallback):
 
 
 class RunHooksAfterStep(TrainerCallback):
-    """Calls every remedy's hook after an optimizer step."""
+    """Calls the remedies' hooks after an optimizer step."""
 
     def __init__(self, hooks: list[TrainingHook]):
         self.hooks = hooks
 
     def on_optimizer_step(self, args, state, control, **kwargs):
-        for hook in self.hooks:
-            hook.after_step()
+        act_after_step(self.hooks)
 
 
 class StageTrainer(CheckpointedTrainer):
@@ -104,7 +104,6 @@ class StageTrainer(CheckpointedTrainer):
         self._share, self._loss_on = share, loss_on
         self._validation, self._earlier_validation = list(validation), list(earlier_validation)
         self._tokens_per_batch = tokens_per_batch
-        self._hooks: list[TrainingHook] = []
         cast_trainable_to_float32(self.model)
         self.add_callback(LogLastStep())
         self._pass_tokens: list[int] = []  # of the passes since the last step
@@ -264,10 +263,11 @@ class StageTrainer(CheckpointedTrainer):
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):
         started = time.monotonic()
         self._label_scores = {}
-        metrics = super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
-        if not np.isfinite(metrics[f"{metric_key_prefix}_loss"]):
-            self.diverged("the validation loss")
-        label_metrics = self._label_metrics(metric_key_prefix)
+        with evaluated_weights(self._hooks):
+            metrics = super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
+            if not np.isfinite(metrics[f"{metric_key_prefix}_loss"]):
+                self.diverged("the validation loss")
+            label_metrics = self._label_metrics(metric_key_prefix)
         if label_metrics:
             self.log(label_metrics)
             metrics |= label_metrics

@@ -13,7 +13,7 @@ from stagewise.recipe import Recipe
 from stagewise.remedies import balanced, rehearsal
 from stagewise.remedies.blend import Blend
 from stagewise.remedies.merge import Merge
-from tests.helpers.contradicting_tasks import AdapterFolder, task_settings, write_data
+from tests.helpers.contradicting_tasks import AdapterFolder, write_data
 
 
 @pytest.fixture(scope="module")
