@@ -36,7 +36,9 @@ class Experiment(Record):
     )
     reference: str = Field(description="The arm that the others are compared with.")
     references: dict[str, str] = Field(
-        {}, description="By arm: the arm that it is compared with, if that is another than `reference`."
+        {},
+        description="By arm: the arm that it is compared with, if that is another than `reference`; itself if it is a "
+        "reference, of another order of tasks.",
     )
     primary_outcome: Literal["tasks", "average"] = Field("tasks", description="What claims are about; see the setting.")
     primary_measure: str = Field(description="The measure that claims are about.")
@@ -208,8 +210,10 @@ class Cost(Record):
 
     arm: str
     tried: int = Field(1, description="Combinations of settings that were tried; 1 without a sweep.")
-    tried_tokens: float | None = Field(None, description="Tokens of all that were tried, stages in common once.")
-    tried_seconds: float | None = None
+    tried_tokens: float | None = Field(
+        None, description="Tokens trained on in one run for all that was tried, stages in common once."
+    )
+    tried_seconds: float | None = Field(None, description="Seconds, likewise.")
     trainings: float = Field(description="Trainings of one run, shared ones included.")
     steps: float = Field(0, description="Optimizer steps, over all its stages.")
     steps_over_reference: float | None = Field(None, description="Ratio of `steps` to the reference arm's.")
