@@ -48,7 +48,7 @@ def test_a_recipe_survives_its_file(data, tmp_path):
     assert recipe_fingerprint(values) == values["fingerprint"] == recipe.fingerprint
     assert values["remedies"]["anchor"]["strength"] == 0.5 and "blend" not in values["remedies"]
     assert values["prompting"] == {"format": "chat", "system": None, "template": {}}
-    assert values["behaviour"] == {"training": TRAINING_BEHAVIOUR, "anchor": 1, "distill": 1}
+    assert values["behaviour"] == {"training": TRAINING_BEHAVIOUR, "anchor": 1, "distill": 2}
 
 
 def test_a_remedys_null_is_part_of_the_recipe(data):
