@@ -158,8 +158,11 @@ def scoring_passes(
     ------
     Indices of the prompts of a pass, and the function that scores them: a tensor of float64, (prompts, labels), nats.
     """
+    import torch
+
     pad = tokenizer.pad_token_id
     trees, longest = _trees(model, pad, prompts, answers)
+    order = [label for tree in trees for label in tree.labels]
     in_trees = [i for i, prompt in enumerate(prompts) if len(prompt) <= longest]
     on_cache = [i for i, prompt in enumerate(prompts) if len(prompt) > longest]
     tokens = sum(len(prompts[i]) + len(tree.branches) for i in in_trees for tree in trees)
@@ -167,10 +170,7 @@ def scoring_passes(
         frozen_layers = None
 
     def score_in_trees(rows):
-        import torch
-
         scores = torch.cat([score_tree(model, pad, rows, tree, frozen_layers) for tree in trees], 1)
-        order = [label for tree in trees for label in tree.labels]
         return scores[:, sorted(range(len(order)), key=order.__getitem__)]
 
     def score_on_cache(rows):
@@ -180,7 +180,7 @@ def scoring_passes(
     for group in batches([len(prompts[i]) for i in in_trees], tokens_per_batch, nodes, rows_per_pass):
         numbers = [in_trees[i] for i in group]
         yield numbers, partial(score_in_trees, [prompts[i] for i in numbers])
-    readings = _readings(answers, _keeps_gradient())
+    readings = _readings(answers, torch.is_grad_enabled())
     for group in batches([readings * len(prompts[i]) for i in on_cache], tokens_per_batch):
         numbers = [on_cache[i] for i in group]
         yield numbers, partial(score_on_cache, [prompts[i] for i in numbers])
@@ -200,12 +200,6 @@ def count_tokens(model, tokenizer, prompts, answers, *, gradient: bool) -> list[
 def _readings(answers, gradient: bool) -> int:
     """How often a model that reads no trees gets a prompt: without a cache once more before every longer answer."""
     return 1 + (sum(len(answer) > 1 for answer in answers) if gradient else 0)
-
-
-def _keeps_gradient() -> bool:
-    import torch
-
-    return torch.is_grad_enabled()
 
 
 def _trees(model, pad: int, prompts, answers) -> tuple[list[AnswerTree], float]:

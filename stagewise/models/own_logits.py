@@ -43,17 +43,28 @@ def own_logits(model, hidden_states):
     return logits
 
 
+class _DecoderOutput:
+    """Output of a decoder with the last hidden states alone; whatever else a family's forward pass asks for is None."""
+
+    def __init__(self, last_hidden_state):
+        self.last_hidden_state = last_hidden_state
+
+    def __getitem__(self, index):
+        return (self.last_hidden_state,)[index]
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
 @contextmanager
 def _decoder_returns(base, hidden_states):
     """Let the decoder return these states; yields a list that gets an entry of every call."""
-    from transformers.modeling_outputs import MoeModelOutputWithPast
-
     decoder, calls = base.get_decoder(), []
     before = decoder.__dict__.get("forward")
 
     def forward(*args, **kwargs):
         calls.append(True)
-        return MoeModelOutputWithPast(last_hidden_state=hidden_states)  # has all that a forward pass may ask for
+        return _DecoderOutput(hidden_states)
 
     decoder.forward = forward
     try:

@@ -133,7 +133,7 @@ class DistillationLoss(TrainingHook):
         """Kullback-Leibler divergence from the parent's distributions, summed over the rows and earlier tasks.
 
         A label's probability is that of its whole answer, p(answer)^(1 / temperature) renormalized over the task's
-        labels (Li & Hoiem 2016, section 3.2).
+        labels (Li & Hoiem 2016, equations 2 and 3).
         """
         import torch
 

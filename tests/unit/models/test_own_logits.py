@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import transformers
 from trl.trainer.utils import add_fused_lm_head
 
 from stagewise.errors import InputError
@@ -75,15 +76,22 @@ def test_a_gradient_through_a_float32_head_keeps_no_copy_of_its_weights():
     torch.testing.assert_close(gradient, expected)
 
 
-def test_a_decoder_that_the_forward_pass_finds_elsewhere():
-    from transformers import OPTConfig, OPTForCausalLM
+def other_architectures() -> dict:
+    """Families that call their decoder by another name, or ask for more than its hidden states."""
+    shape = {"vocab_size": 128, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "pad_token_id": 2}
+    mixtral = shape | {"intermediate_size": 32, "num_key_value_heads": 1, "num_local_experts": 2}
+    return {
+        "OPT": transformers.OPTConfig(**shape, word_embed_proj_dim=16, ffn_dim=32),
+        "GPT-2": transformers.GPT2Config(vocab_size=128, n_embd=16, n_layer=1, n_head=2),
+        "Mamba": transformers.MambaConfig(vocab_size=128, hidden_size=16, num_hidden_layers=1, state_size=4),
+        "Mixtral": transformers.MixtralConfig(**mixtral, output_router_logits=True),
+    }
 
-    config = OPTConfig(
-        vocab_size=64, hidden_size=16, word_embed_proj_dim=16, ffn_dim=32, num_hidden_layers=1, num_attention_heads=2
-    )
-    model = OPTForCausalLM(config).eval()
-    ids = IDS % 64
-    torch.testing.assert_close(own_logits(model, last_hidden_states(model, ids)), model(input_ids=ids).logits[0])
+
+@pytest.mark.parametrize(("name", "config"), other_architectures().items())
+def test_other_architectures(name, config):
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    torch.testing.assert_close(own_logits(model, last_hidden_states(model)), model(input_ids=IDS).logits[0])
 
 
 def test_a_model_that_goes_around_its_decoder_is_refused(monkeypatch):
