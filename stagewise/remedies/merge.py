@@ -115,7 +115,7 @@ class Merge(MergeRemedy):
             squared = float(np.square(merged, dtype=float).sum())
             kept, norm = kept + share * squared, norm + squared
         write_updates(folder, adapters, rank, factors)
-        return {"kept_share": kept / norm if norm else 1.0}
+        return {"kept_share": round(kept / norm, 6) if norm else 1.0}
 
     def _merge_factors(self, adapters: "list[LoraUpdates]", weights: list[float], folder: Path, draw) -> None:
         """Merge A and B by themselves, as PEFT does: each adapter's weight and scaling are shared between the two."""

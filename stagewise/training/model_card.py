@@ -62,7 +62,11 @@ def _training_rows(recipe: Recipe, summary: dict) -> str:
 
 def _result_rows(recipe: Recipe, summary: dict) -> str:
     if not recipe.training:
-        return f"| time | {summary['seconds']:.0f} s |\n"
+        kept = summary.get("kept_share")
+        row = (
+            "" if kept is None else f"| share of the merged updates' squared norm that the rank keeps | {kept:.1%} |\n"
+        )
+        return f"{row}| time | {summary['seconds']:.0f} s |\n"
     return (
         f"| final training loss | {_number(summary['final_loss'])} |\n"
         f"| best validation loss | {_number(summary['best_eval_loss'])} at step {summary['best_eval_step']} |\n"
