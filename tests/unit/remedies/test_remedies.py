@@ -57,6 +57,7 @@ def test_without_a_remedy_the_first_task_is_forgotten(adapters):
         ("anchor", {"anchor": {"strength": 1}}),
         ("anchor-factors", {"anchor": {"strength": 1, "of": "factors"}}),
         ("ewc", {"ewc": {"strength": 3, "items": 16}}),
+        ("gpm", {"gpm": {"threshold": 0.8}}),
         ("distill-rehearsal", {"distill": {"inputs": "rehearsal", "share": 0.5, "strength": 3}}),
         ("kl", {"kl": {"strength": 0.5}}),
         ("both", {"rehearsal": {"share": 0.1}, "anchor": {"strength": 0.3}}),
@@ -68,7 +69,7 @@ def test_less_is_forgotten_in_as_many_steps(adapters, name, remedy):
     assert adapters.accuracy(name, "second") >= 0.75
     beside = {"rehearsal", "distill"} & set(remedy)
     assert (summary["rehearsed"] > 0) == bool(beside)
-    assert (summary["extra_tokens"] > 0) == bool({"ewc", "distill", "kl"} & set(remedy))
+    assert (summary["extra_tokens"] > 0) == bool({"ewc", "gpm", "distill", "kl"} & set(remedy))
 
 
 def test_distillation_on_the_stages_inputs_keeps_the_parents_label_distribution(adapters):
