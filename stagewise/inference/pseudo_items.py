@@ -1,5 +1,6 @@
 """Items of a task that a model writes itself: the task's prompt, continued field by field, and the model's label."""
 
+import math
 import random
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +16,7 @@ from stagewise.inference.prompts import Encoder
 from stagewise.inference.within_memory import within_memory
 
 ROUNDS = 20
-"""Times that the texts that are still missing are drawn."""
+"""Most rounds of draws: the first one of as many texts as are asked for, later ones of a quarter or what is missing."""
 
 _TOKENS_PER_BATCH = 4096
 """Not a way to run: with other batches a text could be another, because logits are rounded otherwise."""
@@ -68,10 +69,11 @@ def write_items(
     texts: dict[str, dict[str, str]] = {}
     drawn = tokens = 0
     for _ in range(ROUNDS):
-        if len(texts) == writing.items:
+        if len(texts) >= writing.items:
             break
-        seeds = [f"{seed} {number}" for number in range(drawn, drawn + writing.items - len(texts))]
-        drawn += len(seeds)
+        number = max(writing.items - len(texts), math.ceil(writing.items / 4))
+        seeds = [f"{seed} {n}" for n in range(drawn, drawn + number)]
+        drawn += number
         # Later rounds are of few items, and a bar for each would say nothing.
         written, read = _write_fields(model, encoder, writing, seeds, None if tokens else progress)
         tokens += read
@@ -83,7 +85,8 @@ def write_items(
             f"the parent wrote {len(texts)} different usable texts of {encoder.task} in {drawn} attempts, and "
             f"{writing.items} are asked for; lower items, or raise temperature, top_p or max_tokens"
         )
-    items = [{"id": f"pseudo-{n}", "label": "", "fields": fields} for n, fields in enumerate(texts.values(), 1)]
+    chosen = list(texts.values())[: writing.items]
+    items = [{"id": f"pseudo-{n}", "label": "", "fields": fields} for n, fields in enumerate(chosen, 1)]
     labels, read = _label(model, encoder, writing, items, seed, progress)
     return [item | {"label": label} for item, label in zip(items, labels, strict=True)], tokens + read
 

@@ -9,6 +9,7 @@ from scripts import write_dvc
 from stagewise.config.load_config import load
 from stagewise.config.yaml_files import read_yaml
 from stagewise.errors import InputError
+from stagewise.lineage import lineage_tree
 from stagewise.pipeline.dvc_stages import stages
 
 ROOT = Path(__file__).resolve().parents[3]

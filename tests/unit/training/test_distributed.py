@@ -154,7 +154,7 @@ def compare(one: AdapterFolder, two: AdapterFolder, name: str, tasks: list[str])
         assert abs(scores - others).max() < 1e-3 and (scores.argmax(1) == others.argmax(1)).all() and len(gold) > 10
 
 
-# Every remedy that acts on the loss or after a step, at once.
+# Every remedy that acts on the rows, on the loss or after a step, at once.
 REMEDIES = {
     "rehearsal": {"share": 0.25},
     "anchor": {},
@@ -163,6 +163,8 @@ REMEDIES = {
     "kl": {},
     "balanced": {"by": "weights"},
     "orthogonal": {},
+    "self_replay": {"items": 8, "max_tokens": 4},
+    "ema": {},
 }
 
 
