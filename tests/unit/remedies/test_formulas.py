@@ -217,7 +217,7 @@ def test_ewc_is_kirkpatricks_penalty_with_the_mean_of_squared_gradients(context)
 
 def test_labels_of_the_fisher_estimate_are_drawn_from_the_models_own_distribution(context):
     """F = E over labels y ~ p(y | x) of the squared gradient: an item's estimate is a mixture with such weights."""
-    items, answers = 120, context.label_token_ids["earlier"]
+    items, answers = 150, context.label_token_ids["earlier"]
     item = context.earlier_rows["earlier"][0]
     context.earlier_rows = {"earlier": [item] * items}
     prompt = item["input_ids"][: item["prompt_tokens"]]
@@ -228,7 +228,8 @@ def test_labels_of_the_fisher_estimate_are_drawn_from_the_models_own_distributio
         for values, answer in zip(logits, answers, strict=True)
     ]
     distribution = np.exp(np.array(logprobs) - np.logaddexp.reduce(logprobs))
-    assert distribution.max() < 0.95  # or the test would say nothing
+    tolerance = 4 * math.sqrt(distribution.max() * (1 - distribution.max()) / items)  # standard errors of the draws
+    assert distribution.max() + tolerance < 1  # or always taking the likeliest label would pass
     squares = [squared_gradients(context.model, prompt, answer) for answer in answers]
     fisher, _ = fisher_diagonal(context, items)
     columns = np.stack([np.concatenate([square[name].ravel() for name in fisher]) for square in squares], 1)
@@ -236,7 +237,7 @@ def test_labels_of_the_fisher_estimate_are_drawn_from_the_models_own_distributio
     weights, *_ = np.linalg.lstsq(columns, estimate, rcond=None)
     np.testing.assert_allclose(columns @ weights, estimate, rtol=1e-3, atol=1e-5 * estimate.max())
     assert weights.sum() == pytest.approx(1, abs=1e-3)
-    assert np.abs(weights - distribution).max() < 4 * math.sqrt(0.25 / items)
+    assert np.abs(weights - distribution).max() < tolerance
 
 
 # O-LoRA
