@@ -79,7 +79,7 @@ class AdapterFolder:
         assert train_adapter.main(argv) == 0, name
         return self.summary(name)
 
-    def merge(self, name: str, parents: list[str], *options: str, **remedy) -> dict:
+    def merge(self, name: str, parents: list[str], *options: str, seed=0, **remedy) -> dict:
         """Make an adapter of others."""
         self.recipe(
             name,
@@ -87,6 +87,7 @@ class AdapterFolder:
             learns=["second"],
             tasks={task: task_settings(self.data, task) for task in TASKS},
             remedies=remedy,
+            seed=seed,
             training=None,
         )
         argv = [*self._argv(name), *options, "--parents"]
