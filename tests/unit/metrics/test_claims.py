@@ -176,9 +176,9 @@ def test_groups_of_items_count_as_one_in_every_test():
 
 @pytest.mark.parametrize("runs", [1, 3])
 def test_studies_without_any_difference_in_the_mean_over_tasks_claim_one_in_few(runs):
-    cell = Cell(arms=4, items=60, runs=runs, noise=3 * (runs > 1), outcome="average")
+    cell = Cell(arms=3, items=60, runs=runs, noise=3 * (runs > 1), outcome="average")
     null = run_cell(cell, studies=150, seed=0, earlier=False)
-    assert len(null.false) == 150 and 0 < np.sum(null.false) and np.mean(null.false) < 0.05
+    assert 0 < np.sum(null.false) and np.mean(null.false) < 0.05
     assert 0.93 < np.mean(null.covered) < 0.98
 
 

@@ -38,7 +38,12 @@ def test_the_table_and_the_picture_of_a_study_that_is_not_yet_fetched(tmp_path, 
 def test_a_mean_over_tasks_in_two_orders_is_planned(tmp_path, capsys):
     overlay = tmp_path / "average.yaml"
     arms = made.SWEPT | {"rehearsal": None}
-    values = {"arms": arms, "orders": made.ORDERS, "statistics": {"primary_outcome": "average"}, "seeds": [0, 1]}
+    values = {
+        "arms": arms,
+        "orders": made.ORDERS,
+        "statistics": {"primary_outcome": "average"},
+        "seeds": [0, 1, 2, 3, 4],
+    }
     values |= {"evaluation": {"splits": ["validation", "test"]}}
     overlay.write_text(json.dumps(values), encoding="utf-8")
     items = ["--items", "pubmedqa=500", "dreaddit=715"]
