@@ -11,7 +11,8 @@ class Claim(Record):
     """One claim of the report: a difference, its test, and what it shows.
 
     All claims of a report are one family about one measure (`experiment.primary_measure`) and one outcome
-    (`experiment.primary_outcome`), on the main split, by the plain answers (`argmax`). With one run a claim is about these very adapters; with several it is about the arm.
+    (`experiment.primary_outcome`), on the main split, by the plain answers (`argmax`). With one run a claim is about
+    these very adapters; with several it is about the arm.
     """
 
     kind: Literal["learnt", "kept", "retained", "arms"] = Field(
@@ -28,8 +29,8 @@ class Claim(Record):
     )
     arms: list[str] = Field(description="Arms that these adapters belong to.")
     lineages: list[Lineage] = Field(
-        description="Who answers, one a run in the order of `experiment`; for the mean over all tasks every adapter that "
-        "answers one, run by run."
+        description="Who answers, one a run in the order of `experiment`; for the mean over all tasks every adapter "
+        "that answers one of them, run by run."
     )
     against: str = Field(description="`base`, a baseline, `learnt` (the adapter that learnt the task), or an arm.")
     against_lineages: list[Lineage] = Field(description="What they are compared with, as `lineages`.")

@@ -63,8 +63,9 @@ def test_several_runs_need_both_tests():
     assert set(larger) == {"t", "exact"}
 
 
-def claims_of(right, arms=PAIR, primary="accuracy", **more):
-    return claim_records(study(right, arms, **more), dict.fromkeys(arms, "sequential"), primary, 0)
+def claims_of(right, arms=PAIR, primary="accuracy", outcome="tasks", references=None, **more):
+    references = dict.fromkeys(arms, "sequential") | (references or {})
+    return claim_records(study(right, arms, **more), references, primary, 0, outcome)
 
 
 def constant(shares: dict, items=100):
@@ -171,3 +172,59 @@ def test_groups_of_items_count_as_one_in_every_test():
     assert (alone.p, grouped.p) == (pytest.approx(2 * 0.5**6), 1)
     assert grouped.difference.low < alone.difference.low and grouped.difference.high == 0
     assert grouped.detectable > alone.detectable
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_studies_without_any_difference_in_the_mean_over_tasks_claim_one_in_few(runs):
+    cell = Cell(arms=3, items=60, runs=runs, noise=3 * (runs > 1), outcome="average")
+    null = run_cell(cell, studies=150, seed=0, earlier=False)
+    assert 0 < np.sum(null.false) and np.mean(null.false) < 0.05
+    assert 0.93 < np.mean(null.covered) < 0.98
+
+
+def test_the_mean_over_tasks_is_claimed_where_neither_task_is():
+    """Seven items of 100 gained on each task, and none lost."""
+    other = f"{FIRST}/other"
+    right = constant({(other, task): 0.57 for task in ("pubmedqa", "dreaddit")})
+    by_task, average = claims_of(right), claims_of(right, outcome="average")
+    assert {c.verdict for c in by_task if c.kind == "arms"} == {"not shown"}
+    (claim,) = [c for c in average if c.kind == "arms"]
+    assert (claim.task, claim.lineages, claim.against, claim.verdict) == (None, [other], "sequential", "better")
+    assert claim.difference.value == pytest.approx(0.07) and claim.test == "sign-flip"
+    # All 14 signs are alike in one pattern, and in its mirror.
+    assert claim.p == pytest.approx(2 * 0.5**14)
+    assert len(average) < len(by_task) and {c.kind for c in average} == {"learnt", "kept", "arms"}
+
+
+def test_the_claimed_mean_has_the_interval_of_the_comparison_of_arms():
+    drawn = simulate(Cell(arms=3, items=80, runs=3, noise=4, effect=0.15), seed=1)
+    scores = drawn.scores(0)
+    references = dict.fromkeys(scores.steps, "arm-0")
+    averages = claim_records(scores, references, "accuracy", 0, "average")
+    spreads = scores.differences(["arm-1", "arm-2"], "arm-0", "argmax", "accuracy", None)
+    means = {arm: c for c in averages if c.kind == "arms" for arm in c.arms}
+    assert {arm: claim.difference for arm, claim in means.items()} == {a: s.value for a, s in spreads.items()}
+    assert {claim.test for claim in means.values()} == {"crossed"}
+
+
+def test_arms_of_one_reference_tell_their_noise_together():
+    """An arm with another reference changes nothing of the others' intervals."""
+    rng = np.random.default_rng(0)
+    answers = {}
+
+    def right(lineage, task):
+        return answers.setdefault((lineage, task), rng.random(80) < 0.7)
+
+    def renamed(name):
+        return {"stages": [made.FIRST, made.SECOND | {"name": name}]}
+
+    arms = {"sequential": {"stages": BOTH}, **{name: renamed(name) for name in ("one", "two", "three")}}
+    more = {"arms": arms, "seeds": (0, 1, 2)}
+    alone = claims_of(right, arms={name: arms[name] for name in ("sequential", "one")}, seeds=(0, 1, 2))
+    split = claims_of(right, references={"two": "two", "three": "two"}, **more)
+    against = {arm: c.against for c in split if c.kind == "arms" for arm in c.arms}
+    assert against == {"one": "sequential", "three": "two"}
+    for task in ("pubmedqa", "dreaddit"):
+        assert find(split, kind="arms", arms=["one"], task=task).difference == (
+            find(alone, kind="arms", arms=["one"], task=task).difference
+        )
