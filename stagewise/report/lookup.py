@@ -14,11 +14,11 @@ from stagewise.metrics.schema import (
     ArmStage,
     ArmTask,
     Claim,
-    Record,
     ReportMetrics,
     Score,
     Value,
 )
+from stagewise.report.index import Index
 from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables import number_format
 from stagewise.report.tables.number_format import listed
@@ -32,27 +32,6 @@ NAMES = {
 }
 
 
-class Index:
-    """Records of one part of the metrics, looked up by the values of any of their keys."""
-
-    def __init__(self, records: list[Record]):
-        self._records = records
-        self._by_keys: dict[tuple[str, ...], dict[tuple, list]] = {}
-
-    def select(self, **keys) -> list:
-        """All records with these values, in order; lists are compared as tuples."""
-        names = tuple(keys)
-        if names not in self._by_keys:
-            groups = self._by_keys[names] = {}
-            for record in self._records:
-                groups.setdefault(tuple(_hashable(getattr(record, name)) for name in names), []).append(record)
-        return self._by_keys[names].get(tuple(map(_hashable, keys.values())), [])
-
-
-def _hashable(value):
-    return tuple(value) if isinstance(value, list) else value
-
-
 class View:
     """A report_metrics record with the look-ups that tables, figures and sentences need."""
 
@@ -63,9 +42,9 @@ class View:
         # The measure that claims are about comes first.
         measures = sorted(metrics.measures, key=lambda record: record.name != self.experiment.primary_measure)
         self.measures = {record.name: ShownMeasure.of(record, rank) for rank, record in enumerate(measures)}
-        # Seeds of one and the same variant stand side by side.
-        variants = list(dict.fromkeys(_variant(adapter.lineage) for adapter in metrics.adapters))
-        ordered = sorted(metrics.adapters, key=lambda adapter: variants.index(_variant(adapter.lineage)))
+        # Seeds of one and the same way through the stages stand side by side.
+        paths = list(dict.fromkeys(_stage_path(adapter.lineage) for adapter in metrics.adapters))
+        ordered = sorted(metrics.adapters, key=lambda adapter: paths.index(_stage_path(adapter.lineage)))
         self.adapters: dict[str, AdapterRecord] = {adapter.lineage: adapter for adapter in ordered}
         self.tasks = [task.task for task in metrics.tasks]
         self.arms = list(dict.fromkeys(stage.arm for stage in metrics.arms))
@@ -113,16 +92,40 @@ class View:
 
     @property
     def reference(self) -> str:
-        """The arm that the others are compared with."""
+        """The arm that the others are compared with; with several orders that of the first."""
         return self.experiment.reference
+
+    def reference_of(self, arm: str) -> str:
+        """The arm that an arm is compared with; the arm itself if it is compared with none."""
+        return self.experiment.references.get(arm, self.reference)
+
+    def is_reference(self, arm: str) -> bool:
+        """True if the arm is compared with no other one, and there are others."""
+        return self.several_arms and self.reference_of(arm) == arm
+
+    @property
+    def references(self) -> list[str]:
+        """Arms that others are compared with."""
+        return list(dict.fromkeys(map(self.reference_of, self.arms)))
+
+    @property
+    def named_reference(self) -> str:
+        """``the arm a``, or ``each arm's reference (a, b)``, for captions."""
+        names = self.references
+        return f"the arm {names[0]}" if len(names) == 1 else f"each arm's reference ({', '.join(names)})"
+
+    @property
+    def claims_average(self) -> bool:
+        """True if arms are claimed to differ by their mean over all tasks, and on no single task."""
+        return self.experiment.primary_outcome == "average"
 
     @property
     def primary(self) -> ShownMeasure:
         """The measure that claims are about."""
         return self.measures[self.experiment.primary_measure]
 
-    def claim(self, kind: str, arm: str, task: str, against: str | None = None) -> Claim | None:
-        """What is claimed of an arm's adapters on a task; None if they are not compared."""
+    def claim(self, kind: str, arm: str, task: str | None, against: str | None = None) -> Claim | None:
+        """What is claimed of an arm's adapters on a task, or on the mean over all; None if nothing is."""
         claims = self.select("claims", kind=kind, task=task)
         return next((c for c in claims if arm in c.arms and against in (None, c.against)), None)
 
@@ -208,15 +211,15 @@ class View:
         record = self.find("predictions", task=task, split=split)
         return record and record.items
 
-    def variant(self, lineage: str) -> str:
+    def stage_path(self, lineage: str) -> str:
         """Stage folders of an adapter, its seed and fold left out."""
-        return _variant(lineage) if lineage in self.adapters else lineage
+        return _stage_path(lineage) if lineage in self.adapters else lineage
 
     def name(self, lineage: str) -> str:
         """A model's or baseline's name; adapters carry their run if there are several."""
         if lineage not in self.adapters:
             return NAMES.get(lineage, lineage)
-        return f"{self.variant(lineage)}, {self.run(lineage)}" if self.several_runs else self.variant(lineage)
+        return f"{self.stage_path(lineage)}, {self.run(lineage)}" if self.several_runs else self.stage_path(lineage)
 
     def run(self, record) -> str:
         """The run of a record or of a lineage's adapter in words: ``seed 1``, or ``fold 3, seed 1``."""
@@ -300,20 +303,20 @@ class View:
         """An arm's number, as every figure and table of arms writes it."""
         return str(self.arms.index(arm) + 1)
 
-    def variants(self) -> dict[str, list[str]]:
-        """Lineages of all runs by variant."""
-        variants: dict[str, list[str]] = {}
+    def by_stage_path(self) -> dict[str, list[str]]:
+        """Lineages of all runs by stage path."""
+        paths: dict[str, list[str]] = {}
         for lineage in self.adapters:
-            variants.setdefault(self.variant(lineage), []).append(lineage)
-        return variants
+            paths.setdefault(self.stage_path(lineage), []).append(lineage)
+        return paths
 
     def models(self) -> list[tuple[str, list[str]]]:
         """The base model, then every adapter with its runs together: name and lineages."""
         named = [(self.name(BASE), [BASE])]
-        for variant, lineages in self.variants().items():
+        for path, lineages in self.by_stage_path().items():
             adapter = self.adapters[lineages[0]]
             arms = f", {self.whose(adapter.arms)}" if self.several_arms else ""
-            named.append((f"after {variant}: stage {adapter.stage}{arms}", lineages))
+            named.append((f"after {path}: stage {adapter.stage}{arms}", lineages))
         return named
 
     def stages(self) -> dict[tuple[int, str], list[AdapterRecord]]:
@@ -333,7 +336,7 @@ class View:
         )
 
 
-def _variant(lineage: str) -> str:
+def _stage_path(lineage: str) -> str:
     folders = lineage.split("/")
     start = next((n for n, folder in enumerate(folders) if folder.startswith("seed-")), 0) + 1
     return " → ".join(folders[start:]) if len(folders) > start else lineage

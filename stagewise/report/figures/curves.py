@@ -118,19 +118,19 @@ def _draw_curves(view: View, lineage: str, caption: str, title: str, axis: str, 
 def _overlay(view: View, lines: dict) -> list[tuple[str, list[Picture]]]:
     """By stage number and task, every way of training it in one picture."""
     stages: dict[tuple[int, str], dict[str, list[str]]] = {}
-    for variant, lineages in view.variants().items():
+    for path, lineages in view.by_stage_path().items():
         adapter = view.adapters[lineages[0]]
         if not adapter.sources:
-            stages.setdefault((adapter.stage, adapter.task), {})[variant] = lineages
+            stages.setdefault((adapter.stage, adapter.task), {})[path] = lineages
     panels = []
-    for (stage, task), variants in sorted(stages.items()):
+    for (stage, task), paths in sorted(stages.items()):
         pictures = []
         for caption, axis, split, metric in OVERLAID:
             drawn = []
-            for variant, lineages in variants.items():
+            for path, lineages in paths.items():
                 logs = [lines.get((lineage, split, metric), []) for lineage in lineages]
                 if points := mean_line(logs, 100 if axis.endswith("%") else 1):
-                    drawn.append(Line(variant, arm_style(view, view.adapters[lineages[0]].arms), points))
+                    drawn.append(Line(path, arm_style(view, view.adapters[lineages[0]].arms), points))
             name, title = f"curves-{stage}-{task}-{split}-{metric}", f"{caption} in stage {stage}, {task}"
             pictures += [draw_lines(name, caption, title, axis, drawn)] if drawn else []
         panels.append((f"Stage {stage}: {task}", pictures))

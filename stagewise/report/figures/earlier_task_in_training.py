@@ -16,7 +16,7 @@ def compute(view: View):
     """An earlier task's validation scores over the steps of every later stage, log by log."""
     rows = []
     stages: dict[tuple[int, str], list[str]] = {}
-    for lineages in view.variants().values():
+    for lineages in view.by_stage_path().values():
         adapter = view.adapters[lineages[0]]
         stages.setdefault((adapter.stage, adapter.task), []).extend(lineages)
     for _, lineages in sorted(stages.items()):
@@ -64,14 +64,14 @@ def _lines(view: View, rows, scale: int) -> list[Line]:
     logs: dict[str, dict[str, list[tuple]]] = {}
     for lineage, log in groups(rows, "lineage"):
         points = list(zip(log.step, log.value, strict=True))
-        logs.setdefault(view.variant(lineage), {})[lineage] = points
+        logs.setdefault(view.stage_path(lineage), {})[lineage] = points
     lines = []
-    for variant, by_lineage in logs.items():
+    for path, by_lineage in logs.items():
         arms = view.adapters[next(iter(by_lineage))].arms
         runs = tuple([(step, scale * value) for step, value in log] for log in by_lineage.values())
         end = shorten(", ".join(label(view, arm) for arm in arms), 16) if view.several_arms else ""
         if points := mean_line(list(by_lineage.values()), scale):
-            lines.append(Line(variant, arm_style(view, arms), points, runs if len(runs) > 1 else (), end))
+            lines.append(Line(path, arm_style(view, arms), points, runs if len(runs) > 1 else (), end))
     return lines
 
 

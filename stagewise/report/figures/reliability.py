@@ -28,10 +28,10 @@ def draw(view: View, data) -> Drawing:
     if view.compact:
         shown = [BASE, *(name for name, adapter in view.adapters.items() if view.reference in adapter.arms)]
         data = data[data.lineage.isin(shown)]
-    variant = data.lineage.map(view.variant) if view.compact else data.lineage
+    path = data.lineage.map(view.stage_path) if view.compact else data.lineage
     panels = [
-        (f"Reliability on {task}", [_draw_bins(view, rows) for _, rows in groups(of_task, "variant")])
-        for task, of_task in groups(data.assign(variant=variant), "task")
+        (f"Reliability on {task}", [_draw_bins(view, rows) for _, rows in groups(of_task, "path")])
+        for task, of_task in groups(data.assign(path=path), "task")
     ]
     items = ", ".join(f"{view.items(task, view.main_split)} items of {task}" for task in view.tasks)
     caption = (
@@ -65,7 +65,7 @@ def _draw_bins(view: View, bins) -> Picture:
             axes.plot([x], [y], "o", markersize=size, **style)
 
     adapter = lineage in view.adapters
-    name = view.title(lineage) if single or not adapter else f"after {view.variant(lineage)}"
+    name = view.title(lineage) if single or not adapter else f"after {view.stage_path(lineage)}"
     spoken = ", ".join(
         f"{percent(e.accuracy)}% right at {percent(e.confidence)}% ({count(e.items)} items)" for e in entries
     )

@@ -142,7 +142,7 @@ def _forgettings(view: View, table: Table, split: str | None, comparison: str) -
     for record in sorted(
         distinct.values(), key=lambda r: (order.index(r.after_lineage), order.index(r.before_lineage))
     ):
-        table.part(f"After stage {record.after_stage}: {view.variant(record.after_lineage)}")
+        table.part(f"After stage {record.after_stage}: {view.stage_path(record.after_lineage)}")
         yield record
 
 

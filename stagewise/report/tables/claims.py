@@ -29,7 +29,7 @@ def claims(view: View) -> Table:
             table.part(heading)
             measure = view.measures[claim.measure]
             table.add(
-                Cell(view.whose(claim.arms) if view.several_arms else view.variant(claim.lineages[0])),
+                Cell(view.whose(claim.arms) if view.several_arms else view.stage_path(claim.lineages[0])),
                 Cell(claim.task, "" if measure == view.primary else measure.title),
                 _against(view, claim),
                 value_cell(claim.difference, measure.write_difference),

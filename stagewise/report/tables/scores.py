@@ -27,7 +27,7 @@ def list_measures(view: View) -> str:
 
 
 def _start_row(view: View, table: Table, lineage: str) -> Cell:
-    """A model's row heading: its name and stage, or its seed below a heading of the variant if there are several."""
+    """A model's row heading: its name and stage, or its seed below a heading of the stages if there are several."""
     adapter = view.adapters.get(lineage)
     if adapter is None:
         if lineage != BASE:
@@ -38,7 +38,7 @@ def _start_row(view: View, table: Table, lineage: str) -> Cell:
         stage += f", {view.whose(adapter.arms)}"
     if not view.several_runs:
         return Cell(view.title(lineage), stage)
-    table.part(f"After {view.variant(lineage)}: {stage}")
+    table.part(f"After {view.stage_path(lineage)}: {stage}")
     return Cell(view.run(adapter))
 
 

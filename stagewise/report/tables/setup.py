@@ -77,12 +77,12 @@ def settings(view: View, lineages=None) -> Table:
     for lineage in lineages or view.adapters:
         if view.adapters[lineage].sources:
             continue  # made of others without training
-        values, variant = _stage_settings(view, lineage), view.variant(lineage)
-        variants = next((names for names, others in sets if others == values), None)
-        if variants is None:
-            sets.append(([variant], values))
-        elif variant not in variants:
-            variants.append(variant)
+        values, path = _stage_settings(view, lineage), view.stage_path(lineage)
+        paths = next((names for names, others in sets if others == values), None)
+        if paths is None:
+            sets.append(([path], values))
+        elif path not in paths:
+            paths.append(path)
     # The set that most stages share comes first, and needs no list of them.
     sets.sort(key=lambda entry: -len(entry[0]))
     table = Table("settings", "Training settings.", ["Setting", "Value"])

@@ -100,7 +100,7 @@ def calibration(view: View) -> list[str]:
                 " to ".join(dict.fromkeys(percent(error) for error in (errors[0], errors[-1]))) for errors in sides
             )
             over = f", over {plural(len(records), 'run')}" if len(records) > 1 else ""
-            later = f"stage {first.after_stage} ({view.variant(first.after_lineage)})"
+            later = f"stage {first.after_stage} ({view.stage_path(first.after_lineage)})"
             said.append(
                 f"The calibration error on {task} is {before} points after stage {first.before_stage} and {after} "
                 f"points after {later}{over}; it has no interval, so nothing is claimed from it"

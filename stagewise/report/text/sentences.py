@@ -115,7 +115,7 @@ def _learning_verdict(verdicts: dict[str, str]) -> str:
 def _stage(view: View, lineages: list[str]) -> str:
     """``stage 2``, with the adapter's path where arms could be confused."""
     number = f"stage {view.adapters[lineages[0]].stage}"
-    return f"{number} ({view.variant(lineages[0])})" if view.several_arms else number
+    return f"{number} ({view.stage_path(lineages[0])})" if view.several_arms else number
 
 
 def against_tfidf(view: View, claims: list[Claim]) -> Sentence | None:
@@ -163,8 +163,8 @@ def paired(view: View) -> list[list[Forgetting]]:
         lineages = record.before_lineage, record.after_lineage
         # There is nothing to compare if one adapter answers before and after.
         if lineages[0] != lineages[1]:
-            variants = map(view.variant, lineages)
-            groups.setdefault((record.task, *variants), {}).setdefault(lineages, record)
+            paths = map(view.stage_path, lineages)
+            groups.setdefault((record.task, *paths), {}).setdefault(lineages, record)
     return [list(group.values()) for group in groups.values()]
 
 
