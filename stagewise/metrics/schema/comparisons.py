@@ -199,7 +199,8 @@ class PriorShift(Record):
     """Whether an arm's loss on an earlier task is a shifted label prior or lost knowledge, by accuracy.
 
     Only on the main split, if its items are the same in every run and there are decision rules beside argmax; an arm
-    whose learning adapter still answers the task has lost nothing and no record.
+    whose learning adapter still answers the task has lost nothing and no record, nor has one of whose change nothing is
+    claimed (`experiment.primary_outcome`).
     """
 
     arm: str

@@ -14,7 +14,7 @@ from stagewise.metrics.prediction_table import Predictions
 from tests.helpers import fake_results as made
 from tests.helpers.drawn_predictions import drawn
 from tests.helpers.records import find
-from tests.unit.metrics.conftest import SMALL
+from tests.unit.metrics.conftest import FOLDS, SMALL
 
 ACCURACY, BRIER = MEASURES["accuracy"], MEASURES["brier"]
 OVERLAY = {"arms": made.SWEPT, "orders": made.ORDERS, "statistics": {"bootstrap_samples": 100}}
@@ -27,9 +27,10 @@ def swept(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def two_runs(tmp_path_factory):
-    overlay = OVERLAY | {"orders": {"forward": made.ORDERS["forward"]}, "seeds": [0, 1]}
-    return made.experiment(tmp_path_factory.mktemp("two"), SMALL, **overlay)
+def two_folds(tmp_path_factory):
+    """One order, two folds, each with validation items of its own: results and metrics."""
+    overlay = OVERLAY | {"orders": {"forward": made.ORDERS["forward"]}, **FOLDS}
+    return made.experiment(tmp_path_factory.mktemp("folds"), SMALL, **overlay)
 
 
 def chosen(metrics):
@@ -95,8 +96,10 @@ def test_all_else_is_about_the_chosen_settings(swept):
     assert set(flatten_metrics(metrics)) == set(final)
 
 
-def test_the_mean_over_runs_of_the_mean_over_learnt_tasks_decides(two_runs):
-    results, metrics = two_runs
+def test_the_mean_over_runs_of_the_mean_over_learnt_tasks_decides(two_folds):
+    results, metrics = two_folds
+    validation = {tuple(results.item_ids(name, "pubmedqa", "validation")) for name in results.adapters}
+    assert len(validation) == 2
     for variant in metrics.variants:
         right = [
             results.predictions[lineage, task, "validation"].right.mean()
