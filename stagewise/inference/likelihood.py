@@ -218,9 +218,8 @@ def _tree_length(model, pad: int, prompts, answers, trees: list[AnswerTree]) -> 
         length, tree = longest_tree(model), trees[0]
         if length <= tree.branches.depth:
             return 0
-        beginning = [prompts[0][: int(min(8, length - tree.branches.depth))]]
-        on_cache = _score_on_cache(model, pad, beginning, [answers[label] for label in tree.labels], 4096)
-        difference = float((score_tree(model, pad, beginning, tree) - on_cache).abs().max())
+        beginning = prompts[0][: int(min(8, length - tree.branches.depth))]
+        difference = _difference_in_a_tree(model, pad, beginning, [answers[label] for label in tree.labels], tree)
         if difference > _ROUNDING.get(str(model.dtype).removeprefix("torch."), _ROUNDING_OF_OTHER_TYPES):
             print(
                 f"{type(base).__name__}: answers are scored in passes of their own, because this model reads them as "
@@ -230,6 +229,20 @@ def _tree_length(model, pad: int, prompts, answers, trees: list[AnswerTree]) -> 
             length = 0
         _tree_lengths[base] = length
     return _tree_lengths.get(base, 0)
+
+
+def _difference_in_a_tree(model, pad: int, prompt: list[int], answers, tree: AnswerTree) -> float:
+    """Largest difference between the scores of a tree's answers in one pass and in passes of their own, nats."""
+    import torch
+
+    was_training = model.training
+    model.eval()  # a dropout in training would make any two passes differ
+    try:
+        with torch.no_grad(), compute_context(model), float32_head(model):
+            apart = _score_on_cache(model, pad, [prompt], answers, 4096)
+            return float((score_tree(model, pad, [prompt], tree) - apart).abs().max())
+    finally:
+        model.train(was_training)
 
 
 def _score_on_cache(model, pad: int, prompts: list[list[int]], answers: list[list[int]], tokens_per_batch: int):

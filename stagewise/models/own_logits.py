@@ -39,7 +39,10 @@ def own_logits(model, hidden_states):
     with compute_context(model), float32_head(base), _decoder_returns(base, hidden_states[None]) as calls:
         logits = base(input_ids=ids, use_cache=False).logits[0].float()
     if not calls:
-        raise InputError(f"{type(base).__name__}: its logits cannot be computed from hidden states; use another model")
+        raise InputError(
+            f"{type(base).__name__}: its forward pass does not go through its decoder, so no logits can be made of "
+            "hidden states; leave out the remedy that needs them, or use another model"
+        )
     return logits
 
 

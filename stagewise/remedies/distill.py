@@ -1,6 +1,5 @@
 """Distill: keep the parent's distribution over labels, right or wrong."""
 
-from contextlib import contextmanager
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -93,6 +92,7 @@ class DistillationLoss(TrainingHook):
                 "remedies.distill: no training row is left that the parent's distribution could be kept on; leave the "
                 "remedy out"
             )
+        self._count_tokens()
         self.frozen_layers = self._frozen_layers_that_fit()
         scores = self._parent_scores()
         self.targets = {}
@@ -100,33 +100,32 @@ class DistillationLoss(TrainingHook):
             target = torch.full((len(context.rows), labels.stop - labels.start), float("nan"), dtype=torch.float64)
             target[taught[task]] = (scores[taught[task], labels] / settings.temperature).softmax(1)
             self.targets[task] = target
-        self._count_tokens()
 
     def loss(self, batch: Batch):
-        """Strength times the mean divergence of the step's rows, with its gradient.
+        """Strength times the mean divergence over the rows of the step, with its gradient.
 
-        The gradient is computed pass by pass at once: no activations of these passes wait for the training's own
-        backward pass, so memory is bounded however many labels there are.
+        The gradient is computed here, pass by pass: no activations of these passes wait for the training's own backward
+        pass, so memory is bounded however many labels there are.
         """
         import torch
 
         from stagewise.inference.likelihood import scoring_passes
+        from stagewise.models.load import compute_context
+        from stagewise.models.own_logits import float32_head
 
-        taught = set(self.taught_rows)
-        numbers = [number for number in batch.row_numbers if number in taught]
+        numbers = [number for number in batch.row_numbers if self.extra_tokens_of_row[number]]
         if not numbers:
             return None
+        model, parameters = self.context.model, self.parameters
         weight = self.settings.strength * self.settings.temperature**2 / batch.step_rows
-        value, gradients = 0.0, [torch.zeros_like(parameter) for parameter in self.parameters]
-        with self._scoring():
+        value, gradients = 0.0, [torch.zeros_like(parameter) for parameter in parameters]
+        with compute_context(model), float32_head(model):
             for group, score in scoring_passes(*self._scored(numbers), _TOKENS_PER_BATCH, self.frozen_layers):
                 term = weight * self._divergence(score(), [numbers[i] for i in group])
-                for total, part in zip(
-                    gradients, torch.autograd.grad(term, self.parameters, materialize_grads=True), strict=True
-                ):
-                    total += part
+                parts = torch.autograd.grad(term, parameters, materialize_grads=True)
+                gradients = [total + part for total, part in zip(gradients, parts, strict=True)]
                 value += term.detach().float()
-        slope = sum((total * parameter).sum() for total, parameter in zip(gradients, self.parameters, strict=True))
+        slope = sum((total * parameter).sum() for total, parameter in zip(gradients, parameters, strict=True))
         return value + (slope - slope.detach())
 
     def _divergence(self, scores, numbers: list[int]):
@@ -152,15 +151,6 @@ class DistillationLoss(TrainingHook):
         prompts = [row["input_ids"][: row["prompt_tokens"]] for row in rows]
         return self.context.model, self.context.tokenizer, prompts, self.answers
 
-    @contextmanager
-    def _scoring(self):
-        """Compute as labels are scored, but in the model's present mode and with gradients."""
-        from stagewise.models.load import compute_context
-        from stagewise.models.own_logits import float32_head
-
-        with compute_context(self.context.model), float32_head(self.context.model):
-            yield
-
     def _parent_scores(self):
         """Log-probabilities of all answers under the parent, (rows, answers), float64; 0 for rows that are not taught.
 
@@ -185,15 +175,8 @@ class DistillationLoss(TrainingHook):
             )
         return scores
 
-    def _frozen_layers_that_fit(self):
-        """The frozen layers if the output of all training rows and of all that is scored beside them can be kept."""
-        layers, nodes = self.context.frozen_layers, sum(map(len, self.answers))
-        rows = self.context.rows
-        tokens = sum(len(row["input_ids"]) for row in rows)
-        tokens += sum(rows[number]["prompt_tokens"] + nodes for number in self.taught_rows)
-        return layers if layers and layers.fits(tokens) else None
-
     def _count_tokens(self) -> None:
+        """Count what the parent reads before training, and the student at every step."""
         from stagewise.inference.likelihood import count_tokens
 
         scored = self._scored(self.taught_rows)
@@ -201,6 +184,12 @@ class DistillationLoss(TrainingHook):
         self.extra_tokens_of_row = [0] * len(self.context.rows)
         for number, tokens in zip(self.taught_rows, count_tokens(*scored, gradient=True), strict=True):
             self.extra_tokens_of_row[number] = tokens
+
+    def _frozen_layers_that_fit(self):
+        """The frozen layers, if the output of all training rows and of all that is scored beside them can be kept."""
+        tokens = sum(len(row["input_ids"]) for row in self.context.rows) + sum(self.extra_tokens_of_row)
+        layers = self.context.frozen_layers
+        return layers if layers and layers.fits(tokens) else None
 
 
 def _all_answers(context: TrainingContext) -> tuple[list[list[int]], dict[str, slice]]:

@@ -8,7 +8,6 @@ from itertools import islice
 import numpy as np
 import torch
 from accelerate.data_loader import SeedableRandomSampler
-from transformers import TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput
 
 from stagewise.inference import likelihood
@@ -17,9 +16,10 @@ from stagewise.models.frozen_layers import FrozenLayers
 from stagewise.models.load import compute_context
 from stagewise.models.token_tree import TokenTree
 from stagewise.remedies.base import Batch, TrainingHook
+from stagewise.training.callbacks import LogLastStep, RunHooksAfterStep
 from stagewise.training.checkpointed import CheckpointedTrainer
 from stagewise.training.distributed import StepShare
-from stagewise.training.hooks import act_after_step, evaluated_weights
+from stagewise.training.hooks import evaluated_weights
 from stagewise.training.sampling import GroupedByLength, StepPasses
 from stagewise.training.stage_data import ValidationPrompts
 
@@ -45,25 +45,6 @@ def _count(batch: dict) -> list[int]:
     if not batch["row"]:
         return [0, 0, 0]
     return [len(batch["row"]), int(batch["attention_mask"].sum()), int((batch["labels"][:, 1:] != -100).sum())]
-
-
-class LogLastStep(TrainerCallback):
-    """Logs the last step too, whatever the interval: its loss is the final loss."""
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step >= state.max_steps:
-            control.should_log = True
-        return control
-
-
-class RunHooksAfterStep(TrainerCallback):
-    """Calls the remedies' hooks after an optimizer step."""
-
-    def __init__(self, hooks: list[TrainingHook]):
-        self.hooks = hooks
-
-    def on_optimizer_step(self, args, state, control, **kwargs):
-        act_after_step(self.hooks)
 
 
 class StageTrainer(CheckpointedTrainer):

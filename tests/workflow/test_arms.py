@@ -78,7 +78,7 @@ def test_a_sweep_in_two_orders_runs_to_its_report(workspace):
         "arms": {
             "sequential": {"stages": [{"task": 1}, second]},
             "blend": {"stages": [{"task": 1}, blended]},
-            "small": {"stages": [{"task": 1}, {"task": 2, "lora": {"r": 2}}]},
+            "small": {"stages": [{"task": 1}, {"task": 2, "name": "small", "lora": {"r": 2}}]},
         },
         "statistics": {"reference": "sequential", "primary_outcome": "average"},
         "evaluation": {"splits": ["validation", "test"]},

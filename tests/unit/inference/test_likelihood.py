@@ -11,6 +11,7 @@ from stagewise.inference import answer_tree, likelihood
 from stagewise.models import token_tree
 from stagewise.models.load import load_base, load_tokenizer
 from tests.helpers import tiny_llama
+from tests.helpers.model_families import adapted_family
 
 # Different first tokens; one label that begins the other; labels of other lengths that begin alike.
 DISTINCT = ["yes", "no", "maybe"]
@@ -237,6 +238,14 @@ def test_an_adapter_in_training_is_scored_as_in_evaluation(tiny_model, tmp_path,
     assert model.training
     model(torch.tensor([prompts[0]]), labels=torch.tensor([prompts[1][:3]])).loss.backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_a_model_in_training_is_looked_at_without_dropout():
+    model = adapted_family("Llama", dropout=0.5).train()
+    answers = encode(TOKENIZER, NESTED)
+    (tokens,) = likelihood.count_tokens(model, TOKENIZER, [[5, 9, 30]], answers, gradient=True)
+    assert tokens == 3 + len(answers[1]) - 1, "a tree, in which the shorter answer begins the longer one"
+    assert model.training
 
 
 def test_progress_shows_items_and_time_left(loaded, prompts, capfd):

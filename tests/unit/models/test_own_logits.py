@@ -97,5 +97,5 @@ def test_other_architectures(name, config):
 def test_a_model_that_goes_around_its_decoder_is_refused(monkeypatch):
     model = build_family("Llama")
     monkeypatch.setattr(model, "get_decoder", lambda: torch.nn.Identity())
-    with pytest.raises(InputError, match="LlamaForCausalLM: its logits cannot be computed from hidden states"):
+    with pytest.raises(InputError, match="LlamaForCausalLM: its forward pass does not go through its decoder"):
         own_logits(model, last_hidden_states(model))
