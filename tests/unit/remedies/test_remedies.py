@@ -153,6 +153,7 @@ def test_merging_is_pefts_where_nothing_is_drawn(adapters, tiny_model, monkeypat
     assert ("kept_share" in summary) == method.endswith("_svd")
     card = (adapters.adapter(f"merge-{method}") / "README.md").read_text()
     assert ("squared norm that the rank keeps" in card) == method.endswith("_svd")
+    assert f"| LoRA | r {8 if method.endswith('_svd') else 4}, alpha" in card
     model = PeftModel.from_pretrained(base, adapters.adapter("one"), "a")
     model.load_adapter(adapters.adapter("two"), "b")
     given = {"combination_type": method, "density": 0.75, "svd_rank": 8}
