@@ -148,7 +148,8 @@ class _Recorder:
             self.shared[name] = last_name
             return
         self._last = inputs, name
-        self.parts.setdefault(name, []).append(inputs[self.counted].float())
+        vectors = inputs.reshape(-1, inputs.shape[-1])  # which some layers get already
+        self.parts.setdefault(name, []).append(vectors[self.counted.reshape(-1)].float())
 
 
 def principal_directions(inputs, basis, threshold: float):
