@@ -10,8 +10,8 @@ class Minor(Remedy):
     """MiLoRA (Wang et al. 2024): a new LoRA that starts as the minor singular components of the weights.
 
     With U S V^T the parent's weight (the base model's and its LoRA's), B starts as U_m sqrt(S_m) and A as sqrt(S_m)
-    V_m^T, where m are the components with the `lora.r` smallest singular values. The base model's files do not change, so
-    a frozen part of the adapter takes them off again: its rank grows by twice `lora.r`.
+    V_m^T, where m are the components with the `lora.r` smallest singular values. The base model's files do not change,
+    so a frozen part of the adapter takes them off again: its rank grows by twice `lora.r`.
     """
 
     paper: ClassVar[str] = "Wang et al. 2024 (MiLoRA), arXiv:2406.09044"
