@@ -61,6 +61,8 @@ class Cell:
     """Three items at a time belong together."""
     effect: float = 0.0
     """Accuracy that the second arm gains."""
+    outcome: str = "tasks"
+    """`statistics.primary_outcome`."""
 
 
 class Accuracies(ScoreTable):
@@ -95,9 +97,9 @@ class Study:
 
     def truth(self, claim: Claim, of_arm: bool = False) -> float:
         """The true difference that a claim is about; the earlier rules claimed it of the arm with one run too."""
-        accuracy = self.of_arm if of_arm else self.accuracy
+        accuracy, tasks = self.of_arm if of_arm else self.accuracy, [claim.task] if claim.task else TASKS
         ours, theirs = (
-            np.mean([accuracy[lineage, claim.task] for lineage in lineages])
+            np.mean([accuracy[lineage, task] for lineage in lineages for task in tasks])
             for lineages in (claim.lineages, claim.against_lineages)
         )
         return float(ours - theirs)
@@ -164,7 +166,8 @@ class Outcome:
     def add(self, study: Study, seed: int, earlier: bool) -> None:
         """Let the report make its claims, and compare them with the truth."""
         scores = study.scores(seed)
-        claims = claim_records(scores, "arm-0", "accuracy", seed)
+        references = dict.fromkeys(scores.steps, "arm-0")
+        claims = claim_records(scores, references, "accuracy", seed, study.cell.outcome)
         truths = [study.truth(claim) for claim in claims]
         pairs = list(zip(claims, truths, strict=True))
         self.false.append(any(is_false(claim.verdict, truth) for claim, truth in pairs))
@@ -204,12 +207,18 @@ class Row:
     false: float
     coverage: float
     power: float
-    earlier_power: float
-    earlier_false: float
+    earlier_power: float | None
+    """None where the earlier rules claimed nothing: of a mean over tasks."""
+    earlier_false: float | None
     effect: float
     """The difference that the report calls detectable, mean over studies."""
     power_at_effect: float | None
     """Share of the studies with an effect of that size that found it; None if that cannot be simulated."""
+
+    @property
+    def earlier_is_honest(self) -> bool:
+        """True if the earlier rules made few false claims."""
+        return self.earlier_false is not None and self.earlier_false <= FALSE_AT_MOST
 
     def failures(self, studies: int) -> list[str]:
         """List the promises that the row breaks, with two standard errors left for the number of studies."""
@@ -227,16 +236,17 @@ class Row:
             0.8
         ):
             problems.append(f"a detectable effect is found in {self.power_at_effect:.1%}")
-        if self.earlier_false <= FALSE_AT_MOST and self.power < self.earlier_power - error(self.earlier_power):
+        if self.earlier_is_honest and self.power < self.earlier_power - error(self.earlier_power):
             problems.append(f"power {self.power:.1%}, earlier {self.earlier_power:.1%}")
         return problems
 
 
 def measure(cell: Cell, studies: int, seed: int) -> Row:
     """Simulate a cell without an effect, with a fixed one, and with the one that its own reports call detectable."""
-    null = run_cell(cell, studies, seed)
+    earlier = cell.outcome == "tasks"
+    null = run_cell(cell, studies, seed, earlier)
     effect = replace(cell, effect=EFFECT)
-    with_effect = run_cell(effect, studies // 2, seed + 1)
+    with_effect = run_cell(effect, studies // 2, seed + 1, earlier)
     detectable, power_at_effect = float(np.mean(null.detectable)), None
     # One run's claims are about its adapters, whose true difference is not the effect if training adds noise.
     if detectable <= LARGEST and (cell.runs > 1 or not cell.noise):
@@ -248,8 +258,8 @@ def measure(cell: Cell, studies: int, seed: int) -> Row:
         float(np.mean(false)),
         float(np.mean([*null.covered, *with_effect.covered])),
         float(np.mean(with_effect.found)),
-        float(np.mean(with_effect.earlier_found)),
-        float(np.mean([*null.earlier_false, *with_effect.earlier_false])),
+        float(np.mean(with_effect.earlier_found)) if earlier else None,
+        float(np.mean([*null.earlier_false, *with_effect.earlier_false])) if earlier else None,
         detectable,
         power_at_effect,
     )
@@ -261,13 +271,15 @@ def table(rows: Iterator[Row], studies: int) -> list[str]:
     print(f"| {columns} | detectable | found |\n|---|---|---|---|---|---|---|---|---|---|---|", flush=True)
     failures = []
     for row in rows:
-        cell, honest = row.cell, row.earlier_false <= FALSE_AT_MOST
-        earlier = f"{100 * row.earlier_power:.0f}" if honest else f"[{100 * row.earlier_power:.0f}]"
+        cell, earlier = row.cell, "–"
+        if row.earlier_power is not None:
+            earlier = f"{100 * row.earlier_power:.0f}" if row.earlier_is_honest else f"[{100 * row.earlier_power:.0f}]"
+            earlier += f" (false {100 * row.earlier_false:.0f})"
         at_effect = "–" if row.power_at_effect is None else f"{100 * row.power_at_effect:.0f}"
         print(
             f"| {cell.arms} | {cell.items} | {cell.runs} | {cell.noise:g} | {'of 3' if cell.clusters else '–'} "
             f"| {100 * row.false:.1f} | {100 * row.coverage:.1f} | {100 * row.power:.0f} "
-            f"| {earlier} (false {100 * row.earlier_false:.0f}) | {100 * row.effect:.1f} | {at_effect} |",
+            f"| {earlier} | {100 * row.effect:.1f} | {at_effect} |",
             flush=True,
         )
         failures += [f"{cell}: {problem}" for problem in row.failures(studies)]
@@ -283,13 +295,14 @@ def main(argv=None) -> int:
     parser.add_argument("--runs", type=int, nargs="+", default=[1, 3, 5, 10])
     parser.add_argument("--noise", type=float, nargs="+", default=[0, 3, 6], help="training noise, points")
     parser.add_argument("--clusters", choices=("no", "yes", "both"), default="both", help="groups of three items")
+    parser.add_argument("--outcome", choices=("tasks", "average"), default="tasks", help="what claims are about")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     clusters = {"no": [False], "yes": [True], "both": [False, True]}[args.clusters]
     # With groups one number of arms is enough: the sums over groups are what the rest sees.
     cells = [
-        Cell(*values, clusters=grouped)
+        Cell(*values, clusters=grouped, outcome=args.outcome)
         for grouped in clusters
         for values in product(args.arms[:1] if grouped else args.arms, args.items, args.runs, args.noise)
     ]

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from stagewise.metrics.arms import ArmScores
-from stagewise.metrics.claims import item_differences
+from stagewise.metrics.item_tests import item_differences
 from stagewise.metrics.schema import Claim
 from stagewise.metrics.significance import holm, sign_flip
 

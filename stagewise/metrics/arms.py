@@ -212,14 +212,22 @@ def arm_tasks(arms: ArmScores) -> list[ArmTask]:
     ]
 
 
-def arm_comparisons(arms: ArmScores, reference: str) -> list[ArmComparison]:
-    """Compare every arm but the reference with it, by rule and task, and for the mean over all tasks."""
-    others, records = [arm for arm in arms.steps if arm != reference], []
+def arm_comparisons(arms: ArmScores, references: dict[str, str]) -> list[ArmComparison]:
+    """Compare every arm with its reference (by arm), by rule and task, and for the mean over all tasks."""
+    records = []
     for rule, task in product(arms.rules, [*arms.tasks, None]):
-        spreads = {name: arms.differences(others, reference, rule, name, task) for name in MEASURES}
-        for arm in others:
-            measures = {name: _difference(by_arm[arm]) for name, by_arm in spreads.items()}
-            records.append(ArmComparison(arm=arm, rule=rule, split=arms.split, task=task, measures=measures))
+        by_arm: dict[str, dict] = {}
+        for reference in dict.fromkeys(references.values()):
+            others = [arm for arm in arms.steps if references[arm] == reference != arm]
+            spreads = {name: arms.differences(others, reference, rule, name, task) for name in MEASURES}
+            by_arm |= {arm: {name: _difference(spread[arm]) for name, spread in spreads.items()} for arm in others}
+        records += [
+            ArmComparison(
+                arm=arm, against=references[arm], rule=rule, split=arms.split, task=task, measures=by_arm[arm]
+            )
+            for arm in arms.steps
+            if arm in by_arm
+        ]
     return records
 
 

@@ -1,19 +1,23 @@
-"""Build ``report_metrics.json``: predictions -> scores with their resamples -> comparisons -> claims -> records."""
+"""Build ``report_metrics.json``: predictions -> choice -> scores with their resamples -> comparisons -> claims."""
 
 import json
+from typing import Any
 
-from stagewise.lineage import BASE, Adapter, run_folder, steps_of_arm, walk_earlier_tasks
-from stagewise.metrics import baselines, overview, published_figures
+from stagewise.config.experiment import Config
+from stagewise.lineage import BASE, Adapter, Step, run_folder, steps_of_arm, walk_earlier_tasks
+from stagewise.measures import MEASURES
+from stagewise.metrics import baselines, choice, overview, published_figures
 from stagewise.metrics.annotator_agreement import agreement_columns, agreement_record
 from stagewise.metrics.arms import ArmScores, arm_comparisons, arm_summaries, arm_tasks, omitted_splits
 from stagewise.metrics.bootstrap import Bootstrap
 from stagewise.metrics.calibration import answer_record
 from stagewise.metrics.check_results import checksum
 from stagewise.metrics.claims import claim_records
-from stagewise.metrics.cost import cost_records
+from stagewise.metrics.cost import Adapters, cost_records
 from stagewise.metrics.crossed import Runs
 from stagewise.metrics.decision_rules import ARGMAX, DecisionRules, log_priors
 from stagewise.metrics.discrimination import DiscriminationTable
+from stagewise.metrics.drift import drift_records
 from stagewise.metrics.forgetting import (
     PairedChanges,
     flip_records,
@@ -24,7 +28,7 @@ from stagewise.metrics.forgetting import (
 from stagewise.metrics.prediction_table import Key, Predictions
 from stagewise.metrics.prior_shift import prior_shifts
 from stagewise.metrics.read_results import ExperimentResults
-from stagewise.metrics.schema import BASELINES, Agreement, AnswerRecord, Omitted, ReportMetrics
+from stagewise.metrics.schema import BASELINES, Agreement, AnswerRecord, Omitted, ReportMetrics, Score, TrainingRecord
 from stagewise.metrics.scores import ScoreTable, score_records
 from stagewise.provenance.sealed_json import seal
 
@@ -44,65 +48,105 @@ def build_metrics(results: ExperimentResults) -> ReportMetrics:
         return _build(results)
 
 
-def _build(results: ExperimentResults) -> ReportMetrics:
-    config, statistics = results.config, results.config.statistics
-    tasks, splits, shared = list(config.active_tasks), config.evaluation.splits, results.shared_splits()
-    main = main_split(splits)
-    figures = published_figures.read_published(config.published) if config.published else None
+def _build(tried: ExperimentResults) -> ReportMetrics:
+    """Choose among what was tried, by validation, and compute everything else of the chosen adapters."""
+    declared, measure = tried.config, MEASURES[tried.config.statistics.primary_measure]
+    variants, main = choice.variants_of_arms(declared), main_split(declared.evaluation.splits)
+    on_validation = {(name, task): p for (name, task, split), p in tried.predictions.items() if split == "validation"}
+    scores = choice.validation_scores(variants, on_validation, measure)
+    chosen = {arm: next(iter(by_label)) for arm, by_label in variants.items()} | choice.choose(scores, measure)
+    bootstrap = _bootstrap(tried)
+    trainings = {lineage: overview.training_record(tried, lineage) for lineage in tried.adapters}
+    adapters = Adapters(tried.adapters, trainings, tried.adapter_bytes)
+    table = ScoreTable(tried.predictions, DecisionRules(tried.predictions, {}, {}), bootstrap)
+    results = tried.of_arms(declared.with_choice(chosen))
+    return ReportMetrics(
+        experiment=overview.experiment_record(tried),
+        costs=cost_records(variants, chosen, overview.references_of(declared), adapters),
+        variants=choice.variant_records(variants, scores, chosen, table, main, adapters),
+        **_records(results, {lineage: trainings[lineage] for lineage in results.adapters}, bootstrap, main),
+    )
+
+
+def _records(
+    results: ExperimentResults, trainings: dict[str, TrainingRecord], bootstrap: Bootstrap, main: str
+) -> dict[str, Any]:
+    """Compute the records of an experiment whose arms have no sweeps, by key of the report."""
+    config, shared = results.config, results.shared_splits()
+    tasks, splits = list(config.active_tasks), config.evaluation.splits
     by_baselines, omitted = _answer_by_baselines(results)
     predictions = results.predictions | by_baselines
-    bootstrap = _bootstrap(results)
     rules = DecisionRules(predictions, _label_priors(results), results.content_free)
     table = ScoreTable(predictions, rules, bootstrap)
     discrimination = DiscriminationTable(predictions, bootstrap)
     groups = _groups_over_runs(results.adapters) if len(config.runs) > 1 and main in shared else []
     scores = score_records(table, main, groups)
     answers = _answer_records(results, predictions)
-
     changes = PairedChanges(table, {key: results.checksum(*key) for key in predictions})
     forgetting = forgetting_records(walk_earlier_tasks(config), splits, changes, discrimination.change)
-    if statistics.forgetting == "published":
+    if config.statistics.forgetting == "published":
         forgetting += published_forgetting(forgetting, table)
         omitted += _omitted_published(splits)
-
     steps = {arm: [steps_of_arm(config, arm, seed, fold) for fold, seed in config.runs] for arm in config.active_arms}
     arms = ArmScores(steps, tasks, main, results.lineages, table)
-    reference = config.reference
-    primary = statistics.primary_measure
-    claims = claim_records(arms, reference, primary, statistics.seed) if main in shared else []
     omitted += rules.omitted(tasks, splits) + omitted_splits(splits, shared) + _omitted_labels(results)
-    trainings = {lineage: overview.training_record(results, lineage) for lineage in results.adapters}
+    return {
+        "measures": overview.measure_records(),
+        "arms": overview.arm_records(steps, config.runs),
+        "adapters": overview.adapter_records(results),
+        "tasks": [overview.task_record(results, task) for task in tasks],
+        "splits": overview.split_records(results),
+        "duplicates_across_tasks": results.summary["duplicates_across_tasks"],
+        "duplicates_across_tasks_exact": results.summary.get("duplicates_across_tasks_exact"),
+        "training": list(trainings.values()),
+        "scoring": [overview.scoring_record(lineage, receipt) for lineage, receipt in results.receipts.items()],
+        "predictions": answers,
+        "scores": scores,
+        "discrimination": discrimination.records(main, groups),
+        "learning": learning_records(results.adapters, splits, changes),
+        "drifts": drift_records(results, main, bootstrap),
+        "forgetting": forgetting,
+        "flips": flip_records(walk_earlier_tasks(config), main, predictions, results.item_ids),
+        "agreement": _agreement(results, bootstrap),
+        "omitted": omitted,
+        **_arm_statistics(arms, config, discrimination if main in shared else None),
+        **_published(config, steps, scores, answers, trainings),
+    }
+
+
+def _arm_statistics(arms: ArmScores, config: Config, discrimination: DiscriminationTable | None) -> dict[str, list]:
+    """Compute the records of arms over their runs; none without `discrimination`, if runs answered other items."""
+    if discrimination is None:
+        return dict.fromkeys(("claims", "arm_summaries", "arm_tasks", "arm_comparisons", "prior_shifts"), [])
+    statistics, references = config.statistics, overview.references_of(config)
+    claims = claim_records(arms, references, statistics.primary_measure, statistics.seed, statistics.primary_outcome)
+    return {
+        "claims": claims,
+        "arm_summaries": arm_summaries(arms),
+        "arm_tasks": arm_tasks(arms),
+        "arm_comparisons": arm_comparisons(arms, references),
+        "prior_shifts": prior_shifts(arms, claims, discrimination.change, statistics.auroc_margin) if claims else [],
+    }
+
+
+def _published(
+    config: Config,
+    steps: dict[str, list[list[Step]]],
+    scores: list[Score],
+    answers: list[AnswerRecord],
+    trainings: dict[str, TrainingRecord],
+) -> dict[str, Any]:
+    """Put published figures beside ours, if the experiment names some."""
+    if not config.published:
+        return {"published_source": None, "published": []}
+    figures = published_figures.read_published(config.published)
     as_given = {(s.lineages[0], s.task, s.split): s for s in scores if s.rule == ARGMAX and len(s.lineages) == 1}
-    answers_by_key = {(record.lineage, record.task, record.split): record for record in answers}
-    ours = published_figures.OurFigures(config, steps, as_given, answers_by_key, trainings)
-    return ReportMetrics(
-        experiment=overview.experiment_record(results),
-        measures=overview.measure_records(),
-        arms=overview.arm_records(steps, config.runs),
-        adapters=overview.adapter_records(results),
-        tasks=[overview.task_record(results, task) for task in tasks],
-        splits=overview.split_records(results),
-        duplicates_across_tasks=results.summary["duplicates_across_tasks"],
-        duplicates_across_tasks_exact=results.summary.get("duplicates_across_tasks_exact"),
-        training=list(trainings.values()),
-        scoring=[overview.scoring_record(lineage, receipt) for lineage, receipt in results.receipts.items()],
-        predictions=answers,
-        scores=scores,
-        discrimination=discrimination.records(main, groups),
-        claims=claims,
-        learning=learning_records(results.adapters, splits, changes),
-        forgetting=forgetting,
-        flips=flip_records(walk_earlier_tasks(config), main, predictions, results.item_ids),
-        arm_summaries=arm_summaries(arms) if main in shared else [],
-        arm_tasks=arm_tasks(arms) if main in shared else [],
-        arm_comparisons=arm_comparisons(arms, reference) if main in shared else [],
-        prior_shifts=prior_shifts(arms, claims, discrimination.change, statistics.auroc_margin) if claims else [],
-        costs=cost_records(steps, reference, results.adapters, trainings, results.adapter_bytes),
-        agreement=_agreement(results, bootstrap),
-        published_source=published_figures.published_source(config.published, figures) if figures else None,
-        published=published_figures.published_records(figures, ours) if figures else [],
-        omitted=omitted,
-    )
+    by_key = {(record.lineage, record.task, record.split): record for record in answers}
+    ours = published_figures.OurFigures(config, steps, as_given, by_key, trainings)
+    return {
+        "published_source": published_figures.published_source(config.published, figures),
+        "published": published_figures.published_records(figures, ours),
+    }
 
 
 def main_split(splits: list[str]) -> str:

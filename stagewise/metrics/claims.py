@@ -7,128 +7,45 @@ random effects of items and runs (`crossed`), and by the exact test over items a
 corrected together (Holm 1979), so that the chance of any false claim in it stays below 1 - confidence.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from stagewise.lineage import BASE, Step
-from stagewise.measures import MEASURES, PRIMARY, Measure, confusion_counts
+from stagewise.measures import Measure
 from stagewise.metrics import crossed
 from stagewise.metrics.arms import ArmScores
 from stagewise.metrics.bootstrap import Resampled, Spread
-from stagewise.metrics.decision_rules import normalize
+from stagewise.metrics.comparisons import Comparison, list_comparisons
+from stagewise.metrics.item_tests import Answers, p_over_items
 from stagewise.metrics.prediction_table import Predictions
-from stagewise.metrics.schema import MAJORITY, TFIDF, Claim
-from stagewise.metrics.significance import (
-    detectable_by_sign_flip,
-    detectable_by_t,
-    exchange,
-    holm,
-    items_growth,
-    sign_flip,
-    sum_by_group,
-)
-
-LEARNT_AGAINST = (MAJORITY, BASE, TFIDF)
-
-RETAINED_AGAINST = (MAJORITY, BASE)
+from stagewise.metrics.schema import MAJORITY, Claim
+from stagewise.metrics.significance import detectable_by_sign_flip, detectable_by_t, growth_of_mean, holm
 
 SAME_ANSWERS = "Every item is answered as well as before in every run."
 
 NOT_LEARNT = "The stage that learnt the task is not shown to beat the majority class, so there was nothing to forget."
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Two sets of answers to the same items in every run: the second minus the first is what a claim is about."""
-
-    kind: str
-    task: str
-    against: str
-    measure: Measure
-    lineages: list[str]
-    """Adapters that answer, one a run."""
-    against_lineages: list[str]
-    """Adapters, or a baseline, on the other side, one a run."""
-    arms: list[str] = field(default_factory=list)
-    """Arms that these adapters belong to."""
-
-    @property
-    def key(self) -> tuple:
-        return self.kind, self.task, self.against, *self.lineages, *self.against_lineages
-
-
-def list_comparisons(
-    steps: dict[str, list[list[Step]]],
-    tasks: list[str],
-    reference: str,
-    primary: str,
-    answered: Iterable[tuple[str, str]],
-) -> list[Comparison]:
-    """List what a report claims something about; adapters that several arms share stand there once.
-
-    Parameters
-    ----------
-    steps
-        Each arm after every stage, one list a run.
-    tasks
-        The experiment's tasks.
-    reference
-        The arm that others are compared with.
-    primary
-        The measure that claims are about.
-    answered
-        Baselines (and ``base``) that answered the main split, with the task.
-    """
-    answered, comparisons = set(answered), {}
-
-    def add(arm: str, kind: str, task: str, against: str, ours: list[str], theirs: list[str]) -> None:
-        measure = MEASURES[PRIMARY if against == MAJORITY else primary]
-        comparison = Comparison(kind, task, against, measure, ours, theirs)
-        # An adapter is not compared with itself.
-        if comparison.lineages != comparison.against_lineages:
-            comparisons.setdefault(comparison.key, comparison).arms.append(arm)
-
-    for arm, runs in steps.items():
-        for task in tasks:
-            learnt = max((step.stage for step in runs[0] if task in step.tasks), default=None)
-            if learnt is None:
-                continue
-            first, last = ([run[stage].answered_by[task] for run in runs] for stage in (learnt, -1))
-            for name in LEARNT_AGAINST:
-                if (name, task) in answered:
-                    add(arm, "learnt", task, name, first, [name] * len(runs))
-            if learnt == runs[0][-1].stage or first == last:
-                continue
-            add(arm, "kept", task, "learnt", last, first)
-            for name in RETAINED_AGAINST:
-                if (name, task) in answered:
-                    add(arm, "retained", task, name, last, [name] * len(runs))
-    for arm, runs in steps.items():
-        for task in tasks:
-            if arm != reference:
-                ours, theirs = ([run[-1].answered_by[task] for run in by_run] for by_run in (runs, steps[reference]))
-                add(arm, "arms", task, reference, ours, theirs)
-    return list(comparisons.values())
-
-
-def claim_records(arms: ArmScores, reference: str, primary: str, seed: int) -> list[Claim]:
+def claim_records(
+    arms: ArmScores, references: dict[str, str], primary: str, seed: int, outcome: str = "tasks"
+) -> list[Claim]:
     """Test every comparison, correct them together, and say what each shows.
 
     Parameters
     ----------
     arms
         Scores of the arms, with those of the base model and the baselines.
-    reference
-        The arm that others are compared with.
+    references
+        The arm that each arm is compared with, by arm.
     primary
         The measure that claims are about.
     seed
         Of drawn exchanges, for a measure other than a share of right answers.
+    outcome
+        `statistics.primary_outcome`: claims are about single tasks, or about the mean over all.
     """
     answered = [(name, task) for name, task, split in arms.scores.predictions if split == arms.split]
-    comparisons = list_comparisons(arms.steps, arms.tasks, reference, primary, answered)
+    comparisons = list_comparisons(arms.steps, arms.tasks, references, primary, answered, outcome)
     spreads = _spreads(arms, comparisons)
     tested = [Tested.of(arms, c, spread, seed) for c, spread in zip(comparisons, spreads, strict=True)]
     usable = [test for test in tested if test.p is not None]
@@ -148,25 +65,26 @@ def _spreads(arms: ArmScores, comparisons: list[Comparison]) -> list[Spread]:
     for comparison in comparisons:
         kinds.setdefault((comparison.kind, comparison.task, comparison.against), []).append(comparison)
     spreads: dict[tuple, Spread] = {}
-    for (kind, task, _), members in kinds.items():
-        measure = members[0].measure
+    for (kind, _, _), members in kinds.items():
+        measure, theirs = members[0].measure, None
         if kind == "arms":
-            statistics = {c.key: _over_runs(arms, c.lineages, task, measure) for c in members}
-            theirs = _over_runs(arms, members[0].against_lineages, task, measure)
+            statistics = {c.key: _statistic(arms, c, 0) for c in members}
+            theirs = _statistic(arms, members[0], 1)
         else:
-            statistics = {
-                c.key: _over_runs(arms, c.lineages, task, measure) - _over_runs(arms, c.against_lineages, task, measure)
-                for c in members
-            }
-            theirs = None
-        spreads |= arms.over_runs(statistics, [task], measure, measure.difference_range, theirs)
+            statistics = {c.key: _statistic(arms, c, 0) - _statistic(arms, c, 1) for c in members}
+        spreads |= arms.over_runs(statistics, list(members[0].sides), measure, measure.difference_range, theirs)
     return [spreads[comparison.key] for comparison in comparisons]
 
 
-def _over_runs(arms: ArmScores, lineages: list[str], task: str, measure: Measure) -> Resampled:
-    """The measure in each run, values (runs,) and draws (runs, samples)."""
-    scores = [arms.scores(lineage, task, arms.split).measures[measure.name] for lineage in lineages]
-    return Resampled(np.array([s.value for s in scores]), np.array([s.draws for s in scores]))
+def _statistic(arms: ArmScores, comparison: Comparison, side: int) -> Resampled:
+    """One side's measure in each run, the mean over the tasks: values (runs,) and draws (runs, samples)."""
+    name = comparison.measure.name
+    scores = [
+        [arms.scores(lineage, task, arms.split).measures[name] for lineage in sides[side]]
+        for task, sides in comparison.sides.items()
+    ]
+    values, draws = ([[getattr(score, part) for score in runs] for runs in scores] for part in Resampled._fields)
+    return Resampled(np.mean(values, axis=0), np.mean(draws, axis=0))
 
 
 @dataclass
@@ -184,19 +102,16 @@ class Tested:
     @classmethod
     def of(cls, arms: ArmScores, comparison: Comparison, spread: Spread, seed: int) -> "Tested":
         """Test a comparison; there is no p-value if there is no score."""
-        sides = [
-            [arms.scores.predictions[lineage, comparison.task, arms.split] for lineage in lineages]
-            for lineages in (comparison.lineages, comparison.against_lineages)
+        answers = [
+            tuple([arms.scores.predictions[lineage, task, arms.split] for lineage in side] for side in sides)
+            for task, sides in comparison.sides.items()
         ]
-        measure = comparison.measure
-        smallest = Detectable.of(*sides, spread, measure, arms.bootstrap.confidence)
+        measure, runs = comparison.measure, len(answers[0][0])
+        smallest = Detectable.of(answers, spread, measure, arms.bootstrap.confidence)
         if spread.value.value is None:
             return cls(comparison, spread, None, None, smallest)
-        if measure.test == "sign-flip":
-            test, p = "sign-flip", sign_flip(item_differences(*sides))
-        else:
-            test, p = "exchange", exchange_answers(*sides, measure, seed)
-        if len(comparison.lineages) > 1:
+        test, p = p_over_items(answers, measure, seed)
+        if runs > 1:
             # Without a standard error nothing varies, and the exact test says so.
             test, p = "crossed", max(p, spread.error.p(spread.value.value) if spread.error else 1.0)
         return cls(comparison, spread, p, test, smallest)
@@ -232,84 +147,47 @@ class Tested:
         )
 
 
-def item_differences(after: list[Predictions], before: list[Predictions]) -> np.ndarray:
-    """Right minus right before, summed over runs and over the items of a group, shape (groups,)."""
-    pairs = zip(after, before, strict=True)
-    return sum_by_group(sum(a.right.astype(int) - b.right.astype(int) for a, b in pairs), after[0].groups)
-
-
-def exchange_answers(after: list[Predictions], before: list[Predictions], measure: Measure, seed: int) -> float:
-    """Test any measure by exchanging the answers of both sides item by item, in all runs at once."""
-    groups, units = after[0].groups, after[0].units
-    parts = [_exchangeable(a, b, measure) for a, b in zip(after, before, strict=True)]
-
-    def difference(patterns: np.ndarray) -> np.ndarray:
-        # In parts: a pattern takes a byte for every item, and every label's counts in every pattern.
-        chunks = np.array_split(patterns, max(1, len(patterns) // 500))
-        masks = (chunk if groups is None else chunk[:, groups] for chunk in chunks)
-        return np.concatenate([np.mean([part(mask) for part in parts], axis=0) for mask in masks])
-
-    return exchange(difference, units, seed)
-
-
-def _exchangeable(after: Predictions, before: Predictions, measure: Measure):
-    """Return a function from masks, shape (patterns, items), to one run's difference with these answers exchanged."""
-    gold, labels = after.gold, len(after.labels)
-    if measure.needs == "probabilities":
-        ours, theirs = (measure.function(np.exp(normalize(side.logprobs)), gold) for side in (after, before))
-        return lambda masks: np.where(masks, theirs - ours, ours - theirs).mean(1)
-
-    def difference(masks: np.ndarray) -> np.ndarray:
-        # Each side's counts are those of the items that it keeps and of those that it gets.
-        kept, moved = (~masks).astype(np.float32), masks.astype(np.float32)
-        ours = confusion_counts(gold, after.answer, labels, kept) + confusion_counts(gold, before.answer, labels, moved)
-        theirs = confusion_counts(gold, before.answer, labels, kept)
-        theirs += confusion_counts(gold, after.answer, labels, moved)
-        return measure.function(ours) - measure.function(theirs)
-
-    return difference
-
-
 @dataclass(frozen=True)
 class Detectable:
     """What decides which difference a comparison could have shown."""
 
     runs: int
-    units: int
     exact: bool
     """The test is McNemar's."""
-    answers: tuple[float, float] | None
-    """Mean accuracy of the two and the share of items on which they disagree in a run; None for other measures."""
+    answers: list[tuple[float, float, int]] | None
+    """By task: mean accuracy of the two, the share of items on which they disagree in a run, and the items (groups);
+    None for other measures."""
     error: crossed.StandardError | None
 
     @classmethod
-    def of(
-        cls,
-        after: list[Predictions],
-        before: list[Predictions],
-        spread: Spread,
-        measure: Measure,
-        confidence: float,
-    ) -> "Detectable":
-        """Gather it from the answers and the interval of a comparison."""
-        runs, units, answers, error = len(after), after[0].units, None, spread.error
+    def of(cls, tasks: list[Answers], spread: Spread, measure: Measure, confidence: float) -> "Detectable":
+        """Gather it from the answers to each task and the interval of a comparison."""
+        first, _ = tasks[0]
+        runs, answers, error = len(first), None, spread.error
         if measure.test == "sign-flip":
-            right, other = (np.array([side.right for side in sides]) for sides in (after, before))
-            answers = float((right.mean() + other.mean()) / 2), float((right != other).mean())
-        exact = runs == 1 and answers is not None and after[0].groups is None
+            answers = [_agreement(*task) for task in tasks]
+        exact = runs == 1 and answers is not None and len(tasks) == 1 and first[0].groups is None
         if runs == 1 and spread.value.low is not None:
             half = (spread.value.high - spread.value.low) / 2
+            units = max(after[0].units for after, _ in tasks)
             error = crossed.items_alone((half / crossed.half_width(1, np.inf, confidence)) ** 2, units)
-        return cls(runs, units, exact, answers, error)
+        return cls(runs, exact, answers, error)
 
     def at(self, level: float) -> float | None:
         """The difference that is found with 80 % power; None if nothing is known of the noise."""
         if self.error is None or self.error.variance <= crossed.NOTHING:
             return None
         if self.exact:
-            return detectable_by_sign_flip(self.units, *self.answers, level)
-        growth = items_growth(*self.answers, self.runs) if self.answers else lambda difference: 1.0
+            ((accuracy, discordant, units),) = self.answers
+            return detectable_by_sign_flip(units, accuracy, discordant, level)
+        growth = growth_of_mean(self.answers, self.runs) if self.answers else lambda difference: 1.0
         return detectable_by_t(self.error, growth, level)
+
+
+def _agreement(*sides: list[Predictions]) -> tuple[float, float, int]:
+    """Mean accuracy of two sides' answers, the share of items on which they disagree in a run, and the items."""
+    right, other = (np.array([run.right for run in side]) for side in sides)
+    return float((right.mean() + other.mean()) / 2), float((right != other).mean()), sides[0][0].units
 
 
 def _gate(claim: Claim, claims: list[Claim]) -> Claim:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from stagewise.config.experiment import Config
 from stagewise.lineage import BASE, steps_of_arm
-from stagewise.metrics.claims import list_comparisons
+from stagewise.metrics.comparisons import list_comparisons
 from stagewise.metrics.crossed import Components, Noise, Runs, items_alone, pool, standard_error
 from stagewise.metrics.schema import BASELINES
 from stagewise.metrics.significance import detectable_by_sign_flip, detectable_by_t, items_growth
@@ -28,6 +28,8 @@ class Assumed:
     accuracy: float = 0.65
     group_correlation: float = 0.5
     """Correlation of the answers to two items of one group."""
+    task_correlation: float = 0.5
+    """Correlation of an adapter's noise on two tasks."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,14 @@ class TaskItems:
 
 @dataclass(frozen=True)
 class Comparisons:
-    """Claims of one kind about one task."""
+    """Claims of one kind about one task, or about the mean over all."""
 
     kind: str
-    task: str
+    task: str | None
+    """None for the mean over all tasks."""
     number: int
+    against: str = "learnt"
+    """The reference arm, of claims about arms."""
 
 
 @dataclass(frozen=True)
@@ -78,18 +83,23 @@ class Design:
 
     def detectable(self, group: Comparisons, assumed: Assumed) -> float | None:
         """The difference that claims of this kind find with 80 % power; None if there is none."""
-        items = self.tasks[group.task]
-        units = items.effective(assumed.group_correlation)
-        if self.runs == 1 and not items.grouped:
-            return detectable_by_sign_flip(items.items, assumed.accuracy, assumed.disagreement, self.step)
-        rest, runs = assumed.disagreement / units, self.runs
+        tasks = self.tasks_of(group)
+        if self.runs == 1 and len(tasks) == 1 and not tasks[0].grouped:
+            return detectable_by_sign_flip(tasks[0].items, assumed.accuracy, assumed.disagreement, self.step)
+        units, runs, number = [task.effective(assumed.group_correlation) for task in tasks], self.runs, len(tasks)
+        rest = sum(assumed.disagreement / each for each in units) / number**2
         growth = items_growth(assumed.accuracy, assumed.disagreement, runs)
         if runs == 1:
-            return detectable_by_t(items_alone(rest, round(units)), growth, self.step)
-        # Both adapters of a comparison have the training's noise.
-        noise = Noise(2 * assumed.noise**2 + rest, self._noise_df(group))
-        error = standard_error(Components(rest / runs, rest, round(units), runs), noise, self.overlap)
+            return detectable_by_t(items_alone(rest, round(max(units))), growth, self.step)
+        # Both adapters of a comparison have the training's noise; a mean over tasks has less of it.
+        training = assumed.noise**2 * (1 + (number - 1) * assumed.task_correlation) / number
+        noise = Noise(2 * training + rest, self._noise_df(group))
+        error = standard_error(Components(rest / runs, rest, round(max(units)), runs), noise, self.overlap)
         return detectable_by_t(error, growth, self.step)
+
+    def tasks_of(self, group: Comparisons) -> list[TaskItems]:
+        """Items of the tasks that claims of a kind are about."""
+        return list(self.tasks.values()) if group.task is None else [self.tasks[group.task]]
 
     def _noise_df(self, group: Comparisons) -> float:
         """Degrees of freedom of the noise that all comparisons of a kind tell together (`crossed`)."""
@@ -109,12 +119,17 @@ class Design:
         return None
 
     def items_for(self, effect: float, group: Comparisons, assumed: Assumed) -> int | None:
-        """The fewest test items, in steps of a tenth, that find an effect with the planned runs; None if none do."""
-        items, now = self.tasks[group.task], self.tasks[group.task].items
-        candidates = sorted({max(20, round(now * 1.1**step)) for step in range(-30, 61)})
-        for number in candidates:
-            other = replace(self, tasks=self.tasks | {group.task: replace(items, items=number)})
-            detectable = other.detectable(group, assumed)
+        """The fewest test items, in steps of a tenth, that find an effect with the planned runs; None if none do.
+
+        For a mean over tasks it is the sum over them, in today's proportions.
+        """
+        names = list(self.tasks) if group.task is None else [group.task]
+        total = sum(self.tasks[name].items for name in names)
+        for number in sorted({max(20, round(total * 1.1**step)) for step in range(-30, 61)}):
+            scaled = {
+                name: replace(self.tasks[name], items=round(self.tasks[name].items * number / total)) for name in names
+            }
+            detectable = replace(self, tasks=self.tasks | scaled).detectable(group, assumed)
             if detectable is not None and detectable <= effect:
                 return number
         return None
@@ -132,20 +147,30 @@ def plan_of(config: Config, tasks: dict[str, TaskItems], overlap: float = 0.0) -
     overlap
         Held-out items over training items of a fold; 0 without folds.
     """
+    # Which variants of sweeps are chosen changes no number of claims.
+    config = config.with_choice({})
     steps = {arm: [steps_of_arm(config, arm, seed, fold) for fold, seed in config.runs] for arm in config.active_arms}
     answered = [(name, task) for name in (BASE, *BASELINES) for task in config.active_tasks]
-    primary = config.statistics.primary_measure
-    family = list_comparisons(steps, list(config.active_tasks), config.reference, primary, answered)
-    numbers: dict[tuple[str, str], int] = {}
+    statistics, references = config.statistics, {arm: config.reference_of(arm) for arm in config.active_arms}
+    family = list_comparisons(
+        steps,
+        list(config.active_tasks),
+        references,
+        statistics.primary_measure,
+        answered,
+        statistics.primary_outcome,
+    )
+    numbers: dict[tuple[str, str | None, str], int] = {}
     for comparison in family:
         if comparison.kind in ("kept", "arms"):
-            numbers[comparison.kind, comparison.task] = numbers.get((comparison.kind, comparison.task), 0) + 1
+            key = comparison.kind, comparison.task, comparison.against
+            numbers[key] = numbers.get(key, 0) + 1
     folds = len(config.folds or [None])
     return Design(
         runs=Runs(folds).number(len(config.runs)),
         overlap=overlap if folds > 1 else 0.0,
         level=1 - config.statistics.confidence,
         tasks=tasks,
-        comparisons=[Comparisons(kind, task, number) for (kind, task), number in numbers.items()],
+        comparisons=[Comparisons(kind, task, number, against) for (kind, task, against), number in numbers.items()],
         family=len(family),
     )

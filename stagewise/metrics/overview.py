@@ -4,6 +4,7 @@ import platform
 from importlib import metadata
 
 from stagewise.config.base import validate
+from stagewise.config.experiment import Config
 from stagewise.config.shareable import shareable
 from stagewise.lineage import BASE, Step
 from stagewise.measures import MEASURES
@@ -44,6 +45,8 @@ def experiment_record(results: ExperimentResults) -> Experiment:
         seeds=config.seeds,
         folds=config.folds,
         reference=config.reference,
+        references={arm: other for arm, other in references_of(config).items() if other != config.reference},
+        primary_outcome=config.statistics.primary_outcome,
         primary_measure=config.statistics.primary_measure,
         splits=config.evaluation.splits,
         method=config.evaluation.method,
@@ -57,6 +60,11 @@ def experiment_record(results: ExperimentResults) -> Experiment:
         # The folder of a mirror is no fact of the experiment.
         config=shareable(config.model_dump(mode="json", exclude={"mirror"})),
     )
+
+
+def references_of(config: Config) -> dict[str, str]:
+    """Name the arm that each arm is compared with, by arm."""
+    return {arm: config.reference_of(arm) for arm in config.active_arms}
 
 
 def measure_records() -> list[MeasureRecord]:

@@ -38,7 +38,7 @@ class Case:
 def prior_shifts(
     arms: ArmScores, claims: list[Claim], auroc_change: Callable[[str, str, str, str], Value | None], margin: float
 ) -> list[PriorShift]:
-    """Record every earlier task of every arm; nothing if answers are by argmax alone.
+    """Record every earlier task of every arm of whose loss something is claimed; nothing if argmax is the only rule.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def prior_shifts(
         Largest fall of AUROC that counts as none.
     """
     rules = [rule for rule in arms.rules if rule != ARGMAX]
-    cases = _cases(arms) if rules else []
+    cases = [case for case in _cases(arms) if _kept(case, claims)] if rules else []
     tests = _test_rules(arms, cases, rules)
     level, records = 1 - arms.bootstrap.confidence, []
     changes = [
@@ -87,13 +87,14 @@ def prior_shifts(
     return records
 
 
+def _kept(case: Case, claims: list[Claim]) -> list[Claim]:
+    """List what the report claims of the change since the task was learnt."""
+    return [claim for claim in claims if (claim.kind, claim.task) == ("kept", case.task) and case.arm in claim.arms]
+
+
 def _is_shown(case: Case, claims: list[Claim]) -> bool:
     """True if the report claims that the arm lost accuracy on the task."""
-    return any(
-        (claim.kind, claim.task, claim.measure, claim.verdict) == ("kept", case.task, ACCURACY.name, "worse")
-        and case.arm in claim.arms
-        for claim in claims
-    )
+    return any((claim.measure, claim.verdict) == (ACCURACY.name, "worse") for claim in _kept(case, claims))
 
 
 def _falls(changes: list[list[Value]], shown: list[bool], level: float) -> list[float]:

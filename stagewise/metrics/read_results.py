@@ -1,6 +1,6 @@
 """Read everything an experiment left on disk that its metrics need."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +67,19 @@ class ExperimentResults:
     def checksum(self, lineage: str, task: str, split: str) -> str:
         """Checksum of the split that a lineage or a baseline answers: equal ones mean the same items."""
         return check_results.checksum(self.summaries[self.data(lineage)], task, split)
+
+    def of_arms(self, config: Config) -> "ExperimentResults":
+        """Leave out the adapters that no arm of `config` passes; its settings are otherwise those of the results."""
+        adapters = lineage_tree(config)
+        kept = {BASE, *adapters}
+        return replace(
+            self,
+            config=config,
+            adapters=adapters,
+            predictions={key: answers for key, answers in self.predictions.items() if key[0] in kept},
+            receipts={lineage: receipt for lineage, receipt in self.receipts.items() if lineage in kept},
+            content_free={key: values for key, values in self.content_free.items() if key[0] in kept},
+        )
 
     def shared_splits(self) -> list[str]:
         """Scored splits whose items are the same in every fold, so that their runs are pairs."""

@@ -11,6 +11,9 @@ PERMUTATIONS = 9_999
 
 POWER = 0.8
 
+MOST_SUMS = 2**22
+"""So many sums of several tasks' flipped signs are counted."""
+
 
 def sum_by_group(differences: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     """Sum items' differences over their groups (shape (items,) to (groups,)); unchanged if items stand alone."""
@@ -35,14 +38,55 @@ def sign_flip(differences: np.ndarray) -> float:
     -------
     Share of the sign patterns whose sum is as far from 0 as the observed one, or farther; 1 without any difference.
     """
+    sums, shares = _flipped_sums(differences)
+    return min(1.0, float(shares[np.abs(sums) >= abs(int(differences.sum()))].sum()))
+
+
+def sign_flip_mean(differences: list[np.ndarray], items: list[int]) -> float | None:
+    """Test the mean over tasks as `sign_flip` tests one: the signs of all tasks' differences could be any.
+
+    If the tasks differ in opposite ways and their mean in none, the test is conservative: what is flipped varies more
+    than what was drawn.
+
+    Parameters
+    ----------
+    differences
+        As `sign_flip` takes them, one array a task.
+    items
+        Number of items of each task, which its sum is divided by.
+
+    Returns
+    -------
+    The p-value; None if there are more than `MOST_SUMS` sums to count.
+    """
+    if len(differences) == 1:
+        return sign_flip(differences[0])
+    observed = abs(sum(int(task.sum()) / number for task, number in zip(differences, items, strict=True)))
+    tasks = [
+        (sums / number, shares) for (sums, shares), number in zip(map(_flipped_sums, differences), items, strict=True)
+    ]
+    # Counted one by one but for the last task, whose sums are in ascending order.
+    *others, (last, shares) = sorted(tasks, key=lambda task: len(task[0]))
+    if np.prod([float(len(sums)) for sums, _ in others]) > MOST_SUMS:
+        return None
+    totals, chances = np.zeros(1), np.ones(1)
+    for sums, each in others:
+        totals, chances = np.add.outer(totals, sums).ravel(), np.outer(chances, each).ravel()
+    tail = np.append(np.cumsum(shares[::-1])[::-1], 0.0)
+    # The distribution is symmetric. Equal sums may differ in their last digit.
+    above = tail[np.searchsorted(last, observed - totals - 1e-12)]
+    return min(1.0, float(2 * (chances * above).sum()))
+
+
+def _flipped_sums(differences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distribution of the sum of whole numbers whose signs are flipped by chance: sums in ascending order, shares."""
     sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
-    total, observed = int((sizes * counts).sum()), abs(int(differences.sum()))
+    total = int((sizes * counts).sum())
     # distribution[k] is the share of patterns whose negative differences add up to k; their sum is total - 2 k.
     distribution = np.ones(1)
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
         distribution = np.convolve(distribution, _binomial(count, size))
-    sums = total - 2 * np.arange(total + 1)
-    return min(1.0, float(distribution[np.abs(sums) >= observed].sum()))
+    return 2 * np.arange(total + 1) - total, distribution
 
 
 def _binomial(count: int, size: int) -> np.ndarray:
@@ -247,3 +291,13 @@ def items_growth(accuracy: float, discordant: float, runs: int) -> Callable[[flo
     now = answer_variance(accuracy, 0.0, correlation, runs)
     # Near 0 and 1 answers vary less; that is no reason to expect less noise.
     return lambda difference: max(1.0, answer_variance(accuracy, difference, correlation, runs) / now)
+
+
+def growth_of_mean(tasks: list[tuple[float, float, float]], runs: int) -> Callable[[float], float]:
+    """As `items_growth`, for a mean over tasks that all differ by as much: each counts by its part of the variance.
+
+    `tasks` holds the accuracy, the share of disagreement and the number of items (groups) of each.
+    """
+    growths = [items_growth(accuracy, discordant, runs) for accuracy, discordant, _ in tasks]
+    parts = [discordant / units for _, discordant, units in tasks]
+    return lambda difference: float(np.average([growth(difference) for growth in growths], weights=parts))

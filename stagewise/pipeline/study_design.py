@@ -21,17 +21,19 @@ def design_picture(name: str, design: Design, assumed: list[Assumed]) -> str:
         for each in assumed:
             points = [(runs, replace(design, runs=runs).detectable(group, each)) for runs in RUNS]
             lines.append([(runs, 100 * value) for runs, value in points if value is not None and value <= HIGHEST])
-        caption = f"{describe(group)}, {design.tasks[group.task].items} items"
-        panels.append(Panel(f"design-{group.kind}-{group.task}", caption, lines))
+        caption = f"{describe(group, design)}, {sum(task.items for task in design.tasks_of(group))} items"
+        panels.append(Panel(f"design-{group.kind}-{group.task or 'mean'}-{group.against}", caption, lines))
     noise = [100 * each.noise for each in assumed]
     return draw_design(f"What {name} could show", noise, panels, design.runs)
 
 
-def describe(group: Comparisons) -> str:
+def describe(group: Comparisons, design: Design) -> str:
     """What claims of a kind are about."""
     if group.kind == "kept":
         return f"{group.task}: kept since it was learnt"
-    return f"{group.task}: against the reference arm"
+    references = {other.against for other in design.comparisons if other.kind == "arms"}
+    task, reference = group.task or "mean over tasks", group.against if len(references) > 1 else "the reference arm"
+    return f"{task}: against {reference}"
 
 
 def design_tables(name: str, design: Design, assumed: list[Assumed], effects: list[float]) -> list[str]:
@@ -39,6 +41,7 @@ def design_tables(name: str, design: Design, assumed: list[Assumed], effects: li
     groups = design.comparisons
     if not groups:
         return [f"{name}: no arm has an earlier task or another arm to compare with, so nothing is claimed."]
+    names = [describe(group, design) for group in groups]
     tested = plural(sum(group.number for group in groups), "claim")
     lines = [
         f"{name}: {plural(design.runs, 'run')}; {listed(_items(design))}.",
@@ -48,7 +51,7 @@ def design_tables(name: str, design: Design, assumed: list[Assumed], effects: li
         "",
         "Difference in points that is found with 80% power:",
         "",
-        *_header(["Training noise", *map(describe, groups)]),
+        *_header(["Training noise", *names]),
         # One run's claims do not depend on the training noise.
         *(
             _row(each, [_points(design.detectable(group, each)) for group in groups], "any" if design.runs == 1 else "")
@@ -57,7 +60,7 @@ def design_tables(name: str, design: Design, assumed: list[Assumed], effects: li
     ]
     for effect in effects:
         lines += ["", f"To find {100 * effect:g} points, seeds (and test items with the planned runs):", ""]
-        lines += _header(["Training noise", *map(describe, groups)])
+        lines += _header(["Training noise", *names])
         lines += [_row(each, [_needed(design, group, each, effect) for group in groups]) for each in assumed]
     return lines
 
@@ -74,6 +77,8 @@ def _assumptions(assumed: Assumed, design: Design) -> str:
         f"Assumed: accuracy {percent(assumed.accuracy)}%, two trainings disagree on {percent(assumed.disagreement)}% "
         "of the items, and an adapter's accuracy has the training noise (standard deviation) of each row."
     )
+    if any(group.task is None for group in design.comparisons) and len(design.tasks) > 1:
+        text += f" Its noise on two tasks correlates by {assumed.task_correlation:g}."
     if design.runs == 1:
         text += " With one run claims are about these very adapters, whatever the training noise."
     return text

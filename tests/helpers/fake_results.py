@@ -41,6 +41,15 @@ ARMS = {
     "rehearsal-10": {"stages": [FIRST, SECOND | {"remedies": {"rehearsal": {"share": 0.1}}}]},
     "blend-0.5": {"stages": [FIRST, SECOND | {"remedies": {"blend": {"alpha": 0.5}}}]},
 }
+# Two orders of tasks, and arms with sweeps that differ in number, for `config(arms=SWEPT, orders=ORDERS)`.
+ORDERS = {"forward": ["pubmedqa", "dreaddit"], "reverse": ["dreaddit", "pubmedqa"]}
+SWEPT = {
+    "sequential": {"stages": [{"task": 1}, {"task": 2, "sweep": {"training.learning_rate": [2e-4, 1e-3, 5e-3]}}]},
+    "anchor": {
+        "stages": [{"task": 1}, {"task": 2, "sweep": {"remedies.anchor.strength": [0.005, 0.02, 0.05, 0.5]}}],
+    },
+    "rehearsal-10": {"stages": [{"task": 1}, {"task": 2, "remedies": {"rehearsal": {"share": 0.1}}}]},
+}
 # Columns of made-up annotators: another label, or a share of annotators.
 AGREEMENT = {"pubmedqa": ("other_label", [0.0, 1.0]), "dreaddit": ("confidence", [0.4, 0.5, 0.6, 0.8, 1.0])}
 WORDS = {
@@ -161,7 +170,7 @@ def write_predictions(results: Path, lineage: str, settings: Config, items: dict
     folder.mkdir(parents=True, exist_ok=True)
     content_free = {}
     for task, declared in settings.active_tasks.items():
-        words, skill = declared.words, _skill(task, adapter)
+        words, skill = declared.words, _skill(task, adapter, settings)
         prior = np.log(SHARES.get(task, np.ones(len(words)) / len(words)))
         for split in settings.evaluation.splits:
             rows = []
@@ -198,14 +207,32 @@ def write_predictions(results: Path, lineage: str, settings: Config, items: dict
     write_receipt(folder, facts | measured | counts)
 
 
-def _skill(task: str, adapter: Adapter | None) -> float:
+def _skill(task: str, adapter: Adapter | None, settings: Config) -> float:
     known = SKILL.get(task, {"base": 0.1, "other": 0.2, "learnt": 0.6, "earlier": 0.3, "remedied": 0.5})
     if adapter is None:
         return known["base"]
+    learnt, kept = _trade_off(adapter, settings)
     if task in adapter.tasks:
-        return known["learnt"]
+        return learnt * known["learnt"]
     remedied = adapter.remedies.model_dump(exclude_none=True)
-    return known["other" if task not in adapter.earlier else "remedied" if remedied else "earlier"]
+    return kept * known["other" if task not in adapter.earlier else "remedied" if remedied else "earlier"]
+
+
+def _trade_off(adapter: Adapter, settings: Config) -> tuple[float, float]:
+    """Factors of what is learnt and kept: 1 at the settings' learning rate and at a strength of 0.05, as by default.
+
+    A stronger remedy keeps more and learns less, a higher learning rate the reverse.
+    """
+    learnt = kept = 1.0
+    for remedy in adapter.remedies.in_training.values():
+        if strength := getattr(remedy, "strength", None):
+            more = strength / (strength + 0.05) - 0.5
+            learnt, kept = learnt * (1 - 0.4 * more), kept * (1 + more)
+    if adapter.training is not None:
+        rate = adapter.training.learning_rate
+        more = rate / (rate + settings.training.learning_rate) - 0.5
+        learnt, kept = learnt * (1 + 0.6 * more), kept * (1 - 0.8 * more)
+    return learnt, kept
 
 
 def write_answers(path: Path, task: str, split: str, words: list[str], rows) -> None:

@@ -73,8 +73,7 @@ __all__ = [
     "BASELINES", "INVALID", "MAJORITY", "RULES", "SCHEMA_VERSION", "TFIDF", "TFIDF_BALANCED", "AdapterRecord",
     "Agreement", "AgreementGroup", "AnswerRecord", "ArmComparison", "ArmDifference", "ArmStage", "ArmSummary",
     "ArmTask", "AurocPair", "CalibrationBin", "Claim", "Confusion", "Cost", "Discrimination", "Drift", "Experiment",
-    "Flips",
-    "Forgetting", "LabelCount", "LabelScore", "Learning", "Lineage", "MeasureName", "MeasureRecord", "Omitted",
+    "Flips", "Forgetting", "LabelCount", "LabelScore", "Learning", "Lineage", "MeasureName", "MeasureRecord", "Omitted",
     "Pairs", "PriorShift", "Published", "PublishedRecord", "RawFile", "Record", "ReportMetrics", "RuleGain",
     "RuleName", "Score", "ScoringRecord", "SetAside", "SplitRecord", "TaskRecord", "TrainingRecord", "Value", "Values",
     "Variant", "read_metrics",
@@ -123,7 +122,9 @@ class ReportMetrics(Record):
     prior_shifts: list[PriorShift]
     costs: list[Cost]
     variants: list[Variant] = Field([], description="Settings that sweeps tried, arm by arm; empty without sweeps.")
-    drifts: list[Drift] = []
+    drifts: list[Drift] = Field(
+        [], description="Of every trained adapter on the tasks of its stage; empty without label probabilities."
+    )
     agreement: list[Agreement]
     published_source: Published | None
     published: list[PublishedRecord]

@@ -10,33 +10,36 @@ from stagewise.metrics.schema.base import BASELINES, Lineage, MeasureName, Recor
 class Claim(Record):
     """One claim of the report: a difference, its test, and what it shows.
 
-    All claims of a report are one family about one measure (`experiment.primary_measure`), on the main split, by the
-    plain answers (`argmax`). With one run a claim is about these very adapters; with several it is about the arm.
+    All claims of a report are one family about one measure (`experiment.primary_measure`) and one outcome
+    (`experiment.primary_outcome`), on the main split, by the plain answers (`argmax`). With one run a claim is about
+    these very adapters; with several it is about the arm.
     """
 
     kind: Literal["learnt", "kept", "retained", "arms"] = Field(
         description="`learnt`: the adapter that learnt the task against the majority class, the untuned model or a bag "
         "of words. `kept`: the arm's last adapter against the one that learnt the task. `retained`: the arm's last "
         "adapter on an earlier task against the majority class or the untuned model. `arms`: the arm's last adapter "
-        "against the reference arm's."
+        "against its reference arm's."
     )
-    task: str | None = Field(
-        description="Null for the mean over all tasks (`experiment.primary_outcome`)."
-    )
+    task: str | None = Field(description="Null for the mean over all tasks (`experiment.primary_outcome`).")
     split: str
     measure: MeasureName = Field(
         description="The report's primary measure; against the majority class always accuracy, because any guesser "
         "that varies its answers beats it in macro-F1."
     )
     arms: list[str] = Field(description="Arms that these adapters belong to.")
-    lineages: list[Lineage] = Field(description="Who answers, one a run in the order of `experiment`.")
+    lineages: list[Lineage] = Field(
+        description="Who answers, one a run in the order of `experiment`; for the mean over all tasks every adapter "
+        "that answers one of them, run by run."
+    )
     against: str = Field(description="`base`, a baseline, `learnt` (the adapter that learnt the task), or an arm.")
-    against_lineages: list[Lineage] = Field(description="What they are compared with, one a run.")
+    against_lineages: list[Lineage] = Field(description="What they are compared with, as `lineages`.")
     difference: Value = Field(description="Of the measure, paired by item and by run.")
     test: Literal["sign-flip", "exchange", "crossed"] | None = Field(
         None,
         description="`sign-flip`: exact test over items, or groups of items, of right and wrong answers (for single "
-        "items McNemar's). `exchange`: 9,999 drawn exchanges of the two sides' answers. `crossed`, for several runs: "
+        "items McNemar's). `exchange`: 9,999 drawn exchanges of the two sides' answers. For the mean over all tasks "
+        "the items of all tasks are flipped or exchanged together. `crossed`, for several runs: "
         "Student's t over crossed random effects of items and runs; the exact test over items has to agree, so the "
         "larger p-value of the two stands.",
     )
@@ -196,7 +199,8 @@ class PriorShift(Record):
     """Whether an arm's loss on an earlier task is a shifted label prior or lost knowledge, by accuracy.
 
     Only on the main split, if its items are the same in every run and there are decision rules beside argmax; an arm
-    whose learning adapter still answers the task has lost nothing and no record.
+    whose learning adapter still answers the task has lost nothing and no record, nor has one of whose change nothing is
+    claimed (`experiment.primary_outcome`).
     """
 
     arm: str
@@ -234,7 +238,7 @@ class ArmDifference(Record):
 
 
 class ArmComparison(Record):
-    """One arm against the reference arm on the same items."""
+    """One arm against its reference arm on the same items."""
 
     arm: str
     against: str = Field("", description="The arm that it is compared with.")

@@ -36,7 +36,9 @@ class Experiment(Record):
     )
     reference: str = Field(description="The arm that the others are compared with.")
     references: dict[str, str] = Field(
-        {}, description="By arm: the arm that it is compared with, if that is another than `reference`."
+        {},
+        description="By arm: the arm that it is compared with, if that is another than `reference`; itself if it is a "
+        "reference, of another order of tasks.",
     )
     primary_outcome: Literal["tasks", "average"] = Field("tasks", description="What claims are about; see the setting.")
     primary_measure: str = Field(description="The measure that claims are about.")
@@ -205,8 +207,10 @@ class Cost(Record):
 
     arm: str
     tried: int = Field(1, description="Combinations of settings that were tried; 1 without a sweep.")
-    tried_tokens: float | None = Field(None, description="Tokens of all that were tried, stages in common once.")
-    tried_seconds: float | None = None
+    tried_tokens: float | None = Field(
+        None, description="Tokens trained on in one run for all that was tried, stages in common once."
+    )
+    tried_seconds: float | None = Field(None, description="Seconds, likewise.")
     trainings: float = Field(description="Trainings of one run, shared ones included.")
     steps: float = Field(0, description="Optimizer steps, over all its stages.")
     steps_over_reference: float | None = Field(None, description="Ratio of `steps` to the reference arm's.")
@@ -230,9 +234,7 @@ class Variant(Record):
         description="What decides: the mean of the primary measure over the tasks learnt, on validation, after the "
         "last stage; the mean over runs. The best is chosen, the first of equals. No test item takes part."
     )
-    lineages: list[Lineage] = Field(
-        description="After the last stage, one a run in the order of `experiment`."
-    )
+    lineages: list[Lineage] = Field(description="After the last stage, one a run in the order of `experiment`.")
     final: dict[str, Values] = Field(
         description="Scores after the last stage on the main split by task, for the curve of the trade-off. Nothing is "
         "chosen by them and nothing claimed."

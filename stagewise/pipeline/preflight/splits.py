@@ -101,7 +101,10 @@ def check_sizes(context: Context):
         points = design.detectable(group, Assumed(noise=0.0))
         least = "no difference" if points is None else f"differences from {100 * points:.0f} points on"
         what = "kept" if group.kind == "kept" else "between arms"
-        yield Finding(f"{group.task}, {what}: {least} (see scripts.design)", "note" if points is None else "ok")
+        yield Finding(
+            f"{group.task or 'mean over tasks'}, {what}: {least} (see scripts.design)",
+            "note" if points is None else "ok",
+        )
     if not design.comparisons:
         yield Finding("nothing is compared: no earlier task and one arm", "note")
 

@@ -1,87 +1,21 @@
-"""Claims: which comparisons they are about, their tests, their correction and their verdicts."""
-
-from itertools import product
+"""Claims: their tests, their correction and their verdicts."""
 
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.metrics import f1_score
 
 from benchmarks.claims import Cell, run_cell, simulate
-from stagewise.lineage import BASE, steps_of_arm
-from stagewise.measures import MEASURES
-from stagewise.metrics.claims import NOT_LEARNT, SAME_ANSWERS, claim_records, exchange_answers, list_comparisons
-from stagewise.metrics.schema import MAJORITY, TFIDF
+from stagewise.lineage import BASE
+from stagewise.metrics.claims import NOT_LEARNT, SAME_ANSWERS, claim_records
+from stagewise.metrics.schema import MAJORITY
 from stagewise.metrics.significance import detectable_by_sign_flip, holm, sign_flip
 from tests.helpers import fake_results as made
 from tests.helpers.constructed_studies import study
-from tests.helpers.drawn_predictions import answered, predictions
 from tests.helpers.records import find
 
-TASKS = ["pubmedqa", "dreaddit"]
 FIRST, SECOND = "base/seed-0/pubmedqa", "base/seed-0/pubmedqa/dreaddit"
 BOTH = [made.FIRST, made.SECOND]
 PAIR = {"sequential": {"stages": BOTH}, "other": {"stages": [made.FIRST, made.SECOND | {"name": "other"}]}}
-
-
-def comparisons(arms, seeds=(0,), primary="accuracy", answered=None):
-    settings = made.config(arms=arms, seeds=list(seeds))
-    steps = {arm: [steps_of_arm(settings, arm, seed) for seed in seeds] for arm in settings.active_arms}
-    if answered is None:
-        answered = [(name, task) for name in (BASE, MAJORITY, TFIDF) for task in TASKS]
-    return list_comparisons(steps, TASKS, "sequential", primary, answered)
-
-
-def test_adapters_that_arms_share_are_compared_once():
-    listed = comparisons(made.ARMS)
-    assert len({c.key for c in listed}) == len(listed)
-    learnt = [c for c in listed if (c.kind, c.task, c.lineages) == ("learnt", "pubmedqa", [FIRST])]
-    assert {c.against: c.arms for c in learnt} == dict.fromkeys(
-        (MAJORITY, BASE, TFIDF), ["sequential", "isolated", "rehearsal-10", "blend-0.5"]
-    )
-
-
-def test_nothing_is_compared_with_itself():
-    listed = comparisons(made.ARMS | {"twin": {"stages": BOTH}})
-    assert all(c.lineages != c.against_lineages for c in listed)
-    by_arm = {(c.kind, arm, c.task) for c in listed for arm in c.arms}
-    # Its adapter is the reference's own, and who keeps an adapter for each task answers as before.
-    assert not [key for key in by_arm if key[:2] == ("arms", "twin")]
-    assert ("kept", "isolated", "pubmedqa") not in by_arm and ("retained", "isolated", "pubmedqa") not in by_arm
-    assert ("arms", "isolated", "pubmedqa") in by_arm and ("kept", "twin", "pubmedqa") in by_arm
-    assert {key for key in by_arm if key[1] == "multitask"} == set(product(("learnt", "arms"), ["multitask"], TASKS))
-
-
-def test_each_order_of_tasks_has_its_earlier_tasks():
-    again = made.FIRST | {"name": "again"}
-    arms = {"reverse": {"stages": BOTH[::-1]}, "again": {"stages": [*BOTH, again]}}
-    listed = comparisons({"sequential": {"stages": BOTH}} | arms)
-    kept = {(c.task, *c.lineages): c.against_lineages for c in listed if c.kind == "kept"}
-    assert kept == {
-        ("pubmedqa", SECOND): [FIRST],
-        ("dreaddit", "base/seed-0/dreaddit/pubmedqa"): ["base/seed-0/dreaddit"],
-        # A task that is learnt again is an earlier one no more.
-        ("dreaddit", f"{SECOND}/again"): [SECOND],
-    }
-    assert {(c.task, c.against) for c in listed if c.kind == "retained"} == set(product(TASKS, (MAJORITY, BASE)))
-
-
-def test_every_run_stands_in_its_order_and_baselines_stand_once_a_run():
-    listed = comparisons(PAIR, seeds=(1, 0))
-    (kept,) = [c for c in listed if c.kind == "kept" and c.arms == ["sequential"]]
-    assert kept.lineages == ["base/seed-1/pubmedqa/dreaddit", "base/seed-0/pubmedqa/dreaddit"]
-    assert kept.against_lineages == ["base/seed-1/pubmedqa", "base/seed-0/pubmedqa"]
-    assert {tuple(c.against_lineages) for c in listed if c.against == MAJORITY} == {(MAJORITY, MAJORITY)}
-
-
-def test_only_what_answered_is_compared_with():
-    listed = comparisons(PAIR, answered=[(BASE, "pubmedqa")])
-    assert {(c.against, c.task) for c in listed if c.kind in ("learnt", "retained")} == {(BASE, "pubmedqa")}
-
-
-def test_the_majority_class_is_compared_by_accuracy_and_all_else_by_the_primary_measure():
-    names = {(c.against == MAJORITY, c.measure.name) for c in comparisons(made.ARMS, primary="macro_f1")}
-    assert names == {(True, "accuracy"), (False, "macro_f1")}
 
 
 @pytest.mark.parametrize("runs", ["one", "three"])
@@ -116,7 +50,8 @@ def test_several_runs_need_both_tests():
     """Student's t over items and runs, and the exact test over items: the larger p-value stands."""
     drawn = simulate(Cell(arms=4, items=80, runs=3, noise=4, effect=0.15), seed=0)
     larger = []
-    for claim in claim_records(drawn.scores(0), "arm-0", "accuracy", 0):
+    scores = drawn.scores(0)
+    for claim in claim_records(scores, dict.fromkeys(scores.steps, "arm-0"), "accuracy", 0):
         ours, theirs = ([drawn.predictions[n, claim.task, "test"] for n in names] for names in sides(claim))
         exact = sign_flip(sum(a.right.astype(int) - b.right.astype(int) for a, b in zip(ours, theirs, strict=True)))
         assert claim.test == "crossed" and claim.p >= exact - 1e-12
@@ -128,69 +63,9 @@ def test_several_runs_need_both_tests():
     assert set(larger) == {"t", "exact"}
 
 
-def macro_f1(answers, patterns):
-    """By scikit-learn, the mean over runs of one side's macro-F1 minus the other's under each pattern."""
-    differences = []
-    for mask in patterns:
-        by_run = []
-        for after, before in answers:
-            swapped = np.where(mask, before.answer, after.answer), np.where(mask, after.answer, before.answer)
-            scores = [f1_score(after.gold, a, labels=[0, 1, 2], average="macro", zero_division=0) for a in swapped]
-            by_run.append(scores[0] - scores[1])
-        differences.append(np.mean(by_run))
-    return np.array(differences)
-
-
-@pytest.mark.parametrize("groups", [None, np.array([0, 0, 1, 2, 3, 3, 4])])
-@pytest.mark.parametrize("runs", [1, 2])
-def test_macro_f1_is_tested_by_exchanging_answers_in_all_runs(runs, groups):
-    rng = np.random.default_rng(5)
-    gold = np.arange(7) % 3
-    answers = [
-        tuple(
-            predictions(gold, np.where(rng.random(7) < skill, gold, rng.integers(0, 4, 7)), groups=groups)
-            for skill in (0.9, 0.2)
-        )
-        for _ in range(runs)
-    ]
-    units = answers[0][0].units
-    patterns = np.array(list(product((False, True), repeat=units)))
-    every = macro_f1(answers, patterns if groups is None else patterns[:, groups])
-    expected = (np.abs(every) >= abs(every[0]) - 1e-9).mean()
-    after, before = zip(*answers, strict=True)
-    assert exchange_answers(after, before, MEASURES["macro_f1"], 0) == pytest.approx(expected, abs=0.012)
-
-
-def test_a_measure_of_probabilities_is_tested_by_exchanging_them():
-    gold, logs = answered(40, 1, strength=2.5)
-    _, worse = answered(40, 1, strength=0.5)
-    after, before = (predictions(gold, given.argmax(1), given) for given in (logs, worse))
-    by_item = [((np.exp(given) - np.eye(3)[gold]) ** 2).sum(1) for given in (logs, worse)]
-    theirs = stats.permutation_test(
-        (by_item[0] - by_item[1], np.zeros(40)),
-        lambda x, y, axis: (x - y).mean(axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=9_999,
-        rng=np.random.default_rng(2),
-    ).pvalue
-    assert exchange_answers([after], [before], MEASURES["brier"], 0) == pytest.approx(theirs, abs=0.01)
-
-
-def test_accuracy_exchanged_is_accuracy_flipped():
-    first, second = (predictions(*pair) for pair in made_pairs())
-    exact = sign_flip(first.right.astype(int) - second.right.astype(int))
-    assert exchange_answers([first], [second], MEASURES["accuracy"], 0) == pytest.approx(exact, abs=0.015)
-
-
-def made_pairs():
-    rng = np.random.default_rng(6)
-    gold = rng.integers(0, 3, 70)
-    return [(gold, np.where(rng.random(70) < skill, gold, rng.integers(0, 3, 70))) for skill in (0.6, 0.4)]
-
-
-def claims_of(right, arms=PAIR, primary="accuracy", **more):
-    return claim_records(study(right, arms, **more), "sequential", primary, 0)
+def claims_of(right, arms=PAIR, primary="accuracy", outcome="tasks", references=None, **more):
+    references = dict.fromkeys(arms, "sequential") | (references or {})
+    return claim_records(study(right, arms, **more), references, primary, 0, outcome)
 
 
 def constant(shares: dict, items=100):
@@ -297,3 +172,59 @@ def test_groups_of_items_count_as_one_in_every_test():
     assert (alone.p, grouped.p) == (pytest.approx(2 * 0.5**6), 1)
     assert grouped.difference.low < alone.difference.low and grouped.difference.high == 0
     assert grouped.detectable > alone.detectable
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_studies_without_any_difference_in_the_mean_over_tasks_claim_one_in_few(runs):
+    cell = Cell(arms=3, items=60, runs=runs, noise=3 * (runs > 1), outcome="average")
+    null = run_cell(cell, studies=150, seed=0, earlier=False)
+    assert 0 < np.sum(null.false) and np.mean(null.false) < 0.05
+    assert 0.93 < np.mean(null.covered) < 0.98
+
+
+def test_the_mean_over_tasks_is_claimed_where_neither_task_is():
+    """Seven items of 100 gained on each task, and none lost."""
+    other = f"{FIRST}/other"
+    right = constant({(other, task): 0.57 for task in ("pubmedqa", "dreaddit")})
+    by_task, average = claims_of(right), claims_of(right, outcome="average")
+    assert {c.verdict for c in by_task if c.kind == "arms"} == {"not shown"}
+    (claim,) = [c for c in average if c.kind == "arms"]
+    assert (claim.task, claim.lineages, claim.against, claim.verdict) == (None, [other], "sequential", "better")
+    assert claim.difference.value == pytest.approx(0.07) and claim.test == "sign-flip"
+    # All 14 signs are alike in one pattern, and in its mirror.
+    assert claim.p == pytest.approx(2 * 0.5**14)
+    assert len(average) < len(by_task) and {c.kind for c in average} == {"learnt", "kept", "arms"}
+
+
+def test_the_claimed_mean_has_the_interval_of_the_comparison_of_arms():
+    drawn = simulate(Cell(arms=3, items=80, runs=3, noise=4, effect=0.15), seed=1)
+    scores = drawn.scores(0)
+    references = dict.fromkeys(scores.steps, "arm-0")
+    averages = claim_records(scores, references, "accuracy", 0, "average")
+    spreads = scores.differences(["arm-1", "arm-2"], "arm-0", "argmax", "accuracy", None)
+    means = {arm: c for c in averages if c.kind == "arms" for arm in c.arms}
+    assert {arm: claim.difference for arm, claim in means.items()} == {a: s.value for a, s in spreads.items()}
+    assert {claim.test for claim in means.values()} == {"crossed"}
+
+
+def test_arms_of_one_reference_tell_their_noise_together():
+    """An arm with another reference changes nothing of the others' intervals."""
+    rng = np.random.default_rng(0)
+    answers = {}
+
+    def right(lineage, task):
+        return answers.setdefault((lineage, task), rng.random(80) < 0.7)
+
+    def renamed(name):
+        return {"stages": [made.FIRST, made.SECOND | {"name": name}]}
+
+    arms = {"sequential": {"stages": BOTH}, **{name: renamed(name) for name in ("one", "two", "three")}}
+    more = {"arms": arms, "seeds": (0, 1, 2)}
+    alone = claims_of(right, arms={name: arms[name] for name in ("sequential", "one")}, seeds=(0, 1, 2))
+    split = claims_of(right, references={"two": "two", "three": "two"}, **more)
+    against = {arm: c.against for c in split if c.kind == "arms" for arm in c.arms}
+    assert against == {"one": "sequential", "three": "two"}
+    for task in ("pubmedqa", "dreaddit"):
+        assert find(split, kind="arms", arms=["one"], task=task).difference == (
+            find(alone, kind="arms", arms=["one"], task=task).difference
+        )

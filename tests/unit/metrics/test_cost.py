@@ -2,7 +2,9 @@
 
 import pytest
 
+from tests.helpers import fake_results as made
 from tests.helpers.records import find
+from tests.unit.metrics.conftest import SMALL
 
 FIRST, SECOND = "base/seed-0/pubmedqa", "base/seed-0/pubmedqa/dreaddit"
 
@@ -26,3 +28,23 @@ def test_costs_count_every_adapter_once(one):
         assert found.seconds_over_reference == pytest.approx(found.seconds / reference.seconds)
     sizes = {adapter.lineage: adapter.bytes for adapter in report.adapters}
     assert find(report.costs, arm="isolated").bytes == sizes[FIRST] + sizes["base/seed-0/dreaddit"]
+
+
+def test_ratios_are_to_each_arms_own_reference(tmp_path):
+    arms = {name: made.ARMS[name] for name in ("sequential", "multitask")}
+    arms |= {"merged": made.ARMS["blend-0.5"] | {"reference": "multitask"}}
+    arms |= {"rehearsal-10": made.ARMS["rehearsal-10"]}
+    _, report = made.experiment(tmp_path, SMALL, arms=arms, statistics={"bootstrap_samples": 100})
+    costs = {cost.arm: cost for cost in report.costs}
+    assert costs["merged"].steps == 2 * costs["multitask"].steps
+    for arm, ratio in (("sequential", 1), ("rehearsal-10", 1), ("multitask", 0.5), ("merged", 2)):
+        assert (costs[arm].steps_over_reference, costs[arm].tokens_over_reference) == (ratio, ratio)
+    assert report.experiment.references == {"merged": "multitask"}
+    against = {record.arm: record.against for record in report.arm_comparisons}
+    assert against == {"multitask": "sequential", "merged": "multitask", "rehearsal-10": "sequential"}
+    # The difference is from the arm that is named.
+    by_arm = {s.arm: s.average["accuracy"].value for s in report.arm_summaries if s.rule == "argmax"}
+    for record in report.arm_comparisons:
+        if (record.rule, record.task) == ("argmax", None):
+            difference = record.measures["accuracy"].difference.value
+            assert difference == pytest.approx(by_arm[record.arm] - by_arm[record.against])

@@ -9,6 +9,7 @@ from benchmarks.claims import Cell, run_cell
 from stagewise.config.load_config import load
 from stagewise.metrics.design import Assumed, Comparisons, Design, TaskItems, plan_of
 from tests.helpers import fake_results as made
+from tests.unit.metrics.conftest import SMALL
 
 ITEMS = {"pubmedqa": TaskItems(120), "dreaddit": TaskItems(120)}
 
@@ -18,14 +19,42 @@ def design(runs=3, items=500, number=7, **more) -> Design:
     return Design(runs, 0.0, 0.05, {"first": TaskItems(items, **more)}, groups, 40)
 
 
-def test_the_family_is_that_of_the_report(tmp_path):
-    config = made.config(arms=made.ARMS)
-    _, metrics = made.experiment(tmp_path, {"train": 60, "validation": 40, "test": 60}, arms=made.ARMS)
-    planned = plan_of(config, ITEMS)
+@pytest.mark.parametrize("outcome", ["tasks", "average"])
+@pytest.mark.parametrize("arms", [{"arms": made.ARMS}, {"arms": made.SWEPT, "orders": made.ORDERS}])
+def test_the_family_is_that_of_the_report(tmp_path, arms, outcome):
+    overlay = arms | {"statistics": {"primary_outcome": outcome, "bootstrap_samples": 100}}
+    _, metrics = made.experiment(tmp_path, SMALL, **overlay)
+    planned = plan_of(made.config(**overlay), ITEMS)
     assert planned.family == len(metrics.claims)
-    counts = {(g.kind, g.task): g.number for g in planned.comparisons}
-    for kind, task in counts:
-        assert counts[kind, task] == sum((c.kind, c.task) == (kind, task) for c in metrics.claims)
+    counts = {(g.kind, g.task, g.against): g.number for g in planned.comparisons}
+    claims = [(c.kind, c.task, c.against) for c in metrics.claims if c.kind in ("kept", "arms")]
+    assert counts == {key: claims.count(key) for key in claims}
+
+
+def mean_design(runs, items=200) -> Design:
+    tasks = {"first": TaskItems(items), "second": TaskItems(items)}
+    return Design(runs, 0.0, 0.05, tasks, [Comparisons("arms", None, 3, "arm-0"), Comparisons("kept", "first", 1)], 6)
+
+
+@pytest.mark.parametrize(("runs", "noise"), [(1, 0), (3, 2)])
+def test_the_planned_mean_over_tasks_is_found_as_often_as_promised(runs, noise):
+    """Against simulation, whose training noise is independent from task to task."""
+    group, _ = mean_design(runs).comparisons
+    detectable = mean_design(runs).detectable(group, Assumed(noise / 100, task_correlation=0.0))
+    cell = Cell(4, 200, runs, noise, effect=detectable, outcome="average")
+    assert 0.65 < np.mean(run_cell(cell, 60, seed=7, earlier=False).found) < 0.95
+
+
+def test_a_mean_over_tasks_finds_less_than_a_task():
+    mean = mean_design(3)
+    group, _ = mean.comparisons
+    alone = Comparisons("arms", "first", 3, "arm-0")
+    assert mean.detectable(group, Assumed(0.03)) < mean.detectable(alone, Assumed(0.03))
+    # Noise that both tasks have in common does not average out.
+    together, apart = (mean.detectable(group, Assumed(0.03, task_correlation=c)) for c in (1.0, 0.0))
+    assert together > mean.detectable(group, Assumed(0.03)) > apart
+    needed = mean.items_for(0.06, group, Assumed(0.01))
+    assert mean_design(3, items=needed // 2).detectable(group, Assumed(0.01)) == pytest.approx(0.06, abs=0.004)
 
 
 @pytest.mark.parametrize("runs", [3, 5])

@@ -42,9 +42,9 @@ def arm_scores(predictions_by_key: dict, rules, runs=1, samples=400) -> ArmScore
     return ArmScores({"sequential": steps}, ["first", "second"], "test", lineages, table)
 
 
-def shifts(arms: ArmScores, auroc_change) -> list:
-    """Records of an experiment whose report claims that the arm lost accuracy on `first`."""
-    kept = SimpleNamespace(kind="kept", task="first", measure="accuracy", verdict="worse", arms=["sequential"])
+def shifts(arms: ArmScores, auroc_change, verdict="worse") -> list:
+    """Records of an experiment whose report claims by default that the arm lost accuracy on `first`."""
+    kept = SimpleNamespace(kind="kept", task="first", measure="accuracy", verdict=verdict, arms=["sequential"])
     return prior_shifts(arms, [kept], auroc_change, MARGIN)
 
 
@@ -163,7 +163,7 @@ def test_a_fall_of_auroc_is_lost_knowledge_only_if_the_corrected_test_agrees():
 
 
 def test_nothing_is_said_of_a_loss_that_the_report_does_not_claim():
-    (record,) = prior_shifts(with_accuracies(PUBLISHED), [], lambda *_: KEPT, MARGIN)
+    (record,) = shifts(with_accuracies(PUBLISHED), lambda *_: KEPT, verdict="not shown")
     assert (record.verdict, record.auroc_p) == ("no loss shown", None)
 
 
@@ -215,6 +215,10 @@ def test_a_bias_that_moves_nothing_else_leaves_auroc_without_spread():
     arms, discrimination = with_probabilities(lambda split, run, gold, logs: logs + np.array([-3.0, 0.0, 0.0]))
     (record,) = shifts(arms, discrimination.change)
     assert record.verdict == "shifted prior"
+
+
+def test_nothing_is_recorded_of_an_arm_of_which_nothing_is_claimed():
+    assert prior_shifts(with_accuracies(PUBLISHED), [], lambda *_: KEPT, MARGIN) == []
 
 
 def test_nothing_is_recorded_where_nothing_can_be_lost(one):

@@ -1,8 +1,11 @@
 """`python -m scripts.design`: its table, its picture, and what it refuses."""
 
+import json
+
 import pytest
 
 from scripts.design import main
+from tests.helpers import fake_results as made
 from tests.helpers.refusals import check_refusal
 
 
@@ -30,6 +33,37 @@ def test_the_table_and_the_picture_of_a_study_that_is_not_yet_fetched(tmp_path, 
     picture = (tmp_path / "design.svg").read_text(encoding="utf-8")
     assert picture.startswith("<svg") and picture.count("training noise") == 2
     assert "pubmedqa: kept since it was learnt, 500 items" in picture
+
+
+def test_a_mean_over_tasks_in_two_orders_is_planned(tmp_path, capsys):
+    overlay = tmp_path / "average.yaml"
+    arms = made.SWEPT | {"rehearsal": None}
+    values = {
+        "arms": arms,
+        "orders": made.ORDERS,
+        "statistics": {"primary_outcome": "average"},
+        "seeds": [0, 1, 2, 3, 4],
+    }
+    values |= {"evaluation": {"splits": ["validation", "test"]}}
+    overlay.write_text(json.dumps(values), encoding="utf-8")
+    items = ["--items", "pubmedqa=500", "dreaddit=715"]
+    assert run(tmp_path, "--configfile", str(overlay), *items, "--noise", "2", "--effect", "5") == 0
+    out = capsys.readouterr().out
+    header = next(line for line in out.splitlines() if line.startswith("| Training noise"))
+    assert [cell.strip() for cell in header.split("|")[2:-1]] == [
+        "pubmedqa: kept since it was learnt",
+        "dreaddit: kept since it was learnt",
+        "mean over tasks: against sequential-forward",
+        "mean over tasks: against sequential-reverse",
+    ]
+    # Two tasks are learnt in each order; of an arm, one claim in each.
+    assert "A report of 10 claims; 6 claims are about what is kept" in out
+    assert "Its noise on two tasks correlates by 0.5." in out
+    row = next(line for line in out.splitlines() if line.startswith("| 2 |"))
+    kept, _, mean, _ = (float(cell) for cell in row.split("|")[2:-1])
+    assert mean < kept
+    picture = (tmp_path / "design.svg").read_text(encoding="utf-8")
+    assert "mean over tasks: against sequential-forward, 1215 items" in picture
 
 
 @pytest.mark.parametrize(

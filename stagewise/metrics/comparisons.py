@@ -1,0 +1,122 @@
+"""Comparisons that a report makes claims about, by the arms of an experiment and its primary outcome."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from stagewise.lineage import BASE, Step
+from stagewise.measures import MEASURES, PRIMARY, Measure
+from stagewise.metrics.schema import MAJORITY, TFIDF
+
+LEARNT_AGAINST = (MAJORITY, BASE, TFIDF)
+
+RETAINED_AGAINST = (MAJORITY, BASE)
+
+Sides = dict[str, tuple[list[str], list[str]]]
+"""By task: lineages that answer, and what they are compared with (adapters or a baseline), one a run each."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sets of answers to the same items in every run: the second minus the first is what a claim is about."""
+
+    kind: str
+    task: str | None
+    """None for the mean over several tasks."""
+    against: str
+    measure: Measure
+    sides: Sides
+    arms: list[str] = field(default_factory=list)
+    """Arms that these adapters belong to."""
+
+    @property
+    def lineages(self) -> list[str]:
+        """Adapters that answer, run by run; where several answer in a run, each once."""
+        return _run_by_run([ours for ours, _ in self.sides.values()])
+
+    @property
+    def against_lineages(self) -> list[str]:
+        """Adapters, or a baseline, on the other side."""
+        return _run_by_run([theirs for _, theirs in self.sides.values()])
+
+    @property
+    def key(self) -> tuple:
+        sides = [(task, *ours, *theirs) for task, (ours, theirs) in self.sides.items()]
+        return self.kind, self.task, self.against, *sides
+
+
+def _run_by_run(lineages: list[list[str]]) -> list[str]:
+    return [lineage for run in zip(*lineages, strict=True) for lineage in dict.fromkeys(run)]
+
+
+def list_comparisons(
+    steps: dict[str, list[list[Step]]],
+    tasks: list[str],
+    references: dict[str, str],
+    primary: str,
+    answered: Iterable[tuple[str, str]],
+    outcome: str = "tasks",
+) -> list[Comparison]:
+    """List what a report claims something about; adapters that several arms share stand there once.
+
+    Parameters
+    ----------
+    steps
+        Each arm after every stage, one list a run.
+    tasks
+        The experiment's tasks.
+    references
+        The arm that each arm is compared with, by arm; itself for a reference.
+    primary
+        The measure that claims are about.
+    answered
+        Baselines (and ``base``) that answered the main split, with the task.
+    outcome
+        `statistics.primary_outcome`. With ``average`` arms are compared by the mean over all tasks, and only the
+        references by what they learnt (against the majority class, which a loss presupposes) and kept.
+    """
+    answered, comparisons, average = set(answered), {}, outcome == "average"
+
+    def add(arm: str, kind: str, task: str | None, against: str, sides: Sides) -> None:
+        measure = MEASURES[PRIMARY if against == MAJORITY else primary]
+        # An adapter is not compared with itself.
+        if any(ours != theirs for ours, theirs in sides.values()):
+            comparison = Comparison(kind, task, against, measure, sides)
+            comparisons.setdefault(comparison.key, comparison).arms.append(arm)
+
+    for arm, runs in steps.items():
+        if average and arm not in references.values():
+            continue
+        for kind, task, against, sides in _stages_of_arm(runs, tasks):
+            is_baseline = against != "learnt"
+            if is_baseline and (against, task) not in answered:
+                continue
+            if average and is_baseline and (kind, against) != ("learnt", MAJORITY):
+                continue
+            add(arm, kind, task, against, sides)
+    for arm, runs in steps.items():
+        reference = references[arm]
+        if arm == reference:
+            continue
+        sides = {
+            task: tuple([run[-1].answered_by[task] for run in by_run] for by_run in (runs, steps[reference]))
+            for task in tasks
+        }
+        for task in [None] if average else tasks:
+            add(arm, "arms", task, reference, sides if task is None else {task: sides[task]})
+    return list(comparisons.values())
+
+
+def _stages_of_arm(runs: list[list[Step]], tasks: list[str]) -> Iterator[tuple[str, str, str, Sides]]:
+    """Yield kind, task, other side's name and sides of what an arm learnt, kept and retained of each task."""
+    for task in tasks:
+        learnt = max((step.stage for step in runs[0] if task in step.tasks), default=None)
+        if learnt is None:
+            continue
+        first, last = ([run[stage].answered_by[task] for run in runs] for stage in (learnt, -1))
+        for name in LEARNT_AGAINST:
+            yield "learnt", task, name, {task: (first, [name] * len(runs))}
+        if learnt == runs[0][-1].stage or first == last:
+            continue
+        yield "kept", task, "learnt", {task: (last, first)}
+        for name in RETAINED_AGAINST:
+            yield "retained", task, name, {task: (last, [name] * len(runs))}
