@@ -52,7 +52,7 @@ def shared_starts(config: Config, trainings: int) -> Starts:
 
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.process_starts", description=__doc__.split("\n")[0])
-    parser.add_argument("--config", nargs="+", default=["experiments/remedies.yaml"], help="overlays on config.yaml")
+    parser.add_argument("--config", nargs="+", default=["benchmarks/twenty_arms.yaml"], help="overlays on config.yaml")
     parser.add_argument("--trainings", type=int, nargs="+", default=[1, 4, 8], help="adapters per process at most")
     args = parser.parse_args(argv)
     config = load("config.yaml", *args.config)

@@ -3,8 +3,8 @@
 python -m benchmarks.study_model                    # before and after, as a table
 python -m benchmarks.study_model --starts 57 --micro-batch 16 --jobs-per-gpu 2
 
-Calculated, not measured: the jobs are counted in the plan of experiments/remedies.yaml, the items and token lengths in
-the real data (benchmarks/lengths.json), and every other figure is a named constant with its source. A pass takes as
+Calculated, not measured: the jobs are counted in the plan of benchmarks/twenty_arms.yaml, the items and token lengths
+in the real data (benchmarks/lengths.json), and every other figure is a named constant with its source. A pass takes as
 long as its arithmetic or as the host needs to launch it, whichever is longer. What is left out: remedies' own passes
 (rehearsed items, teachers, Fisher information), Snakemake's own time, and waiting for disks.
 """
@@ -109,7 +109,7 @@ class Work:
 
 def study() -> Config:
     """Configuration of the study."""
-    return load(str(ROOT / "config.yaml"), str(ROOT / "experiments" / "remedies.yaml"))
+    return load(str(ROOT / "config.yaml"), str(ROOT / "benchmarks" / "twenty_arms.yaml"))
 
 
 def calculate(config: Config, way: Way, lengths: dict[str, dict], shape: Shape = LLAMA_1B) -> Hours:

@@ -233,6 +233,12 @@ def _check_parent(tree: dict[str, Adapter], config: Config, key: str, stage: Sta
             )
     if parent is None or config.stage_training(stage, first=False).optimizer_state != "parent":
         return
+    for kind, remedy in (stage.remedies.in_training | tree[parent].remedies.in_training).items():
+        if remedy.needs_fresh_optimizer:
+            raise InputError(
+                f"config: {key} resumes its parent's optimizer (optimizer_state 'parent'), which does not go with the "
+                f"remedy {kind} of either of them; set optimizer_state to 'fresh'"
+            )
     parent_training = tree[parent].training
     if parent_training is None or parent_training.best_metric != "last":
         raise InputError(

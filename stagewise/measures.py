@@ -41,6 +41,11 @@ class Measure:
     function: Callable[..., np.ndarray]
 
     @property
+    def is_accuracy(self) -> bool:
+        """True for the share of right answers."""
+        return self.test == "sign-flip"
+
+    @property
     def is_share(self) -> bool:
         """True if values are shares, which are written in percent."""
         return self.range == (0, 1)
@@ -138,16 +143,11 @@ def precisions(confusion: np.ndarray) -> np.ndarray:
 
 
 def label_f1(confusion: np.ndarray) -> np.ndarray:
-    """F1 of each label, NaN if no item has it and none is answered with it; shape (..., L, L + 1) to (..., L)."""
-    return f1_of_counts(_right(confusion), confusion.sum(-1), confusion.sum(-2)[..., :-1])
+    """F1 of each label, NaN if no item has it and none is answered with it; shape (..., L, L + 1) to (..., L).
 
-
-def f1_of_counts(right: np.ndarray, gold: np.ndarray, answered: np.ndarray) -> np.ndarray:
-    """F1 from the items answered rightly with a label, those that have it and those answered with it; any shape.
-
-    NaN where there are none of either: 0 / 0 is no evidence about a label.
+    It is 0 / 0 then, which is no evidence about a label.
     """
-    return _divide(2 * right, gold + answered, np.nan)
+    return _divide(2 * _right(confusion), confusion.sum(-1) + confusion.sum(-2)[..., :-1], np.nan)
 
 
 def average_labels(scores: np.ndarray, axis: int = -1) -> np.ndarray:

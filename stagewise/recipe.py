@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import PrivateAttr, ValidationError, field_serializer
+from pydantic import Field, PrivateAttr, ValidationError, field_serializer
 
 from stagewise.config.base import Settings
 from stagewise.config.tasks import Name
@@ -65,8 +65,9 @@ class Recipe(Settings):
     """Resolved compute type; ``auto`` appears only in recipes written before types were resolved."""
     max_length: int
     lora: Lora
-    new_lora: bool = False
-    """True if a later stage trains a LoRA of its own beside its parent's, which is frozen."""
+    """Settings of the stage's LoRA."""
+    new_lora: bool = Field(False, exclude_if=lambda value: not value)  # so that recipes of older versions stay current
+    """True if the stage trains a LoRA of its own beside its parent's, which is frozen."""
     training: RecipeTraining | None
     """None for an adapter that is merged from others."""
     remedies: Remedies

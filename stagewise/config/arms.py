@@ -134,19 +134,23 @@ class Stage(Settings):
         parts = [
             f"{short}-{_text(setting[key])}"
             for short, key in zip(self._short_keys, self.sweep, strict=True)
-            if self.name or not self._is_in_label(key)
+            if not self._is_in_folder(key)
         ]
         return "_".join([stage.folder, *(re.sub("[^A-Za-z0-9_.+-]", "-", part) for part in parts)])
 
-    def _is_in_label(self, key: str) -> bool:
-        """True if each value of a swept key gives the remedy another label."""
+    def _is_in_folder(self, key: str) -> bool:
+        """True if each value of a swept key gives a remedy, and with it a folder, another label."""
         group, _, rest = key.partition(".")
         name = rest.rpartition(".")[0]
         if group != "remedies":
             return False
-        stages = [validate(Stage, self._with({key: value}), "sweep") for value in self.sweep[key]]
-        remedies = [stage.remedies.in_training.get(name) for stage in stages]
-        return None not in remedies and len({remedy.label for remedy in remedies}) == len(remedies)
+        labels = set()
+        for value in self.sweep[key]:
+            remedies = validate(Stage, self._with({key: value}), f"sweep: {key}={_text(value)}").remedies
+            if self.name and name in remedies.in_training:
+                return False  # the folder has the user's name alone
+            labels.add(remedies.chosen[name].label)
+        return len(labels) == len(self.sweep[key])
 
 
 def _text(value) -> str:

@@ -49,8 +49,9 @@ class RecipeSettings(Settings):
     dtype: str
     max_length: int
     lora: Lora
+    """Settings of the stage's LoRA."""
     new_lora: bool = False
-    """True if a later stage trains a LoRA of its own beside its parent's, which is frozen."""
+    """True if the stage trains a LoRA of its own beside its parent's, which is frozen."""
     training: RecipeTraining | None
     """None for an adapter that is computed from others."""
     remedies: Remedies = Remedies()

@@ -1,7 +1,9 @@
-"""Answer by free generation, and find a label in the generated text (as in the published experiment)."""
+"""Free generation, greedy or drawn, and the label in a generated text (as in the published experiment)."""
 
+import random
 import re
 import string
+from dataclasses import dataclass
 
 from stagewise.inference.likelihood import batches, pad_left
 from stagewise.models.load import compute_context
@@ -38,6 +40,53 @@ def generate(
     end_text
         Text that ends an answer if no single token does; `end_token_id` then counts for nothing.
     """
+    end = end_token_id if end_text is None else None
+    ends = {end} if end is not None else set()
+    texts = []
+    for ids in generate_tokens(model, tokenizer, prompts, max_new_tokens, tokens_per_batch, progress, ends):
+        # The end token need not be a special one, which decoding leaves out.
+        text = tokenizer.decode(ids[: ids.index(end)] if end in ids else ids, skip_special_tokens=True)
+        texts.append(text.partition(end_text)[0] if end_text else text)
+    return texts
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Draws from the model's distribution; each prompt has its own, so that they do not depend on its batch."""
+
+    temperature: float
+    top_p: float
+    """Probability of the most probable tokens that are drawn from (nucleus sampling, Holtzman et al. 2020)."""
+    seeds: list[str]
+    """One of each prompt."""
+
+
+def generate_tokens(
+    model,
+    tokenizer,
+    prompts: list[list[int]],
+    max_new_tokens: int,
+    tokens_per_batch: int = 4096,
+    progress=None,
+    end_token_ids: set[int] = frozenset(),
+    stop_text: str | None = None,
+    sampling: Sampling | None = None,
+) -> list[list[int]]:
+    """Generate tokens after each prompt, see `generate`.
+
+    Parameters
+    ----------
+    end_token_ids
+        Tokens that end a text, beside the model's own end tokens.
+    stop_text
+        Text at which generation stops.
+    sampling
+        How tokens are drawn; None takes the most probable ones.
+
+    Returns
+    -------
+    Generated tokens of each prompt: with the end token, and padding after it.
+    """
     import torch
     from tqdm import tqdm
     from transformers import GenerationConfig
@@ -46,17 +95,14 @@ def generate(
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     ends = base.generation_config.eos_token_id
     ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends] if ends is not None else [])}
-    end = end_token_id if end_text is None else None
-    if end is not None:
-        ends.add(end)
     # Replaces the model's own settings, which may sample or penalize repetition.
     greedy = GenerationConfig(
         max_new_tokens=max_new_tokens,
         do_sample=False,
-        eos_token_id=sorted(ends),
+        eos_token_id=sorted(ends | end_token_ids),
         pad_token_id=tokenizer.pad_token_id,
     )
-    texts = [""] * len(prompts)
+    rows: list[list[int]] = [[]] * len(prompts)
     models_config, was_training = base.generation_config, model.training
     model.eval()
     base.generation_config = greedy
@@ -68,16 +114,64 @@ def generate(
         ):
             for group in batches([len(prompt) for prompt in prompts], tokens_per_batch, max_new_tokens):
                 ids, mask, _ = pad_left([prompts[i] for i in group], tokenizer.pad_token_id, device)
-                generated = base.generate(input_ids=ids, attention_mask=mask)[:, ids.shape[1] :]
-                for i, ids in zip(group, generated.tolist(), strict=True):
-                    # The end token need not be a special one, which decoding leaves out.
-                    text = tokenizer.decode(ids[: ids.index(end)] if end in ids else ids, skip_special_tokens=True)
-                    texts[i] = text.partition(end_text)[0] if end_text else text
+                options = _options(tokenizer, ids.shape[1], group, stop_text, sampling)
+                generated = base.generate(input_ids=ids, attention_mask=mask, **options)[:, ids.shape[1] :]
+                for i, row in zip(group, generated.tolist(), strict=True):
+                    rows[i] = row
                 bar.update(len(group))
     finally:
         base.generation_config = models_config
         model.train(was_training)
-    return texts
+    return rows
+
+
+def _options(tokenizer, start: int, group: list[int], stop_text: str | None, sampling: Sampling | None) -> dict:
+    """Arguments of transformers' `generate` that stop at a text and draw tokens; `start` is the prompts' length."""
+    import torch
+
+    options = {}
+    if stop_text is not None:
+
+        def is_stopped(ids, scores, **_):
+            stopped = [stop_text in tokenizer.decode(row, skip_special_tokens=True) for row in ids[:, start:].tolist()]
+            return torch.tensor(stopped, device=ids.device)
+
+        options["stopping_criteria"] = [is_stopped]
+    if sampling is not None:
+        generators = [random.Random(sampling.seeds[i]) for i in group]
+
+        def draw(ids, scores):
+            points = torch.tensor([generator.random() for generator in generators], dtype=torch.float64)
+            tokens = draw_tokens(scores, points.to(scores.device), sampling.temperature, sampling.top_p)
+            return torch.full_like(scores, -torch.inf).scatter(1, tokens[:, None], 0.0)
+
+        options["logits_processor"] = [draw]
+    return options
+
+
+def draw_tokens(logits, points, temperature: float, top_p: float):
+    """Draw a token of each row by inversion of the distribution function.
+
+    Parameters
+    ----------
+    logits
+        Shape (rows, vocabulary).
+    points
+        Shape (rows,): numbers in [0, 1), uniformly drawn.
+    temperature
+        Divides the logits.
+    top_p
+        The fewest most probable tokens whose probability reaches it are drawn from.
+
+    Returns
+    -------
+    Token ids, shape (rows,).
+    """
+    probabilities, tokens = (logits.double() / temperature).softmax(-1).sort(dim=-1, descending=True, stable=True)
+    reached = probabilities.cumsum(-1)
+    last = (reached < top_p).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
+    below = reached <= points[:, None] * reached.gather(1, last)
+    return tokens.gather(1, below.sum(-1, keepdim=True).clamp(max=last))[:, 0]
 
 
 def option_letters(prompt: str, label_words: list[str]) -> dict[str, str]:

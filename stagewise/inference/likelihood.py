@@ -8,7 +8,7 @@ cannot read those get the answers in short passes on the prompts' cache.
 import copy
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from stagewise.inference.answer_tree import AnswerTree, answer_trees, score_tree
 from stagewise.models.load import compute_context
+from stagewise.models.own_logits import float32_head
 from stagewise.models.token_tree import base_model, longest_tree
 
 if TYPE_CHECKING:
@@ -132,11 +133,11 @@ def score(
             tqdm(total=len(prompts), desc=progress, unit="item", disable=progress is None) as bar,
         ):
             index, processes = share
-            passes = list(_passes(model, tokenizer.pad_token_id, prompts, answers, tokens_per_batch, frozen_layers))
+            passes = list(scoring_passes(model, tokenizer, prompts, answers, tokens_per_batch, frozen_layers))
             for group, score_group in passes[index::processes]:
                 if before_batch:
                     before_batch()
-                result[group] = score_group([prompts[i] for i in group])
+                result[group] = score_group().cpu().numpy()
                 bar.update(len(group))
     finally:
         model.train(was_training)
@@ -145,32 +146,66 @@ def score(
     return result
 
 
-def _passes(
-    model, pad: int, prompts, answers, tokens_per_batch: int, frozen_layers
+def scoring_passes(
+    model, tokenizer, prompts, answers, tokens_per_batch: int, frozen_layers: "FrozenLayers | None" = None
 ) -> Iterator[tuple[list[int], Callable]]:
-    """Divide the prompts into batches; with each comes the function that scores its prompts, (rows, labels)."""
-    trees = answer_trees(answers)
-    longest = _tree_length(model, pad, prompts, answers, trees) - max(tree.branches.depth for tree in trees)
+    """Divide the scoring of prompts into passes that keep a gradient, unless it is switched off around them.
+
+    `score` goes through them without one. To be used within `compute_context` and `float32_head`; the model's mode is
+    the caller's choice. Parameters are those of `score`.
+
+    Yields
+    ------
+    Indices of the prompts of a pass, and the function that scores them: a tensor of float64, (prompts, labels), nats.
+    """
+    import torch
+
+    pad = tokenizer.pad_token_id
+    trees, longest = _trees(model, pad, prompts, answers)
+    order = [label for tree in trees for label in tree.labels]
     in_trees = [i for i, prompt in enumerate(prompts) if len(prompt) <= longest]
     on_cache = [i for i, prompt in enumerate(prompts) if len(prompt) > longest]
     tokens = sum(len(prompts[i]) + len(tree.branches) for i in in_trees for tree in trees)
     if frozen_layers and not frozen_layers.fits(tokens):
         frozen_layers = None
 
-    def score_in_trees(rows) -> np.ndarray:
-        values = np.empty((len(rows), len(answers)))
-        for tree in trees:
-            values[:, tree.labels] = score_tree(model, pad, rows, tree, frozen_layers).cpu().numpy()
-        return values
+    def score_in_trees(rows):
+        scores = torch.cat([score_tree(model, pad, rows, tree, frozen_layers) for tree in trees], 1)
+        return scores[:, sorted(range(len(order)), key=order.__getitem__)]
 
-    def score_on_cache(rows) -> np.ndarray:
-        return _score_on_cache(model, pad, rows, answers, tokens_per_batch).double().cpu().numpy()
+    def score_on_cache(rows):
+        return _score_on_cache(model, pad, rows, answers, tokens_per_batch).double()
 
     nodes, rows_per_pass = max(len(tree.branches) for tree in trees), min(tree.rows_per_pass for tree in trees)
     for group in batches([len(prompts[i]) for i in in_trees], tokens_per_batch, nodes, rows_per_pass):
-        yield [in_trees[i] for i in group], score_in_trees
-    for group in batches([len(prompts[i]) for i in on_cache], tokens_per_batch):
-        yield [on_cache[i] for i in group], score_on_cache
+        numbers = [in_trees[i] for i in group]
+        yield numbers, partial(score_in_trees, [prompts[i] for i in numbers])
+    readings = _readings(answers, torch.is_grad_enabled())
+    for group in batches([readings * len(prompts[i]) for i in on_cache], tokens_per_batch):
+        numbers = [on_cache[i] for i in group]
+        yield numbers, partial(score_on_cache, [prompts[i] for i in numbers])
+
+
+def count_tokens(model, tokenizer, prompts, answers, *, gradient: bool) -> list[int]:
+    """Count the tokens that `scoring_passes` reads for each prompt, without padding."""
+    trees, longest = _trees(model, tokenizer.pad_token_id, prompts, answers)
+    nodes, rest = sum(len(tree.branches) for tree in trees), sum(len(answer) - 1 for answer in answers)
+    readings = _readings(answers, gradient)
+    return [
+        len(trees) * len(prompt) + nodes if len(prompt) <= longest else readings * len(prompt) + rest
+        for prompt in prompts
+    ]
+
+
+def _readings(answers, gradient: bool) -> int:
+    """How often a model that reads no trees gets a prompt: without a cache once more before every longer answer."""
+    return 1 + (sum(len(answer) > 1 for answer in answers) if gradient else 0)
+
+
+def _trees(model, pad: int, prompts, answers) -> tuple[list[AnswerTree], float]:
+    """Build the answers' trees; with them comes the length of the longest prompt that is read before one."""
+    trees = answer_trees(answers)
+    return trees, _tree_length(model, pad, prompts, answers, trees) - max(tree.branches.depth for tree in trees)
 
 
 def _tree_length(model, pad: int, prompts, answers, trees: list[AnswerTree]) -> float:
@@ -183,9 +218,8 @@ def _tree_length(model, pad: int, prompts, answers, trees: list[AnswerTree]) -> 
         length, tree = longest_tree(model), trees[0]
         if length <= tree.branches.depth:
             return 0
-        beginning = [prompts[0][: int(min(8, length - tree.branches.depth))]]
-        on_cache = _score_on_cache(model, pad, beginning, [answers[label] for label in tree.labels], 4096)
-        difference = float((score_tree(model, pad, beginning, tree) - on_cache).abs().max())
+        beginning = prompts[0][: int(min(8, length - tree.branches.depth))]
+        difference = _difference_in_a_tree(model, pad, beginning, [answers[label] for label in tree.labels], tree)
         if difference > _ROUNDING.get(str(model.dtype).removeprefix("torch."), _ROUNDING_OF_OTHER_TYPES):
             print(
                 f"{type(base).__name__}: answers are scored in passes of their own, because this model reads them as "
@@ -197,12 +231,36 @@ def _tree_length(model, pad: int, prompts, answers, trees: list[AnswerTree]) -> 
     return _tree_lengths.get(base, 0)
 
 
+def _difference_in_a_tree(model, pad: int, prompt: list[int], answers, tree: AnswerTree) -> float:
+    """Largest difference between the scores of a tree's answers in one pass and in passes of their own, nats."""
+    import torch
+
+    was_training = model.training
+    model.eval()  # a dropout in training would make any two passes differ
+    try:
+        with torch.no_grad(), compute_context(model), float32_head(model):
+            apart = _score_on_cache(model, pad, [prompt], answers, 4096)
+            return float((score_tree(model, pad, [prompt], tree) - apart).abs().max())
+    finally:
+        model.train(was_training)
+
+
 def _score_on_cache(model, pad: int, prompts: list[list[int]], answers: list[list[int]], tokens_per_batch: int):
-    """Compute the log-probabilities of whole answers, (rows, labels): the prompts once, then the answers after them."""
+    """Compute the log-probabilities of whole answers, (rows, labels): the prompts once, then the answers after them.
+
+    A pass that keeps a gradient has no cache: layers that are computed again in the backward pass would write to it
+    twice.
+    """
     import torch
 
     ids, mask, positions = pad_left(prompts, pad, next(model.parameters()).device)
-    out = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1)
+    out = model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=positions,
+        use_cache=not torch.is_grad_enabled(),
+        logits_to_keep=1,
+    )
     result = out.logits[:, -1].float().log_softmax(-1)[:, [answer[0] for answer in answers]]
     # The shortest answers first, so that those that share a pass are of similar length.
     labels = [n for n in sorted(range(len(answers)), key=lambda n: len(answers[n])) if len(answers[n]) > 1]
@@ -262,30 +320,3 @@ def _select_rows(cache, rows):
     selected.layers = [copy.copy(layer) for layer in cache.layers]
     selected.reorder_cache(rows)
     return selected
-
-
-@contextmanager
-def float32_head(model, rows: int = 16384):
-    """Compute the output head of a bfloat16 model in float32, `rows` of its vocabulary at a time.
-
-    bfloat16 keeps 8 bits: two labels' logits around 20 are 0.125 apart or equal, and a tie would go to the label
-    that is declared first.
-    """
-    import torch
-
-    head = model.get_output_embeddings()
-    if type(head) is not torch.nn.Linear or head.weight.dtype == torch.float32:
-        yield
-        return
-
-    def in_float32(module, inputs, output):
-        hidden = inputs[0].float()
-        with torch.autocast(hidden.device.type, enabled=False):
-            logits = torch.cat([hidden @ part.float().T for part in module.weight.split(rows)], -1)
-            return logits if module.bias is None else logits + module.bias.float()
-
-    hook = head.register_forward_hook(in_float32)
-    try:
-        yield
-    finally:
-        hook.remove()

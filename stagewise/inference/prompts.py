@@ -79,6 +79,22 @@ class Template:
         """Put an item's fields into the placeholders."""
         return "".join(text for text, _ in self.parts(fields))
 
+    def beginning(self, name: str, fields: dict[str, str]) -> list[Part]:
+        """The author's pieces up to the first place of the field `name`, and the other fields between them."""
+        parts: list[Part] = []
+        for text, placed in self._pieces:
+            parts.append((text, True))
+            if placed == name:
+                break
+            parts.append((fields[placed], False))
+        return parts
+
+    def text_after(self, name: str) -> str:
+        """The author's text after the first place of the field `name`, up to the next field."""
+        names = [placed for _, placed in self._pieces]
+        following = self._pieces[names.index(name) + 1 :]
+        return following[0][0] if following else ""
+
     @property
     def _pieces(self) -> list[tuple[str, str | None]]:
         """Literal texts, each with the name of the placeholder that follows it."""
@@ -203,6 +219,19 @@ class Encoder:
             f"{self.template.path}: item '{item['id']}' does not fit into max_length {self.max_length} even with an "
             f"empty '{self.shorten}'; raise training.max_length"
         )
+
+    def encode_beginning(self, name: str, fields: dict[str, str]) -> list[int]:
+        """Encode a prompt up to the first place of the field `name`, for a model that writes it.
+
+        `fields` are those placed before. Blanks right before the place are left out: tokens begin with them.
+        """
+        parts = self.template.beginning(name, fields)
+        if self._chat:
+            # Only blanks at the message's beginning may be trimmed: its text goes on after this.
+            text = self._chat.trim("".join(text for text, _ in parts) + "x")[:-1]
+            parts = [(self._chat.pieces[0], True), (text, False)]
+        last, trusted = parts[-1]
+        return self._encode([*parts[:-1], (last.rstrip(" "), trusted)]) or self._start_ids
 
     @cached_property
     def _chat(self) -> ChatForm | None:

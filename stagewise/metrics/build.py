@@ -58,7 +58,7 @@ def _build(tried: ExperimentResults) -> ReportMetrics:
     bootstrap = _bootstrap(tried)
     trainings = {lineage: overview.training_record(tried, lineage) for lineage in tried.adapters}
     adapters = Adapters(tried.adapters, trainings, tried.adapter_bytes)
-    table = ScoreTable(tried.predictions, DecisionRules(tried.predictions, {}, {}), bootstrap)
+    table = ScoreTable(tried.predictions, DecisionRules(tried.predictions, {}, {}, measure.name), bootstrap)
     results = tried.of_arms(declared.with_choice(chosen))
     return ReportMetrics(
         experiment=overview.experiment_record(tried),
@@ -76,7 +76,7 @@ def _records(
     tasks, splits = list(config.active_tasks), config.evaluation.splits
     by_baselines, omitted = _answer_by_baselines(results)
     predictions = results.predictions | by_baselines
-    rules = DecisionRules(predictions, _label_priors(results), results.content_free)
+    rules = DecisionRules(predictions, _label_priors(results), results.content_free, config.statistics.primary_measure)
     table = ScoreTable(predictions, rules, bootstrap)
     discrimination = DiscriminationTable(predictions, bootstrap)
     groups = _groups_over_runs(results.adapters) if len(config.runs) > 1 and main in shared else []

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stagewise.measures import average_labels, f1_of_counts
+from stagewise.measures import MEASURES, PRIMARY, Measure
 from stagewise.metrics.bootstrap import Bootstrap, Resampled
 from stagewise.metrics.prediction_table import Key, Predictions
 from stagewise.metrics.schema import RULES, Omitted
@@ -108,42 +108,72 @@ def log_priors(items: list[str], labels: list[str]) -> np.ndarray:
     return np.log(counts / counts.sum())
 
 
-def fit_prior_adjustment(logs: np.ndarray, gold: np.ndarray, priors: np.ndarray) -> tuple[float, np.ndarray]:
+def fit_prior_adjustment(
+    logs: np.ndarray, gold: np.ndarray, priors: np.ndarray, measure: Measure
+) -> tuple[float, np.ndarray]:
     """Fit tau and bias of logit adjustment, -tau times the log priors (Menon et al. 2021, arXiv:2007.07314, eq. 9).
 
     Parameters
     ----------
     logs, gold
-        Renormalized log-probabilities, shape (items, labels), and gold codes of the validation items; tau maximizes
-        their macro-F1, the smallest of `TAUS` if several do.
+        Renormalized log-probabilities, shape (items, labels), and gold codes of the validation items.
     priors
         Log shares of the labels in training, shape (labels,).
+    measure
+        The measure whose best value on these items chooses tau, the smallest of `TAUS` if several have it.
     """
-    (best,) = choose_taus(logs, gold, priors, np.ones((1, len(gold))))
+    (best,) = choose_taus(logs, gold, priors, np.ones((1, len(gold))), measure)
     return float(TAUS[best]), -TAUS[best] * priors
 
 
-def choose_taus(logs: np.ndarray, gold: np.ndarray, priors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def choose_taus(
+    logs: np.ndarray, gold: np.ndarray, priors: np.ndarray, weights: np.ndarray, measure: Measure
+) -> np.ndarray:
     """Choose tau on every resample of the validation items; numbers in `TAUS`, shape (samples,).
 
-    As `fit_prior_adjustment`, with weights of the items, shape (samples, items). From one tau to the next few answers
-    change, so that counts are moved by those alone.
+    As `fit_prior_adjustment`, with weights of the items, shape (samples, items).
     """
-    one_hot, by_item = np.eye(logs.shape[1]), weights.T
-    of_label = one_hot[gold].T @ by_item
-    answered, right = np.zeros_like(of_label), np.zeros_like(of_label)
-    scores, before = [], None
-    for tau in TAUS:
-        answer = (logs - tau * priors).argmax(1)
-        changed = np.arange(len(gold)) if before is None else np.flatnonzero(answer != before)
-        if changed.size:
-            moved = one_hot[answer[changed]] - (0 if before is None else one_hot[before[changed]])
-            answered += moved.T @ by_item[changed]
-            right += (moved * one_hot[gold[changed]]).T @ by_item[changed]
-        scores.append(average_labels(f1_of_counts(right, of_label, answered), 0) if changed.size else scores[-1])
-        before = answer
+    by_tau = _item_means if measure.needs == "probabilities" or measure.is_accuracy else _confusion_scores
+    scores = by_tau(logs, gold, priors, weights, measure) * (1 if measure.higher_is_better else -1)
+    scores = np.where(np.isnan(scores), -np.inf, scores)
     # Equal scores may differ in their last digit.
-    return np.argmax(np.array(scores) >= np.max(scores, 0) - 1e-12, 0)
+    return np.argmax(scores >= np.max(scores, 0) - 1e-12, 0)
+
+
+def _item_means(logs, gold, priors, weights, measure: Measure) -> np.ndarray:
+    """Score every tau on every resample, shape (taus, samples), by a measure that is a mean over items."""
+    by_item = np.empty((len(TAUS), len(gold)))
+    for number, tau in enumerate(TAUS):
+        adjusted = logs - tau * priors
+        if measure.needs == "probabilities":
+            by_item[number] = measure.function(np.exp(normalize(adjusted)), gold)
+        else:
+            by_item[number] = adjusted.argmax(1) == gold
+    return by_item @ weights.T / weights.sum(1)
+
+
+def _confusion_scores(logs, gold, priors, weights, measure: Measure) -> np.ndarray:
+    """Score every tau on every resample, shape (taus, samples), by a measure of the confusion counts.
+
+    From one tau to the next few answers change, so that counts are moved by those alone.
+    """
+    shape = logs.shape[1], logs.shape[1] + 1
+    counts = np.zeros((shape[0] * shape[1], len(weights)))
+    scores, before = np.empty((len(TAUS), len(weights))), None
+    for number, tau in enumerate(TAUS):
+        cells = gold * shape[1] + (logs - tau * priors).argmax(1)
+        changed = np.arange(len(gold)) if before is None else np.flatnonzero(cells != before)
+        if changed.size:
+            moves = [(1, cells)] if before is None else [(1, cells), (-1, before)]
+            for sign, of_items in moves:
+                filled, position = np.unique(of_items[changed], return_inverse=True)
+                one_hot = np.equal.outer(np.arange(len(filled)), position).astype(weights.dtype)
+                counts[filled] += sign * (one_hot @ weights.T[changed])
+            scores[number] = measure.function(np.moveaxis(counts.reshape(*shape, -1), -1, 0))
+        else:
+            scores[number] = scores[number - 1]
+        before = cells
+    return scores
 
 
 def remove_average(logs: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
@@ -170,6 +200,8 @@ class DecisionRules:
         Log shares of the labels in training by lineage and task: the models.
     content_free
         Log-probabilities after inputs without content by lineage and task, shape (inputs, labels).
+    measure
+        Name of the measure that rules are judged by, so that it chooses tau.
     """
 
     def __init__(
@@ -177,8 +209,10 @@ class DecisionRules:
         predictions: dict[Key, Predictions],
         priors: dict[tuple[str, str], np.ndarray],
         content_free: dict[tuple[str, str], np.ndarray],
+        measure: str = PRIMARY,
     ):
         self._predictions, self._priors, self._content_free = predictions, priors, content_free
+        self._measure = MEASURES[measure]
         self._decisions: dict[Key, dict[str, Decision]] = {}
         self._fitted: dict[tuple[str, str], tuple[float, np.ndarray] | None] = {}
 
@@ -221,7 +255,9 @@ class DecisionRules:
             validation = self._predictions.get((lineage, task, "validation"))
             fitted = None
             if validation is not None and validation.logprobs is not None:
-                fitted = fit_prior_adjustment(normalize(validation.logprobs), validation.gold, self._priors[key])
+                fitted = fit_prior_adjustment(
+                    normalize(validation.logprobs), validation.gold, self._priors[key], self._measure
+                )
             self._fitted[key] = fitted
         return self._fitted[key]
 
@@ -239,7 +275,7 @@ class DecisionRules:
         if rule == BATCH:
             return Refits(logs, remove_average(logs, weights), np.arange(len(weights)))
         priors = self._priors[lineage, task]
-        taus = TAUS[choose_taus(normalize(items.logprobs), items.gold, priors, weights)]
+        taus = TAUS[choose_taus(normalize(items.logprobs), items.gold, priors, weights, self._measure)]
         tried, fit = np.unique(taus, return_inverse=True)
         return Refits(logs, -tried[:, None] * priors, fit, Resampled(self._fit(lineage, task)[0], taus))
 

@@ -230,18 +230,18 @@ def _check_factors(path: Path, rank) -> None:
             raise InputError(f"{path}: '{key[:100]}' is no LoRA factor of rank {rank}, which is all that is read")
 
 
-def load_adapter(base, adapter_dir, trainable: bool = False):
+def load_adapter(base, adapter_dir, trainable: bool = False, dropout: float | None = None):
     """Load an adapter onto a base model; `adapter_receipt` checks beforehand that they belong together.
 
     Its weights stay float32 whatever the base model's type, as in training: the adapter that predicts is the one that
-    was validated.
+    was validated. It is trained on with `dropout` on its input; None keeps the dropout that it was trained with.
 
     Raises
     ------
     InputError
         If the adapter does not fit the model's layers, or its weights are not finite.
     """
-    from peft import PeftModel
+    from peft import LoraConfig, PeftModel
 
     folder = adapter_folder(adapter_dir)
     check_plain_lora(folder)
@@ -250,7 +250,11 @@ def load_adapter(base, adapter_dir, trainable: bool = False):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            model = PeftModel.from_pretrained(base, folder, is_trainable=trainable, local_files_only=True)
+            config = LoraConfig.from_pretrained(folder, local_files_only=True)
+            config.lora_dropout = config.lora_dropout if dropout is None else dropout
+            model = PeftModel.from_pretrained(
+                base, folder, is_trainable=trainable, config=config, local_files_only=True
+            )
         except Exception as error:  # damaged files raise whatever their parsers raise
             reason = " ".join(str(error).split())[:200] or type(error).__name__
     # If the file lacks weights of a layer, PEFT only warns and goes on with untrained ones.

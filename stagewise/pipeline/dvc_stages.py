@@ -24,17 +24,18 @@ HEAD = """\
 """
 
 # By stage: its description, and the top-level keys of the configuration that it depends on.
-_TRAINING_KEYS = ("model", "models", "tasks", "arms", "seeds", "folds", "quantization", "dtype", "prompting", "lora")
+_PLAN_KEYS = ("arms", "orders", "seeds", "folds")
+_TRAINING_KEYS = ("model", "models", "tasks", *_PLAN_KEYS, "quantization", "dtype", "prompting", "lora")
 _STAGES = {
     "fetch": ("The base model and the raw files, checked by checksum", ("model", "models", "tasks")),
     "splits": (
         "Items per task and split, and what was set aside; texts without a licence are never pushed",
-        ("tasks", "limit", "duplicates", "folds", "arms"),
+        ("tasks", "limit", "duplicates", "folds", "arms", "orders"),
     ),
     "stage-1": ("Adapters that learn a first task", (*_TRAINING_KEYS, "training")),
     "predictions": (
         "Every model, scored on every task",
-        ("model", "models", "tasks", "arms", "quantization", "dtype", "prompting", "training", "evaluation"),
+        ("model", "models", "tasks", "arms", "orders", "quantization", "dtype", "prompting", "training", "evaluation"),
     ),
     "report": ("All figures, and the page that shows them", tuple(Config.model_fields)),
 }

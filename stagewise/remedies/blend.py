@@ -25,22 +25,21 @@ class Blend(Merge):
         return f"blend-{self.alpha:g}"
 
     def merge(self, adapters: list[Path], folder: Path, load_base, seed: int) -> None:
-        import torch
+        import numpy as np
 
-        from stagewise.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read_adapter, write_adapter
+        from stagewise.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+        from stagewise.models.lora_updates import LoraUpdates, layer_shapes, write_updates
 
         parent, child = adapters[-2:]
         if self.alpha in (0, 1):
             for name in (ADAPTER_WEIGHTS, ADAPTER_CONFIG):
                 shutil.copyfile((child if self.alpha else parent) / name, folder / name)
             return
-        parent_config, parent_factors = read_adapter(parent)
-        child_config, child_factors = read_adapter(child)
-        parent_scale = (1 - self.alpha) * parent_config["lora_alpha"] / parent_config["r"]
-        child_scale = self.alpha * child_config["lora_alpha"] / child_config["r"]
+        blended = [LoraUpdates.read(parent), LoraUpdates.read(child)]
+        scales = [np.float32(s * e.scaling) for s, e in zip((1 - self.alpha, self.alpha), blended, strict=True)]
         factors = {}
-        for name, (a, b) in parent_factors.items():
-            child_a, child_b = child_factors[name]
-            factors[name] = torch.cat([a, child_a]), torch.cat([parent_scale * b, child_scale * child_b], 1)
-        rank = parent_config["r"] + child_config["r"]
-        write_adapter(folder, parent_config | {"r": rank, "lora_alpha": rank}, factors)
+        for name, shape in layer_shapes(blended).items():
+            (parent_a, parent_b), (child_a, child_b) = (entry.factors_of(name, shape) for entry in blended)
+            b = np.concatenate([scales[0] * parent_b, scales[1] * child_b], 1)
+            factors[name] = np.concatenate([parent_a, child_a]), b
+        write_updates(folder, blended, sum(entry.rank for entry in blended), factors)

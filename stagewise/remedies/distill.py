@@ -5,23 +5,26 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from stagewise.config.base import MAX_COUNT, Number
+from stagewise.errors import InputError
 from stagewise.remedies.base import Batch, Remedy, Row, TrainingContext, TrainingHook
 from stagewise.remedies.rehearsal import draw_share
 
 _DEFAULT_SHARE = 0.1
 
 _TOKENS_PER_BATCH = 4096
+"""Padded tokens in a pass that scores labels."""
 
 
 class Distill(Remedy):
     """Learning without forgetting (Li & Hoiem 2016): KL divergence from the parent's distribution over earlier labels.
 
     On the stage's own inputs it trains on no earlier item; on rehearsal items their gold labels are not used. The
-    distribution is over the first tokens of an earlier task's label words, renormalized, so that it leaves the stage's
-    own answers free.
+    distribution is over an earlier task's whole label answers, renormalized: it fixes their ratios and leaves any other
+    answer free, also one that begins alike, such as ``no stress`` beside ``no``.
     """
 
     paper: ClassVar[str] = "Li & Hoiem 2016 (LwF), arXiv:1606.09282"
+    behaviour: ClassVar[int] = 2
     needs_earlier: ClassVar[bool] = True
     needs_parent: ClassVar[bool] = True
 
@@ -67,61 +70,152 @@ class DistillationLoss(TrainingHook):
 
     Attributes
     ----------
-    label_tokens
-        First tokens of the labels, by earlier task.
+    answers
+        Token ids of the label answers of all earlier tasks, task after task.
+    labels
+        Places of each earlier task's labels among `answers`.
     targets
-        The parent's distribution over them, by earlier task: shape (rows, label tokens), NaN for rows that it does not
-        apply to.
+        The parent's distribution over them, by earlier task: shape (rows, labels), NaN for rows that it does not apply
+        to.
     """
 
     def __init__(self, context: TrainingContext, settings: Distill):
         import torch
 
-        self.settings = settings
-        self.label_tokens = {
-            task: list(dict.fromkeys(ids[0] for ids in context.label_token_ids[task])) for task in context.earlier_rows
-        }
-        self.prompt_ends = torch.tensor([row["prompt_tokens"] - 1 for row in context.rows])
-        taught_rows = {task: _rows_to_teach(context, settings, task) for task in context.earlier_rows}
-        prompts = sorted({number for numbers in taught_rows.values() for number in numbers})
-        tokens = sorted({token for tokens in self.label_tokens.values() for token in tokens})
-        logits = _next_token_logits(context, prompts, tokens)
-        self.extra_tokens = sum(context.rows[number]["prompt_tokens"] for number in prompts)
+        self.context, self.settings = context, settings
+        self.parameters = [parameter for parameter in context.model.parameters() if parameter.requires_grad]
+        self.answers, self.labels = _all_answers(context)
+        taught = {task: _rows_to_teach(context, settings, task) for task in context.earlier_rows}
+        self.taught_rows = sorted({number for numbers in taught.values() for number in numbers})
+        if not self.taught_rows:
+            raise InputError(
+                "remedies.distill: no training row is left that the parent's distribution could be kept on; leave the "
+                "remedy out"
+            )
+        self._count_tokens()
+        self.frozen_layers = self._frozen_layers_that_fit()
+        scores = self._parent_scores()
         self.targets = {}
-        for task, tokens in self.label_tokens.items():
-            target = torch.full((len(context.rows), len(tokens)), float("nan"))
-            for number in taught_rows[task]:
-                parent_logits = torch.tensor([logits[number][token] for token in tokens])
-                target[number] = (parent_logits / settings.temperature).softmax(0)
+        for task, labels in self.labels.items():
+            target = torch.full((len(context.rows), labels.stop - labels.start), float("nan"), dtype=torch.float64)
+            target[taught[task]] = (scores[taught[task], labels] / settings.temperature).softmax(1)
             self.targets[task] = target
 
     def loss(self, batch: Batch):
-        rows = _as_indices(batch.row_numbers)
-        divergences = [
-            divergence for task in self.label_tokens if (divergence := self._divergence(batch, rows, task)) is not None
-        ]
-        if not divergences:
-            return None
-        strength, temperature = self.settings.strength, self.settings.temperature
-        return strength * temperature**2 * sum(divergences) / batch.step_rows
+        """Strength times the mean divergence over the rows of the step, with its gradient.
 
-    def _divergence(self, batch: Batch, rows, task: str):
-        """Kullback-Leibler divergence summed over the rows with a target; None if there are none."""
+        The gradient is computed here, pass by pass: no activations of these passes wait for the training's own backward
+        pass, so memory is bounded however many labels there are.
+        """
         import torch
 
-        target, device = self.targets[task][rows], batch.hidden_states.device
-        has_target = (~target.isnan().any(1)).nonzero()[:, 0]  # found on the CPU, so that no GPU is waited for
-        if not len(has_target):
+        from stagewise.inference.likelihood import scoring_passes
+        from stagewise.models.load import compute_context
+        from stagewise.models.own_logits import float32_head
+
+        numbers = [number for number in batch.row_numbers if self.extra_tokens_of_row[number]]
+        if not numbers:
             return None
-        logits = batch.logits(self.prompt_ends[rows].to(device), self.label_tokens[task])
-        student = (logits / self.settings.temperature).log_softmax(-1)[has_target.to(device)]
-        return torch.nn.functional.kl_div(student, target[has_target].to(device), reduction="sum")
+        model, parameters = self.context.model, self.parameters
+        weight = self.settings.strength * self.settings.temperature**2 / batch.step_rows
+        value, gradients = 0.0, [torch.zeros_like(parameter) for parameter in parameters]
+        with compute_context(model), float32_head(model):
+            for group, score in scoring_passes(*self._scored(numbers), _TOKENS_PER_BATCH, self.frozen_layers):
+                term = weight * self._divergence(score(), [numbers[i] for i in group])
+                parts = torch.autograd.grad(term, parameters, materialize_grads=True)
+                gradients = [total + part for total, part in zip(gradients, parts, strict=True)]
+                value += term.detach().float()
+        slope = sum((total * parameter).sum() for total, parameter in zip(gradients, parameters, strict=True))
+        return value + (slope - slope.detach())
+
+    def _divergence(self, scores, numbers: list[int]):
+        """Kullback-Leibler divergence from the parent's distributions, summed over the rows and earlier tasks.
+
+        A label's probability is that of its whole answer, p(answer)^(1 / temperature) renormalized over the task's
+        labels (Li & Hoiem 2016, equations 2 and 3).
+        """
+        import torch
+
+        divergence = 0.0 * scores.sum()
+        for task, labels in self.labels.items():
+            target = self.targets[task][numbers]
+            has_target = (~target.isnan().any(1)).nonzero()[:, 0]  # found on the CPU, so that no GPU is waited for
+            student = (scores[has_target.to(scores.device), labels] / self.settings.temperature).log_softmax(1)
+            teacher = target[has_target].to(scores.device)
+            divergence = divergence + torch.nn.functional.kl_div(student, teacher, reduction="sum")
+        return divergence
+
+    def _scored(self, numbers: list[int]) -> tuple:
+        """What is scored after these rows' prompts: arguments of `likelihood.scoring_passes`."""
+        rows = [self.context.rows[number] for number in numbers]
+        prompts = [row["input_ids"][: row["prompt_tokens"]] for row in rows]
+        return self.context.model, self.context.tokenizer, prompts, self.answers
+
+    def _parent_scores(self):
+        """Log-probabilities of all answers under the parent, (rows, answers), float64; 0 for rows that are not taught.
+
+        Raises
+        ------
+        InputError
+            If one is not finite.
+        """
+        import torch
+
+        from stagewise.inference import likelihood
+
+        scores = torch.zeros(len(self.context.rows), len(self.answers), dtype=torch.float64)
+        logprobs = likelihood.score(
+            *self._scored(self.taught_rows), _TOKENS_PER_BATCH, frozen_layers=self.frozen_layers
+        )
+        scores[self.taught_rows] = torch.from_numpy(logprobs)
+        if not bool(scores.isfinite().all()):
+            raise InputError(
+                "remedies.distill: a label's log-probability is not finite (NaN or infinite) at the parent adapter; "
+                "train the parent with a lower training.learning_rate, or leave the remedy out"
+            )
+        return scores
+
+    def _count_tokens(self) -> None:
+        """Count what the parent reads before training, and the student at every step."""
+        from stagewise.inference.likelihood import count_tokens
+
+        scored = self._scored(self.taught_rows)
+        self.extra_tokens = sum(count_tokens(*scored, gradient=False))
+        self.extra_tokens_of_row = [0] * len(self.context.rows)
+        for number, tokens in zip(self.taught_rows, count_tokens(*scored, gradient=True), strict=True):
+            self.extra_tokens_of_row[number] = tokens
+
+    def _frozen_layers_that_fit(self):
+        """The frozen layers, if the output of all training rows and of all that is scored beside them can be kept."""
+        tokens = sum(len(row["input_ids"]) for row in self.context.rows) + sum(self.extra_tokens_of_row)
+        layers = self.context.frozen_layers
+        return layers if layers and layers.fits(tokens) else None
 
 
-def _as_indices(numbers: list[int]):
-    import torch
+def _all_answers(context: TrainingContext) -> tuple[list[list[int]], dict[str, slice]]:
+    """List the label answers of the earlier tasks, and the places of each task's own.
 
-    return torch.tensor(numbers, dtype=torch.long)
+    Raises
+    ------
+    InputError
+        If there is no earlier task, or one has a single answer, whose share of the distribution is always 1.
+    """
+    answers, labels = [], {}
+    for task in context.earlier_rows:
+        of_task = context.label_token_ids[task]
+        if len({tuple(answer) for answer in of_task}) < 2:
+            raise InputError(
+                f"remedies.distill: {task} has one label answer alone, so its distribution says nothing; give the task "
+                "two labels, or leave the remedy out"
+            )
+        labels[task] = slice(len(answers), len(answers) + len(of_task))
+        answers += of_task
+    if not labels:
+        raise InputError(
+            "remedies.distill: the stage has no earlier task whose label distribution could be kept; leave the remedy "
+            "out"
+        )
+    return answers, labels
 
 
 def _rows_to_teach(context: TrainingContext, settings: Distill, task: str) -> list[int]:
@@ -133,28 +227,3 @@ def _rows_to_teach(context: TrainingContext, settings: Distill, task: str) -> li
 
 def _is_unlabelled(row: Row) -> bool:
     return all(label == -100 for label in row["labels"])
-
-
-def _next_token_logits(context: TrainingContext, numbers: list[int], tokens: list[int]) -> dict[int, dict[int, float]]:
-    """Compute the model's logits of some tokens after the prompts of some rows, by row number and token."""
-    import torch
-
-    from stagewise.inference.likelihood import batches, float32_head, pad_left
-    from stagewise.models.load import compute_context
-
-    model = context.model
-    prompts = [context.rows[n]["input_ids"][: context.rows[n]["prompt_tokens"]] for n in numbers]
-    device = next(model.parameters()).device
-    was_training, logits = model.training, {}
-    model.eval()
-    with torch.no_grad(), compute_context(model), float32_head(model):
-        for group in batches([len(prompt) for prompt in prompts], _TOKENS_PER_BATCH):
-            ids, mask, positions = pad_left([prompts[i] for i in group], context.tokenizer.pad_token_id, device)
-            output = model(
-                input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=1
-            )
-            values = output.logits[:, -1, tokens].float().cpu()
-            for i, row in zip(group, values, strict=True):
-                logits[numbers[i]] = dict(zip(tokens, row.tolist(), strict=True))
-    model.train(was_training)
-    return logits

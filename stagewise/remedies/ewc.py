@@ -108,8 +108,8 @@ def _log_probability(model, prompt: list[int], answer: list[int]):
     """Compute the log-probability of an answer after a prompt, with its gradient."""
     import torch
 
-    from stagewise.inference.likelihood import float32_head
     from stagewise.models.load import compute_context
+    from stagewise.models.own_logits import float32_head
 
     device = next(model.parameters()).device
     ids = torch.tensor([prompt + answer], device=device)

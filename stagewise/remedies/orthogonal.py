@@ -1,13 +1,10 @@
 """Orthogonal: learn in directions that the earlier stages do not use."""
 
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from stagewise.remedies.base import Remedy, TrainingContext, TrainingHook
-
-if TYPE_CHECKING:
-    from stagewise.config.training import Lora
+from stagewise.errors import InputError
+from stagewise.remedies.base import Remedy, StartContext, TrainingContext, TrainingHook
 
 
 class Orthogonal(Remedy):
@@ -18,51 +15,60 @@ class Orthogonal(Remedy):
     """
 
     paper: ClassVar[str] = "Wang et al. 2023 (O-LoRA), arXiv:2310.14152"
+    behaviour: ClassVar[int] = 2
     needs_parent: ClassVar[bool] = True
+    new_lora: ClassVar[bool] = True
 
-    def start(self, parent: Path | None, folder: Path, lora: "Lora", seed: int) -> Path | None:
-        import torch
-
+    def start(self, context: StartContext) -> Path | None:
         from stagewise.models.adapters import read_adapter, write_adapter
 
-        config, factors = read_adapter(parent)
-        scaling = config["lora_alpha"] / config["r"]
-        generator = torch.Generator().manual_seed(seed)
-        wider = {}
-        for name, (a, b) in sorted(factors.items()):
-            new_a = torch.empty(lora.r, a.shape[1])
-            bound = 1 / math.sqrt(a.shape[1])  # PEFT's own initialization of A: Kaiming uniform with a = sqrt(5)
-            new_a.uniform_(-bound, bound, generator=generator)
-            new_a = remove_directions(new_a, orthonormal_basis(a.float()))
-            wider[name] = (torch.cat([a.float(), new_a]), torch.cat([b.float(), torch.zeros(len(b), lora.r)], 1))
-        rank = config["r"] + lora.r
-        write_adapter(folder, config | {"r": rank, "lora_alpha": scaling * rank}, wider)
-        return folder
+        config, factors = read_adapter(context.adapter)
+        for name, (a, _) in factors.items():
+            earlier, new = a[: -context.lora.r], a[-context.lora.r :]
+            directions = orthonormal_basis(earlier)
+            check_directions_left("orthogonal", name, len(directions), a.shape[1], "lower lora.r")
+            new.copy_(remove_directions(new, directions))
+        write_adapter(context.folder, config, factors)
+        return context.folder
 
     def hook(self, context: TrainingContext) -> TrainingHook:
-        return FrozenDirections(context)
-
-
-class FrozenDirections(TrainingHook):
-    """After every step, restores the earlier part and projects the new A onto its orthogonal complement."""
-
-    def __init__(self, context: TrainingContext):
         from stagewise.models.adapters import adapted_layers
 
-        self.layers = []
-        for layer in adapted_layers(context.model):
-            rank = layer.a.shape[0] - context.lora.r
-            a, b = layer.a.detach()[:rank].clone(), layer.b.detach()[:, :rank].clone()
-            self.layers.append((layer, rank, a, b, orthonormal_basis(a)))
+        rank = context.lora.r
+        layers = adapted_layers(context.model)
+        return ProjectedLora([(layer, orthonormal_basis(layer.a.detach()[:-rank])) for layer in layers], rank)
+
+
+class ProjectedLora(TrainingHook):
+    """Keeps the new LoRA out of some input directions: its A is projected after every step.
+
+    Parameters
+    ----------
+    layers
+        Adapted layers (`stagewise.models.adapters.Layer`), each with orthonormal directions, shape (k, inputs).
+    rank
+        Rank of the new LoRA.
+    """
+
+    def __init__(self, layers, rank: int):
+        self.layers, self.rank = layers, rank
 
     def after_step(self) -> None:
         import torch
 
         with torch.no_grad():
-            for layer, rank, a, b, directions in self.layers:
-                layer.a[:rank] = a
-                layer.b[:, :rank] = b
-                layer.a[rank:] = remove_directions(layer.a[rank:], directions)
+            for layer, directions in self.layers:
+                new = layer.a[-self.rank :]
+                new.copy_(remove_directions(new, directions))
+
+
+def check_directions_left(remedy: str, layer: str, taken: int, inputs: int, way_out: str) -> None:
+    """Raise an ``InputError`` if the earlier stages take all input directions of a layer."""
+    if taken >= inputs:
+        raise InputError(
+            f"remedies.{remedy}: the earlier stages take all {inputs} input directions of {layer}, so that none is "
+            f"left to learn in; {way_out}"
+        )
 
 
 def orthonormal_basis(rows):

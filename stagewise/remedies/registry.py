@@ -101,6 +101,14 @@ class _Remedies(Settings):
             raise ValueError(f"{' and '.join(merges)} both merge adapters; a stage has one of them")
         return self
 
+    @model_validator(mode="after")
+    def one_new_lora(self):
+        if len(several := [name for name, remedy in self.in_training.items() if remedy.new_lora]) > 1:
+            raise ValueError(
+                f"{' and '.join(several)} each choose the directions of the stage's new LoRA; a stage has one of them"
+            )
+        return self
+
     @property
     def chosen(self) -> dict[str, Remedy | Merge]:
         """Settings of every remedy that is used, by name."""

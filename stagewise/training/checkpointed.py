@@ -15,7 +15,9 @@ from transformers import TrainerCallback
 from stagewise.errors import InputError, Unfinished
 from stagewise.models.finite import all_finite, optimizer_tensors
 from stagewise.models.out_of_memory import is_out_of_memory
+from stagewise.remedies.base import TrainingHook
 from stagewise.training.checkpoints import LOG_SUMS, TRAINED_TOKENS, VALIDATION_ANSWERS, Checkpoint, CheckpointFolder
+from stagewise.training.hooks import evaluated_weights, load_hook_state, save_hook_state
 from stagewise.training.time_limit import TimeLimit
 
 # What is looked at after every step, in the order in which one makes the next.
@@ -74,6 +76,7 @@ class CheckpointedTrainer(trl.SFTTrainer):
         super().__init__(*args, **kwargs)
         self._name, self._checkpoints, self._start = name, checkpoints, start
         self._limit = limit or TimeLimit()
+        self._hooks: list[TrainingHook] = []
         self.trained_tokens = 0
         """Tokens trained on since the start or resume, in all processes, without padding."""
         self.resumed_tokens = start.trained_tokens if start else 0
@@ -125,8 +128,9 @@ class CheckpointedTrainer(trl.SFTTrainer):
         return values
 
     def begin(self) -> None:
-        """Take up the log's sums and the clock, right before the first step."""
+        """Take up the hooks' state, the log's sums and the clock, right before the first step."""
         if self._start is not None and self._start.continues_stage:
+            load_hook_state(self._hooks, self._start)
             sums = self._start.log_sums
             self._tr_loss = torch.tensor(sums["loss"], dtype=self._tr_loss.dtype, device=self._tr_loss.device)
             self._total_loss_scalar, self._globalstep_last_logged = sums["total_loss"], sums["logged_step"]
@@ -260,7 +264,9 @@ class CheckpointedTrainer(trl.SFTTrainer):
         self.accelerator.wait_for_everyone()
         folder = self._checkpoints.aside(step)
         if writes:
-            self.model.save_pretrained(folder, save_embedding_layers=False)
+            with evaluated_weights(self._hooks):
+                self.model.save_pretrained(folder, save_embedding_layers=False)
+            save_hook_state(self._hooks, folder)
             self._save_optimizer_and_scheduler(str(folder))
             self._save_state(folder, sums)
         self._save_rng_state(str(folder))
@@ -292,6 +298,12 @@ class CheckpointedTrainer(trl.SFTTrainer):
             "tokens": self._total_train_tokens,
             "metrics": {name: list(values) for name, values in self._metrics["train"].items()},
         }
+
+    def save_weights(self, folder) -> None:
+        """Write the adapter of the finished training: the best checkpoint's if one was chosen, else the last one."""
+        is_best = self.state.best_model_checkpoint is not None  # then it is on the model
+        with evaluated_weights([] if is_best else self._hooks):
+            self.model.save_pretrained(folder, save_embedding_layers=False)
 
     def _load_best_model(self) -> None:
         path = self._checkpoints.path(self.state.best_global_step)

@@ -172,6 +172,11 @@ class CheckpointFolder:
             for path in self.folder.glob(pattern):
                 _remove(path)
 
+    def remove_all(self) -> None:
+        """Remove all checkpoints, of which none is of use any more."""
+        for path in self.paths():
+            _remove(path)
+
     def paths(self) -> list[Path]:
         """Paths of all checkpoints, the newest first."""
         paths = [path for path in self.folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]

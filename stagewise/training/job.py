@@ -88,8 +88,11 @@ def _check_model_and_data(recipe_file, recipe: Recipe, model_dir: Path, data_dir
     model = read_receipt(model_dir, "the base model", verify=False)
     if model["fingerprint"] != recipe.model.fingerprint:
         raise InputError(f"{recipe_file}: written for another base model than {model_dir}; write the recipe again")
+    needs_earlier = any(remedy.needs_earlier for remedy in recipe.remedies.in_training.values())
     for task, spec in recipe.tasks.items():
         for split, expected in spec.data.items():
+            if split == "train" and task not in recipe.learns and not needs_earlier:
+                continue  # not read: the parent, whose recipe names it too, has learnt from it
             file = data_dir / task / f"{split}.jsonl"
             if not file.is_file() or sha256_file(file) != expected:
                 raise InputError(f"{file}: not the data that {recipe_file} names; write the recipe again")

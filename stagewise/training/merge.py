@@ -34,7 +34,7 @@ def merge_parents(job: AdapterJob, base: SharedBase, cached: Path) -> None:
     """Merge the parents and leave the finished adapter in the cache."""
     from stagewise.models.torch_environment import import_libraries
 
-    hide_gpus()  # small matrices; and what is drawn, such as DARE's mask, would be another draw on a GPU
+    hide_gpus()  # small matrices, whose last digits would be others on a GPU
     import_libraries("peft", quantization=job.recipe.quantization)
     from stagewise.models.adapters import adapter_folder, check_finite_weights
     from stagewise.models.load import load_tokenizer, resolve_device
@@ -49,7 +49,7 @@ def merge_parents(job: AdapterJob, base: SharedBase, cached: Path) -> None:
     for parent in parents:
         check_finite_weights(parent)
     with tempfile.TemporaryDirectory(dir=cached, prefix=".merged-") as merged:
-        remedy.merge(parents, Path(merged), base.take, recipe.seed)
+        facts = remedy.merge(parents, Path(merged), base.take, recipe.seed)
         summary = {
             "fingerprint": recipe.fingerprint,
             "lineage": recipe.lineage,
@@ -58,6 +58,7 @@ def merge_parents(job: AdapterJob, base: SharedBase, cached: Path) -> None:
             "seconds": round(time.monotonic() - started, 3),
             "tokens": 0,
             "extra_tokens": 0,
+            **(facts or {}),
             "device": resolve_device().type,
             "dtype": recipe.dtype,
             "packages": package_versions(),

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from stagewise.recipe import Recipe
+from stagewise.training.new_lora import trains_new_lora
 
 
 def write_card(folder: Path, recipe: Recipe, summary: dict) -> None:
@@ -31,7 +32,8 @@ starting from {parents}. Fingerprint `{recipe.fingerprint}`.
 |---|---|
 | quantization, compute type | {recipe.quantization}, {summary["dtype"]} |
 | LoRA | r {lora.r}, alpha {lora.alpha}, dropout {lora.dropout}, on {", ".join(lora.target_modules)}\
-{f" of the last {lora.last_layers} layers" if lora.last_layers else ""} |
+{f" of the last {lora.last_layers} layers" if lora.last_layers else ""}\
+{"; the parent's part is frozen" if recipe.training and recipe.parents and trains_new_lora(recipe) else ""} |
 | remedies | {remedies or "none"} |
 {_training_rows(recipe, summary)}| seed | {recipe.seed} |
 
@@ -60,7 +62,11 @@ def _training_rows(recipe: Recipe, summary: dict) -> str:
 
 def _result_rows(recipe: Recipe, summary: dict) -> str:
     if not recipe.training:
-        return f"| time | {summary['seconds']:.0f} s |\n"
+        kept = summary.get("kept_share")
+        row = (
+            "" if kept is None else f"| share of the merged updates' squared norm that the rank keeps | {kept:.1%} |\n"
+        )
+        return f"{row}| time | {summary['seconds']:.0f} s |\n"
     return (
         f"| final training loss | {_number(summary['final_loss'])} |\n"
         f"| best validation loss | {_number(summary['best_eval_loss'])} at step {summary['best_eval_step']} |\n"

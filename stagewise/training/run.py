@@ -161,7 +161,9 @@ def train_prepared(stage: Stage, processes) -> None:
     try:
         with options.limit.heeding_sigterm(), audit_weights(trainer.model, base.weights_digest) as audit:
             started = time.monotonic()
-            hooks = training_hooks(job.recipe, stage.data, trainer.model, stage.tokenizer)
+            hooks = training_hooks(
+                job.recipe, stage.data, trainer.model, stage.tokenizer, stage.steps, trainer.frozen_layers
+            )
             run_or_resume(stage, trainer, hooks)
             seconds = time.monotonic() - started
         base.weights_digest = audit.frozen_digest
@@ -181,11 +183,15 @@ def prepare_stage(job: AdapterJob, options: RunOptions, base: SharedBase, cached
     from stagewise.models.load import load_tokenizer
     from stagewise.training.arguments import total_steps
     from stagewise.training.checkpoints import CheckpointFolder, parent_checkpoint
-    from stagewise.training.stage_data import load_stage_data
+    from stagewise.training.pseudo_items import get_or_make_items
+    from stagewise.training.stage_data import build_encoder, load_stage_data
 
     recipe, training = job.recipe, job.recipe.training
     tokenizer = load_tokenizer(job.model_dir)
-    data = load_stage_data(recipe, tokenizer, job.data_dir)
+    encoders = {task: build_encoder(recipe, task, tokenizer) for task in recipe.earlier_tasks}
+    with processes.main_process_first():  # it makes them, the others read them
+        pseudo_items = get_or_make_items(recipe, encoders, base, next(iter(job.parent_dirs), None), cached)
+    data = load_stage_data(recipe, tokenizer, job.data_dir, pseudo_items)
     steps = total_steps(training, data.items)
     with processes.main_process_first():  # it tidies up, the others find the folder tidy
         cached.mkdir(parents=True, exist_ok=True)
@@ -299,9 +305,7 @@ def save_trained(stage: Stage, trainer: "StageTrainer", summary: dict) -> None:
     from stagewise.training.save_adapter import save_adapter
     from stagewise.training.training_log import tidy_log
 
-    def write_weights(folder: Path) -> None:
-        trainer.model.save_pretrained(folder, save_embedding_layers=False)
-
     rename_event_files(stage.cached)
-    save_adapter(stage.job, stage.cached, summary, stage.tokenizer, write_weights, tidy_log(trainer.state.log_history))
+    log = tidy_log(trainer.state.log_history)
+    save_adapter(stage.job, stage.cached, summary, stage.tokenizer, trainer.save_weights, log)
     stage.choice.finish()

@@ -2,11 +2,23 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stagewise.data.items import read_split
 from stagewise.inference.prompts import EncodedPrompts, Encoder, Template
 from stagewise.recipe import Recipe
-from stagewise.remedies.base import Row, TrainingContext, TrainingHook
+from stagewise.remedies.base import Remedy, Row, StartContext, TrainingContext, TrainingHook
+from stagewise.training.new_lora import (
+    FrozenParent,
+    add_new_lora,
+    check_optimizer_state,
+    lora_config,
+    trains_new_lora,
+)
+from stagewise.training.pseudo_items import StoredItems
+
+if TYPE_CHECKING:
+    from stagewise.models.frozen_layers import FrozenLayers
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,10 @@ class StageData:
     """Rows of earlier tasks among `rows`."""
     earlier_rows: dict[str, list[Row]] = field(default_factory=dict)
     """Training rows of earlier tasks, if a remedy needs them."""
+    pseudo_items: dict[str, StoredItems] = field(default_factory=dict)
+    """Items that the parent has made, by remedy."""
+    pseudo_rows: dict[str, dict[str, list[Row]]] = field(default_factory=dict)
+    """Rows of these items by remedy and earlier task."""
     label_token_ids: dict[str, list[list[int]]] = field(default_factory=dict)
     """Token ids of every label's answer by task."""
     validation_rows: list[Row] = field(default_factory=list)
@@ -45,14 +61,26 @@ class StageData:
     earlier_validation: list[ValidationPrompts] = field(default_factory=list)
     """Validation items of earlier tasks."""
 
+    def earlier_rows_for(self, name: str, remedy: Remedy) -> dict[str, list[Row]]:
+        """Rows of earlier tasks that a remedy gets: its pseudo-items, or training items if it needs them."""
+        return self.pseudo_rows.get(name, self.earlier_rows if remedy.needs_earlier else {})
 
-def load_stage_data(recipe: Recipe, tokenizer, data_dir) -> StageData:
-    """Read and encode a stage's items, and let its remedies choose the training rows."""
-    data = StageData()
-    remedies = recipe.remedies.in_training.values()
-    needs_earlier = any(remedy.needs_earlier for remedy in remedies)
+
+def load_stage_data(
+    recipe: Recipe, tokenizer, data_dir, pseudo_items: dict[str, StoredItems] | None = None
+) -> StageData:
+    """Read and encode a stage's items, and let its remedies choose the training rows.
+
+    Parameters
+    ----------
+    pseudo_items
+        Items that the parent has made, by remedy.
+    """
+    data = StageData(pseudo_items=pseudo_items or {})
+    remedies = recipe.remedies.in_training
+    needs_earlier = any(remedy.needs_earlier for remedy in remedies.values())
     for task, spec in recipe.tasks.items():
-        encoder = _encoder(recipe, task, tokenizer)
+        encoder = build_encoder(recipe, task, tokenizer)
         data.label_token_ids[task] = encoder.label_token_ids
 
         def encode_split(split: str, task=task, spec=spec, encoder=encoder) -> tuple[list[Row], int]:
@@ -72,13 +100,18 @@ def load_stage_data(recipe: Recipe, tokenizer, data_dir) -> StageData:
             data.earlier_rows[task], _ = encode_split("train")
         prompts = _validation_prompts(task, validation_rows, encoder)
         (data.validation if task in recipe.learns else data.earlier_validation).append(prompts)
-    for remedy in remedies:
-        data.rows = remedy.rows(data.rows, data.earlier_rows, recipe.seed)
+        for name, stored in data.pseudo_items.items():
+            if task in stored.items:
+                rows, _ = encode_items(task, stored.items[task], encoder, recipe.training.loss_on)
+                data.pseudo_rows.setdefault(name, {})[task] = rows
+    for name, remedy in remedies.items():
+        data.rows = remedy.rows(data.rows, data.earlier_rows_for(name, remedy), recipe.seed)
     data.rehearsed = sum(row["task"] not in recipe.learns for row in data.rows)
     return data
 
 
-def _encoder(recipe: Recipe, task: str, tokenizer) -> Encoder:
+def build_encoder(recipe: Recipe, task: str, tokenizer) -> Encoder:
+    """Build the encoder of a task's items."""
     spec = recipe.tasks[task]
     template = Template(spec.prompt.file, spec.prompt.text)
     return Encoder(tokenizer, template, recipe.prompting, spec.words, recipe.max_length, spec.shorten, task)
@@ -134,44 +167,45 @@ def initial_adapter(recipe: Recipe, base, parent_dir, scratch: Path) -> tuple:
         The model to train, and the PEFT configuration of a new adapter that the trainer adds; None if the model has
         its adapter.
     """
-    from peft import LoraConfig
-
     from stagewise.models.adapters import load_adapter
     from stagewise.models.module_tree import ModuleTree
     from stagewise.models.target_modules import adapted_modules
 
+    lora = recipe.lora
     start = Path(parent_dir) if parent_dir else None
+    if trains_new_lora(recipe):
+        check_optimizer_state(recipe)
+        start = add_new_lora(start, scratch / "new-lora", base, lora, recipe.seed)
     for name, remedy in recipe.remedies.in_training.items():
-        start = remedy.start(start, scratch / f"start-{name}", recipe.lora, recipe.seed)
+        start = remedy.start(StartContext(start, scratch / f"start-{name}", base, lora, recipe.seed))
     if start:
-        return load_adapter(base, start, trainable=True), None
-    lora, tree = recipe.lora, ModuleTree.of(base)
+        return load_adapter(base, start, trainable=True, dropout=lora.dropout), None
+    tree = ModuleTree.of(base)
     adapted_modules(tree, lora)  # refuses what PEFT would ignore
-    layers = tree.layers
-    return base, LoraConfig(
-        layers_to_transform=None if lora.last_layers is None else list(range(layers - lora.last_layers, layers)),
-        r=lora.r,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=lora.target_modules,
-        bias="none",
-        task_type="CAUSAL_LM",
-    )
+    return base, lora_config(tree, lora)
 
 
-def training_hooks(recipe: Recipe, data: StageData, model, tokenizer) -> list[TrainingHook]:
-    """Build the hooks of the stage's remedies; the model has the starting weights."""
+def training_hooks(
+    recipe: Recipe, data: StageData, model, tokenizer, steps: int = 0, frozen_layers: "FrozenLayers | None" = None
+) -> list[TrainingHook]:
+    """Build the hooks of the stage's remedies; the model has the starting weights, and `steps` are to come."""
     hooks = []
-    for remedy in recipe.remedies.in_training.values():
+    # What chooses directions comes first, and the parent's part is frozen once all have seen its gradients.
+    for name, remedy in sorted(recipe.remedies.in_training.items(), key=lambda entry: not entry[1].new_lora):
         context = TrainingContext(
             model=model,
             tokenizer=tokenizer,
             rows=data.rows,
-            earlier_rows=data.earlier_rows if remedy.needs_earlier else {},
+            earlier_rows=data.earlier_rows_for(name, remedy),
             label_token_ids=data.label_token_ids,
             seed=recipe.seed,
             lora=recipe.lora,
+            learns=tuple(recipe.learns),
+            frozen_layers=frozen_layers,
+            steps=steps,
         )
         if hook := remedy.hook(context):
             hooks.append(hook)
+    if trains_new_lora(recipe):
+        hooks.insert(0, FrozenParent(model, recipe.lora.r))  # it acts first after a step, so that averages see its part
     return hooks

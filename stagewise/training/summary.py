@@ -20,6 +20,7 @@ def summarize(
     from stagewise.training.training_log import summarize_log
 
     recipe, data, processes = stage.job.recipe, stage.data, stage.share.count
+    made = data.pseudo_items.values()
     kept, is_best = kept_checkpoint(stage.cached, trainer.state)
     return {
         "fingerprint": recipe.fingerprint,
@@ -29,14 +30,17 @@ def summarize(
         "epochs": recipe.training.epochs,
         **summarize_log(_stage_history(stage, trainer), recipe.training.best_metric, kept.step if is_best else None),
         "validation_answers": {task: " ".join(map(str, codes)) for task, codes in kept.validation_answers.items()},
-        "seconds": round(seconds, 3),
+        "seconds": round(seconds + sum(stored.seconds for stored in made), 3),
         "tokens": trainer.all_tokens,
-        "extra_tokens": sum(hook.extra_tokens for hook in hooks),
+        "extra_tokens": trainer.extra_tokens
+        + sum(hook.extra_tokens for hook in hooks)
+        + sum(stored.tokens for stored in made),
         "tokens_per_second": round(trainer.trained_tokens / (seconds - trainer.evaluation_seconds), 1),
         "peak_memory_bytes": audit.peak_memory_bytes,
-        "trainable_parameters": audit.trainable_parameters,
+        "trainable_parameters": audit.trainable_parameters - sum(hook.frozen_parameters for hook in hooks),
         "items": len(data.rows),
         "rehearsed": data.rehearsed,
+        "generated": sum(len(items) for stored in made for items in stored.items.values()),
         "shortened": data.shortened,
         "control_tokens": data.control_tokens,
         "processes": processes,

@@ -8,7 +8,6 @@ from itertools import islice
 import numpy as np
 import torch
 from accelerate.data_loader import SeedableRandomSampler
-from transformers import TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput
 
 from stagewise.inference import likelihood
@@ -17,10 +16,14 @@ from stagewise.models.frozen_layers import FrozenLayers
 from stagewise.models.load import compute_context
 from stagewise.models.token_tree import TokenTree
 from stagewise.remedies.base import Batch, TrainingHook
+from stagewise.training.callbacks import LogLastStep, RunHooksAfterStep
 from stagewise.training.checkpointed import CheckpointedTrainer
 from stagewise.training.distributed import StepShare
+from stagewise.training.hooks import evaluated_weights
 from stagewise.training.sampling import GroupedByLength, StepPasses
 from stagewise.training.stage_data import ValidationPrompts
+
+_EXTRA_TOKENS = "extra_tokens"  # among a checkpoint's sums
 
 
 def cast_trainable_to_float32(model) -> int:
@@ -44,26 +47,6 @@ def _count(batch: dict) -> list[int]:
     return [len(batch["row"]), int(batch["attention_mask"].sum()), int((batch["labels"][:, 1:] != -100).sum())]
 
 
-class LogLastStep(TrainerCallback):
-    """Logs the last step too, whatever the interval: its loss is the final loss."""
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step >= state.max_steps:
-            control.should_log = True
-        return control
-
-
-class RunHooksAfterStep(TrainerCallback):
-    """Calls every remedy's hook after an optimizer step."""
-
-    def __init__(self, hooks: list[TrainingHook]):
-        self.hooks = hooks
-
-    def on_optimizer_step(self, args, state, control, **kwargs):
-        for hook in self.hooks:
-            hook.after_step()
-
-
 class StageTrainer(CheckpointedTrainer):
     """Adds every measure on validation items to every evaluation, and remedies' hooks to training.
 
@@ -84,6 +67,8 @@ class StageTrainer(CheckpointedTrainer):
     ----------
     frozen_layers
         The model's frozen layers, if their output is kept (`use_frozen_layers`).
+    extra_tokens
+        Tokens that hooks read beside training, in all processes, interruptions included.
     """
 
     def __init__(
@@ -100,13 +85,13 @@ class StageTrainer(CheckpointedTrainer):
         self._share, self._loss_on = share, loss_on
         self._validation, self._earlier_validation = list(validation), list(earlier_validation)
         self._tokens_per_batch = tokens_per_batch
-        self._hooks: list[TrainingHook] = []
         cast_trainable_to_float32(self.model)
         self.add_callback(LogLastStep())
         self._pass_tokens: list[int] = []  # of the passes since the last step
         self._evaluated_passes: list[tuple[float, int]] = []
         self._label_scores: dict[str, np.ndarray] = {}  # of this evaluation, by task
         self.frozen_layers: FrozenLayers | None = None
+        self.extra_tokens = 0
 
     def use_frozen_layers(self, frozen_layers: FrozenLayers | None) -> None:
         """Take the frozen layers' output from what is kept, if that of all training and validation items fits."""
@@ -156,17 +141,31 @@ class StageTrainer(CheckpointedTrainer):
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         """Collect a step's passes, and count what its means are over while they are in the CPU's memory."""
         batches = list(islice(epoch_iterator, num_batches))
-        counts = torch.tensor(list(map(_count, batches))).reshape(-1, 3)
+        counts = torch.tensor([[*_count(batch), self._count_extra(batch)] for batch in batches]).reshape(-1, 4)
         if self._share.count > 1:
             counts = self.accelerator.gather(counts[None].to(device)).sum(0)
-        rows, tokens, counted_tokens = counts.sum(0).tolist()
+        rows, tokens, counted_tokens, extra_tokens = counts.sum(0).tolist()
         self.trained_tokens += tokens
+        self.extra_tokens += extra_tokens
         for batch, pass_tokens in zip(batches, counts[:, 2].tolist(), strict=True):
             for name, value in batch.items():
                 if isinstance(value, torch.Tensor):  # copied while the GPU computes, if the memory is pinned
                     batch[name] = value.to(device, non_blocking=True)
             batch |= {"step_rows": rows / self._share.count, "pass_tokens": pass_tokens}
         return batches, counted_tokens
+
+    def _count_extra(self, batch: dict) -> int:
+        """Count the tokens that hooks will read of a pass's rows, in addition to training."""
+        of_rows = [hook.extra_tokens_of_row for hook in self._hooks if hook.extra_tokens_of_row]
+        return sum(tokens[row] for tokens in of_rows for row in batch["row"])
+
+    def begin(self) -> None:
+        if self._start is not None and self._start.continues_stage:
+            self.extra_tokens = self._start.log_sums.get(_EXTRA_TOKENS, 0)
+        super().begin()
+
+    def _log_sums(self) -> dict:
+        return super()._log_sums() | {_EXTRA_TOKENS: self.extra_tokens}
 
     def training_step(self, model, inputs, *args, **kwargs):
         loss = super().training_step(model, inputs, *args, **kwargs)
@@ -204,7 +203,6 @@ class StageTrainer(CheckpointedTrainer):
             step_rows=step_rows,
             batch_fraction=1 / self.current_gradient_accumulation_steps,
             hidden_states=captured["hidden_states"][: len(row_numbers)],
-            output_weights=self.accelerator.unwrap_model(model).get_output_embeddings().weight,
         )
         for hook in self._hooks:
             extra = hook.loss(batch)
@@ -246,10 +244,11 @@ class StageTrainer(CheckpointedTrainer):
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):
         started = time.monotonic()
         self._label_scores = {}
-        metrics = super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
-        if not np.isfinite(metrics[f"{metric_key_prefix}_loss"]):
-            self.diverged("the validation loss")
-        label_metrics = self._label_metrics(metric_key_prefix)
+        with evaluated_weights(self._hooks):
+            metrics = super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
+            if not np.isfinite(metrics[f"{metric_key_prefix}_loss"]):
+                self.diverged("the validation loss")
+            label_metrics = self._label_metrics(metric_key_prefix)
         if label_metrics:
             self.log(label_metrics)
             metrics |= label_metrics

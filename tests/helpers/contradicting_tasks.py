@@ -58,6 +58,7 @@ class AdapterFolder:
     def plan(self, name: str, learns, parent: str | None = None, earlier=(), seed=0, **settings) -> Recipe:
         """Write the recipe of an adapter called `name`."""
         remedies, lora = settings.pop("remedies", {}), settings.pop("lora", {"r": 4, "alpha": 8})
+        new_lora = settings.pop("new_lora", False)
         tasks = [*earlier, *([learns] if isinstance(learns, str) else learns)]
         return self.recipe(
             name,
@@ -67,6 +68,7 @@ class AdapterFolder:
             remedies=remedies,
             seed=seed,
             lora=lora,
+            new_lora=new_lora,
             training={"epochs": 4, "learning_rate": 5e-3, "best_metric": "last"} | settings,
         )
 
@@ -77,7 +79,7 @@ class AdapterFolder:
         assert train_adapter.main(argv) == 0, name
         return self.summary(name)
 
-    def merge(self, name: str, parents: list[str], *options: str, **remedy) -> dict:
+    def merge(self, name: str, parents: list[str], *options: str, seed=0, **remedy) -> dict:
         """Make an adapter of others."""
         self.recipe(
             name,
@@ -85,6 +87,7 @@ class AdapterFolder:
             learns=["second"],
             tasks={task: task_settings(self.data, task) for task in TASKS},
             remedies=remedy,
+            seed=seed,
             training=None,
         )
         argv = [*self._argv(name), *options, "--parents"]

@@ -25,11 +25,18 @@ COMMAND = "python -m tests.helpers.golden_figures"
 TOLERANCE = 1e-3
 
 # Remedies whose default would do little on so small a model and so few items.
-SETTINGS = {"anchor": {"strength": 1}, "ewc": {"items": 4, "strength": 1}, "rehearsal": {"share": 0.5}}
+SETTINGS = {
+    "anchor": {"strength": 1},
+    "ewc": {"items": 4, "strength": 1},
+    "kl": {"strength": 1},
+    "rehearsal": {"share": 0.5},
+    "self_replay": {"items": 4, "max_tokens": 4},
+}
 MORE_SETTINGS = {
     "anchor-factors": ("anchor", {"strength": 1, "of": "factors"}),
     "balanced-weights": ("balanced", {"by": "weights"}),
     "distill-rehearsal": ("distill", {"inputs": "rehearsal", "share": 0.5}),
+    "ema-uniform": ("ema", {"average": "uniform"}),
     "merge-dare": ("merge", {"method": "dare_linear", "density": 0.7}),
 }
 CASES = {name: (name, SETTINGS.get(name, {})) for name in builtin_remedies()} | MORE_SETTINGS

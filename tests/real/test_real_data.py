@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import fetch_data, make_splits
+from scripts import design, fetch_data, make_splits
 from stagewise.config.load_config import load
 from stagewise.data.duplicates import normalize
 from stagewise.data.raw_files import raw_path
@@ -197,3 +197,32 @@ def test_duplicates_stop_by_default(make, capsys, rule):
     assert code == 2
     assert f"set duplicates.{rule} to drop or keep" in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_the_remedies_study_says_in_its_header_what_it_can_show(raw, tmp_path, monkeypatch, capsys):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "raw").symlink_to(raw)
+    for name in ("config.yaml", "experiments", "data/splits", "prompts"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    noise = ["0", "1", "2", "3"]
+    study = "experiments/remedies.yaml"
+    assert design.main(["--configfile", "config.yaml", study, "--noise", *noise, "--effect", "50"]) == 0
+    table = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    _, *rows = table[: 1 + len(noise)]
+    kept_pubmedqa, kept_dreaddit, mean, mean_of_the_other_order = zip(
+        *(map(float, row[1:]) for row in rows), strict=True
+    )
+    header = {
+        line.partition("  ")[2].rstrip("0123456789. ").strip(): line.split()[-len(noise) :]
+        for line in (ROOT / study).read_text(encoding="utf-8").splitlines()
+        if line.startswith("#   ") and line[-1].isdigit()
+    }
+    assert header == {
+        "training noise (standard deviation, points)": noise,
+        "an arm against sequential, mean over both tasks": [
+            f"{max(both):.1f}" for both in zip(mean, mean_of_the_other_order, strict=True)
+        ],
+        "forgetting of sequential, pubmedqa": [f"{value:.1f}" for value in kept_pubmedqa],
+        "forgetting of sequential, dreaddit": [f"{value:.1f}" for value in kept_dreaddit],
+    }

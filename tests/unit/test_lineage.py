@@ -63,3 +63,20 @@ def test_an_earlier_task_is_one_that_a_later_stage_did_not_learn(config):
                     expected.append((arm, seed, task, learnt, later, later == len(declared.stages)))
     found = [(e.arm, e.seed, e.task, e.learnt.stage, e.later.stage, e.last) for e in walk_earlier_tasks(config)]
     assert sorted(found) == sorted(expected)
+
+
+def test_a_merge_follows_the_training_with_all_other_remedies_and_shares_it():
+    """Arms that differ in their merge alone train nothing twice: only the merged adapters are their own."""
+    trained_with = {"rehearsal": {"share": 0.1}, "balanced": {}}
+    merges = {"one": {"weights": [0.3, 0.3]}, "other": {"weights": [1, 1]}, "dare": {"method": "dare_ties_svd"}}
+    arms = {
+        arm: {"stages": [{"task": "pubmedqa"}, {"task": "dreaddit", "remedies": trained_with | {"merge": merge}}]}
+        for arm, merge in merges.items()
+    }
+    tree = lineage_tree(made.config(arms=arms))
+    first, second, *merged = (adapter for adapter in tree.values() if set(adapter.arms) & set(arms))
+    assert (second.training is not None, list(second.remedies.chosen)) == (True, ["balanced", "rehearsal"])
+    assert second.arms == list(arms) and len(merged) == len(arms)
+    for adapter, merge in zip(merged, merges.values(), strict=True):
+        assert (adapter.training, adapter.sources) == (None, [first.lineage, second.lineage])
+        assert {n: r.model_dump(exclude_defaults=True) for n, r in adapter.remedies.chosen.items()} == {"merge": merge}

@@ -47,8 +47,9 @@ def test_a_recipe_survives_its_file(data, tmp_path):
     values = json.loads((tmp_path / "recipe.json").read_text())
     assert recipe_fingerprint(values) == values["fingerprint"] == recipe.fingerprint
     assert values["remedies"]["anchor"]["strength"] == 0.5 and "blend" not in values["remedies"]
+    assert "new_lora" not in values  # of recipes that earlier versions wrote, none is stale for it
     assert values["prompting"] == {"format": "chat", "system": None, "template": {}}
-    assert values["behaviour"] == {"training": TRAINING_BEHAVIOUR, "anchor": 1, "distill": 1}
+    assert values["behaviour"] == {"training": TRAINING_BEHAVIOUR, "anchor": 1, "distill": 2}
 
 
 def test_a_remedys_null_is_part_of_the_recipe(data):

@@ -69,6 +69,50 @@ def test_every_kind_of_arm_runs_with_a_remedy_from_outside_the_package(workspace
     assert planned == {"write_recipe": 1, "train_adapter": 1, "predict": 1, "metrics": 1, "report": 1, "all": 1}
 
 
+def test_a_sweep_in_two_orders_runs_to_its_report(workspace):
+    rates, alphas = [0.01, 0.001], [0.25, 0.75]
+    second = {"task": 2, "sweep": {"training.learning_rate": rates}}
+    blended = {"task": 2, "sweep": {"remedies.blend.alpha": alphas}}
+    values = {
+        "orders": {"up": ["colours", "warmth"], "down": ["warmth", "colours"]},
+        "arms": {
+            "sequential": {"stages": [{"task": 1}, second]},
+            "blend": {"stages": [{"task": 1}, blended]},
+            "small": {"stages": [{"task": 1}, {"task": 2, "name": "small", "lora": {"r": 2}}]},
+        },
+        "statistics": {"reference": "sequential", "primary_outcome": "average"},
+        "evaluation": {"splits": ["validation", "test"]},
+    }
+    overlay = ("--configfile", "tiny.yaml", workspace.write("sweep.yaml", values))
+    planned = jobs(workspace.snakemake("-n", *overlay).stdout)
+    # In each order the first stage, two learning rates, the default one for blend, and a rank of its own.
+    assert (planned["train_adapter"], planned["merge_adapters"], planned["predict"]) == (2 * 5, 2 * 2, 2 * 7 + 1)
+    workspace.snakemake(*overlay)
+    assert "Nothing to be done" in workspace.snakemake(*overlay).stderr
+
+    metrics = json.loads((workspace.path / "out" / "report_metrics.json").read_text())
+    jsonschema.validate(metrics, json.loads((workspace.path / "schemas" / "report_metrics.schema.json").read_text()))
+    for arm, labels in {
+        "sequential-up": [f"learning_rate={rate}" for rate in rates],
+        "blend-down": [f"alpha={alpha}" for alpha in alphas],
+    }.items():
+        tried = [variant for variant in metrics["variants"] if variant["arm"] == arm]
+        assert [variant["variant"] for variant in tried] == labels
+        best = max(tried, key=lambda variant: variant["validation"]["value"])
+        assert [variant["chosen"] for variant in tried] == [variant is best for variant in tried]
+        last = max((stage for stage in metrics["arms"] if stage["arm"] == arm), key=lambda stage: stage["stage"])
+        assert best["lineages"] == [last["lineage"]]
+    tried = {cost["arm"]: cost["tried"] for cost in metrics["costs"]}
+    assert tried == {f"{arm}-{order}": 1 + (arm != "small") for arm in values["arms"] for order in ("up", "down")}
+    references = {claim["arms"][0]: claim["against"] for claim in metrics["claims"] if claim["kind"] == "arms"}
+    assert references["blend-down"] == "sequential-down" and references["small-up"] == "sequential-up"
+
+    # Another value trains what it needs and nothing else.
+    second["sweep"]["training.learning_rate"] = [*rates, 0.005]
+    again = workspace.snakemake("-n", "--configfile", "tiny.yaml", workspace.write("sweep.yaml", values))
+    assert jobs(again.stdout)["train_adapter"] == 2
+
+
 def test_arms_seeds_and_folds_span_the_graph(workspace):
     ids = list(range(48))
     folds = {"test": ids[:12], "folds": [ids[12 + 9 * k : 21 + 9 * k] for k in range(4)]}

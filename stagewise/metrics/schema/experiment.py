@@ -171,6 +171,9 @@ class TrainingRecord(Record):
     items: int | None = None
     rehearsed: int | None = Field(None, description="Items of earlier tasks among them.")
     shortened: int | None = Field(None, description="Items whose prompt had to be shortened.")
+    kept_share: float | None = Field(
+        None, description="Share of the merged updates' squared norm that the rank of a merge keeps, over all layers."
+    )
     control_tokens: dict[str, int] | None = Field(
         None,
         description="By `task.split`: items whose text held control tokens of the model, read as plain text; null in "

@@ -229,6 +229,8 @@ def _best_loss(record: TrainingRecord) -> Cell:
 
 
 def _kept(record: TrainingRecord) -> Cell:
+    if record.kept_share is not None:
+        return Cell("merged", f"its rank keeps {number_format.percent(record.kept_share)}% of the squared norm")
     if record.best_metric is None:
         return Cell(MISSING, reason="not recorded")
     if record.best_step is None:

@@ -7,7 +7,7 @@ from tests.helpers.project_copy import ROOT
 
 
 def test_the_three_seed_study_loads_the_model_less_often(monkeypatch, capsys):
-    config = load(ROOT / "config.yaml", ROOT / "experiments" / "remedies.yaml")
+    config = load(ROOT / "config.yaml", ROOT / "benchmarks" / "twenty_arms.yaml")
     assert separate_starts(config) == Starts(trainings=54, merges=15, predictions=70)
     assert shared_starts(config, 1) == Starts(trainings=54, merges=15, predictions=1)
     # Of 15 first stages, and for each seed of 11 children of one parent and of one child each of two others.

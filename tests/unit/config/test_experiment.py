@@ -70,6 +70,20 @@ def test_arms_share_the_adapters_of_their_common_stages():
             [{"task": "pubmedqa"}, {"task": "dreaddit", "name": "x", "training": {"optimizer_state": "parent"}}],
             "best_metric 'last'",
         ),
+        (
+            [
+                {"task": "pubmedqa", "name": "averaged", "remedies": {"ema": {}}},
+                {"task": "dreaddit", "training": {"optimizer_state": "parent"}},
+            ],
+            "does not go with the remedy ema",
+        ),
+        (
+            [
+                {"task": "pubmedqa"},
+                {"task": "dreaddit", "remedies": {"ema": {}}, "training": {"optimizer_state": "parent"}},
+            ],
+            "does not go with the remedy ema",
+        ),
     ],
 )
 def test_arms_that_contradict_each_other_are_refused(stages, says):

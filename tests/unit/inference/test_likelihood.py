@@ -11,6 +11,7 @@ from stagewise.inference import answer_tree, likelihood
 from stagewise.models import token_tree
 from stagewise.models.load import load_base, load_tokenizer
 from tests.helpers import tiny_llama
+from tests.helpers.model_families import adapted_family
 
 # Different first tokens; one label that begins the other; labels of other lengths that begin alike.
 DISTINCT = ["yes", "no", "maybe"]
@@ -239,6 +240,14 @@ def test_an_adapter_in_training_is_scored_as_in_evaluation(tiny_model, tmp_path,
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 
 
+def test_a_model_in_training_is_looked_at_without_dropout():
+    model = adapted_family("Llama", dropout=0.5).train()
+    answers = encode(TOKENIZER, NESTED)
+    (tokens,) = likelihood.count_tokens(model, TOKENIZER, [[5, 9, 30]], answers, gradient=True)
+    assert tokens == 3 + len(answers[1]) - 1, "a tree, in which the shorter answer begins the longer one"
+    assert model.training
+
+
 def test_progress_shows_items_and_time_left(loaded, prompts, capfd):
     model, tokenizer = loaded
     likelihood.score(model, tokenizer, prompts, encode(tokenizer, DISTINCT), progress="toy.test")
@@ -309,3 +318,36 @@ def test_other_architectures(name, config):
             got = likelihood.score(model, TOKENIZER, rows, answers, 64)
         np.testing.assert_allclose(got, plain(model, rows, answers), atol=TOLERANCE, rtol=0)
     assert {len(mask) for _, mask, _ in passes} == AXES.get(name, {4})
+
+
+@pytest.mark.parametrize(("name", "config"), architectures(len(TOKENIZER)).items())
+def test_scores_have_the_gradient_of_plain_passes(name, config):
+    """In trees, and in models that read the prompt again before every answer."""
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    prompts = [TOKENIZER(text)["input_ids"] for text in ("The trial found no difference.", "A calm day")]
+    answers = encode(TOKENIZER, ALIKE)
+    weights = torch.randn(len(prompts), len(answers), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    likelihood.score(model, TOKENIZER, prompts, answers)  # the model has been looked at
+    total = 0.0
+    with recorded_passes(model) as passes:
+        for group, score in likelihood.scoring_passes(model, TOKENIZER, prompts, answers, 64):
+            total = total + (weights[group] * score()).sum()
+    expected = 0.0
+    for row, prompt in enumerate(prompts):
+        for column, answer in enumerate(answers):
+            logprobs = model(torch.tensor([prompt + answer]), use_cache=False).logits[0].double().log_softmax(-1)
+            positions = range(len(prompt) - 1, len(prompt) + len(answer) - 1)
+            expected = expected + weights[row, column] * logprobs[list(positions), answer].sum()
+    parameters = [*model.base_model.parameters()]
+    got, want = (torch.autograd.grad(value, parameters, materialize_grads=True) for value in (total, expected))
+    largest = max(float(gradient.abs().max()) for gradient in want)
+    assert largest > 0.1
+    for mine, theirs in zip(got, want, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5 * largest)
+    read = sum(rows * width for (rows, width), _, _ in passes)
+    counted = sum(likelihood.count_tokens(model, TOKENIZER, prompts, answers, gradient=True))
+    padding = len(prompts) * max(map(len, prompts)) - sum(map(len, prompts))
+    assert counted == read - padding if len(passes) == 1 else 0.8 * read < counted <= read

@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from scripts import metrics as step
 from stagewise import measures
 from stagewise.config.yaml_files import read_yaml
-from stagewise.measures import MEASURES, measure
+from stagewise.measures import MEASURES, evaluate, measure
 from stagewise.metrics.build import build_metrics, flatten_metrics, format_metrics
 from stagewise.metrics.read_results import read_results
 from stagewise.metrics.schema import BASELINES, SCHEMA_VERSION, ReportMetrics
@@ -198,6 +198,19 @@ def test_claims_are_about_the_measure_that_the_configuration_names(results):
             for names in (claim.lineages, claim.against_lineages)
         )
         assert claim.difference.value == pytest.approx(ours.value - theirs.value)
+
+
+@pytest.mark.parametrize("name", ["macro_f1", "brier"])
+def test_tau_is_chosen_by_the_measure_that_the_configuration_names(results, name):
+    read = read_results(made.config(statistics={"bootstrap_samples": 100, "primary_measure": name}), results)
+    report = build_metrics(read)
+    validation, taus = read.predictions[SECOND, "pubmedqa", "validation"], np.linspace(0, 3, 61)
+    trained_on = [item["label"] for item in read.items_of(SECOND, "pubmedqa", "train")]
+    shares = np.array([trained_on.count(label) for label in ("yes", "no", "maybe")]) / len(trained_on)
+    adjusted = [validation.logprobs - tau * np.log(shares) for tau in taus]
+    values = [(-1 if name == "brier" else 1) * evaluate(validation.gold, logs)[name] for logs in adjusted]
+    score = find(report.scores, lineages=[SECOND], task="pubmedqa", split="test", rule="prior-adjusted")
+    assert score.tau.value == pytest.approx(taus[np.argmax(np.array(values) >= max(values) - 1e-9)])
 
 
 def test_without_content_free_answers(results):

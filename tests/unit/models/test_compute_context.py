@@ -1,6 +1,7 @@
 """bfloat16 autocast: every pass of a model that computes in bfloat16 on a GPU. Here the CPU stands in for the GPU."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,9 +13,10 @@ from stagewise.inference import generation, likelihood
 from stagewise.models import load
 from stagewise.models.adapters import load_adapter
 from stagewise.models.load import compute_context, load_base, load_tokenizer
-from stagewise.remedies.base import TrainingContext
-from stagewise.remedies.distill import _next_token_logits
+from stagewise.remedies.base import Batch, TrainingContext
+from stagewise.remedies.distill import Distill
 from stagewise.remedies.ewc import fisher_diagonal
+from stagewise.remedies.kl import Kl
 from tests.helpers import tiny_llama
 from tests.helpers.toy_stage import Stage
 from tests.helpers.toy_task import write_toy_split
@@ -87,8 +89,14 @@ def test_generation_and_the_passes_of_remedies_compute_alike(adapted, on_gpu, pa
     context = TrainingContext(model, tokenizer, rows, {"t": rows}, {"t": [answer, [5, *answer]]}, 0, Lora())
     fisher, _ = fisher_diagonal(context, 1)
     assert all(value.dtype is torch.float32 for value in fisher.values())
-    logits = _next_token_logits(context, [0], list(range(3, 300)))[0]
-    assert len(set(logits.values())) == len(logits), "the teacher's logits are not rounded to bfloat16"
+    many = [[token, tokenizer.eos_token_id] for token in range(3, 300)]
+    context = replace(context, earlier_rows={"u": []}, label_token_ids={"u": many}, learns=("t",))
+    teacher, anchored = Distill().hook(context), Kl().hook(context)
+    assert len(set(teacher.targets["u"][0].tolist())) == len(many), "the teacher's logits are not rounded to bfloat16"
+    with compute_context(model):
+        hidden = model.get_base_model().base_model(torch.tensor([rows[0]["input_ids"]])).last_hidden_state
+    batch = Batch([0], torch.zeros(1), 1.0, 1.0, 1.0, hidden)
+    assert teacher.loss(batch).item() < 1e-6 and anchored.loss(batch).item() < 1e-6
     assert set(passes) == {(True, torch.bfloat16)}
 
 

@@ -80,6 +80,7 @@ def train_again(adapters: AdapterFolder) -> None:
         ({"rehearsal": {"portion": 0.1}}, "'remedies.rehearsal.portion' is not a setting"),
         ({"distill": {"share": 0.1}}, "goes with inputs: rehearsal"),
         ({"blend": {}, "merge": {}}, "a stage has one of them"),
+        ({"orthogonal": {}, "minor": {}}, "minor and orthogonal each choose the directions of the stage's new LoRA"),
         ({"no_such_module:X": {}}, "is its folder on PYTHONPATH"),
         ({"json:JSONDecoder": {}}, "holds no class 'JSONDecoder' that is a Remedy or a Merge"),
     ],

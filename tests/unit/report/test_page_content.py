@@ -38,6 +38,12 @@ def test_items_with_control_tokens_are_a_line_of_the_setup(values, results):
     assert rows[title] == "dreaddit test 3, pubmedqa train 1,200"
 
 
+def test_what_the_rank_of_a_merge_keeps_stands_where_trainings_have_their_checkpoint(values):
+    values["training"][0] |= {"kept_share": 0.6213, "best_metric": None, "best_step": None}
+    row = Page(render(values)).tables["losses"].row("pubmedqa stage 1")
+    assert row[-1] == "merged its rank keeps 62.1% of the squared norm"
+
+
 def test_a_dot_marks_what_was_learnt(shown):
     for task, learnt in (("pubmedqa", [False, True, True]), ("dreaddit", [False, False, True])):
         assert ["●" in row[0] for row in shown.tables[f"scores-test-{task}"].rows[:3]] == learnt

@@ -160,6 +160,7 @@ REMEDIES = {
     "anchor": {},
     "ewc": {"items": 8},
     "distill": {"strength": 0.5},
+    "kl": {},
     "balanced": {"by": "weights"},
     "orthogonal": {},
 }
@@ -194,6 +195,21 @@ def test_remedies_do_in_two_processes_what_they_do_in_one(adapter_folders):
         train(adapters, "second", "first", count=count)  # eight and three items, or in each process four and two or one
     compare(one, two, "second", ["first", "second"])
     assert two.summary("second")["rehearsed"] > 0 and two.summary("second")["extra_tokens"] > 0
+
+
+@pytest.mark.slow
+def test_one_of_two_processes_writes_the_items_that_both_train_on(adapter_folders):
+    one, two = adapter_folders
+    prepare(one, "first", "first", epochs=1)
+    train(one, "first", count=1)
+    shutil.copytree(one.folder / "first", two.folder / "first")
+    remedies = {"self_replay": {"items": 8, "max_tokens": 4}, "ema": {}}
+    for adapters, count in zip(adapter_folders, (1, 2), strict=True):
+        prepare(adapters, "second", "second", "first", remedies, epochs=1)
+        train(adapters, "second", "first", count=count)
+    compare(one, two, "second", ["first", "second"])
+    written = [next(a.folder.glob("checkpoints/*/*/pseudo_items/*/first.jsonl")).read_bytes() for a in adapter_folders]
+    assert written[0] == written[1] and one.summary("second")["rehearsed"] == 8
 
 
 STOPS = '''

@@ -23,7 +23,7 @@ from tests.helpers.toy_stage import acting_after_step
 # Sums in another order: rounding of float32 weights of about 0.1 that three dozen steps have gone over.
 TOLERANCE = 1e-5
 SPLITS = {"one pass": (12, "off"), "uneven passes": (5, "off"), "single items, checkpointed": (1, "on")}
-# Every remedy of training at once, and the other forms of some.
+# Every remedy of training at once, and the other forms of some; a stage has one that makes a new LoRA.
 REMEDIES = {
     "none": {},
     "all": {
@@ -31,13 +31,17 @@ REMEDIES = {
         "anchor": {},
         "ewc": {"items": 4},
         "distill": {"strength": 0.5},
+        "kl": {},
         "balanced": {"by": "weights"},
         "orthogonal": {},
     },
+    "minor": {"minor": {}},
     "other forms": {
+        "gpm": {},
         "anchor": {"of": "factors"},
         "balanced": {"by": "sampling"},
         "distill": {"inputs": "rehearsal", "share": 0.5},
+        "kl": {"direction": "reverse"},
     },
 }
 # Of the machine and not of the training.
@@ -85,7 +89,7 @@ def weights(adapters: AdapterFolder, name: str) -> np.ndarray:
 
 def test_the_remedies_below_are_all_there_are():
     of_training = {name for name in builtin_remedies() if issubclass(find_remedy(name).cls, Remedy)}
-    assert of_training == set(REMEDIES["all"])
+    assert of_training == {name for remedies in REMEDIES.values() for name in remedies}
 
 
 @pytest.mark.parametrize("remedies", REMEDIES)

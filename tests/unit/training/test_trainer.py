@@ -118,12 +118,12 @@ def test_items_beyond_the_bound_are_computed_in_every_pass(tmp_path, tiny_model,
 
 
 def test_remedies_work_on_kept_layers(tmp_path, tiny_model):
-    """One that asks the parent itself, reads hidden states in every pass and repeats rows, and one on gradients."""
+    """Those that ask the parent, score again or read hidden states in every pass, and one on gradients."""
     adapters = AdapterFolder(tmp_path, tiny_model, write_data(tmp_path / "data", {"yes": 2, "no": 2, "maybe": 2}))
     tasks = {task: task_settings(adapters.data, task) for task in ("first", "second")}
     shape = {"training": {"epochs": 1, "learning_rate": 5e-3}} | LAST_LAYER
     adapters.recipe("one", [], learns=["first"], tasks={"first": tasks["first"]}, **shape)
-    remedies = {"distill": {"inputs": "rehearsal", "share": 0.5}, "ewc": {"items": 2, "strength": 1}}
+    remedies = {"distill": {"inputs": "rehearsal", "share": 0.5}, "kl": {}, "ewc": {"items": 2, "strength": 1}}
     adapters.recipe("two", ["one"], learns=["second"], tasks=tasks, remedies=remedies, **shape)
     assert train_adapter.main([*adapters._argv("one"), "--report-to"]) == 0
     weights = []

@@ -1,0 +1,113 @@
+"""Weight updates of LoRA adapters in files, as NumPy arrays: read, approximated, written.
+
+Importing this module imports no torch.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stagewise.models.adapters import read_adapter, write_adapter
+
+
+@dataclass(frozen=True)
+class LoraUpdates:
+    """An adapter's updates of its layers, `scaling` · b a."""
+
+    folder: Path
+    config: dict
+    factors: dict[str, tuple[np.ndarray, np.ndarray]]
+    """By layer: a of shape (rank, inputs) and b of shape (outputs, rank), float32."""
+
+    @classmethod
+    def read(cls, folder) -> "LoraUpdates":
+        """Read an adapter's folder (`read_adapter`).
+
+        Raises
+        ------
+        InputError
+            As `read_adapter`.
+        """
+        config, factors = read_adapter(folder)
+        return cls(
+            Path(folder), config, {name: (a.float().numpy(), b.float().numpy()) for name, (a, b) in factors.items()}
+        )
+
+    @property
+    def rank(self) -> int:
+        return self.config["r"]
+
+    @property
+    def scaling(self) -> float:
+        return self.config["lora_alpha"] / (math.sqrt(self.rank) if self.config.get("use_rslora") else self.rank)
+
+    def factors_of(self, layer: str, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Factors of a layer's update with `shape`; zeros if the adapter leaves the layer alone."""
+        outputs, inputs = shape
+        zeros = np.zeros((self.rank, inputs), np.float32), np.zeros((outputs, self.rank), np.float32)
+        return self.factors.get(layer, zeros)
+
+    def update(self, layer: str, shape: tuple[int, int]) -> np.ndarray:
+        """Update of a layer, of shape (outputs, inputs); zeros if the adapter leaves the layer alone."""
+        a, b = self.factors_of(layer, shape)
+        return np.float32(self.scaling) * (b @ a)
+
+
+def layer_shapes(adapters: list[LoraUpdates]) -> dict[str, tuple[int, int]]:
+    """Shape (outputs, inputs) of every layer that some adapter changes, sorted by name."""
+    shapes = {name: (len(b), a.shape[1]) for adapter in adapters for name, (a, b) in adapter.factors.items()}
+    return dict(sorted(shapes.items()))
+
+
+def best_approximation(update: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Factor an update's best approximation of some rank (Eckart & Young 1936, doi:10.1007/BF02288367).
+
+    The leading singular vectors of the shorter side are eigenvectors of its Gram matrix, in double precision; the
+    singular value decomposition of a large layer would take several times as long.
+
+    Parameters
+    ----------
+    update
+        Shape (outputs, inputs).
+    rank
+        Rank of the factors; where it is above the update's shorter side, the last ones are zero.
+
+    Returns
+    -------
+    a of shape (rank, inputs), its rows orthonormal, and b of shape (outputs, rank), both float32; and the share of the
+    update's squared norm that b a has, 1 for an update of zeros.
+    """
+    from scipy.linalg import eigh
+
+    exact = update.astype(float)
+    is_tall = update.shape[0] > update.shape[1]
+    short = exact.T if is_tall else exact
+    count = min(rank, len(short))
+    _, vectors = eigh(short @ short.T, subset_by_index=(len(short) - count, len(short) - 1))
+    vectors = vectors[:, ::-1]
+    along = vectors.T @ short
+    values = np.linalg.norm(along, axis=1)
+    along /= np.where(values > 0, values, 1)[:, None]
+    a, b = np.zeros((rank, update.shape[1]), np.float32), np.zeros((update.shape[0], rank), np.float32)
+    a[:count], b[:, :count] = (vectors.T, along.T * values) if is_tall else (along, vectors * values)
+    norm = np.square(exact).sum()
+    return a, b, float(np.square(values).sum() / norm) if norm else 1.0
+
+
+def write_updates(folder, adapters: list[LoraUpdates], rank: int, factors: dict) -> None:
+    """Write an adapter made of `adapters`, whose updates are b a: settings are the last one's, besides rank and layers.
+
+    Parameters
+    ----------
+    factors
+        (a, b) by layer, as `LoraUpdates.factors`.
+    """
+    import torch
+
+    config = adapters[-1].config | {"r": rank, "lora_alpha": rank, "use_rslora": False}
+    if set(factors) != set(adapters[-1].factors):
+        # Names and numbers of layers, which a configuration has otherwise, cannot say any set of layers.
+        config |= {"target_modules": list(factors), "layers_to_transform": None}
+    write_adapter(folder, config, {name: tuple(map(torch.from_numpy, pair)) for name, pair in factors.items()})

@@ -1,0 +1,166 @@
+"""Sweeps, orders of tasks and LoRA settings of stages: the arms and adapters that they mean."""
+
+import copy
+
+import pytest
+
+from stagewise.config.arms import Stage
+from stagewise.config.base import validate
+from stagewise.config.load_config import check
+from stagewise.config.yaml_files import read_yaml
+from stagewise.errors import InputError
+from stagewise.lineage import lineage_tree, steps_of_arm
+from tests.helpers.project_copy import ROOT
+
+DEFAULT = read_yaml(ROOT / "config.yaml")
+FIRST, SECOND = {"task": "pubmedqa"}, {"task": "dreaddit"}
+SWEPT = SECOND | {"sweep": {"remedies.anchor.strength": [0.01, 0.1], "training.learning_rate": [1e-4, 2e-3]}}
+ORDERS = {"medical": ["pubmedqa", "dreaddit"], "stress": ["dreaddit", "pubmedqa"]}
+
+
+def config(arms, **changes):
+    return check(copy.deepcopy(DEFAULT) | {"arms": arms} | changes, [])
+
+
+def stage(**values) -> Stage:
+    return validate(Stage, {"task": "dreaddit"} | values, "stage")
+
+
+def test_a_sweep_gives_every_combination_a_stage_and_a_folder_of_its_own():
+    variants = stage(remedies={"rehearsal": {}}, sweep=SWEPT["sweep"]).variants
+    assert list(variants) == [
+        f"strength={strength}, learning_rate={rate}" for strength in ("0.01", "0.1") for rate in ("0.0001", "0.002")
+    ]
+    first = variants["strength=0.01, learning_rate=0.0001"]
+    assert (first.remedies.anchor.strength, first.training.learning_rate, first.sweep) == (0.01, 1e-4, {})
+    assert first.remedies.rehearsal.share == 0.1  # what is not swept stays
+    # What a remedy's label says is not said again; a name of the user's keeps everything.
+    assert first.folder == "dreaddit+anchor-0.01+rehearsal-10_learning_rate-0.0001"
+    named = stage(name="mine", sweep=SWEPT["sweep"]).variants
+    assert [variant.folder for variant in named.values()][0] == "mine_strength-0.01_learning_rate-0.0001"
+    folders = [variant.folder for swept in (variants, named) for variant in swept.values()]
+    assert len(set(folders)) == 8
+
+
+def test_values_are_written_as_yaml_writes_them_and_keys_that_end_alike_in_full():
+    sweep = {"lora.last_layers": [None, 4], "training.group_by_length": [True, False]}
+    assert list(stage(sweep=sweep).variants) == [
+        f"last_layers={layers}, group_by_length={flag}" for layers in ("null", "4") for flag in ("true", "false")
+    ]
+    both = {"remedies.anchor.strength": [1, 2], "remedies.ewc.strength": [1, 2]}
+    assert "remedies.anchor.strength=1, remedies.ewc.strength=2" in stage(sweep=both).variants
+
+
+@pytest.mark.parametrize(
+    ("sweep", "says"),
+    [
+        ({"learning_rate": [1, 2]}, "'learning_rate' is no setting of a stage; write training.KEY"),
+        ({"remedies.anchor": [1, 2]}, "'remedies.anchor' is no setting of a stage"),
+        ({"training.epocs": [1, 2]}, r"epocs=1: 'training.epocs' is not a setting; did you mean 'epochs'\?"),
+        ({"remedies.ancor.strength": [1, 2]}, "did you mean 'anchor'"),
+        (
+            {"remedies.anchor.strength": [1, -1]},
+            "strength=-1: 'remedies.anchor.strength': input should be greater than 0",
+        ),
+        ({"training.epochs": [1]}, "at least 2"),
+        ({"training.epochs": [1, 2, 1]}, "'training.epochs' has a value twice"),
+        ({"lora.r": ["4", 8]}, "r=4: 'lora.r': write a whole number in plain decimals, without quotes"),
+    ],
+)
+def test_an_impossible_sweep_is_one_sentence(sweep, says):
+    with pytest.raises(InputError, match=says) as error:
+        stage(sweep=sweep)
+    assert "\n" not in str(error.value)
+
+
+def test_a_sweep_needs_validation_to_choose_and_test_to_judge():
+    arms = {"a": {"stages": [FIRST, SWEPT]}}
+    with pytest.raises(InputError, match=r"arms.a has a sweep.*evaluation.splits needs both"):
+        config(arms, evaluation={"splits": ["test"]})
+
+
+def test_variants_share_their_stages_and_the_chosen_one_takes_the_arms_place():
+    arms = {"plain": {"stages": [FIRST, SECOND]}, "swept": {"stages": [FIRST, SWEPT]}}
+    settings = config(arms)
+    tree = lineage_tree(settings)
+    assert len(tree) == 1 + 1 + 4
+    assert tree["base/seed-0/pubmedqa"].arms == ["plain", "swept"]
+    chosen = settings.with_choice({"swept": "strength=0.1, learning_rate=0.0001"})
+    folder = "base/seed-0/pubmedqa/dreaddit+anchor-0.1_learning_rate-0.0001"
+    assert [step.lineage for step in steps_of_arm(chosen, "swept", 0)][-1] == folder
+    assert list(lineage_tree(chosen)) == ["base/seed-0/pubmedqa", "base/seed-0/pubmedqa/dreaddit", folder]
+    assert lineage_tree(chosen)[folder] == tree[folder]  # the choice changes no adapter
+    third = "strength=0.1, learning_rate=0.0001"
+    assert steps_of_arm(settings, "swept", 0, variant=third) == steps_of_arm(chosen, "swept", 0)
+    assert steps_of_arm(settings, "swept", 0)[-1].lineage.endswith("anchor-0.01_learning_rate-0.0001")
+
+
+def test_settings_of_a_merge_need_no_further_training():
+    blended = SECOND | {"name": "second", "sweep": {"remedies.blend.alpha": [0.25, 0.75]}}
+    plain = SECOND | {"name": "second"}
+    tree = lineage_tree(config({"plain": {"stages": [FIRST, plain]}, "blend": {"stages": [FIRST, blended]}}))
+    second = "base/seed-0/pubmedqa/second"
+    assert list(tree) == ["base/seed-0/pubmedqa", second, *(f"{second}/merged-blend-{a}" for a in ("0.25", "0.75"))]
+
+
+def test_two_swept_stages_give_every_pair():
+    lower = FIRST | {"sweep": {"training.learning_rate": [1e-3, 1e-4]}}
+    settings = config({"a": {"stages": [lower, SECOND | {"sweep": {"training.epochs": [1, 2]}}]}})
+    assert list(settings.arm_variants["a"])[1] == "stage 1 learning_rate=0.001, stage 2 epochs=2"
+    assert len(lineage_tree(settings)) == 2 + 4
+
+
+def test_an_arm_of_positions_stands_there_once_for_each_order():
+    arms = {
+        "sequential": {"stages": [{"task": 1}, {"task": 2}]},
+        "rehearsal": {"stages": [{"task": 1}, {"task": 2, "remedies": {"rehearsal": {}}}]},
+        "multitask": {"stages": [{"task": ["pubmedqa", "dreaddit"]}]},
+        "own": {"stages": [{"task": 2}], "reference": "multitask"},
+    }
+    settings = config(arms, orders=ORDERS)
+    names = ["sequential-medical", "sequential-stress", "rehearsal-medical", "rehearsal-stress"]
+    assert list(settings.active_arms) == [*names, "multitask", "own-medical", "own-stress"]
+    assert settings.active_arms["rehearsal-stress"].stages[1].task == "pubmedqa"
+    assert settings.reference == "sequential-medical"
+    references = {arm: settings.reference_of(arm) for arm in settings.active_arms}
+    assert references == {
+        **{name: f"sequential-{name.rpartition('-')[2]}" for name in names},
+        "multitask": "sequential-medical",
+        **dict.fromkeys(("own-medical", "own-stress"), "multitask"),
+    }
+    chosen = settings.with_choice({})
+    assert references == {arm: chosen.reference_of(arm) for arm in chosen.active_arms}
+    assert lineage_tree(chosen) == lineage_tree(settings)
+
+
+@pytest.mark.parametrize(
+    ("orders", "says"),
+    [
+        ({}, "arms.sequential names tasks by their position, and there are no orders"),
+        ({"a": ["pubmedqa"]}, "arms.sequential names the task at position 2, and orders.a has 1"),
+        ({"a": ["pubmedqa", "news"]}, "orders.a names the task 'news', which tasks does not declare"),
+        ({"a": ["pubmedqa", "pubmedqa"]}, "orders.a: a task is given twice"),
+        ({"b": ["pubmedqa", "dreaddit"]}, "two arms are called 'sequential-b'"),
+    ],
+)
+def test_orders_that_do_not_fit_are_refused(orders, says):
+    arms = {"sequential": {"stages": [{"task": 1}, {"task": 2}]}, "sequential-b": {"stages": [FIRST]}}
+    with pytest.raises(InputError, match=says):
+        config(arms, orders=orders)
+
+
+def test_a_reference_that_is_no_arm_is_refused():
+    with pytest.raises(InputError, match=r"arms.a.reference 'b' is not one of the arms \(a\)"):
+        config({"a": {"stages": [FIRST], "reference": "b"}})
+
+
+@pytest.mark.parametrize(
+    ("lora", "is_new", "last_layers"),
+    [({}, False, 10), ({"dropout": 0.1}, False, 10), ({"r": 4}, True, 10), ({"last_layers": 12}, True, 12)],
+)
+def test_a_later_stage_with_settings_of_lora_has_a_branch_of_its_own(lora, is_new, last_layers):
+    tree = lineage_tree(config({"a": {"stages": [FIRST | {"lora": {"r": 8}}, SECOND | {"lora": lora}]}}))
+    first, second = tree.values()
+    assert (first.lora.r, first.new_lora) == (8, False)
+    assert (second.new_lora, second.last_layers) == (is_new, last_layers)
+    assert second.lora.r == lora.get("r", 16)
