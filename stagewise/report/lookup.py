@@ -114,6 +114,11 @@ class View:
         names = self.references
         return f"the arm {names[0]}" if len(names) == 1 else f"each arm's reference ({', '.join(names)})"
 
+    def tried(self, arm: str) -> int:
+        """Number of settings that the arm's sweep tried; 1 without one."""
+        cost = self.find("costs", arm=arm)
+        return cost.tried if cost else 1
+
     @property
     def claims_average(self) -> bool:
         """True if arms are claimed to differ by their mean over all tasks, and on no single task."""

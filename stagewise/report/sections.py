@@ -31,16 +31,22 @@ from stagewise.report.tables import (
     changes,
     claims,
     decision_rules,
+    drift,
     flips,
     provenance,
     published,
     scores,
     setup,
+    tried,
 )
 from stagewise.report.tables.number_format import listed
 from stagewise.report.tables.table import Table
 from stagewise.report.text import observations, verdicts
 from stagewise.report.text.sentences import Sentence
+from stagewise.report.text.tried import unequal_numbers
+
+MANY_ROWS = 12
+"""Rows with which a table of details is folded away."""
 
 OVERVIEW, CROSS_TASK = "Overview", "Cross-task evaluation"
 
@@ -111,8 +117,9 @@ def arms_section(view: View) -> Section:
     other_rules = arms.final_tables(view, arms.measured_rules(view)[1:], "arms-rules")
     blocks: list[Block] = [TableBlock(first, "main")] if first else []
     blocks += [
-        Section("comparison", "Against the reference arm", [TableBlock(arm_details.against_reference(view), "main")]),
+        Section("comparison", "Against the reference arm", _comparison(view)),
         Figures(),
+        Section("tried", "What was tried", _tried(view)),
         Section("cost", "Cost", [TableBlock(arm_details.cost(view))]),
         Fold("The other measures", _tables(other_measures), in_markdown=False),
         Fold("The other decision rules", _tables(other_rules), in_markdown=False),
@@ -122,6 +129,22 @@ def arms_section(view: View) -> Section:
         blocks.append(Fold("Average, transfer and forgetting in every measure", transfer, in_markdown=False))
     title = "Arms compared" if view.several_arms else "The arm"
     return Section("arms", title, blocks, chapter=OVERVIEW, empty="The arms were not summarized.")
+
+
+def _comparison(view: View) -> list[Block]:
+    """Arms against their reference arms, and whether all of them tried as many settings."""
+    unequal = unequal_numbers(view)
+    blocks: list[Block] = [Text(unequal.text)] if unequal else []
+    by_task = [TableBlock(arm_details.unclaimed_differences(view))]
+    return [*blocks, TableBlock(arm_details.against_reference(view), "main"), Fold("Each task, unclaimed", by_task)]
+
+
+def _tried(view: View) -> list[Block]:
+    """The settings that sweeps tried, folded if they are many."""
+    table = tried.tried(view)
+    if len(table.rows) <= MANY_ROWS:
+        return [TableBlock(table)]
+    return [Fold(f"All {len(table.rows)} settings", [TableBlock(table)])]
 
 
 def _tables(tables: list[Table]) -> list[Block]:
@@ -144,6 +167,7 @@ def forgetting_section(view: View) -> Section:
         Fold("Every adapter against the baselines", [TableBlock(changes.learning(view, view.main_split))]),
         Fold("The other measures", [TableBlock(changes.learning_others(view, view.main_split))]),
         *_other_splits(view, changes.learning),
+        Fold("How far each stage moved from its parent", [TableBlock(drift.drift(view))]),
     ]
     blocks = [
         Section("forgotten", "What was forgotten", forgotten),

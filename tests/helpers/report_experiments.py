@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
-from stagewise.config.yaml_files import read_yaml
+from stagewise.config.yaml_files import merge, read_yaml
 from stagewise.lineage import Adapter, lineage_tree
 from stagewise.metrics.build import build_metrics, format_metrics
 from stagewise.metrics.read_results import read_results
@@ -97,6 +97,13 @@ ORDERS = {
         for number, turn in enumerate((0, 2, 4), start=1)
     },
 }
+# Sweeps in two orders of tasks, each with its own reference, and two seeds.
+SWEPT = {
+    "seeds": [0, 1],
+    "orders": made.ORDERS,
+    "arms": made.SWEPT,
+    "statistics": {"primary_outcome": "average"},
+}
 
 BASE, FIRST, SECOND = "base", "base/seed-0/pubmedqa", "base/seed-0/pubmedqa/dreaddit"
 SECTIONS = (
@@ -112,10 +119,11 @@ def experiment(name: str) -> Path:
 
     ``small`` has one arm, ``arms`` one of every kind and two seeds, ``many`` three with up to three stages, ``study``
     twelve and three seeds, ``twenty`` twenty and two seeds; ``labels`` has a task of 77 labels and two arms of opposite
-    orders, ``orders`` five tasks in three orders.
+    orders, ``orders`` five tasks in three orders; ``swept`` has three arms in both orders of two tasks, two of them
+    with sweeps, and claims about the mean over tasks.
     """
     overlays = {"small": {}, "many": MANY, "arms": {"arms": made.ARMS, "seeds": [0, 1]}, "study": STUDY}
-    overlays |= {"twenty": TWENTY, "labels": LABELS, "orders": ORDERS}
+    overlays |= {"twenty": TWENTY, "labels": LABELS, "orders": ORDERS, "swept": SWEPT}
     return write(Path(_scratch.name) / name, **overlays[name])
 
 
@@ -201,7 +209,7 @@ def plain(value: float) -> str:
 
 def write(results: Path, **overlay) -> Path:
     """Write a made-up experiment with its training logs and its report_metrics.json below `results`."""
-    settings = made.config(**FAST, **overlay)
+    settings = made.config(**merge(FAST, overlay))
     made.write_results(results, settings, sizes=SIZES)
     for lineage, adapter in lineage_tree(settings).items():
         write_log(results / lineage / "adapter" / "training_log.csv", adapter)

@@ -18,7 +18,7 @@ COLUMNS = ("order", "arm", "fold", "seed", "measure", "split", "task_learnt", "l
 COLUMNS += ("task_kept", "kept", "kept_low", "kept_high")
 
 
-def compared_orders(view: View) -> list[tuple[str, list[str], list[str], list[str]]]:
+def compared_orders(view: View, arms_needed: int = 2) -> list[tuple[str, list[str], list[str], list[str]]]:
     """Orders of tasks in which several arms learnt: the order, its arms, tasks learnt last, and tasks learnt earlier.
 
     Arms that learnt the tasks in different orders have other tasks to keep, so they are not compared.
@@ -27,7 +27,7 @@ def compared_orders(view: View) -> list[tuple[str, list[str], list[str], list[st
     for order, arms in view.orders.items():
         earlier = {task for arm in arms for task in view.earlier_tasks(arm)}
         last = [task for task in order if task not in earlier]
-        if len(arms) > 1 and earlier:
+        if len(arms) >= arms_needed and earlier:
             orders.append((" → ".join(order), arms, last, [task for task in order if task in earlier]))
     return orders
 
@@ -82,6 +82,8 @@ def draw(view: View, data) -> Drawing:
         f"{describe_runs(view)}. Dashed lines: the majority class; hollow: the untuned model; each only where it lies "
         "inside the picture."
     )
+    if view.metrics.variants:
+        caption += " Of an arm with a sweep: the chosen setting; all that were tried stand under “What was tried”."
     legend = [*arm_keys(view), Key("untuned base model", variable(MUTED), MARKERS[0][1], hollow=True)]
     return Drawing(caption, panels, legend)
 

@@ -10,6 +10,9 @@ BASELINES = {MAJORITY: (6, 3), TFIDF: (2, 2), TFIDF_BALANCED: (8, 2, 2, 2)}
 WIDTH = 330
 """Width of a picture in pixels, so that three stand side by side on a wide screen."""
 
+SMALL = 160
+"""Width of a picture that is one of many alike, so that two stand side by side on a phone and six on a wide screen."""
+
 FEW = 5
 """Number of arms whose names fit beside their points; more are numbered."""
 

@@ -1,10 +1,17 @@
 """Details of arms: retention, the matrix metrics, the power of the comparison, and cost."""
 
-from stagewise.metrics.schema import Value
+from stagewise.metrics.schema import Cost, Value
 from stagewise.report.lookup import View
 from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables import number_format
-from stagewise.report.tables.arms import arm_cell, is_reference, measured_rules, p_cell
+from stagewise.report.tables.arms import (
+    MAX_TASKS,
+    MEAN_OVER_TASKS,
+    arm_cell,
+    arms_by_order,
+    measured_rules,
+    p_cell,
+)
 from stagewise.report.tables.number_format import MISSING, count, interval
 from stagewise.report.tables.table import Cell, Column, Table, numeric, value, value_cell, verdict_cell
 
@@ -14,6 +21,11 @@ STATISTICS = {
     "forgetting": "Forgetting",
     "forward_transfer": "Forward transfer",
 }
+
+
+SAME_BUDGET = "The same budget means the same number of optimizer steps; tokens and time differ."
+
+NO_TASK_CLAIM = "the report claims no more of single tasks than what the reference arms learnt and kept"
 
 
 def kept(view: View) -> Table:
@@ -34,12 +46,16 @@ def kept(view: View) -> Table:
             changes = [view.change(arm, task, measure.name, rule) for rule in rules]
             table.add(
                 arm_cell(view, arm),
-                verdict_cell(view.claim("kept", arm, task), view.several_runs),
+                verdict_cell(view.claim("kept", arm, task), view.several_runs, _why_no_claim(view, arm)),
                 value_cell(view.learnt_value(arm, task, measure.name), measure.write),
                 value_cell(view.arm_value(arm, task, measure.name), measure.write),
                 *(value_cell(change, measure.write_difference) for change in changes),
             )
     return table
+
+
+def _why_no_claim(view: View, arm: str) -> str:
+    return NO_TASK_CLAIM if view.claims_average and not view.is_reference(arm) else "not compared"
 
 
 def matrix_metrics(view: View) -> Table:
@@ -63,33 +79,63 @@ def matrix_metrics(view: View) -> Table:
 
 
 def against_reference(view: View) -> Table:
-    """Power and outcome of the comparison with the reference arm, on each task."""
+    """Power and outcome of the comparison with the reference arm, on each task or on the mean over all."""
     measure = view.primary
     caption = (
-        f"{measure.heading} against the arm {view.reference} on the same items and runs, argmax, {view.main_split} "
+        f"{measure.heading} against {view.named_reference} on the same items and runs, argmax, {view.main_split} "
         "split. The interval of items alone is the size of the test set, that of training alone the noise between "
         "runs; the claim goes by both together and by the p-value corrected with all claims of the report. "
         "Detectable: the difference that this comparison finds with 80% power; a smaller one may be there and unseen."
     )
     columns = ["Arm", Column("Claim"), *numeric("Difference", "Items alone", "Training alone", "p", "Corrected p")]
     table = Table("against-reference", caption, [*columns, *numeric("Detectable")])
-    for task in view.ordered_tasks:
-        for arm in view.arms:
-            record, claim = view.arm_difference(arm, task, measure.name), view.claim("arms", arm, task)
-            if record is None or claim is None or is_reference(view, arm):
-                continue
-            table.part(task)
-            table.add(
-                arm_cell(view, arm),
-                verdict_cell(claim, view.several_runs),
-                value_cell(claim.difference, measure.write_difference),
-                _bounds_cell(record.items or record.difference, measure),
-                _bounds_cell(record.training, measure),
-                p_cell(claim, "p"),
-                p_cell(claim, "p_corrected"),
-                value(claim.detectable, measure.write, "nothing is known of the noise"),
-            )
+    for task in [None] if view.claims_average else view.ordered_tasks:
+        for reference, arms in _compared(view):
+            for arm in arms:
+                record, claim = view.arm_difference(arm, task, measure.name), view.claim("arms", arm, task)
+                if record is None or claim is None:
+                    continue
+                heading = task or MEAN_OVER_TASKS.capitalize()
+                table.part(f"{heading}, against {reference}" if len(view.references) > 1 else heading)
+                table.add(
+                    arm_cell(view, arm),
+                    verdict_cell(claim, view.several_runs),
+                    value_cell(claim.difference, measure.write_difference),
+                    _bounds_cell(record.items or record.difference, measure),
+                    _bounds_cell(record.training, measure),
+                    p_cell(claim, "p"),
+                    p_cell(claim, "p_corrected"),
+                    value(claim.detectable, measure.write, "nothing is known of the noise"),
+                )
     return table
+
+
+def unclaimed_differences(view: View) -> Table:
+    """Differences from the reference arm on each task if claims are about the mean over all; else no rows."""
+    measure = view.primary
+    tasks = view.ordered_tasks if len(view.tasks) <= MAX_TASKS else ()
+    caption = (
+        f"{measure.heading} against {view.named_reference} on each task, argmax, {view.main_split} split, with "
+        f"intervals ({view.intervals}). The claim is about their mean; nothing is claimed of a single task."
+    )
+    table = Table("differences-by-task", caption, ["Arm", *numeric(*tasks)])
+    for reference, arms in _compared(view) if view.claims_average and tasks else ():
+        for arm in arms:
+            records = [view.arm_difference(arm, task, measure.name) for task in tasks]
+            if any(records):
+                if len(view.references) > 1:
+                    table.part(f"Against {reference}")
+                differences = [record and record.difference for record in records]
+                table.add(arm_cell(view, arm), *(value_cell(d, measure.write_difference) for d in differences))
+    return table
+
+
+def _compared(view: View) -> list[tuple[str, list[str]]]:
+    """Arms by the reference that they are compared with, without the references themselves."""
+    return [
+        (reference, [arm for arm in view.arms if view.reference_of(arm) == reference != arm])
+        for reference in view.references
+    ]
 
 
 def _bounds_cell(bounds: Value | None, measure: ShownMeasure) -> Cell:
@@ -101,31 +147,54 @@ def _bounds_cell(bounds: Value | None, measure: ShownMeasure) -> Cell:
 
 
 def cost(view: View) -> Table:
-    """Cost of one run of each arm."""
-    caption = (
-        f"What one run of each arm costs{', the mean over ' + view.over_runs() if view.several_runs else ''}. "
-        "Trainings, tokens and time count every stage of the arm, also those that it shares with others and that were "
-        "trained once. Extra tokens are read beside the training, such as by a teacher. Adapters: those to keep so as "
-        f"to answer every task.{f' Ratios are to {view.reference}.' if view.several_arms else ''}"
-    )
-    columns = ["Arm", *numeric("Trainings", "Merges", "Tokens", "Extra tokens", "Time")]
+    """Cost of one run of each arm: steps and tokens side by side, and their ratios to the reference arm's."""
+    tried = any(view.tried(arm) > 1 for arm in view.arms)
+    caption = f"What one run of each arm costs{', the mean over ' + view.over_runs() if view.several_runs else ''}. "
     if view.several_arms:
-        columns += numeric("Tokens", "Time", group=f"Times {view.reference}")
-    table = Table("cost", caption, [*columns, *numeric("Adapters kept", "Their size")])
-    for arm in view.arms:
-        record = view.find("costs", arm=arm)
-        if record is None:
-            continue
-        ratios = (record.tokens_over_reference, record.seconds_over_reference) if view.several_arms else ()
-        table.add(
-            arm_cell(view, arm),
-            number_format.number(record.trainings),
-            number_format.number(record.merges),
-            f"{record.tokens:,.0f}",
-            f"{record.extra_tokens:,.0f}",
-            number_format.seconds(record.seconds),
-            *(value(ratio, lambda n: f"{n:.2f}") for ratio in ratios),
-            count(record.adapters),
-            value(record.bytes, number_format.size),
-        )
+        caption += f"{SAME_BUDGET} Below each figure, how many times it is that of {view.named_reference}. "
+    caption += (
+        "Trainings, steps, tokens and time count every stage of the arm, also those that it shares with others and "
+        "that were trained once. Extra tokens are read beside the training, such as by a teacher. Adapters: those to "
+        "keep so as to answer every task, and their size."
+    )
+    if tried:
+        caption += " Tried: all settings of the arm's sweep together; the other columns are those of the chosen ones."
+    columns = numeric("Trainings", "Steps", "Tokens", "Extra tokens", "Time", "Adapters")
+    if tried:
+        columns += numeric("Settings", "Tokens", "Time", group="Tried")
+    table = Table("cost", caption, ["Arm", *columns])
+    for arm in arms_by_order(view, table):
+        if record := view.find("costs", arm=arm):
+            table.add(arm_cell(view, arm), *_cost_cells(view, record), *(_tried_cells(record) if tried else ()))
     return table
+
+
+def _cost_cells(view: View, record: Cost) -> list[Cell]:
+    merges = f"+ {number_format.plural(round(record.merges), 'merge')}" if record.merges else ""
+    adapters = Cell(count(record.adapters), *_size(record))
+    return [
+        Cell(number_format.number(record.trainings), merges),
+        Cell(f"{record.steps:,.0f}", _ratio(view, record.steps_over_reference)),
+        Cell(f"{record.tokens:,.0f}", _ratio(view, record.tokens_over_reference)),
+        Cell(f"{record.extra_tokens:,.0f}"),
+        Cell(number_format.seconds(record.seconds), _ratio(view, record.seconds_over_reference)),
+        adapters,
+    ]
+
+
+def _size(record: Cost) -> tuple[str, str | None]:
+    """Size of the adapters to keep, or the reason why it is missing."""
+    return ("", "a file is not at hand") if record.bytes is None else (number_format.size(record.bytes), None)
+
+
+def _ratio(view: View, ratio: float | None) -> str:
+    return f"{ratio:.2f} ×" if ratio is not None and view.several_arms else ""
+
+
+def _tried_cells(record: Cost) -> list[Cell]:
+    """Number and cost of all settings that an arm tried."""
+    return [
+        Cell(count(record.tried)),
+        value(record.tried_tokens, lambda n: f"{n:,.0f}"),
+        value(record.tried_seconds, number_format.seconds),
+    ]

@@ -1,5 +1,6 @@
 """Arms side by side: the short table of the first screen, and every measure by decision rule."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from stagewise.metrics.schema import RULES, Claim, Value
@@ -20,6 +21,8 @@ MAX_TASKS = 6
 
 ARROW = "\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}"
 
+MEAN_OVER_TASKS = "mean over all tasks"
+
 NO_LATER_STAGE = "no stage came after the one that learnt it"
 
 
@@ -39,12 +42,23 @@ def measured_rules(view: View) -> list[str]:
 def arm_cell(view: View, arm: str) -> Cell:
     """An arm as a row heading: its number, as figures write it, and its name."""
     return Cell(
-        f"{view.number(arm)} {arm}" if view.several_arms else arm, "reference" if is_reference(view, arm) else ""
+        f"{view.number(arm)} {arm}" if view.several_arms else arm, "reference" if view.is_reference(arm) else ""
     )
 
 
-def is_reference(view: View, arm: str) -> bool:
-    return view.several_arms and arm == view.reference
+def arms_by_order(view: View, table: Table, heading: str = "") -> Iterator[str]:
+    """Iterate over the arms, those that learnt the tasks in one order below a part of the table.
+
+    `heading` stands before the order. There is no part for an order if no two arms share one.
+    """
+    if not 1 < len(view.orders) < len(view.arms):
+        if heading:
+            table.part(heading)
+        yield from view.arms
+        return
+    for order, arms in view.orders.items():
+        table.part(": ".join(filter(None, (heading, ARROW.join(order)))))
+        yield from arms
 
 
 def p_cell(claim: Claim | None, key: str, why: str = "not compared: the same adapter") -> Cell:
@@ -68,11 +82,11 @@ def short(view: View) -> Table:
         columns += numeric(*_positions(view))
     columns += numeric("Average", "Backward transfer", *([] if each else ["Worst earlier task"]))
     table = Table("arms-short", caption, columns)
-    for arm in view.arms if measured_rules(view) else ():
+    for arm in arms_by_order(view, table) if measured_rules(view) else ():
         row: list = [replace(arm_cell(view, arm), detail="")]
         if each:
             row += [_before_after_cell(view, arm, task, name=len(view.orders) > 1) for task in view.order(arm)]
-        row.append(value_cell(view.arm_summary(arm, "average", view.primary.name), view.primary.write))
+        row.append(_average_cell(view, arm))
         transfer = view.arm_summary(arm, "backward_transfer", view.primary.name)
         row.append(value_cell(transfer, view.primary.write_difference, NO_LATER_STAGE))
         table.add(*row, *([] if each else [_worst_cell(view, arm)]))
@@ -88,10 +102,13 @@ def _positions(view: View) -> list[str]:
 
 def _legend(view: View) -> str:
     """Meaning of the signs in the short table; empty if it has none."""
-    verdicts = {claim.verdict for claim in view.select("claims", kind="kept")}
+    kind = "arms" if view.claims_average else "kept"
+    verdicts = {claim.verdict for claim in view.select("claims", kind=kind)}
     words = {"worse": "lost by these adapters", "better": "gained by these adapters"}
     if view.several_runs:
         words = {"worse": "forgotten", "better": "improved"}
+    if view.claims_average:
+        words = {verdict: f"average {verdict} than that of {view.named_reference}" for verdict in words}
     shown = [f"{_sign(view, verdict)[0]} {text}" for verdict, text in words.items() if verdict in verdicts]
     return f" {', '.join(shown)}." if shown else ""
 
@@ -100,6 +117,14 @@ def _sign(view: View, verdict: str | None) -> tuple[str, str]:
     """Sign and style of a claimed change; none of what is not shown."""
     signs = SIGNS if view.several_runs else ONE_RUN_SIGNS
     return signs[verdict] if verdict in ONE_RUN_SIGNS else ("", "")
+
+
+def _average_cell(view: View, arm: str) -> Cell:
+    """An arm's mean over the tasks, with the sign of a claimed difference from its reference."""
+    cell = value_cell(view.arm_summary(arm, "average", view.primary.name), view.primary.write)
+    claim = view.claim("arms", arm, None)
+    sign, style = _sign(view, claim and claim.verdict)
+    return replace(cell, sign=sign, style=style)
 
 
 def _before_after_cell(view: View, arm: str, task: str, name: bool) -> Cell:
@@ -113,7 +138,8 @@ def _before_after_cell(view: View, arm: str, task: str, name: bool) -> Cell:
     if before is None or before.value is None:
         reason = None if task in view.learnt_stages(arm) else "the arm did not learn this task"
         return Cell(measure.write(after.value), detail, reason)
-    claim = view.claim("kept", arm, task)
+    # Signs of the average and of single tasks beside each other would seem to compare the same.
+    claim = None if view.claims_average else view.claim("kept", arm, task)
     sign, style = _sign(view, claim and claim.verdict)
     return Cell(f"{measure.write(before.value)}{ARROW}{measure.write(after.value)}", detail, None, style, sign)
 
@@ -144,9 +170,7 @@ def final_scores(view: View, measure: ShownMeasure, rules: list[str], name: str)
     noise = ["Training noise"] if view.several_runs else []
     table = Table(name, caption, ["Arm", *numeric(*tasks, "Average", "Backward transfer", *noise)])
     for rule in rules:
-        if rules != ["argmax"]:
-            table.part(f"Decision rule: {rule}")
-        for arm in view.arms:
+        for arm in arms_by_order(view, table, "" if rules == ["argmax"] else f"Decision rule: {rule}"):
             average, transfer = (
                 view.arm_summary(arm, statistic, measure.name, rule) for statistic in ("average", "backward_transfer")
             )

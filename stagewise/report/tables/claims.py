@@ -3,12 +3,12 @@
 from stagewise.lineage import BASE
 from stagewise.metrics.schema import MAJORITY, TFIDF, Claim
 from stagewise.report.lookup import View
-from stagewise.report.tables.arms import p_cell
+from stagewise.report.tables.arms import MEAN_OVER_TASKS, p_cell
 from stagewise.report.tables.table import Cell, Column, Table, numeric, value, value_cell, verdict_cell
 
 KINDS = {
     "kept": "Earlier tasks at the end, against the adapter that learnt them",
-    "arms": "Arms at the end, against the reference arm",
+    "arms": "Arms at the end, against their reference arm",
     "learnt": "Tasks when learnt, against models that never learnt them",
     "retained": "Earlier tasks at the end, against models that never learnt them",
 }
@@ -30,7 +30,7 @@ def claims(view: View) -> Table:
             measure = view.measures[claim.measure]
             table.add(
                 Cell(view.whose(claim.arms) if view.several_arms else view.stage_path(claim.lineages[0])),
-                Cell(claim.task, "" if measure == view.primary else measure.title),
+                Cell(claim.task or MEAN_OVER_TASKS, "" if measure == view.primary else measure.title),
                 _against(view, claim),
                 value_cell(claim.difference, measure.write_difference),
                 p_cell(claim, "p", "no score"),

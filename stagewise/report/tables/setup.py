@@ -30,7 +30,8 @@ def run(view: View) -> Table:
     for arm in view.arms:
         table.add(f"Arm {arm}", _describe_arm(view, arm))
     if view.several_arms:
-        table.add("Compared with", f"arm {view.reference}")
+        each = "each arm with its reference" if len(view.references) > 1 else ""
+        table.add("Compared with", Cell(view.whose(view.references), each))
     table.add("Seeds", plain(e.seeds))
     if e.folds:
         table.add("Folds", plain(e.folds))

@@ -136,10 +136,10 @@ def checksum(text: str) -> Cell:
     return Cell(text, style="sum")
 
 
-def verdict_cell(claim: Claim | None, several_runs: bool) -> Cell:
+def verdict_cell(claim: Claim | None, several_runs: bool, why: str = "not compared") -> Cell:
     """A claim's verdict; its sign stands there with several runs alone: one training says nothing about an arm."""
     if claim is None:
-        return Cell(number_format.MISSING, reason="not compared")
+        return Cell(number_format.MISSING, reason=why)
     sign, style = SIGNS[claim.verdict] if several_runs else ("", "")
     reason = (claim.reason or "").rstrip(".") or None
     words = {"better": "higher", "worse": "lower"}

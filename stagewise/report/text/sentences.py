@@ -105,6 +105,8 @@ def _learning_verdict(verdicts: dict[str, str]) -> str:
     majority, base = verdicts.get(MAJORITY), verdicts.get(BASE)
     if majority == base == "better":
         return "{stage} learnt {task}"
+    if majority == "better" and base is None:
+        return "{stage} beats the majority class on {task}"
     if majority == "worse":
         return "{stage} stays below the majority class on {task}"
     if majority == "better":

@@ -7,25 +7,27 @@ changed is never claimed: where nothing is shown, the sentence says how much cou
 from stagewise.lineage import BASE
 from stagewise.metrics.schema import MAJORITY, Claim
 from stagewise.report.lookup import View
+from stagewise.report.tables.arms import MEAN_OVER_TASKS
 from stagewise.report.tables.number_format import listed, plural
 from stagewise.report.text.prior import prior
 from stagewise.report.text.sentences import Paragraph, Sentence, difference, learning, learnt_groups, tested, unseen
+from stagewise.report.text.tried import choice
 
 FEW_RUNS = 5
 
 
 def headline(view: View) -> Sentence:
-    """The report in one sentence: what the reference arm forgot, and which arms do better."""
+    """The report in one sentence: what the reference arms forgot, and which arms do better."""
     if not view.metrics.claims:
         return Sentence("Nothing is claimed: no adapter was compared on items that every run shares")
-    arm = view.reference
-    kept = [claim for task in view.tasks if (claim := view.claim("kept", arm, task))]
-    if not kept:
-        return Sentence(f"{_subject(view, arm)} has no earlier task that a later stage could make it forget")
-    said = [_kept_in_short(view, arm, kept)]
-    if view.several_arms:
-        said.append(_others_in_short(view, kept))
-    return Sentence("; ".join(filter(None, said)))
+    arms = [arm for arm in view.references if view.reference_of(arm) == arm]
+    kept = {arm: [claim for task in view.tasks if (claim := view.claim("kept", arm, task))] for arm in arms}
+    said = [_kept_in_short(view, arm, claims) for arm, claims in kept.items() if claims]
+    if not said:
+        said = [f"{_subject(view, view.reference)} has no earlier task that a later stage could make it forget"]
+    if view.several_arms and (any(kept.values()) or view.claims_average):
+        said.append(_others_in_short(view, [claim for claims in kept.values() for claim in claims]))
+    return Sentence("; ".join(said))
 
 
 def _subject(view: View, arm: str) -> str:
@@ -68,14 +70,17 @@ def _named(view: View, claims: list[Claim]) -> str:
 def _others_in_short(view: View, kept: list[Claim]) -> str:
     if not view.several_runs:
         return "one training of each arm says nothing about the arms"
-    tasks = {claim.task for claim in kept}
+    if view.claims_average:
+        tasks, on = {None}, f"the {MEAN_OVER_TASKS}"
+    else:
+        tasks = {claim.task for claim in kept}
+        on = listed(sorted(tasks, key=view.tasks.index)) if len(tasks) <= 2 else "earlier tasks"
     claims = [claim for claim in view.select("claims", kind="arms") if claim.task in tasks]
-    on = listed(sorted(tasks, key=view.tasks.index)) if len(tasks) <= 2 else "earlier tasks"
-    said = []
+    others, said = len(view.arms) - len(view.references), []
     for word in ("better", "worse"):
         names = list(dict.fromkeys(arm for claim in claims if claim.verdict == word for arm in claim.arms))
         if names:
-            said.append(f"{_some(names, len(view.arms) - 1)} {word} on {on}")
+            said.append(f"{_some(names, others)} {word} on {on}")
     return " and ".join(said) if said else f"no other arm is shown to end better or worse on {on}"
 
 
@@ -87,16 +92,18 @@ def _some(names: list[str], others: int) -> str:
 
 
 def lead(view: View) -> list[Paragraph]:
-    """What adapters that several arms share have learnt; with one arm, its whole result."""
+    """How settings were chosen, and what adapters that several arms share learnt; with one arm, its whole result."""
+    chosen = choice(view)
+    settings = [Paragraph("Settings", [chosen])] if chosen else []
     paragraphs = []
     for arms, groups in learnt_groups(view).items():
         if len(arms) > 1 or not view.several_arms:
             sentences = [learning(view, claims) for claims in groups]
             paragraphs.append(Paragraph(_name_arms(view, arms), sentences))
     if view.several_arms:
-        return paragraphs
+        return settings + paragraphs
     said = [sentence for paragraph in paragraphs for sentence in paragraph.sentences]
-    return [Paragraph("", said + of_arm(view, view.arms[0]))]
+    return [*settings, Paragraph("", said + of_arm(view, view.arms[0]))]
 
 
 def _name_arms(view: View, arms: tuple[str, ...]) -> str:
@@ -113,7 +120,7 @@ def conclusions(view: View) -> list[Paragraph]:
 def of_arm(view: View, arm: str) -> list[Sentence]:
     """The arm's sentences."""
     sentences = [sentence for task in view.tasks for sentence in (kept(view, arm, task), prior(view, arm, task))]
-    if arm != view.reference:
+    if arm != view.reference_of(arm):
         sentences.append(against_reference(view, arm))
     said = [sentence for sentence in sentences if sentence]
     return said or [Sentence("No earlier task was scored after a later stage, so nothing is said about forgetting")]
@@ -137,27 +144,39 @@ def runs_remark(view: View) -> str:
 
 
 def against_reference(view: View, arm: str) -> Sentence | None:
-    """Compare the arm's last adapters with the reference arm's, task by task."""
+    """Compare the arm's last adapters with its reference arm's, task by task or by the mean over all."""
     by_verdict: dict[str, list[str]] = {}
     facts = []
-    for task in view.tasks:
+    for task in [None] if view.claims_average else view.tasks:
         claim = view.claim("arms", arm, task)
         if claim is None or claim.difference.value is None:
             continue
-        by_verdict.setdefault(claim.verdict, []).append(task)
+        by_verdict.setdefault(claim.verdict, []).append(task or f"the {MEAN_OVER_TASKS}")
         hidden = unseen(view, claim) if claim.verdict == "not shown" else ""
-        facts.append(f"{task} {tested(view, claim)}{f' ({hidden})' if hidden else ''}")
+        facts.append(f"{f'{task} ' if task else ''}{tested(view, claim)}{f' ({hidden})' if hidden else ''}")
     if not facts:
         return None
+    if view.claims_average and (by_task := _unclaimed_differences(view, arm)):
+        facts.append(f"{by_task}, of which nothing is claimed")
     words = {
         "better": "better on {}" if view.several_runs else "more of {} right",
         "worse": "worse on {}" if view.several_runs else "less of {} right",
         "not shown": "no difference shown on {}",
         "not claimed": "nothing claimed on {}",
     }
+    if view.claims_average and not view.several_runs:
+        words |= {"better": "higher by {}", "worse": "lower by {}"}
     said = listed(text.format(listed(by_verdict[v])) for v, text in words.items() if v in by_verdict)
-    who = f"Against {view.reference}" if view.several_runs else f"This adapter against that of {view.reference}"
+    reference = view.reference_of(arm)
+    who = f"Against {reference}" if view.several_runs else f"This adapter against that of {reference}"
     return Sentence(f"{who}, {said}", "; ".join(facts))
+
+
+def _unclaimed_differences(view: View, arm: str) -> str:
+    """Differences from the reference arm on single tasks; empty if there are many tasks, or no differences."""
+    records = {task: view.arm_difference(arm, task, view.primary.name) for task in view.tasks}
+    facts = [f"{task} {difference(r.difference, view.primary)}" for task, r in records.items() if r]
+    return listed(facts) if len(facts) <= 3 else ""
 
 
 def kept(view: View, arm: str, task: str) -> Sentence | None:
@@ -167,7 +186,7 @@ def kept(view: View, arm: str, task: str) -> Sentence | None:
         return None
     claim = view.claim("kept", arm, task)
     if claim is None:
-        return Sentence(f"{task} cannot be forgotten, because the adapter that learnt it still answers it")
+        return _unclaimed_change(view, arm, task)
     measure = view.measures[claim.measure]
     before, after = (
         view.value(names, task, claim.split, measure.name) for names in (claim.against_lineages, claim.lineages)
@@ -181,6 +200,17 @@ def kept(view: View, arm: str, task: str) -> Sentence | None:
     if _is_retained(view, arm, task):
         facts.append("it still beats the majority class and the untuned model")
     return Sentence(_kept_verdict(view, claim).format(task=task), "; ".join(facts))
+
+
+def _unclaimed_change(view: View, arm: str, task: str) -> Sentence:
+    """An earlier task of which nothing is claimed: one adapter answers it, or claims are about the mean over tasks."""
+    stage, change = view.learnt_stages(arm)[task], view.change(arm, task, view.primary.name)
+    if view.answered_by(arm, task, stage) == view.answered_by(arm, task):
+        return Sentence(f"{task} cannot be forgotten, because the adapter that learnt it still answers it")
+    verdict = f"Nothing is claimed about forgetting of {task}"
+    if change is None or change.value is None:
+        return Sentence(verdict)
+    return Sentence(verdict, f"{view.primary.title} changed by {difference(change, view.primary)}")
 
 
 def _kept_verdict(view: View, claim: Claim) -> str:
