@@ -186,7 +186,14 @@ def test_merged_adapters_of_other_layers_load_with_the_layers_of_both(adapters, 
 def test_remedies_act_together_on_a_quantized_model(tmp_path, tiny_model):
     adapters = AdapterFolder(tmp_path, tiny_model, write_data(tmp_path / "data"), quantization="nf4")
     adapters.train("one", "first", epochs=1)
-    together = {"rehearsal": {}, "anchor": {}, "ewc": {"items": 2}, "distill": {}, "balanced": {"by": "weights"}}
+    together = {
+        "rehearsal": {},
+        "anchor": {},
+        "ewc": {"items": 2},
+        "distill": {},
+        "kl": {},
+        "balanced": {"by": "weights"},
+    }
     summary = adapters.train("two", "second", "one", ["first"], epochs=1, remedies=together | {"orthogonal": {}})
     assert summary["steps"] == 8 and summary["rehearsed"] > 0 and summary["extra_tokens"] > 0
     for name, factor in load_file(adapters.adapter("two") / ADAPTER_WEIGHTS).items():
