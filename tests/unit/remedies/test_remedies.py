@@ -1,6 +1,5 @@
 """Stages with remedies: steps, tokens, files and distributions; formulas and effects have tests of their own."""
 
-
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
