@@ -8,8 +8,6 @@ from stagewise.data.items import read_split
 from stagewise.models.adapters import ADAPTER_WEIGHTS, read_adapter
 from stagewise.provenance.files import sha256_file
 from stagewise.recipe import Recipe
-from stagewise.remedies.blend import Blend
-from stagewise.remedies.merge import Merge
 from tests.helpers.contradicting_tasks import AdapterFolder, write_data
 
 
@@ -164,23 +162,6 @@ def test_merging_is_pefts_where_nothing_is_drawn(adapters, tiny_model, monkeypat
         expected, merged = model.eval()(ids).logits, adapters.load(f"merge-{method}")(ids).logits
     torch.testing.assert_close(merged, expected, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(merged, adapters.load("one")(ids).logits, atol=1e-2)
-
-
-@pytest.mark.parametrize("remedy", [Merge(), Merge(method="dare_ties"), Blend()])
-def test_merged_adapters_of_other_layers_load_with_the_layers_of_both(adapters, tmp_path, tiny_model, remedy):
-    """A list of modules and numbers of layers cannot say such layers, which PEFT then takes by their names."""
-    from stagewise.models.adapters import adapted_layers, load_adapter, write_adapter
-    from stagewise.models.load import load_base
-
-    config, factors = read_adapter(adapters.adapter("one"))
-    names = sorted(factors)
-    parts = {"early": names[:3], "late": names[-4:]}
-    for part, layers in parts.items():
-        write_adapter(tmp_path / part, config | {"target_modules": layers}, {name: factors[name] for name in layers})
-    (tmp_path / "merged").mkdir()
-    remedy.merge([tmp_path / part for part in parts], tmp_path / "merged", None, 0)
-    model = load_adapter(load_base(tiny_model, "none", "float32"), tmp_path / "merged")
-    assert sorted(layer.name for layer in adapted_layers(model)) == sorted({*names[:3], *names[-4:]})
 
 
 def test_remedies_act_together_on_a_quantized_model(tmp_path, tiny_model):
