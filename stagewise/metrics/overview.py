@@ -5,7 +5,7 @@ from importlib import metadata
 
 from stagewise.config.base import validate
 from stagewise.config.shareable import shareable
-from stagewise.lineage import BASE, Step
+from stagewise.lineage import BASE, Adapter, Step
 from stagewise.measures import MEASURES
 from stagewise.metrics.baselines import majority_label
 from stagewise.metrics.comparisons import references_of
@@ -106,6 +106,7 @@ def adapter_records(results: ExperimentResults) -> list[AdapterRecord]:
             seed=adapter.seed,
             fold=adapter.fold,
             remedies=shareable(adapter.remedies.model_dump(mode="json", exclude_none=True)),
+            settings=_stage_settings(results.config, adapter),
             sources=adapter.sources,
             arms=adapter.arms,
             fingerprint=results.recipes[lineage].fingerprint,
@@ -113,6 +114,21 @@ def adapter_records(results: ExperimentResults) -> list[AdapterRecord]:
         )
         for lineage, adapter in results.adapters.items()
     ]
+
+
+def _stage_settings(config: Config, adapter: Adapter) -> dict[str, dict]:
+    """Collect the settings of an adapter's stage that differ from the experiment's; none of one without training."""
+    if adapter.training is None:
+        return {}
+    settings = {}
+    for group, stage, experiment in (
+        ("training", adapter.training, config.training),
+        ("lora", adapter.lora, config.lora),
+    ):
+        usual = experiment.model_dump(mode="json")
+        changed = {key: value for key, value in stage.model_dump(mode="json").items() if value != usual[key]}
+        settings |= {group: changed} if changed else {}
+    return settings
 
 
 def task_record(results: ExperimentResults, task: str) -> TaskRecord:

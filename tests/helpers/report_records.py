@@ -1,4 +1,4 @@
-"""Made-up records of a report_metrics.json, added to plain data of one: sweeps, references, one outcome, drifts."""
+"""Made-up sweeps, and claims about the mean over tasks, added to a report_metrics.json as plain data."""
 
 import copy
 
@@ -58,19 +58,3 @@ def claim_average(values: dict, verdicts: dict[str, str]) -> None:
         claim["difference"] = record["measures"][measure]["difference"]
         kept.append(claim)
     values["claims"] = kept
-
-
-def add_drifts(values: dict) -> None:
-    """Let each trained adapter have diverged from its parent, later ones more."""
-    values["drifts"] = [
-        {
-            "lineage": adapter["lineage"],
-            "parent": adapter["parent"],
-            "task": task,
-            "split": "test",
-            "kl": {"value": 0.1 + 0.05 * number, "low": 0.05 + 0.05 * number, "high": 0.2 + 0.05 * number},
-        }
-        for number, adapter in enumerate(values["adapters"])
-        if not adapter["sources"]
-        for task in adapter["tasks"]
-    ]

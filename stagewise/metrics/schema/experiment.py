@@ -79,6 +79,11 @@ class AdapterRecord(Record):
     seed: int
     fold: int | None
     remedies: dict[str, dict[str, Any]] = Field(description="Settings of the stage's remedies by name.")
+    settings: dict[str, dict[str, Any]] = Field(
+        {},
+        description="By group, `training` or `lora`: settings in which its stage differs from `experiment.config`, by "
+        "its own keys or what its sweep set.",
+    )
     sources: list[Lineage] = Field(description="Adapters it was merged from without training; empty if it was trained.")
     arms: list[str] = Field(description="Arms that pass through this adapter.")
     fingerprint: str = Field(description="Fingerprint of its recipe.")

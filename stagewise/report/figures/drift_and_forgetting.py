@@ -47,7 +47,7 @@ def _draw_pair(view: View, task: str, learnt: str, rows) -> Picture:
 
     def draw_on(axes):
         axes.set(xlabel=f"Divergence on {learnt}, nats", ylabel=f"Change on {task}: {unit}")
-        axes.set_xlim(0, limits(rows.kl, room=0.08)[1])
+        axes.set_xlim(0, 1.08 * max(rows.kl) or 1)
         axes.set_ylim(limits([0, *(measure.scale * change for change in rows.change)], room=0.1))
         axes.grid()
         axes.axhline(0, color=MUTED, linewidth=1.5, linestyle=(0, (6, 3)))

@@ -1,5 +1,6 @@
 """Setup of the experiment: arms, data, settings, training and scoring."""
 
+from stagewise.lineage import BASE
 from stagewise.metrics.schema import SplitRecord, TrainingRecord
 from stagewise.report.lookup import View
 from stagewise.report.tables import number_format
@@ -28,7 +29,9 @@ def run(view: View) -> Table:
     table.add("Trained on", "; ".join(devices) or Cell(MISSING, reason="training recorded no device"))
     table.add("Tasks", ", ".join(view.tasks))
     for arm in view.arms:
-        table.add(f"Arm {arm}", _describe_arm(view, arm))
+        chosen = view.find("variants", arm=arm, chosen=True)
+        setting = f"{chosen.variant}, chosen on validation out of {view.tried(arm)}" if chosen else ""
+        table.add(f"Arm {arm}", Cell(_describe_arm(view, arm), setting))
     if view.several_arms:
         each = "each arm with its reference" if len(view.references) > 1 else ""
         table.add("Compared with", Cell(view.whose(view.references), each))
@@ -61,12 +64,13 @@ def _control_tokens(view: View) -> str:
 
 def _describe_arm(view: View, arm: str) -> str:
     """Tasks of an arm stage by stage, each with its remedies."""
-    stages, config = [], (view.experiment.config.get("arms") or {}).get(arm) or {}
+    stages = []
     for step in view.steps(arm)[1:]:
         adapters = [view.adapters[name] for name in dict.fromkeys((_trained(view, step.lineage), step.lineage))]
         remedies = "; ".join(filter(None, map(view.remedies, adapters)))
         stages.append(" + ".join(step.tasks) + (f" ({remedies})" if remedies else ""))
-    if config.get("adapters") == "per_task":
+    *_, last = view.steps(arm)
+    if len(stages) > 1 and view.adapters[_trained(view, last.lineage)].parent == BASE:
         return f"{', '.join(stages)}: an adapter for each"
     return " → ".join(stages)
 
@@ -89,15 +93,14 @@ def settings(view: View, lineages=None) -> Table:
     table = Table("settings", "Training settings.", ["Setting", "Value"])
     first, *others = [values for _, values in sets] or [{}]
     for key, entry in first.items():
-        table.add(key.replace("_", " "), plain(entry))
-    for part, prefix in (("lora", "LoRA "), ("prompting", "prompt ")):
-        for key, entry in (config.get(part) or {}).items():
-            table.add(prefix + key.replace("_", " "), plain(entry))
+        table.add(key, plain(entry))
+    for key, entry in (config.get("prompting") or {}).items():
+        table.add("prompt " + key.replace("_", " "), plain(entry))
     for (names, _), values in zip(sets[1:], others, strict=True):
         table.part(f"Different in {listed(names)}")
         for key in dict.fromkeys([*first, *values]):
             if values.get(key) != first.get(key):
-                table.add(key.replace("_", " "), plain(values.get(key)))
+                table.add(key, plain(values.get(key)))
     return table
 
 
@@ -272,22 +275,10 @@ def _trained(view: View, lineage: str) -> str:
 
 
 def _stage_settings(view: View, lineage: str) -> dict:
-    """Training settings of one adapter: the experiment's with the stage's own on top."""
-    adapter, config = view.adapters[lineage], view.experiment.config
-    settings = dict(config.get("training") or {})
-    arm = (config.get("arms") or {}).get(next(iter(adapter.arms), ""), None) or {}
-    stages = arm.get("stages") or []
-    if arm.get("adapters") == "per_task":
-        stages = [stage for stage in stages if _tasks(stage) == adapter.tasks]
-    else:
-        stages = stages[adapter.stage - 1 :]
-    overrides = (stages[0].get("training") or {}) if stages else {}
-    settings |= {key: value for key, value in overrides.items() if value is not None}
-    if adapter.stage == 1 and "optimizer_state" in settings:
-        settings["optimizer_state"] = "fresh"  # there is no parent to resume
+    """Settings of one adapter by heading: the experiment's with what is different in its stage."""
+    config, stage = view.experiment.config, view.adapters[lineage].settings
+    settings = {}
+    for group, prefix in (("training", ""), ("lora", "LoRA ")):
+        values = (config.get(group) or {}) | stage.get(group, {})
+        settings |= {prefix + key.replace("_", " "): value for key, value in values.items()}
     return settings
-
-
-def _tasks(stage: dict) -> list[str]:
-    task = stage.get("task")
-    return [task] if isinstance(task, str) else list(task or [])

@@ -10,7 +10,16 @@ from stagewise.report.lookup import View
 from stagewise.report.tables.arms import MEAN_OVER_TASKS
 from stagewise.report.tables.number_format import listed, plural
 from stagewise.report.text.prior import prior
-from stagewise.report.text.sentences import Paragraph, Sentence, difference, learning, learnt_groups, tested, unseen
+from stagewise.report.text.sentences import (
+    Paragraph,
+    Sentence,
+    capital,
+    difference,
+    learning,
+    learnt_groups,
+    tested,
+    unseen,
+)
 from stagewise.report.text.tried import choice
 
 FEW_RUNS = 5
@@ -27,14 +36,14 @@ def headline(view: View) -> Sentence:
         said = [f"{_subject(view, view.reference)} has no earlier task that a later stage could make it forget"]
     if view.several_arms and (any(kept.values()) or view.claims_average):
         said.append(_others_in_short(view, [claim for claims in kept.values() for claim in claims]))
-    return Sentence("; ".join(said))
+    return Sentence(capital("; ".join(said)))
 
 
 def _subject(view: View, arm: str) -> str:
     """The arm, or with one run its adapters."""
     if view.several_runs:
-        return f"Arm {arm}" if view.several_arms else "The model"
-    return f"In this one training the adapter of {arm}" if view.several_arms else "In this one training the model"
+        return f"arm {arm}" if view.several_arms else "the model"
+    return f"in this one training the adapter of {arm}" if view.several_arms else "in this one training the model"
 
 
 def _kept_in_short(view: View, arm: str, kept: list[Claim]) -> str:

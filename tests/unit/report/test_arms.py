@@ -118,12 +118,14 @@ def test_costs_and_the_matrix_metrics_are_those_of_the_records(metrics, shown):
     for number, arm in enumerate(ARMS, start=1):
         cost = find(metrics["costs"], arm=arm)
         row = next(r for r in shown.tables["cost"].rows if r[0].startswith(f"{number} {arm}"))
-        assert row[1:4] == [f"{cost['trainings']:g}", f"{cost['merges']:g}", f"{cost['tokens']:,.0f}"]
-        assert row[6:9] == [
-            f"{cost['tokens_over_reference']:.2f}",
-            f"{cost['seconds_over_reference']:.2f}",
-            str(cost["adapters"]),
-        ]
+        merges = f" + {cost['merges']:g} merge" if cost["merges"] else ""
+        assert row[1] == f"{cost['trainings']:g}{merges}" and row[4] == "0"
+        for cell, key in zip((row[2], row[3]), ("steps", "tokens"), strict=True):
+            assert cell == f"{cost[key]:,.0f} {cost[f'{key}_over_reference']:.2f} ×"
+        assert row[5].endswith(f"{cost['seconds_over_reference']:.2f} ×") and row[6].startswith(str(cost["adapters"]))
+    table = shown.tables["cost"]
+    assert "The same budget means the same number of optimizer steps" in table.caption
+    assert "that of the arm sequential" in table.caption and "Tried" not in table.caption and len(table.head[-1]) == 7
     record = find(metrics["arm_summaries"], arm="sequential", rule="argmax", split="test")
     table = shown.tables["matrix-metrics"]
     assert table.parts[:2] == ["Accuracy", "Macro-F1"]

@@ -34,7 +34,7 @@ MEASURE = """<!DOCTYPE html><title>-</title><iframe width="WIDTH" height="800" s
 });</script>"""
 
 
-NAMES = ("small", "many", "arms", "orders", "twenty")
+NAMES = ("small", "many", "arms", "orders", "swept", "twenty")
 
 
 @pytest.fixture(scope="module")
