@@ -225,7 +225,10 @@ def _effect_row(name: str, case: dict) -> list[str]:
     settings = {
         key: value for remedy in (*case["remedies"].values(), case["training"]) for key, value in remedy.items()
     }
-    changes = ["{:+.2f} [{:+.2f}, {:+.2f}]".format(*case["effects"][figure]) for figure in ("kept", "learnt", "both")]
+    changes = [
+        "{:+.2f} [{:+.2f}, {:+.2f}]".format(*(round(value, 2) + 0.0 for value in case["effects"][figure]))  # no -0.00
+        for figure in ("kept", "learnt", "both")
+    ]
     figures = [f"{case[figure]:.2f}" for figure in ("kept", "learnt")]
     shown = ", ".join(f"{key} {value}" for key, value in settings.items()) or "defaults"
     return [name, shown, *figures, *changes, f"{case['cpu_seconds']:.2f}"]
