@@ -4,6 +4,7 @@ import platform
 from importlib import metadata
 
 from stagewise.config.base import validate
+from stagewise.config.experiment import Config
 from stagewise.config.shareable import shareable
 from stagewise.lineage import BASE, Adapter, Step
 from stagewise.measures import MEASURES
