@@ -33,11 +33,14 @@ REMEDIES = {
         "distill": {"strength": 0.5},
         "balanced": {"by": "weights"},
         "orthogonal": {},
+        "self_replay": {"items": 6, "max_tokens": 3},
+        "ema": {},
     },
     "other forms": {
         "anchor": {"of": "factors"},
         "balanced": {"by": "sampling"},
         "distill": {"inputs": "rehearsal", "share": 0.5},
+        "ema": {"average": "uniform"},
     },
 }
 # Of the machine and not of the training.
@@ -100,7 +103,7 @@ def test_every_split_of_a_step_trains_the_same_adapter(parent, remedies, tmp_pat
         summary = adapters.summary("child")
         assert (summary["micro_batch"], summary["gradient_checkpointing"]) == (micro_batch, checkpointing == "on")
         said = f"6 steps of 12 items, {micro_batch} item{'s' if micro_batch > 1 else ''} a pass"
-        assert said in capsys.readouterr().err.splitlines()[0]
+        assert said in capsys.readouterr().err
         logs[split], ends[split] = training_log(adapters, "child"), weights(adapters, "child")
     first, *others = SPLITS
     assert {"loss", "grad_norm", "entropy", "mean_token_accuracy", "num_tokens"} <= {m for _, m in logs[first].index}
