@@ -160,7 +160,7 @@ class Remedy(Settings):
     needs_parent: ClassVar[bool] = False
     """True if it makes sense only for a stage with a parent."""
     makes_items: ClassVar[bool] = False
-    """True if `pseudo_items` takes the place of the earlier tasks' training items."""
+    """True if items from `pseudo_items` take the place of the earlier tasks' training items; it needs a parent then."""
     needs_fresh_optimizer: ClassVar[bool] = False
     """True if no optimizer goes on with it: neither the parent's in its stage, nor its stage's in a child."""
 
