@@ -19,7 +19,7 @@ from benchmarks.measure import ROOT, Figures, median
 from benchmarks.records import read_records
 from stagewise.provenance.files import atomic
 
-PAGES = ("docs/running/speed.md", "docs/running/scale.md", "README.md")
+PAGES = ("docs/running/speed.md", "docs/running/scale.md", "docs/reference/remedies.md", "README.md")
 MARKED = re.compile(r"(<!-- benchmark: ([\w-]+) -->\n).*?(<!-- benchmark end -->)", re.DOTALL)
 
 LEVERS = "python -m benchmarks.levers --model models/smollm2-135m-instruct"
@@ -60,6 +60,7 @@ def of_each_machine(part: str, draw: Callable[[dict], str]) -> Callable[[dict[st
 def command(part: str) -> str:
     """Command that measures a part."""
     commands = {"gpu": "make bench-gpu", "planning": "python -m benchmarks.growth", "levers": LEVERS}
+    commands["remedy-effects"] = "python -m benchmarks.remedy_effects"
     return commands.get(part, f"python -m benchmarks.run {part}")
 
 
@@ -200,6 +201,39 @@ def gpu(record: dict) -> str:
     return f"Rate of bfloat16 products: {record['tflops']:.0f} TFLOP/s.\n\n{markdown(head, rows)}"
 
 
+def remedy_effects(record: dict) -> str:
+    """Effects of remedies on two contradicting tasks, and on a rare label."""
+    first, plain, rare = (record[name] for name in ("first", "sequential", "rare_label"))
+    count, confidence = record["settings"]["seeds"], record["settings"]["confidence"]
+    text = f"Changes have {confidence:.0%} t intervals over {count} pairs of runs, one of each seed. Before the second "
+    text += f"stage the first task stands at {first['kept']:.2f}. Without a remedy it is at {plain['kept']:.2f} after "
+    text += f"the stage and the second task at {plain['learnt']:.2f}; the stage takes {plain['cpu_seconds']:.2f} s."
+    rare_text = f"Without `balanced` the rare label stands at {rare['kept']:.2f}, the others at {rare['learnt']:.2f}."
+    cases = record["cases"].items()
+    tables = [
+        markdown(
+            ["remedy", "settings", *figures, *(f"change: {figure}" for figure in (*figures, "mean")), "CPU, s"],
+            [_effect_row(name, case) for name, case in cases if case["rare_label"] == is_rare],
+        )
+        for is_rare, figures in ((False, ("first task", "second task")), (True, ("rare label", "other labels")))
+    ]
+    notes = [f"`{name}` does not help here: {case['reason']}." for name, case in cases if case["reason"]]
+    return "\n\n".join([text, tables[0], *notes, rare_text, tables[1]])
+
+
+def _effect_row(name: str, case: dict) -> list[str]:
+    settings = {
+        key: value for remedy in (*case["remedies"].values(), case["training"]) for key, value in remedy.items()
+    }
+    changes = [
+        "{:+.2f} [{:+.2f}, {:+.2f}]".format(*(round(value, 2) + 0.0 for value in case["effects"][figure]))  # no -0.00
+        for figure in ("kept", "learnt", "both")
+    ]
+    figures = [f"{case[figure]:.2f}" for figure in ("kept", "learnt")]
+    shown = ", ".join(f"{key} {value}" for key, value in settings.items()) or "defaults"
+    return [name, shown, *figures, *changes, f"{case['cpu_seconds']:.2f}"]
+
+
 TABLES: dict[str, Callable[[dict[str, Records]], str]] = {
     "goals": lambda records: markdown(["work, two cores", "goal", "reached"], goals.rows(records)),
     "training": of_each_machine("training", sides),
@@ -213,6 +247,7 @@ TABLES: dict[str, Callable[[dict[str, Records]], str]] = {
     "matrix-rate": matrix_rate,
     "levers": of_each_machine("levers", levers),
     "gpu": of_each_machine("gpu", gpu),
+    "remedy-effects": of_each_machine("remedy-effects", remedy_effects),
     "study": lambda records: study_model.table(),
 }
 

@@ -13,6 +13,7 @@ from stagewise.metrics.bootstrap import Bootstrap
 from stagewise.metrics.calibration import answer_record
 from stagewise.metrics.check_results import checksum
 from stagewise.metrics.claims import claim_records
+from stagewise.metrics.comparisons import references_of
 from stagewise.metrics.cost import Adapters, cost_records
 from stagewise.metrics.crossed import Runs
 from stagewise.metrics.decision_rules import ARGMAX, DecisionRules, log_priors
@@ -62,7 +63,7 @@ def _build(tried: ExperimentResults) -> ReportMetrics:
     results = tried.of_arms(declared.with_choice(chosen))
     return ReportMetrics(
         experiment=overview.experiment_record(tried),
-        costs=cost_records(variants, chosen, overview.references_of(declared), adapters),
+        costs=cost_records(variants, chosen, references_of(declared), adapters),
         variants=choice.variant_records(variants, scores, chosen, table, main, adapters),
         **_records(results, {lineage: trainings[lineage] for lineage in results.adapters}, bootstrap, main),
     )
@@ -118,7 +119,7 @@ def _arm_statistics(arms: ArmScores, config: Config, discrimination: Discriminat
     """Compute the records of arms over their runs; none without `discrimination`, if runs answered other items."""
     if discrimination is None:
         return dict.fromkeys(("claims", "arm_summaries", "arm_tasks", "arm_comparisons", "prior_shifts"), [])
-    statistics, references = config.statistics, overview.references_of(config)
+    statistics, references = config.statistics, references_of(config)
     claims = claim_records(arms, references, statistics.primary_measure, statistics.seed, statistics.primary_outcome)
     return {
         "claims": claims,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from stagewise.config.experiment import Config
 from stagewise.lineage import BASE, Step
 from stagewise.measures import MEASURES, PRIMARY, Measure
 from stagewise.metrics.schema import MAJORITY, TFIDF
@@ -48,6 +49,11 @@ def _run_by_run(lineages: list[list[str]]) -> list[str]:
     return [lineage for run in zip(*lineages, strict=True) for lineage in dict.fromkeys(run)]
 
 
+def references_of(config: Config) -> dict[str, str]:
+    """Name the arm that each arm is compared with, by arm; itself for a reference."""
+    return {arm: config.reference_of(arm) for arm in config.active_arms}
+
+
 def list_comparisons(
     steps: dict[str, list[list[Step]]],
     tasks: list[str],
@@ -65,7 +71,7 @@ def list_comparisons(
     tasks
         The experiment's tasks.
     references
-        The arm that each arm is compared with, by arm; itself for a reference.
+        The arm that each arm is compared with (`references_of`).
     primary
         The measure that claims are about.
     answered

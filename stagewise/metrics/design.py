@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from stagewise.config.experiment import Config
 from stagewise.lineage import BASE, steps_of_arm
-from stagewise.metrics.comparisons import list_comparisons
+from stagewise.metrics.comparisons import list_comparisons, references_of
 from stagewise.metrics.crossed import Components, Noise, Runs, items_alone, pool, standard_error
 from stagewise.metrics.schema import BASELINES
 from stagewise.metrics.significance import detectable_by_sign_flip, detectable_by_t, items_growth
@@ -126,10 +126,10 @@ class Design:
         names = list(self.tasks) if group.task is None else [group.task]
         total = sum(self.tasks[name].items for name in names)
         for number in sorted({max(20, round(total * 1.1**step)) for step in range(-30, 61)}):
-            scaled = {
-                name: replace(self.tasks[name], items=round(self.tasks[name].items * number / total)) for name in names
-            }
-            detectable = replace(self, tasks=self.tasks | scaled).detectable(group, assumed)
+            tasks = dict(self.tasks)
+            for name in names:
+                tasks[name] = replace(tasks[name], items=max(2, round(tasks[name].items * number / total)))
+            detectable = replace(self, tasks=tasks).detectable(group, assumed)
             if detectable is not None and detectable <= effect:
                 return number
         return None
@@ -147,15 +147,15 @@ def plan_of(config: Config, tasks: dict[str, TaskItems], overlap: float = 0.0) -
     overlap
         Held-out items over training items of a fold; 0 without folds.
     """
-    # Which variants of sweeps are chosen changes no number of claims.
+    # Whichever variants are chosen, there are as many claims, if no two arms end with the same adapters.
     config = config.with_choice({})
     steps = {arm: [steps_of_arm(config, arm, seed, fold) for fold, seed in config.runs] for arm in config.active_arms}
     answered = [(name, task) for name in (BASE, *BASELINES) for task in config.active_tasks]
-    statistics, references = config.statistics, {arm: config.reference_of(arm) for arm in config.active_arms}
+    statistics = config.statistics
     family = list_comparisons(
         steps,
         list(config.active_tasks),
-        references,
+        references_of(config),
         statistics.primary_measure,
         answered,
         statistics.primary_outcome,

@@ -9,6 +9,7 @@ from stagewise.config.shareable import shareable
 from stagewise.lineage import BASE, Adapter, Step
 from stagewise.measures import MEASURES
 from stagewise.metrics.baselines import majority_label
+from stagewise.metrics.comparisons import references_of
 from stagewise.metrics.read_results import ExperimentResults
 from stagewise.metrics.schema import (
     AdapterRecord,
@@ -60,11 +61,6 @@ def experiment_record(results: ExperimentResults) -> Experiment:
         # The folder of a mirror is no fact of the experiment.
         config=shareable(config.model_dump(mode="json", exclude={"mirror"})),
     )
-
-
-def references_of(config: Config) -> dict[str, str]:
-    """Name the arm that each arm is compared with, by arm."""
-    return {arm: config.reference_of(arm) for arm in config.active_arms}
 
 
 def measure_records() -> list[MeasureRecord]:

@@ -76,8 +76,8 @@ def best_approximation(update: np.ndarray, rank: int) -> tuple[np.ndarray, np.nd
 
     Returns
     -------
-    a of shape (rank, inputs), its rows orthonormal, and b of shape (outputs, rank), both float32; and the share of the
-    update's squared norm that b a has, 1 for an update of zeros.
+    a of shape (rank, inputs), its rows orthonormal as far as the update has that rank, and b of shape (outputs, rank),
+    both float32; and the share of the update's squared norm that b a has, 1 for an update of zeros.
     """
     from scipy.linalg import eigh
 

@@ -262,14 +262,19 @@ def declare_report(experiment: Experiment) -> Iterator[Artifact]:
     results, config = experiment.results, experiment.config
     page, markdown, local = (results / name for name in ("report.html", "report.md", "items.html"))
     receipt = results / "figures" / RECEIPT
-    files = inputs.report_files(results / "report_metrics.json", results, experiment.data_folders, experiment.adapters)
+    metrics = results / "report_metrics.json"
+    files = inputs.report_files(metrics, results, experiment.data_folders, experiment.adapters)
     scored = config.evaluation.splits
     items = [
         path
         for folder in experiment.data_folders
         for path in experiment.split_files(folder, config.active_tasks, scored)
     ]
-    expected = partial(inputs.report_inputs, files, results, experiment.code.packages, experiment.checksum_if_there)
+
+    def expected() -> dict:
+        read = inputs.report_files(metrics, results, experiment.data_folders, _shown_adapters(metrics, experiment))
+        return inputs.report_inputs(read, results, experiment.code.packages, experiment.checksum_if_there)
+
     yield Artifact(
         rule="report",
         phase="report",
@@ -283,6 +288,14 @@ def declare_report(experiment: Experiment) -> Iterator[Artifact]:
         tracked=(DvcOut(page), DvcOut(markdown), DvcOut(receipt.parent), DvcOut(local, push=False)),
         optional=(local,),
     )
+
+
+def _shown_adapters(metrics: Path, experiment: Experiment) -> list[str]:
+    """Lineages of the adapters that the report shows: those that sweeps have chosen."""
+    try:
+        return [adapter["lineage"] for adapter in read_json(metrics, "report_metrics.json")["adapters"]]
+    except (LookupError, TypeError):  # damaged, so the metrics are made again, and then the report
+        return list(experiment.adapters)
 
 
 def stage_name(adapter: Adapter) -> str:

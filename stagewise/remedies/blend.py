@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 from pydantic import Field
 
 from stagewise.config.base import Number
@@ -25,8 +26,6 @@ class Blend(Merge):
         return f"blend-{self.alpha:g}"
 
     def merge(self, adapters: list[Path], folder: Path, load_base, seed: int) -> None:
-        import numpy as np
-
         from stagewise.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS
         from stagewise.models.lora_updates import LoraUpdates, layer_shapes, write_updates
 

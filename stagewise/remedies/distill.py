@@ -11,8 +11,8 @@ from stagewise.remedies.rehearsal import draw_share
 
 _DEFAULT_SHARE = 0.1
 
-_TOKENS_PER_BATCH = 4096
-"""Padded tokens in a pass that scores labels."""
+_TOKENS_PER_BATCH = 2048
+"""Padded tokens in a pass that scores labels, while the activations of a training pass are in memory."""
 
 
 class Distill(Remedy):

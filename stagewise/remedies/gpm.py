@@ -16,9 +16,9 @@ _TOKENS_PER_BATCH = 4096
 class Gpm(Remedy):
     """Gradient projection memory (Saha et al. 2021): a new LoRA per stage that leaves the earlier tasks' inputs alone.
 
-    Its A is kept orthogonal to the principal directions of each layer's inputs on the earlier tasks, as InfLoRA (Liang
-    & Li 2024) does with the gradient's, so that it adds nothing to the layer's output for what lies in them. They are
-    computed with the parent's model when the stage begins, the oldest task first.
+    Its A is kept orthogonal to the principal directions of each layer's inputs on the earlier tasks, as that of InfLoRA
+    is (Liang & Li 2024), so that it adds nothing to the layer's output for what lies in them. They are computed with
+    the parent's model when the stage begins, the oldest task first.
     """
 
     paper: ClassVar[str] = "Saha et al. 2021 (GPM), arXiv:2103.09762"
@@ -148,7 +148,8 @@ class _Recorder:
             self.shared[name] = last_name
             return
         self._last = inputs, name
-        self.parts.setdefault(name, []).append(inputs[self.counted].float())
+        vectors = inputs.reshape(-1, inputs.shape[-1])  # which some layers get already
+        self.parts.setdefault(name, []).append(vectors[self.counted.reshape(-1)].float())
 
 
 def principal_directions(inputs, basis, threshold: float):

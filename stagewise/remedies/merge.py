@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from stagewise.config.base import Number, Whole
@@ -10,8 +11,6 @@ from stagewise.errors import InputError
 from stagewise.remedies.base import Merge as MergeRemedy
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from stagewise.models.lora_updates import LoraUpdates
 
 ON_UPDATES = "_svd"
@@ -85,8 +84,6 @@ class Merge(MergeRemedy):
             raise ValueError(f"'weights' has {len(self.weights)} numbers, and {adapters} adapters are merged")
 
     def merge(self, adapters: list[Path], folder: Path, load_base, seed: int) -> dict | None:
-        import numpy as np
-
         from stagewise.models.lora_updates import LoraUpdates
 
         merged = list(map(LoraUpdates.read, adapters))
@@ -96,8 +93,6 @@ class Merge(MergeRemedy):
             return (self._merge_updates if self._on_updates else self._merge_factors)(merged, weights, folder, draw)
 
     def _merge_updates(self, adapters: "list[LoraUpdates]", weights: list[float], folder: Path, draw) -> dict:
-        import numpy as np
-
         from stagewise.models.lora_updates import best_approximation, layer_shapes, write_updates
 
         shapes = layer_shapes(adapters)
@@ -119,8 +114,6 @@ class Merge(MergeRemedy):
 
     def _merge_factors(self, adapters: "list[LoraUpdates]", weights: list[float], folder: Path, draw) -> None:
         """Merge A and B by themselves, as PEFT does: each adapter's weight and scaling are shared between the two."""
-        import numpy as np
-
         from stagewise.models.lora_updates import layer_shapes, write_updates
 
         first = adapters[0]
@@ -139,7 +132,7 @@ class Merge(MergeRemedy):
             factors[layer] = tuple(self.combine(list(side), draw) for side in zip(*scaled, strict=True))
         write_updates(folder, adapters, first.rank, factors)
 
-    def combine(self, arrays: "list[np.ndarray]", draw: "np.random.Generator") -> "np.ndarray":
+    def combine(self, arrays: list[np.ndarray], draw: np.random.Generator) -> np.ndarray:
         """Merge arrays of one shape: prune each, then average by sign, or add."""
         if self.method.startswith("dare"):
             pruned = [drop_and_rescale(array, self.density, draw) for array in arrays]
@@ -148,27 +141,21 @@ class Merge(MergeRemedy):
         return elect_and_average(pruned) if "ties" in self.method else sum(pruned)
 
 
-def trim(array: "np.ndarray", density: float) -> "np.ndarray":
+def trim(array: np.ndarray, density: float) -> np.ndarray:
     """Keep the share of the weights with the largest magnitude (TIES, section 3, step 1), and set the others to 0."""
-    import numpy as np
-
     sizes = np.abs(array)
     removed = sizes.size - max(round(density * sizes.size), 1)
     return np.where(sizes >= np.partition(sizes, removed, axis=None)[removed], array, 0)
 
 
-def drop_and_rescale(array: "np.ndarray", density: float, draw: "np.random.Generator") -> "np.ndarray":
+def drop_and_rescale(array: np.ndarray, density: float, draw: np.random.Generator) -> np.ndarray:
     """Keep each weight with probability `density`, divided by it (DARE, section 3: p = 1 - density)."""
-    import numpy as np
-
     is_kept = draw.random(array.shape, dtype=np.float32) < density
     return np.where(is_kept, array / np.float32(density), 0)
 
 
-def elect_and_average(arrays: "list[np.ndarray]") -> "np.ndarray":
+def elect_and_average(arrays: list[np.ndarray]) -> np.ndarray:
     """Average, at each weight, the values that have the sign of their sum (TIES, section 3, steps 2 and 3)."""
-    import numpy as np
-
     sign = np.where(sum(arrays) >= 0, np.float32(1), np.float32(-1))
     agreeing = [np.where(array * sign > 0, array, 0) for array in arrays]
     return sum(agreeing) / np.maximum(sum((array != 0).astype(np.float32) for array in agreeing), 1)

@@ -9,9 +9,9 @@ from stagewise.remedies.base import Remedy, StartContext
 class Minor(Remedy):
     """MiLoRA (Wang et al. 2024): a new LoRA that starts as the minor singular components of the weights.
 
-    B A starts as the part of the effective weight W + scaling B A with the `lora.r` smallest singular values (section 3
-    of the paper). The base model's files do not change, so a frozen part of the adapter takes that off again: its rank
-    grows by twice `lora.r`. A first stage has the base model's weights alone.
+    With U S V^T the parent's weight (the base model's and its LoRA's), B starts as U_m sqrt(S_m) and A as sqrt(S_m)
+    V_m^T, where m are the components with the `lora.r` smallest singular values. The base model's files do not change,
+    so a frozen part of the adapter takes them off again: its rank grows by twice `lora.r`.
     """
 
     paper: ClassVar[str] = "Wang et al. 2024 (MiLoRA), arXiv:2406.09044"

@@ -50,7 +50,7 @@ def merge_parents(job: AdapterJob, base: SharedBase, cached: Path) -> None:
         check_finite_weights(parent)
     with tempfile.TemporaryDirectory(dir=cached, prefix=".merged-") as merged:
         facts = remedy.merge(parents, Path(merged), base.take, recipe.seed)
-        summary = {
+        summary = (facts or {}) | {
             "fingerprint": recipe.fingerprint,
             "lineage": recipe.lineage,
             "task": recipe.task_name,
@@ -58,7 +58,6 @@ def merge_parents(job: AdapterJob, base: SharedBase, cached: Path) -> None:
             "seconds": round(time.monotonic() - started, 3),
             "tokens": 0,
             "extra_tokens": 0,
-            **(facts or {}),
             "device": resolve_device().type,
             "dtype": recipe.dtype,
             "packages": package_versions(),

@@ -3,13 +3,15 @@
 import json
 from pathlib import Path
 
+from stagewise.models.adapters import ADAPTER_CONFIG
+from stagewise.provenance.files import read_json
 from stagewise.recipe import Recipe
 from stagewise.training.new_lora import trains_new_lora
 
 
 def write_card(folder: Path, recipe: Recipe, summary: dict) -> None:
     """Write ``README.md``: the adapter's origin, settings and results, and how to query it."""
-    lora = recipe.lora
+    lora, written = recipe.lora, read_json(folder / ADAPTER_CONFIG, "the adapter's configuration")  # remedies add ranks
     parents = " and ".join(f"`{parent.lineage}`" for parent in recipe.parents) or "the base model"
     made = "trained on" if recipe.training else "merged, without training, after"
     tasks = ", ".join(f"`{name}` ({', '.join(recipe.tasks[name].words)})" for name in recipe.learns)
@@ -31,7 +33,7 @@ starting from {parents}. Fingerprint `{recipe.fingerprint}`.
 | setting | value |
 |---|---|
 | quantization, compute type | {recipe.quantization}, {summary["dtype"]} |
-| LoRA | r {lora.r}, alpha {lora.alpha}, dropout {lora.dropout}, on {", ".join(lora.target_modules)}\
+| LoRA | r {written["r"]}, alpha {written["lora_alpha"]:g}, dropout {lora.dropout}, on {", ".join(lora.target_modules)}\
 {f" of the last {lora.last_layers} layers" if lora.last_layers else ""}\
 {"; the parent's part is frozen" if recipe.training and recipe.parents and trains_new_lora(recipe) else ""} |
 | remedies | {remedies or "none"} |

@@ -7,6 +7,7 @@ Importing this module imports no torch.
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,14 +41,14 @@ class StoredItems:
 
 
 def get_or_make_items(
-    recipe: Recipe, encoders: dict[str, "Encoder"], base: SharedBase, parent_dir: Path | None, cached: Path
+    recipe: Recipe, encoder: Callable[[str], "Encoder"], base: SharedBase, parent_dir: Path | None, cached: Path
 ) -> dict[str, StoredItems]:
     """Read the pseudo-items of a stage by remedy, or have the parent make them.
 
     Parameters
     ----------
-    encoders
-        Encoder of each earlier task.
+    encoder
+        Function that builds a task's encoder.
     base
         The base model, which is loaded only if items are made.
     cached
@@ -65,9 +66,10 @@ def get_or_make_items(
         folder = cached / FOLDER / name.replace(":", ".")
         if not (receipt := _intact_receipt(folder)):
             _remove_checkpoints(cached)
+            encoders = {task: encoder(task) for task in recipe.earlier_tasks}
             _make_items(name, remedy, recipe, encoders, base, parent_dir, folder)
             receipt = read_receipt(folder, "the pseudo-items")
-        items = {task: read_split(folder / f"{task}.jsonl", recipe.tasks[task].words) for task in encoders}
+        items = {task: read_split(folder / f"{task}.jsonl", recipe.tasks[task].words) for task in recipe.earlier_tasks}
         stored[name] = StoredItems(items, receipt["tokens"], receipt["seconds"])
     return stored
 

@@ -188,9 +188,9 @@ def prepare_stage(job: AdapterJob, options: RunOptions, base: SharedBase, cached
 
     recipe, training = job.recipe, job.recipe.training
     tokenizer = load_tokenizer(job.model_dir)
-    encoders = {task: build_encoder(recipe, task, tokenizer) for task in recipe.earlier_tasks}
+    encoder = partial(build_encoder, recipe, tokenizer)
     with processes.main_process_first():  # it makes them, the others read them
-        pseudo_items = get_or_make_items(recipe, encoders, base, next(iter(job.parent_dirs), None), cached)
+        pseudo_items = get_or_make_items(recipe, encoder, base, next(iter(job.parent_dirs), None), cached)
     data = load_stage_data(recipe, tokenizer, job.data_dir, pseudo_items)
     steps = total_steps(training, data.items)
     with processes.main_process_first():  # it tidies up, the others find the folder tidy

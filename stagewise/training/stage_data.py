@@ -80,7 +80,7 @@ def load_stage_data(
     remedies = recipe.remedies.in_training
     needs_earlier = any(remedy.needs_earlier for remedy in remedies.values())
     for task, spec in recipe.tasks.items():
-        encoder = build_encoder(recipe, task, tokenizer)
+        encoder = build_encoder(recipe, tokenizer, task)
         data.label_token_ids[task] = encoder.label_token_ids
 
         def encode_split(split: str, task=task, spec=spec, encoder=encoder) -> tuple[list[Row], int]:
@@ -110,7 +110,7 @@ def load_stage_data(
     return data
 
 
-def build_encoder(recipe: Recipe, task: str, tokenizer) -> Encoder:
+def build_encoder(recipe: Recipe, tokenizer, task: str) -> Encoder:
     """Build the encoder of a task's items."""
     spec = recipe.tasks[task]
     template = Template(spec.prompt.file, spec.prompt.text)

@@ -37,7 +37,8 @@ MORE_SETTINGS = {
     "balanced-weights": ("balanced", {"by": "weights"}),
     "distill-rehearsal": ("distill", {"inputs": "rehearsal", "share": 0.5}),
     "ema-uniform": ("ema", {"average": "uniform"}),
-    "merge-dare": ("merge", {"method": "dare_linear", "density": 0.7}),
+    "merge-dare": ("merge", {"method": "dare_linear_svd", "density": 0.7}),
+    "merge-factors": ("merge", {"method": "ties"}),
 }
 CASES = {name: (name, SETTINGS.get(name, {})) for name in builtin_remedies()} | MORE_SETTINGS
 

@@ -84,7 +84,7 @@ CASES = {
     "distill on rehearsal": Case({"distill": {"inputs": "rehearsal", "share": 0.25}}, (0.5, 1), (-0.3, 0)),
     "orthogonal": Case({"orthogonal": {}}, (0.01, 0.25), (-0.02, 0.05)),
     "blend": Case({"blend": {"alpha": 0.4}}, (0.4, 0.9), (-0.4, 0.05)),
-    "merge ties": Case({"merge": {}}, (0.5, 1), (-0.7, -0.2)),
+    "merge ties": Case({"merge": {"method": "ties"}}, (0.5, 1), (-0.7, -0.2)),
     "merge dare_ties": Case({"merge": HALVES | {"method": "dare_ties"}}, (0.3, 0.9), (-0.7, -0.1)),
     "merge dare_linear": Case({"merge": HALVES | {"method": "dare_linear"}}, (0.2, 0.8), (-0.6, -0.1)),
     "merge magnitude_prune": Case({"merge": HALVES | {"method": "magnitude_prune"}}, (0.3, 0.8), (-0.5, 0)),

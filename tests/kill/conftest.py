@@ -6,12 +6,15 @@ from stagewise.config.yaml_files import read_yaml
 from tests.dvc.conftest import Project
 from tests.workflow.conftest import tiny_workspace
 
+# What a hook remembers is in the checkpoints too.
+AVERAGED = {"task": "colours", "name": "colours", "remedies": {"ema": {}}}
+
 # Two epochs of some steps, with checkpoints within and between them; a merged adapter.
 LONGER = {
     "training": {"epochs": 2, "eval_every": 2, "max_length": 96, "learning_rate": 0.01},
     "arms": {
-        "sequential": {"stages": [{"task": "colours"}, {"task": "warmth"}]},
-        "blend": {"stages": [{"task": "colours"}, {"task": "warmth", "remedies": {"blend": {"alpha": 0.5}}}]},
+        "sequential": {"stages": [AVERAGED, {"task": "warmth"}]},
+        "blend": {"stages": [AVERAGED, {"task": "warmth", "remedies": {"blend": {"alpha": 0.5}}}]},
         "rehearsal": None,
     },
 }

@@ -93,7 +93,7 @@ def training_points() -> list[KillPoint]:
         KillPoint("adapter published in the cache", step, "os.rename", r"checkpoints/.*/adapter$"),
         KillPoint("adapter published in the results", step, "os.rename", rf"{FIRST}/adapter$"),
     ]
-    tensors = ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth")
+    tensors = ("adapter_model.safetensors", "hook_state.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth")
     for name in tensors:
         points.append(KillPoint(f"checkpoint: {name}", step, "save|saved", f"{name}$", counts=(2, 3, 4)))
     for name in ("trainer_state.json", "validation_answers.json", "trained_tokens", "log_sums.json", "receipt.json"):

@@ -28,11 +28,14 @@ def test_a_row_that_does_not_hold_says_why():
     assert Row(Cell(8, 80, 3, 0), 0.05, 0.95, 0.5, 0.9, 0.4, 0.1, 0.8).failures(400) == []
 
 
-def test_the_table_prints_every_cell(capsys):
+@pytest.mark.parametrize("outcome", ["tasks", "average"])
+def test_the_table_prints_every_cell(outcome, capsys):
     few = ["--studies", "4", "--arms", "3", "--items", "30", "--runs", "2", "--noise", "0", "--processes", "1"]
-    main([*few, "--clusters", "no"])
+    main([*few, "--clusters", "no", "--outcome", outcome])
     *_, line = capsys.readouterr().out.splitlines()
     assert line.startswith("| 3 | 30 | 2 | 0 | – |")
+    # Of means over tasks the earlier rules claimed nothing.
+    assert ("false" in line.split("|")[9]) == (outcome == "tasks")
 
 
 def test_the_short_cut_to_accuracy_gives_the_reports_own_draws():

@@ -3,7 +3,7 @@
 from itertools import product
 
 from stagewise.lineage import BASE, steps_of_arm
-from stagewise.metrics.comparisons import list_comparisons
+from stagewise.metrics.comparisons import list_comparisons, references_of
 from stagewise.metrics.schema import MAJORITY, TFIDF
 from tests.helpers import fake_results as made
 
@@ -18,8 +18,7 @@ def comparisons(arms, seeds=(0,), primary="accuracy", answered=None, outcome="ta
     steps = {arm: [steps_of_arm(settings, arm, seed) for seed in seeds] for arm in settings.active_arms}
     if answered is None:
         answered = [(name, task) for name in (BASE, MAJORITY, TFIDF) for task in TASKS]
-    references = {arm: settings.reference_of(arm) for arm in steps}
-    return list_comparisons(steps, TASKS, references, primary, answered, outcome)
+    return list_comparisons(steps, TASKS, references_of(settings), primary, answered, outcome)
 
 
 def test_adapters_that_arms_share_are_compared_once():

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from scripts.design import main
+from stagewise.data.raw_items import read_items
+from stagewise.pipeline import planned_items
 from tests.helpers import fake_results as made
 from tests.helpers.refusals import check_refusal
 
@@ -75,6 +77,8 @@ def test_a_mean_over_tasks_in_two_orders_is_planned(tmp_path, capsys):
     ],
 )
 def test_bad_input_is_one_sentence(tmp_path, monkeypatch, capsys, arguments, says):
+    # Whatever is fetched in this checkout.
+    monkeypatch.setattr(planned_items, "read_items", lambda name, task: read_items(name, task, tmp_path))
     code = run(tmp_path, *arguments)
     check_refusal(code, capsys.readouterr().err, *says)
     assert not (tmp_path / "design.svg").exists()

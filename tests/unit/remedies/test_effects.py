@@ -24,6 +24,7 @@ def test_every_remedy_has_a_case_and_each_of_its_kinds():
                 assert kinds == set(get_args(field.annotation)), f"{name}.{key}"
 
 
+@pytest.mark.slow
 def test_without_a_remedy_the_first_task_is_forgotten_and_the_second_learnt(study):
     learnt = [study.first(seed) for seed in study.seeds]
     forgotten = study.effect("sequential", SEQUENTIAL).runs
@@ -32,6 +33,7 @@ def test_without_a_remedy_the_first_task_is_forgotten_and_the_second_learnt(stud
     assert min(run.learnt for run in forgotten) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_the_effect_is_within_its_bounds(study, name):
     case = CASES[name]

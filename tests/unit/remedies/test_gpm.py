@@ -3,18 +3,12 @@
 import numpy as np
 import pytest
 
-from stagewise.config.training import Lora
 from stagewise.errors import InputError
 from stagewise.models.adapters import adapted_layers, load_adapter
 from stagewise.models.load import load_base, load_tokenizer
-from stagewise.remedies.base import TrainingContext
 from stagewise.remedies.gpm import Gpm, principal_directions
-from stagewise.training.new_lora import FrozenParent, add_new_lora
 from tests.helpers import tiny_llama
-
-LORA = Lora(r=3, alpha=6, dropout=0, target_modules=["q_proj", "k_proj", "o_proj", "down_proj"])
-EARLIER = ["The trial found no difference.", "I cannot sleep and I worry.", "yes"]  # of different lengths
-LATER = "Question: does the treatment help many people at the lake? Answer maybe."
+from tests.helpers.new_lora_learner import EARLIER, LATER, LORA, NewLoraLearner
 
 
 def basis_of_the_paper(tasks: list[np.ndarray], threshold: float) -> np.ndarray:
@@ -66,31 +60,6 @@ def parent(tmp_path_factory, tiny_model):
     return tiny_llama.build_adapter(tmp_path_factory.mktemp("gpm") / "parent", tiny_model)
 
 
-class Learner:
-    """The tiny model with a new LoRA beside the parent's, and its hooks, as training builds them."""
-
-    def __init__(self, folder, tiny_model, parent, quantization="none", texts=EARLIER, **settings):
-        base = load_base(tiny_model, quantization, "float32")
-        adapter = add_new_lora(parent, folder, base, LORA, seed=0)
-        self.model = load_adapter(base, adapter, trainable=True)
-        self.tokenizer = load_tokenizer(tiny_model)
-        rows = [{"input_ids": self.tokenizer(text)["input_ids"], "task": "first"} for text in texts]
-        context = TrainingContext(self.model, self.tokenizer, [], {"first": rows}, {}, 0, LORA)
-        self.hooks = [Gpm(**settings).hook(context), FrozenParent(self.model, LORA.r)]
-
-    def learn(self, steps: int = 5) -> None:
-        import torch
-
-        optimizer = torch.optim.AdamW((p for p in self.model.parameters() if p.requires_grad), 0.05, weight_decay=0.1)
-        ids = torch.tensor([self.tokenizer(LATER)["input_ids"]])
-        for _ in range(steps):
-            self.model(ids, labels=ids).loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            for hook in self.hooks:
-                hook.after_step()
-
-
 def parents_inputs(tiny_model, parent, texts, quantization="none") -> dict[str, np.ndarray]:
     """Inputs of every layer on some texts, read one by one with the parent's adapter, by transformers alone."""
     import torch
@@ -109,7 +78,7 @@ def parents_inputs(tiny_model, parent, texts, quantization="none") -> dict[str, 
 
 @pytest.mark.parametrize("quantization", ["none", "nf4"])
 def test_the_update_is_zero_on_earlier_inputs_and_not_on_new_ones(tmp_path, tiny_model, parent, quantization):
-    learner = Learner(tmp_path, tiny_model, parent, quantization, threshold=1)
+    learner = NewLoraLearner(tmp_path, tiny_model, parent, Gpm(threshold=1), quantization)
     learner.learn()
     earlier = parents_inputs(tiny_model, parent, EARLIER, quantization)
     later = parents_inputs(tiny_model, parent, [LATER], quantization)
@@ -126,7 +95,7 @@ def test_the_update_is_zero_on_earlier_inputs_and_not_on_new_ones(tmp_path, tiny
 
 
 def test_directions_hold_the_threshold_of_the_earlier_inputs_energy(tmp_path, tiny_model, parent):
-    (projected, _) = Learner(tmp_path, tiny_model, parent, threshold=0.8).hooks
+    (projected, _) = NewLoraLearner(tmp_path, tiny_model, parent, Gpm(threshold=0.8)).hooks
     inputs = parents_inputs(tiny_model, parent, EARLIER)
     assert len(projected.layers) == 8
     for layer, directions in projected.layers:
@@ -137,7 +106,9 @@ def test_directions_hold_the_threshold_of_the_earlier_inputs_energy(tmp_path, ti
 
 
 def test_items_and_tokens_are_drawn_by_the_seed(tmp_path, tiny_model, parent):
-    first, again = (Learner(tmp_path / name, tiny_model, parent, items=2, tokens=4, threshold=1) for name in "ab")
+    first, again = (
+        NewLoraLearner(tmp_path / name, tiny_model, parent, Gpm(items=2, tokens=4, threshold=1)) for name in "ab"
+    )
     lengths = sorted(len(first.tokenizer(text)["input_ids"]) for text in EARLIER)
     assert first.hooks[0].extra_tokens in {sum(lengths) - length for length in lengths}
     for (_, one), (_, other) in zip(first.hooks[0].layers, again.hooks[0].layers, strict=True):
@@ -151,7 +122,7 @@ def test_no_direction_left_is_refused(tmp_path, tiny_model, parent):
         "that none is left to learn in; lower its threshold$"
     )
     with pytest.raises(InputError, match=sentence):
-        Learner(tmp_path, tiny_model, parent, texts=texts, threshold=1)
+        NewLoraLearner(tmp_path, tiny_model, parent, Gpm(threshold=1), texts=texts)
 
 
 def test_activations_that_are_not_finite_are_refused(tmp_path, tiny_model, parent, monkeypatch):
@@ -162,6 +133,6 @@ def test_activations_that_are_not_finite_are_refused(tmp_path, tiny_model, paren
         base.model.layers[1].input_layernorm.weight.data[3] = float("inf")
         return base
 
-    monkeypatch.setattr(f"{__name__}.load_base", poisoned)
+    monkeypatch.setattr("tests.helpers.new_lora_learner.load_base", poisoned)
     with pytest.raises(InputError, match="remedies.gpm: the parent's activations on first are not finite"):
-        Learner(tmp_path, tiny_model, parent)
+        NewLoraLearner(tmp_path, tiny_model, parent, Gpm())

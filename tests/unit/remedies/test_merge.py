@@ -7,11 +7,19 @@ import pytest
 
 from stagewise.config.base import validate
 from stagewise.errors import InputError
-from stagewise.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read_adapter
+from stagewise.models.adapters import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    adapted_layers,
+    load_adapter,
+    read_adapter,
+    write_adapter,
+)
 from stagewise.models.lora_updates import LoraUpdates, write_updates
 from stagewise.provenance.files import sha256_file
 from stagewise.remedies.blend import Blend
 from stagewise.remedies.merge import Merge
+from tests.helpers import tiny_llama
 from tests.helpers.drawn_adapters import write_drawn
 
 QUERY, DOWN, UP = "model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj", "model.layers.1.mlp.up_proj"
@@ -172,6 +180,22 @@ def test_a_blend_takes_a_layer_that_only_one_adapter_has_as_an_update_of_zeros_i
     parent, child = map(updates, folders)
     assert_near(ours, {name: 0.75 * parent[name] + 0.25 * child[name] for name in SHAPES})
     assert json.loads((tmp_path / "x" / ADAPTER_CONFIG).read_text())["target_modules"] == sorted(SHAPES)
+
+
+@pytest.mark.parametrize("remedy", [Merge(), Merge(method="dare_ties"), Blend()])
+def test_merged_adapters_of_other_layers_load_with_the_layers_of_both(tmp_path, tiny_model, remedy):
+    """A list of modules and numbers of layers cannot say such layers, which PEFT then takes by their names."""
+    from stagewise.models.load import load_base
+
+    config, factors = read_adapter(tiny_llama.build_adapter(tmp_path / "all", tiny_model))
+    names = sorted(factors)
+    parts = {"early": names[:3], "late": names[-4:]}
+    for part, layers in parts.items():
+        write_adapter(tmp_path / part, config | {"target_modules": layers}, {name: factors[name] for name in layers})
+    (tmp_path / "merged").mkdir()
+    remedy.merge([tmp_path / part for part in parts], tmp_path / "merged", no_base, 0)
+    model = load_adapter(load_base(tiny_model, "none", "float32"), tmp_path / "merged")
+    assert sorted(layer.name for layer in adapted_layers(model)) == sorted({*names[:3], *names[-4:]})
 
 
 def test_adapters_of_other_ranks_have_no_merge_of_factors(tmp_path, folders):

@@ -54,7 +54,7 @@ def test_the_start_is_the_minor_part_of_the_effective_weight(tmp_path, tiny_mode
             weight += 2.0 * (
                 earlier[f"base_model.model.{name}.lora_B.weight"] @ earlier[f"base_model.model.{name}.lora_A.weight"]
             )
-        # MiLoRA (arXiv:2406.09044), section 3: W = U S V^T; A = sqrt(S_m) V_m^T, B = U_m sqrt(S_m).
+        # MiLoRA (arXiv:2406.09044): W = U S V^T; A = sqrt(S_m) V_m^T, B = U_m sqrt(S_m).
         u, s, vt = np.linalg.svd(weight, full_matrices=False)
         expected = (u[:, -3:] * s[-3:]) @ vt[-3:]
         new_a, new_b = a[-3:], b[:, -3:]

@@ -1,6 +1,4 @@
-"""Every remedy does what it says, on two small tasks that contradict each other."""
-
-from collections import Counter
+"""Stages with remedies: steps, tokens, files and distributions; formulas and effects have tests of their own."""
 
 import numpy as np
 import pytest
@@ -10,9 +8,6 @@ from stagewise.data.items import read_split
 from stagewise.models.adapters import ADAPTER_WEIGHTS, read_adapter
 from stagewise.provenance.files import sha256_file
 from stagewise.recipe import Recipe
-from stagewise.remedies import balanced, rehearsal
-from stagewise.remedies.blend import Blend
-from stagewise.remedies.merge import Merge
 from tests.helpers.contradicting_tasks import AdapterFolder, write_data
 
 
@@ -55,20 +50,15 @@ def test_without_a_remedy_the_first_task_is_forgotten(adapters):
     [
         ("rehearsal", {"rehearsal": {"share": 0.25}}),
         ("anchor", {"anchor": {"strength": 1}}),
-        ("anchor-factors", {"anchor": {"strength": 1, "of": "factors"}}),
         ("ewc", {"ewc": {"strength": 3, "items": 16}}),
         ("gpm", {"gpm": {"threshold": 0.8}}),
         ("distill-rehearsal", {"distill": {"inputs": "rehearsal", "share": 0.5, "strength": 3}}),
         ("kl", {"kl": {"strength": 0.5}}),
-        ("both", {"rehearsal": {"share": 0.1}, "anchor": {"strength": 0.3}}),
     ],
 )
-def test_less_is_forgotten_in_as_many_steps(adapters, name, remedy):
+def test_a_remedy_adds_no_steps_and_counts_what_it_reads_beside_them(adapters, name, remedy):
     summary = child(adapters, name, **remedy)
-    assert adapters.accuracy(name, "first") >= adapters.accuracy("sequential", "first") + 0.4
-    assert adapters.accuracy(name, "second") >= 0.75
-    beside = {"rehearsal", "distill"} & set(remedy)
-    assert (summary["rehearsed"] > 0) == bool(beside)
+    assert (summary["rehearsed"] > 0) == bool({"rehearsal", "distill"} & set(remedy))
     assert (summary["extra_tokens"] > 0) == bool({"ewc", "gpm", "distill", "kl"} & set(remedy))
 
 
@@ -80,55 +70,6 @@ def test_distillation_on_the_stages_inputs_keeps_the_parents_label_distribution(
     )
     assert np.abs(distilled - parent).mean() < 0.5 * np.abs(plain - parent).mean()
     assert adapters.accuracy("distill", "first") > adapters.accuracy("sequential", "first")
-
-
-def test_the_anchors_distance_on_the_product_is_that_of_the_updates():
-    import torch
-
-    from stagewise.models.adapters import Layer
-    from stagewise.remedies.anchor import factor_distance, product_distance
-
-    draw = torch.Generator().manual_seed(0)
-    a, b, a0, b0 = (torch.randn(*shape, generator=draw) for shape in ((3, 9), (7, 3), (3, 9), (7, 3)))
-    layer = Layer("x", a, b, 2.0)
-    assert float(product_distance(layer, a0, b0)) == pytest.approx(
-        float((2 * (b @ a - b0 @ a0)).square().sum()), rel=1e-5
-    )
-    assert float(factor_distance(layer, a0, b0)) == pytest.approx(
-        float((a - a0).square().sum() + (b - b0).square().sum())
-    )
-    # Another factorization of the same update is no distance on the product.
-    assert float(product_distance(Layer("x", 2 * a, b / 2, 2.0), a, b)) == pytest.approx(0, abs=1e-3)
-
-
-def test_the_fisher_estimate_is_the_mean_squared_gradient(adapters, tiny_model):
-    """With one possible label nothing is drawn, and transformers' own loss gives the gradient."""
-    import torch
-
-    from stagewise.config.training import Lora
-    from stagewise.models.adapters import load_adapter
-    from stagewise.models.load import load_base, load_tokenizer
-    from stagewise.remedies.base import TrainingContext
-    from stagewise.remedies.ewc import fisher_diagonal
-
-    model = load_adapter(load_base(tiny_model, "none", "float32"), adapters.adapter("one"), trainable=True)
-    tokenizer = load_tokenizer(tiny_model)
-    answer = [*tokenizer("yes", add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
-    prompts = [tokenizer(text)["input_ids"] for text in ("Does the treatment help?", "Today was a calm day.")]
-    rows = [{"input_ids": p + answer, "labels": [], "task": "t", "label": 0, "prompt_tokens": len(p)} for p in prompts]
-    fisher, tokens = fisher_diagonal(TrainingContext(model, tokenizer, [], {"t": rows}, {"t": [answer]}, 0, Lora()), 2)
-    assert tokens > 0
-    expected = {name: torch.zeros_like(p) for name, p in model.named_parameters() if p.requires_grad}
-    model.eval()
-    for prompt in prompts:
-        labels = torch.tensor([[-100] * len(prompt) + answer])
-        (model(input_ids=torch.tensor([prompt + answer]), labels=labels).loss * len(answer)).backward()
-        for name, parameter in model.named_parameters():
-            if parameter.requires_grad:
-                expected[name] += parameter.grad**2 / 2
-                parameter.grad = None
-    for name, value in expected.items():
-        assert torch.allclose(fisher[name], value, rtol=1e-3, atol=1e-10), name
 
 
 def test_new_directions_are_orthogonal_to_all_earlier_ones(adapters):
@@ -210,6 +151,7 @@ def test_merging_is_pefts_where_nothing_is_drawn(adapters, tiny_model, monkeypat
     assert ("kept_share" in summary) == method.endswith("_svd")
     card = (adapters.adapter(f"merge-{method}") / "README.md").read_text()
     assert ("squared norm that the rank keeps" in card) == method.endswith("_svd")
+    assert f"| LoRA | r {8 if method.endswith('_svd') else 4}, alpha" in card
     model = PeftModel.from_pretrained(base, adapters.adapter("one"), "a")
     model.load_adapter(adapters.adapter("two"), "b")
     given = {"combination_type": method, "density": 0.75, "svd_rank": 8}
@@ -222,48 +164,21 @@ def test_merging_is_pefts_where_nothing_is_drawn(adapters, tiny_model, monkeypat
     assert not torch.allclose(merged, adapters.load("one")(ids).logits, atol=1e-2)
 
 
-@pytest.mark.parametrize("remedy", [Merge(), Merge(method="dare_ties"), Blend()])
-def test_merged_adapters_of_other_layers_load_with_the_layers_of_both(adapters, tmp_path, tiny_model, remedy):
-    """A list of modules and numbers of layers cannot say such layers, which PEFT then takes by their names."""
-    from stagewise.models.adapters import adapted_layers, load_adapter, write_adapter
-    from stagewise.models.load import load_base
-
-    config, factors = read_adapter(adapters.adapter("one"))
-    names = sorted(factors)
-    parts = {"early": names[:3], "late": names[-4:]}
-    for part, layers in parts.items():
-        write_adapter(tmp_path / part, config | {"target_modules": layers}, {name: factors[name] for name in layers})
-    (tmp_path / "merged").mkdir()
-    remedy.merge([tmp_path / part for part in parts], tmp_path / "merged", None, 0)
-    model = load_adapter(load_base(tiny_model, "none", "float32"), tmp_path / "merged")
-    assert sorted(layer.name for layer in adapted_layers(model)) == sorted({*names[:3], *names[-4:]})
-
-
 def test_remedies_act_together_on_a_quantized_model(tmp_path, tiny_model):
     adapters = AdapterFolder(tmp_path, tiny_model, write_data(tmp_path / "data"), quantization="nf4")
     adapters.train("one", "first", epochs=1)
-    together = {"rehearsal": {}, "anchor": {}, "ewc": {"items": 2}, "distill": {}, "balanced": {"by": "weights"}}
+    together = {
+        "rehearsal": {},
+        "anchor": {},
+        "ewc": {"items": 2},
+        "distill": {},
+        "kl": {},
+        "balanced": {"by": "weights"},
+    }
     summary = adapters.train("two", "second", "one", ["first"], epochs=1, remedies=together | {"orthogonal": {}})
     assert summary["steps"] == 8 and summary["rehearsed"] > 0 and summary["extra_tokens"] > 0
     for name, factor in load_file(adapters.adapter("two") / ADAPTER_WEIGHTS).items():
         assert factor.shape[0 if "lora_A" in name else 1] == 8 and np.isfinite(factor).all()
-
-
-def rows(**counts) -> list[dict]:
-    """Rows of one task with so many of each label."""
-    made = [(label, n) for label, count in enumerate(counts.values()) for n in range(count)]
-    return [
-        {"task": "t", "label": label, "input_ids": [label, n], "labels": [], "prompt_tokens": 1} for label, n in made
-    ]
-
-
-def test_rehearsal_keeps_label_shares_and_larger_shares_contain_smaller_ones():
-    items = rows(yes=60, no=30, maybe=10)
-    ten, quarter = (rehearsal.draw_share(items, share, seed=3) for share in (0.1, 0.25))
-    assert Counter(row["label"] for row in ten) == {0: 6, 1: 3, 2: 1}
-    assert [row for row in quarter if row in ten] == ten
-    assert rehearsal.draw_share(items, 0.1, seed=3) == ten != rehearsal.draw_share(items, 0.1, seed=4)
-    assert Counter(r["label"] for r in rehearsal.draw_share(items, 0.01, 0)) == {0: 1, 1: 1, 2: 1}
 
 
 def test_rehearsal_trains_on_training_items_alone(adapters):
@@ -281,33 +196,7 @@ def test_rehearsal_trains_on_training_items_alone(adapters):
     assert all(item["fields"]["text"] in text for item, text in zip(train, met, strict=True))
 
 
-def test_balanced_sampling_and_weights_give_every_label_the_same_weight():
-    from sklearn.utils.class_weight import compute_sample_weight
-
-    skewed = rows(yes=14, no=6, maybe=1)
-    drawn = balanced.resample(skewed, seed=0)
-    assert Counter(row["label"] for row in drawn) == {0: 7, 1: 7, 2: 7}
-    # No row of a label comes twice more often than another.
-    times = Counter(tuple(row["input_ids"]) for row in drawn)
-    assert max(times[1, n] for n in range(6)) - min(times[1, n] for n in range(6)) <= 1
-    expected = compute_sample_weight("balanced", [row["label"] for row in skewed])
-    np.testing.assert_allclose(balanced.class_weights(skewed), expected)
-
-
 def test_a_multitask_stage_takes_as_many_steps_as_its_tasks_one_after_the_other(adapters):
     both = adapters.train("both", ["first", "second"], epochs=6)
     assert both["steps"] == 6 * 32 // 4 + 6 * 32 // 4
     assert min(adapters.accuracy("both", task) for task in ("first", "second")) >= 0.8
-
-
-@pytest.mark.parametrize("by", ["sampling", "weights"])
-def test_a_rare_label_is_learnt_sooner_when_balanced(tmp_path, tiny_model, by):
-    adapters = AdapterFolder(tmp_path, tiny_model, write_data(tmp_path / "data", {"yes": 28, "no": 28, "maybe": 4}))
-    for seed in (0, 1):
-        share = {}
-        for name, settings in {"plain": {}, "balanced": {"balanced": {"by": by}}}.items():
-            adapters.train(f"{name}-{seed}", "first", seed=seed, epochs=3, remedies=settings)
-            scores, gold = adapters.logprobs(f"{name}-{seed}", "first", "train")
-            probabilities = np.exp(scores - np.logaddexp.reduce(scores, 1, keepdims=True))
-            share[name] = probabilities[np.array(gold) == 2, 2].mean()
-        assert share["balanced"] > share["plain"] + 0.05

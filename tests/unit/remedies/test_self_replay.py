@@ -67,7 +67,7 @@ def test_rows_are_mixed_in_of_every_earlier_task(adapters):
     from stagewise.models.load import load_tokenizer
     from stagewise.recipe import Recipe
     from stagewise.training.pseudo_items import get_or_make_items
-    from stagewise.training.stage_data import build_encoder, load_stage_data
+    from stagewise.training.stage_data import load_stage_data
 
     shutil.copytree(adapters.data / "second", adapters.data / "third", dirs_exist_ok=True)
     shutil.copy(adapters.data / "second.txt", adapters.data / "third.txt")
@@ -76,9 +76,8 @@ def test_rows_are_mixed_in_of_every_earlier_task(adapters):
     assert summary["rehearsed"] == summary["generated"] == 12 and summary["items"] == 32 + 12
     recipe = Recipe.read(adapters.folder / "third" / "recipe.json")
     tokenizer = load_tokenizer(adapters.model)
-    encoders = {task: build_encoder(recipe, task, tokenizer) for task in recipe.earlier_tasks}
     (cached,) = (path.parent for path in adapters.folder.glob(f"checkpoints/{recipe.fingerprint[:16]}/*/pseudo_items"))
-    stored = get_or_make_items(recipe, encoders, None, None, cached)  # read alone: no model is there
+    stored = get_or_make_items(recipe, None, None, None, cached)  # read alone: no model is there
     data = load_stage_data(recipe, tokenizer, adapters.data, stored)
     for task in ("first", "second"):
         rows = [row for row in data.rows if row["task"] == task]
