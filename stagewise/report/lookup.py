@@ -183,11 +183,6 @@ class View:
         """Scores over several runs exist; not if the main split's items differ from fold to fold."""
         return any(len(score.lineages) > 1 for score in self.select("scores", split=self.main_split))
 
-    @property
-    def sample_tasks(self) -> list[str]:
-        """Tasks whose items come from the embedded sample."""
-        return [task.task for task in self.metrics.tasks if task.sample]
-
     def direction_note(self, names=None) -> str:
         """Sentence for captions that names the measures of which lower is better; empty if there are none.
 
@@ -314,15 +309,6 @@ class View:
         for lineage in self.adapters:
             paths.setdefault(self.stage_path(lineage), []).append(lineage)
         return paths
-
-    def models(self) -> list[tuple[str, list[str]]]:
-        """The base model, then every adapter with its runs together: name and lineages."""
-        named = [(self.name(BASE), [BASE])]
-        for path, lineages in self.by_stage_path().items():
-            adapter = self.adapters[lineages[0]]
-            arms = f", {self.whose(adapter.arms)}" if self.several_arms else ""
-            named.append((f"after {path}: stage {adapter.stage}{arms}", lineages))
-        return named
 
     def stages(self) -> dict[tuple[int, str], list[AdapterRecord]]:
         """Adapters by stage number and task."""

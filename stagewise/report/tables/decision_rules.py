@@ -5,7 +5,7 @@ from stagewise.metrics.schema import RULES, AgreementGroup, Value
 from stagewise.report.lookup import View
 from stagewise.report.tables.arms import arm_cell
 from stagewise.report.tables.number_format import count, number, percent
-from stagewise.report.tables.scores import list_measures
+from stagewise.report.tables.scores import list_measures, models
 from stagewise.report.tables.table import Cell, Table, numeric, value, value_cell
 
 MANY_RECALLS = 3
@@ -45,7 +45,7 @@ def decisions(view: View, task: str) -> Table:
     headings = [measure.heading for measure in view.measures.values()]
     columns = ["Rule", *numeric("Tau", *headings), *numeric(*(labels[n] for n in shown), group="Recall")]
     table = Table(f"decisions-{task}", caption, columns)
-    for name, lineages in view.models():
+    for name, lineages in models(view):
         for rule in RULES if _has_probabilities(view, lineages, task) else ():
             by_run = [s for x in lineages if (s := view.score(x, task, view.main_split, rule))]
             if not by_run:
@@ -88,7 +88,7 @@ def discrimination(view: View) -> Table:
     table = Table("discrimination", caption, ["Model", *numeric("AUROC", "Log loss", "With fitted bias")])
     for task in view.ordered_tasks:
         keys = {"task": task, "split": view.main_split}
-        for name, lineages in view.models():
+        for name, lineages in models(view):
             by_run = [r for x in lineages if (r := view.find("discrimination", lineages=[x], **keys))]
             if not by_run:
                 continue

@@ -26,6 +26,16 @@ def list_measures(view: View) -> str:
     return text + (f" (lower is better: {listed(lower)})" if lower else "")
 
 
+def models(view: View) -> list[tuple[str, list[str]]]:
+    """The base model, then every adapter with its runs together: name and lineages."""
+    named = [(view.name(BASE), [BASE])]
+    for path, lineages in view.by_stage_path().items():
+        adapter = view.adapters[lineages[0]]
+        arms = f", {view.whose(adapter.arms)}" if view.several_arms else ""
+        named.append((f"after {path}: stage {adapter.stage}{arms}", lineages))
+    return named
+
+
 def _start_row(view: View, table: Table, lineage: str) -> Cell:
     """A model's row heading: its name and stage, or its seed below a heading of the stages if there are several."""
     adapter = view.adapters.get(lineage)
@@ -69,7 +79,7 @@ def omitted_reason(view: View, lineage: str, task: str) -> str:
 def _answers(view: View, task: str, split: str) -> list[tuple[str, AnswerRecord, list[list[int]]]]:
     """Name, first record and confusion counts of the base model and of every adapter, whose runs are added up."""
     answers = []
-    for name, lineages in view.models():
+    for name, lineages in models(view):
         records = [record for lineage in lineages if (record := view.predictions(lineage, task, split))]
         if records:
             # An invalid answer gives a matrix one more column; the runs without one have none there.

@@ -37,7 +37,7 @@ class Paragraph:
 
 def sample_warning(view: View) -> str | None:
     """A warning if a task ran on the embedded sample."""
-    if not (tasks := view.sample_tasks):
+    if not (tasks := [task.task for task in view.metrics.tasks if task.sample]):
         return None
     which = "" if len(tasks) == len(view.tasks) else f" for {listed(tasks)}"
     return (

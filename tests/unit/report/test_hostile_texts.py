@@ -15,6 +15,7 @@ from stagewise.report.environment import plain
 from stagewise.report.figures.registry import draw_figures
 from tests.helpers import report_experiments
 from tests.helpers.report_experiments import Page, view
+from tests.helpers.report_records import add_sweep
 from tests.unit.report.test_browser import CHROMIUM, browse
 
 PARTS = [
@@ -49,6 +50,7 @@ def written(tmp_path_factory):
         text = text.replace(f'"{harmless}"', json.dumps(EVIL))
     values = json.loads(text)
     values["experiment"]["model_origin"] = {"path": EVIL, "licence": EVIL}
+    add_sweep(values, "sequential", [EVIL, "r=8"], chosen="r=8")
     values["omitted"] += [{"what": EVIL, "reason": EVIL}]
     values["published_source"] = {"file": EVIL, "title": EVIL, "source": EVIL}
     results = shutil.copytree(report_experiments.experiment("small"), tmp_path_factory.mktemp("evil") / "results")

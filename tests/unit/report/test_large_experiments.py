@@ -9,8 +9,10 @@ from stagewise.report import html, markdown
 from stagewise.report.figures.registry import draw_figures
 from tests.helpers import report_experiments
 from tests.helpers.report_experiments import Page, view, without_folds
+from tests.helpers.report_records import add_sweep
 
 NAMES = ("study", "twenty", "orders", "labels")
+SETTINGS = ["strength=0.01", "strength=0.1", "strength=1"]
 MAX_BYTES, MAX_SECONDS, MAX_COLUMNS, MAX_TEXTS = 2_000_000, 20, 10, 150
 
 
@@ -19,7 +21,11 @@ def rendered():
     """By experiment: what is shown, its figures, its page, and the seconds of processor time that drawing took."""
     found = {}
     for name in NAMES:
-        shown = view(report_experiments.metrics(name), report_experiments.experiment(name))
+        values = report_experiments.metrics(name)
+        if name == "twenty":
+            for number, arm in enumerate(view(values).arms):
+                add_sweep(values, arm, SETTINGS, SETTINGS[number % 3])
+        shown = view(values, report_experiments.experiment(name))
         start = time.process_time()
         figures = draw_figures(shown)
         page = html.render(shown, figures, items="items.html")
@@ -66,6 +72,14 @@ def test_of_many_labels_the_most_frequent_confusions_are_shown(rendered):
     assert len(Page(page).tables["labels-test-banking"].rows) == 10 * len(shown.scorers)
     splits = " ".join(" ".join(row) for row in Page(page).tables["splits"].rows)
     assert "and 74 other labels" in splits
+
+
+def test_twenty_arms_with_sweeps_have_a_small_picture_each(rendered):
+    _, figures, page, _ = rendered["twenty"]
+    for name in ("trade-off-curves", "earlier-task-in-training"):
+        assert len(figures[name].pictures) == 20 and figures[name].drawing.style == "small"
+        assert all(picture.width <= 160 and picture.svg.count("<text") <= 15 for picture in figures[name].pictures)
+    assert "tried" in Page(page).tables and "tried" not in Page(without_folds(page)).tables
 
 
 def test_an_arm_of_many_is_found_everywhere(rendered):
