@@ -8,6 +8,9 @@ from stagewise.report.lookup import View
 
 WIDTH, HEIGHT, MARGINS = 400, 300, (58, 14, 10, 44)
 
+FEWEST = 3
+"""Adapters that a pair of tasks needs to have a picture: two points always lie on a line."""
+
 COLUMNS = ("arms", "lineage", "fold", "seed", "stage", "new_task", "split", "kl", "task", "measure", "change")
 
 
@@ -26,7 +29,8 @@ def compute(view: View):
                 for task, change in changes.items()
                 if change and None not in (change.value, drift.kl.value)
             ]
-    return frame(COLUMNS, rows)
+    data = frame(COLUMNS, rows)
+    return data[data.groupby(["task", "new_task"]).lineage.transform("size") >= FEWEST]
 
 
 def draw(view: View, data) -> Drawing:

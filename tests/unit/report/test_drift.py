@@ -46,8 +46,9 @@ def test_only_a_change_since_the_parent_is_drawn():
         )
 
 
-def test_without_label_probabilities_there_is_none():
+def test_without_label_probabilities_or_other_adapters_there_is_no_picture():
     values = report_experiments.metrics("small")
+    assert values["drifts"] and not len(drift_and_forgetting.compute(view(values))), "one point shows nothing"
     values["drifts"] = []
     assert (
         not len(drift_and_forgetting.compute(view(values)))
