@@ -146,7 +146,7 @@ class DistillationLoss(TrainingHook):
         return divergence
 
     def _scored(self, numbers: list[int]) -> tuple:
-        """What is scored after these rows' prompts: arguments of `likelihood.scoring_passes`."""
+        """Arguments of `likelihood.scoring_passes`: these rows' prompts, and all label answers."""
         rows = [self.context.rows[number] for number in numbers]
         prompts = [row["input_ids"][: row["prompt_tokens"]] for row in rows]
         return self.context.model, self.context.tokenizer, prompts, self.answers
