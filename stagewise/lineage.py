@@ -233,6 +233,11 @@ def _check_parent(tree: dict[str, Adapter], config: Config, key: str, stage: Sta
             )
     if parent is None or config.stage_training(stage, first=False).optimizer_state != "parent":
         return
+    if stage.has_own_lora or any(remedy.new_lora for remedy in stage.remedies.in_training.values()):
+        raise InputError(
+            f"config: {key} resumes its parent's optimizer (optimizer_state 'parent'), which has no state of the LoRA "
+            "that the stage trains beside its parent's; set optimizer_state to 'fresh'"
+        )
     for kind, remedy in (stage.remedies.in_training | tree[parent].remedies.in_training).items():
         if remedy.needs_fresh_optimizer:
             raise InputError(

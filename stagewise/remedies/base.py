@@ -168,7 +168,7 @@ class Remedy(Settings):
     new_lora: ClassVar[bool] = False
     """True if it chooses the directions of a new LoRA, which the stage then trains beside its parent's, frozen one."""
     makes_items: ClassVar[bool] = False
-    """True if `pseudo_items` takes the place of the earlier tasks' training items."""
+    """True if items from `pseudo_items` take the place of the earlier tasks' training items; it needs a parent then."""
     needs_fresh_optimizer: ClassVar[bool] = False
     """True if no optimizer goes on with it: neither the parent's in its stage, nor its stage's in a child."""
 

@@ -71,6 +71,10 @@ def test_arms_share_the_adapters_of_their_common_stages():
             "best_metric 'last'",
         ),
         (
+            [{"task": "pubmedqa"}, {"task": "dreaddit", "training": {"optimizer_state": "parent"}, "lora": {"r": 2}}],
+            "has no state of the LoRA that the stage trains beside its parent's",
+        ),
+        (
             [
                 {"task": "pubmedqa", "name": "averaged", "remedies": {"ema": {}}},
                 {"task": "dreaddit", "training": {"optimizer_state": "parent"}},

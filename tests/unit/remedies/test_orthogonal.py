@@ -15,8 +15,11 @@ def test_the_update_is_zero_on_earlier_directions_and_not_on_others(tmp_path, ti
     """O-LoRA (arXiv:2310.14152): A_parent A_new^T = 0, so B_new A_new x = 0 for x in the rows of A_parent."""
     parent = tiny_llama.build_adapter(tmp_path / "parent", tiny_model)
     learner = NewLoraLearner(tmp_path, tiny_model, parent, Orthogonal())
-    learner.learn()
     _, factors = read_adapter(parent)
+    for layer in adapted_layers(learner.model):
+        if layer.name in factors:  # at the start, too
+            assert np.abs(layer.a[4:].detach().numpy() @ factors[layer.name][0].numpy().T).max() < 1e-6
+    learner.learn()
     for layer in adapted_layers(learner.model):
         new = layer.scaling * (layer.b[:, 4:] @ layer.a[4:]).detach().numpy()
         if layer.name.endswith("v_proj"):  # none of the stage's layers

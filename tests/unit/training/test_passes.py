@@ -34,6 +34,8 @@ REMEDIES = {
         "kl": {},
         "balanced": {"by": "weights"},
         "orthogonal": {},
+        "self_replay": {"items": 6, "max_tokens": 3},
+        "ema": {},
     },
     "minor": {"minor": {}},
     "other forms": {
@@ -42,6 +44,7 @@ REMEDIES = {
         "balanced": {"by": "sampling"},
         "distill": {"inputs": "rehearsal", "share": 0.5},
         "kl": {"direction": "reverse"},
+        "ema": {"average": "uniform"},
     },
 }
 # Of the machine and not of the training.
@@ -104,7 +107,7 @@ def test_every_split_of_a_step_trains_the_same_adapter(parent, remedies, tmp_pat
         summary = adapters.summary("child")
         assert (summary["micro_batch"], summary["gradient_checkpointing"]) == (micro_batch, checkpointing == "on")
         said = f"6 steps of 12 items, {micro_batch} item{'s' if micro_batch > 1 else ''} a pass"
-        assert said in capsys.readouterr().err.splitlines()[0]
+        assert said in capsys.readouterr().err
         logs[split], ends[split] = training_log(adapters, "child"), weights(adapters, "child")
     first, *others = SPLITS
     assert {"loss", "grad_norm", "entropy", "mean_token_accuracy", "num_tokens"} <= {m for _, m in logs[first].index}
