@@ -136,7 +136,11 @@ def _comparison(view: View) -> list[Block]:
     unequal = unequal_numbers(view)
     blocks: list[Block] = [Text(unequal.text)] if unequal else []
     by_task = [TableBlock(arm_details.unclaimed_differences(view))]
-    return [*blocks, TableBlock(arm_details.against_reference(view), "main"), Fold("Each task, unclaimed", by_task)]
+    return [
+        *blocks,
+        TableBlock(arm_details.against_reference(view), "main"),
+        Fold("Each task, without a claim", by_task),
+    ]
 
 
 def _tried(view: View) -> list[Block]:

@@ -51,6 +51,7 @@ def draw(view: View, data) -> Drawing:
         "before the stage. "
     )
     if view.several_arms:
+        caption += f"Here: {panels[0][0]}. " if len(panels) == 1 else ""  # one panel has no heading
         caption += (
             f"A picture per arm, all on the same axes: {view.primary.axis}, over optimizer steps. Grey: "
             f"{view.named_reference}. "

@@ -100,6 +100,8 @@ def draw(view: View, data) -> Drawing:
         f"{view.primary.heading} on each arm's earlier tasks, {view.main_split} split. Bars: "
         f"interval of the change on the same items ({view.intervals}). Only a marked change is claimed."
     )
+    if view.claims_average:
+        caption += " Claims are about the mean over tasks; changes of single tasks are tested of the references alone."
     keys = [Key("when learnt", variable(MUTED), MARKERS[0][1], hollow=True)]
     keys += [Key(text, variable(color), MARKERS[shape][1], "") for color, shape, text in _ends(view, data)]
     if any(view.value(MAJORITY, task, view.main_split, view.primary.name) for task in by_task):

@@ -26,7 +26,8 @@ class Drawing:
     folded_title: str = "Other measures"
     """Title over the pictures that are folded away."""
     style: str = ""
-    """CSS class: ``heat`` for shaded cells, ``keyed`` for a legend beside the pictures on a wide screen."""
+    """CSS class: ``heat`` for shaded cells, ``keyed`` for a legend beside the pictures on a wide screen, ``small`` for
+    pictures of the width `SMALL` close to each other."""
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ def draw(view: View, data) -> Drawing:
         "same axes. Full: the setting that validation chose; hollow: the others, of which nothing is claimed; joined "
         "in the order of the swept value where one number is swept. "
     )
+    caption += f"Here: {panels[0][0]}. " if len(panels) == 1 else ""  # one panel has no heading
     caption += f"Grey: the chosen setting of {view.named_reference}. " if view.several_arms else ""
     caption += "Intervals are in the table."
     legend = [

@@ -165,3 +165,4 @@ def test_an_arm_that_merges_has_the_training_before_the_merge():
     captions = [picture.caption for _, pictures in figure.panels for picture in pictures]
     assert captions == ["1 sequential", "4 rehearsal-10", "5 blend-0.5, the same training as its reference"]
     assert "the training before the merge" in figure.caption
+    assert "Here: pubmedqa while stage 2 learns dreaddit." in figure.caption, "one panel has no heading"

@@ -142,3 +142,6 @@ def test_one_arm_and_one_run_can_have_a_sweep():
     assert "chosen on validation, out of 2 that were tried" in page.text
     ((_, (picture,)),) = draw_curves(values)
     assert picture.caption == "sequential"
+    shown = view(values)
+    caption = trade_off_curves.draw(shown, trade_off_curves.compute(shown)).caption
+    assert "Here: pubmedqa kept, dreaddit learnt." in caption, "one panel has no heading"
