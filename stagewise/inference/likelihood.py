@@ -198,7 +198,7 @@ def count_tokens(model, tokenizer, prompts, answers, *, gradient: bool) -> list[
 
 
 def _readings(answers, gradient: bool) -> int:
-    """How often a model that reads no trees gets a prompt: without a cache once more before every longer answer."""
+    """Count the readings of a prompt by a model without trees: without a cache one more before every longer answer."""
     return 1 + (sum(len(answer) > 1 for answer in answers) if gradient else 0)
 
 

@@ -27,7 +27,7 @@ _BROKEN = "\N{REPLACEMENT CHARACTER}"
 
 @dataclass(frozen=True)
 class Writing:
-    """How items are written."""
+    """Settings of writing items."""
 
     items: int
     """Number of items of each task."""

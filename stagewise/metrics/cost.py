@@ -11,7 +11,7 @@ Runs = list[list[Step]]
 
 @dataclass(frozen=True)
 class Adapters:
-    """What every adapter took, by lineage."""
+    """Steps, tokens, time and size of every adapter, by lineage."""
 
     adapters: dict[str, Adapter]
     trainings: dict[str, TrainingRecord]

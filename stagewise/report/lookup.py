@@ -130,7 +130,7 @@ class View:
         return self.measures[self.experiment.primary_measure]
 
     def claim(self, kind: str, arm: str, task: str | None, against: str | None = None) -> Claim | None:
-        """What is claimed of an arm's adapters on a task, or on the mean over all; None if nothing is."""
+        """Claim about an arm's adapters on a task, or on the mean over all; None if there is none."""
         claims = self.select("claims", kind=kind, task=task)
         return next((c for c in claims if arm in c.arms and against in (None, c.against)), None)
 

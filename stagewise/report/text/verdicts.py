@@ -101,7 +101,7 @@ def _some(names: list[str], others: int) -> str:
 
 
 def lead(view: View) -> list[Paragraph]:
-    """How settings were chosen, and what adapters that several arms share learnt; with one arm, its whole result."""
+    """Say how settings were chosen, and what shared adapters learnt; with one arm, give its complete result."""
     chosen = choice(view)
     settings = [Paragraph("Settings", [chosen])] if chosen else []
     paragraphs = []
