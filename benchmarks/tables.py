@@ -230,8 +230,9 @@ def _effect_row(name: str, case: dict) -> list[str]:
         for figure in ("kept", "learnt", "both")
     ]
     figures = [f"{case[figure]:.2f}" for figure in ("kept", "learnt")]
-    shown = ", ".join(f"{key} {value}" for key, value in settings.items()) or "defaults"
-    return [name, shown, *figures, *changes, f"{case['cpu_seconds']:.2f}"]
+    shown = [f"{key} {value}" for key, value in settings.items()] or ["defaults"]
+    shown += ["first stage on texts too"] if case["writes_texts"] else []
+    return [name, ", ".join(shown), *figures, *changes, f"{case['cpu_seconds']:.2f}"]
 
 
 TABLES: dict[str, Callable[[dict[str, Records]], str]] = {
