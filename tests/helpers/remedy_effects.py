@@ -55,7 +55,7 @@ class Case:
     learnt: tuple[float, float]
     """Bounds of the effect on the second task; with `rare_label` on the other labels' items."""
     reason: str = ""
-    """Why it does not help here; then the interval of both effects' mean begins below `SLIGHT`, otherwise above 0."""
+    """Why it is no clear gain for both tasks together; then the interval of both effects' mean begins below `SLIGHT`, otherwise above 0."""
     training: dict = field(default_factory=dict)
     """Settings of training that differ from the stage without a remedy."""
     rare_label: bool = False
