@@ -217,7 +217,8 @@ def remedy_effects(record: dict) -> str:
         )
         for is_rare, figures in ((False, ("first task", "second task")), (True, ("rare label", "other labels")))
     ]
-    notes = [f"`{name}` is no clear gain for both tasks together: {case['reason']}." for name, case in cases if case["reason"]]
+    reasons = {name: case["reason"] for name, case in cases if case["reason"]}
+    notes = [f"`{name}` is no clear gain for both tasks together: {reason}." for name, reason in reasons.items()]
     return "\n\n".join([text, tables[0], *notes, rare_text, tables[1]])
 
 

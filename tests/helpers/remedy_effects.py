@@ -55,7 +55,8 @@ class Case:
     learnt: tuple[float, float]
     """Bounds of the effect on the second task; with `rare_label` on the other labels' items."""
     reason: str = ""
-    """Why it is no clear gain for both tasks together; then the interval of both effects' mean begins below `SLIGHT`, otherwise above 0."""
+    """Why it is no clear gain for both tasks together: the interval of the effects' mean begins below `SLIGHT`, not
+    above 0."""
     training: dict = field(default_factory=dict)
     """Settings of training that differ from the stage without a remedy."""
     rare_label: bool = False
@@ -105,7 +106,7 @@ CASES = {
 SLIGHT = 0.02
 """Effect on the mean of both figures below which none is claimed."""
 
-# Kinds without a case, each with its reason.
+# Kinds without a case (remedy, setting, value), each with its reason.
 OTHER_KINDS: dict[tuple[str, str, str], str] = {}
 
 
