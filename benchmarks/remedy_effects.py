@@ -1,6 +1,6 @@
 """Measure the effect of every remedy on two small tasks that contradict each other, and record it.
 
-OMP_NUM_THREADS=1 python -m benchmarks.remedy_effects    # two to three minutes on one core
+OMP_NUM_THREADS=1 python -m benchmarks.remedy_effects    # some two minutes on one core
 python -m benchmarks.tables                              # draws the tables of docs/reference/remedies.md anew
 
 A tiny random Llama learns the first task, then the second, with and without the remedy, for ten seeds
@@ -40,6 +40,7 @@ def measure(study: EffectStudy, name: str, case: Case) -> dict:
         "remedies": case.remedies,
         "training": case.training,
         "rare_label": case.rare_label,
+        "writes_texts": case.writes_texts,
         "reason": case.reason,
         **means(effect.runs),
         "effects": {figure: [round(value, 4) for value in interval] for figure, interval in intervals.items()},

@@ -217,7 +217,8 @@ def remedy_effects(record: dict) -> str:
         )
         for is_rare, figures in ((False, ("first task", "second task")), (True, ("rare label", "other labels")))
     ]
-    notes = [f"`{name}` does not help here: {case['reason']}." for name, case in cases if case["reason"]]
+    reasons = {name: case["reason"] for name, case in cases if case["reason"]}
+    notes = [f"`{name}` is no clear gain for both tasks together: {reason}." for name, reason in reasons.items()]
     return "\n\n".join([text, tables[0], *notes, rare_text, tables[1]])
 
 
@@ -230,8 +231,9 @@ def _effect_row(name: str, case: dict) -> list[str]:
         for figure in ("kept", "learnt", "both")
     ]
     figures = [f"{case[figure]:.2f}" for figure in ("kept", "learnt")]
-    shown = ", ".join(f"{key} {value}" for key, value in settings.items()) or "defaults"
-    return [name, shown, *figures, *changes, f"{case['cpu_seconds']:.2f}"]
+    shown = [f"{key} {value}" for key, value in settings.items()] or ["defaults"]
+    shown += ["first stage on texts too"] if case["writes_texts"] else []
+    return [name, ", ".join(shown), *figures, *changes, f"{case['cpu_seconds']:.2f}"]
 
 
 TABLES: dict[str, Callable[[dict[str, Records]], str]] = {

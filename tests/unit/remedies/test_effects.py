@@ -5,7 +5,7 @@ from typing import Literal, get_args, get_origin
 import pytest
 
 from stagewise.remedies.registry import Remedies, builtin_remedies
-from tests.helpers.remedy_effects import CASES, SEQUENTIAL, Effect, EffectStudy, Run, t_interval
+from tests.helpers.remedy_effects import CASES, OTHER_KINDS, SEQUENTIAL, SLIGHT, Effect, EffectStudy, Run, t_interval
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +21,7 @@ def test_every_remedy_has_a_case_and_each_of_its_kinds():
         for key, field in type(remedy).model_fields.items():
             if get_origin(field.annotation) is Literal:
                 kinds = {getattr(settings, key) for other, settings in chosen if other == name}
+                kinds |= {kind for other, setting, kind in OTHER_KINDS if (other, setting) == (name, key)}
                 assert kinds == set(get_args(field.annotation)), f"{name}.{key}"
 
 
@@ -29,7 +30,7 @@ def test_without_a_remedy_the_first_task_is_forgotten_and_the_second_learnt(stud
     learnt = [study.first(seed) for seed in study.seeds]
     forgotten = study.effect("sequential", SEQUENTIAL).runs
     assert min(run.kept for run in learnt) > 0.9
-    assert t_interval([after.kept - before.kept for before, after in zip(learnt, forgotten, strict=True)]).high < -0.8
+    assert t_interval([after.kept - before.kept for before, after in zip(learnt, forgotten, strict=True)]).high < -0.7
     assert min(run.learnt for run in forgotten) > 0.9
 
 
@@ -41,7 +42,7 @@ def test_the_effect_is_within_its_bounds(study, name):
     intervals = {figure: effect.interval(figure) for figure in ("kept", "learnt", "both")}
     assert intervals["kept"].is_within(case.kept), intervals
     assert intervals["learnt"].is_within(case.learnt), intervals
-    assert (intervals["both"].low > 0) == (not case.reason), intervals
+    assert intervals["both"].low < SLIGHT if case.reason else intervals["both"].low > 0, intervals
 
 
 def test_the_interval_is_students_of_the_paired_differences():

@@ -184,19 +184,14 @@ def squared_gradients(model, prompt: list[int], answer: list[int]) -> dict[str, 
     return squares
 
 
-def with_one_label(context, word: int):
-    """The context with one possible answer, so that nothing is left to be drawn."""
-    context.label_token_ids = {"earlier": [context.label_token_ids["earlier"][word]]}
-    return context
-
-
 def test_ewc_is_kirkpatricks_penalty_with_the_mean_of_squared_gradients(context):
     """Kirkpatrick et al. 2017, eq. 3: Σᵢ λ/2 Fᵢ (θᵢ - θ*ᵢ)², F the mean over items of the squared gradient.
 
     F is scaled to a mean of 1 over all weights.
     """
     strength, fraction = 0.7, 0.25
-    answer = with_one_label(context, 0).label_token_ids["earlier"][0]
+    answer = context.label_token_ids["earlier"][0]
+    context.label_token_ids = {"earlier": [answer]}  # with one label nothing is left to be drawn
     prompts = [r["input_ids"][: r["prompt_tokens"]] for r in context.earlier_rows["earlier"]]
     squares = [squared_gradients(context.model, prompt, answer) for prompt in prompts]
     fisher = {name: sum(square[name] for square in squares) / len(prompts) for name in squares[0]}
