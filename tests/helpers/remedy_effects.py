@@ -75,6 +75,7 @@ SEQUENTIAL = Case({}, kept=(0, 0), learnt=(0, 0))
 
 # Half of each adapter, as in an average; with the sum, what both write into is twice as far away.
 HALVES = {"density": 0.7, "weights": [0.5, 0.5]}
+SAME_WORDS = "it holds the stage's own answers back, and both tasks have the words yes and no"
 ON_FACTORS = "it prunes A and B by themselves, and their product is not the pruned update"
 
 CASES = {
@@ -92,6 +93,22 @@ CASES = {
     "distill on rehearsal": Case({"distill": {"inputs": "rehearsal", "share": 0.25}}, (0.35, 0.9), (-0.25, 0.05)),
     "orthogonal": Case({"orthogonal": {}}, (0.05, 0.5), (-0.05, 0.05)),
     "blend": Case({"blend": {"alpha": 0.4}}, (0.35, 0.85), (-0.2, 0.05)),
+    "new LoRA": Case({}, (0.05, 0.5), (-0.05, 0.05), training={"new_lora": True}),
+    "gpm": Case({"gpm": {"threshold": 0.8}}, (0.4, 0.9), (-0.2, 0.05)),
+    "minor": Case(
+        {"minor": {}}, (-0.1, 0.4), (-0.05, 0.05), reason="a random model's minor directions are as good as any"
+    ),
+    "kl": Case({"kl": {"strength": 0.3}}, (0.05, 0.4), (-0.3, -0.05), reason=SAME_WORDS),
+    "kl reverse": Case({"kl": {"strength": 0.3, "direction": "reverse"}}, (0.1, 0.5), (-0.5, -0.15), reason=SAME_WORDS),
+    "self-replay": Case(
+        {"self_replay": {"items": 12, "max_tokens": 48, "top_p": 0.9}}, (0.08, 0.5), (-0.35, 0.02), writes_texts=True
+    ),
+    "ema": Case({"ema": {}}, (0.02, 0.4), (-0.1, 0.02)),
+    "ema uniform": Case({"ema": {"average": "uniform", "last": 1}}, (0.02, 0.4), (-0.1, 0.02)),
+    "merge ties_svd": Case({"merge": {"weights": [0.5, 0.5]}}, (0.35, 0.9), (-0.4, 0)),
+    "merge dare_ties_svd": Case({"merge": HALVES | {"method": "dare_ties_svd"}}, (0.3, 0.9), (-0.25, 0.05)),
+    "merge dare_linear_svd": Case({"merge": HALVES | {"method": "dare_linear_svd"}}, (0.1, 0.7), (-0.15, 0.05)),
+    "merge magnitude_prune_svd": Case({"merge": HALVES | {"method": "magnitude_prune_svd"}}, (0.1, 0.7), (-0.15, 0.05)),
     "merge ties": Case({"merge": HALVES | {"method": "ties"}}, (0.5, 0.95), (-0.5, -0.05)),
     "merge dare_ties": Case({"merge": HALVES | {"method": "dare_ties"}}, (0.15, 0.8), (-0.25, 0.05)),
     "merge dare_linear": Case(
@@ -107,7 +124,9 @@ SLIGHT = 0.02
 """Effect on the mean of both figures below which none is claimed."""
 
 # Kinds without a case (remedy, setting, value), each with its reason.
-OTHER_KINDS: dict[tuple[str, str, str], str] = {}
+OTHER_KINDS = {
+    ("self_replay", "labels", "drawn"): "the parent is sure of its labels here, so that a draw is its answer",
+}
 
 
 @dataclass(frozen=True)
