@@ -22,7 +22,7 @@ another difference and is not shown."""
 Rule = tuple[str, str, Effect, str]
 """Type of record, pattern of a key, effect, and the reason if it changes nothing."""
 
-CLOCK_KEYS = r"(.*\.)?(seconds\w*|tokens_per_second|peak_memory_bytes)(\..*)?"
+CLOCK_KEYS = r"(.*\.)?((tried_)?seconds\w*|tokens_per_second|peak_memory_bytes)(\..*)?"
 """Pattern of the keys that measure time or memory, which no two runs share."""
 
 _CLOCK = "a measurement of time or memory"
