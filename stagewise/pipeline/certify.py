@@ -196,9 +196,9 @@ def describe(compared: list[Compared]) -> list[str]:
             lines.append(f"{kind:12} {len(files):6} {equal:6} {size:8.2f}")
     lines += [f"differs: {entry.name}: {entry.problem}" for entry in compared if entry.problem]
     lines += [
-        "Not counted: times, speeds and memory (in JSON seconds*, tried_seconds, tokens_per_second, peak_memory_bytes; in training "
-        "logs runtime, samples_per_second, steps_per_second; the model card's line of them), checksums of the files "
-        "that hold them; reports, figures, checkpoints.",
+        "Not counted: times, speeds and memory (in JSON seconds*, tried_seconds, tokens_per_second, peak_memory_bytes; "
+        "in training logs runtime, samples_per_second, steps_per_second; the model card's line of them), checksums of "
+        "the files that hold them; reports, figures, checkpoints.",
         f"Promised for {_cpu()}, {os.environ.get('OMP_NUM_THREADS') or 'the default number of'} threads a process "
         f"(OMP_NUM_THREADS) at the same --cores, {_packages()}; not for a GPU, another kind of CPU or other packages.",
     ]
