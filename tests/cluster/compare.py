@@ -8,6 +8,7 @@ from pathlib import Path
 # JSON keys that are not compared, with the reason.
 IGNORED_KEYS = {
     "seconds": "wall time",
+    "tried_seconds": "wall time",
     "seconds_over_reference": "ratio of wall times",
     "tokens_per_second": "wall time",
     "peak_memory_bytes": "depends on the allocator",
