@@ -69,9 +69,9 @@ def cost_records(
     records = []
     for arm, cost in costs.items():
         reference = costs[references[arm]]
-        whole = {key: None if cost[key] is None else round(cost[key]) for key in ("adapters", "bytes")}
+        rounded = {key: None if cost[key] is None else round(cost[key]) for key in ("adapters", "bytes")}
         ratios = {f"{key}_over_reference": _ratio(cost[key], reference[key]) for key in ("steps", "tokens", "seconds")}
-        records.append(Cost(arm=arm, **cost | whole | ratios, **adapters.tried(list(variants[arm].values()))))
+        records.append(Cost(arm=arm, **cost | rounded | ratios, **adapters.tried(list(variants[arm].values()))))
     return records
 
 

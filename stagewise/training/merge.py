@@ -35,7 +35,7 @@ def merge_parents(job: AdapterJob, base: SharedBase, cached: Path) -> None:
     from stagewise.models.torch_environment import import_libraries
 
     hide_gpus()  # small matrices, whose last digits would be others on a GPU
-    import_libraries("peft", quantization=job.recipe.quantization)
+    import_libraries("torch", quantization=job.recipe.quantization)
     from stagewise.models.adapters import adapter_folder, check_finite_weights
     from stagewise.models.load import load_tokenizer, resolve_device
     from stagewise.provenance.packages import package_versions

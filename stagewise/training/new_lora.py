@@ -8,7 +8,6 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stagewise.errors import InputError
 from stagewise.models.adapters import adapted_layers, read_adapter, write_adapter
 from stagewise.models.module_tree import ModuleTree
 from stagewise.models.target_modules import adapted_modules
@@ -22,21 +21,6 @@ if TYPE_CHECKING:
 def trains_new_lora(recipe: Recipe) -> bool:
     """Tell if a stage trains a LoRA of its own, by its settings or for a remedy."""
     return recipe.new_lora or any(remedy.new_lora for remedy in recipe.remedies.in_training.values())
-
-
-def check_optimizer_state(recipe: Recipe) -> None:
-    """Refuse a stage that would go on with its parent's optimizer, which has no state of the new LoRA.
-
-    Raises
-    ------
-    InputError
-        Naming the stage.
-    """
-    if trains_new_lora(recipe) and recipe.training.optimizer_state == "parent":
-        raise InputError(
-            f"{recipe.lineage}: the stage trains a LoRA of its own, of which its parent's optimizer has no state; set "
-            "training.optimizer_state to 'fresh'"
-        )
 
 
 def lora_config(tree: ModuleTree, lora: "Lora"):

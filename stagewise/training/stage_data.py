@@ -8,13 +8,7 @@ from stagewise.data.items import read_split
 from stagewise.inference.prompts import EncodedPrompts, Encoder, Template
 from stagewise.recipe import Recipe
 from stagewise.remedies.base import Remedy, Row, StartContext, TrainingContext, TrainingHook
-from stagewise.training.new_lora import (
-    FrozenParent,
-    add_new_lora,
-    check_optimizer_state,
-    lora_config,
-    trains_new_lora,
-)
+from stagewise.training.new_lora import FrozenParent, add_new_lora, lora_config, trains_new_lora
 from stagewise.training.pseudo_items import StoredItems
 
 if TYPE_CHECKING:
@@ -174,7 +168,6 @@ def initial_adapter(recipe: Recipe, base, parent_dir, scratch: Path) -> tuple:
     lora = recipe.lora
     start = Path(parent_dir) if parent_dir else None
     if trains_new_lora(recipe):
-        check_optimizer_state(recipe)
         start = add_new_lora(start, scratch / "new-lora", base, lora, recipe.seed)
     for name, remedy in recipe.remedies.in_training.items():
         start = remedy.start(StartContext(start, scratch / f"start-{name}", base, lora, recipe.seed))

@@ -76,6 +76,13 @@ def test_arms_share_the_adapters_of_their_common_stages():
         ),
         (
             [
+                {"task": "pubmedqa"},
+                {"task": "dreaddit", "training": {"optimizer_state": "parent"}, "remedies": {"orthogonal": {}}},
+            ],
+            "has no state of the LoRA that the stage trains beside its parent's",
+        ),
+        (
+            [
                 {"task": "pubmedqa", "name": "averaged", "remedies": {"ema": {}}},
                 {"task": "dreaddit", "training": {"optimizer_state": "parent"}},
             ],

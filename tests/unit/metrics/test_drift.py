@@ -42,8 +42,10 @@ def test_labels_and_the_rest_are_one_distribution():
 def test_it_is_at_most_the_divergence_over_all_texts():
     texts = [log_softmax(np.random.default_rng(seed).normal(size=(50, 6)), axis=1) for seed in (3, 4)]
     before, after = (answers(logs[:, :3]) for logs in texts)
-    whole = entropy(*np.exp(texts), axis=1)
-    assert (divergences(before, after) <= whole + 1e-9).all() and (divergences(before, after) < whole - 1e-3).any()
+    over_texts = entropy(*np.exp(texts), axis=1)
+    assert (divergences(before, after) <= over_texts + 1e-9).all() and (
+        divergences(before, after) < over_texts - 1e-3
+    ).any()
 
 
 def test_rounding_and_impossible_labels_leave_it_finite():

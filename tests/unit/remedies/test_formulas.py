@@ -97,9 +97,9 @@ def as_float64(tensor) -> np.ndarray:
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.25, 1])
 def test_rehearsal_mixes_the_share_of_each_earlier_task_into_the_stages_own_items(share):
     """Scialom et al. 2022, section 3: r of each earlier task's examples, here drawn within each label."""
-    own, earlier = rows("new", 9, 9), {"old": rows("old", 60, 30, 10), "older": rows("older", 7, 40)}
-    mixed = rehearsal.Rehearsal(share=share).rows(own, earlier, seed=3)
-    assert mixed[: len(own)] == own
+    stage_rows, earlier = rows("new", 9, 9), {"old": rows("old", 60, 30, 10), "older": rows("older", 7, 40)}
+    mixed = rehearsal.Rehearsal(share=share).rows(stage_rows, earlier, seed=3)
+    assert mixed[: len(stage_rows)] == stage_rows
     for task, items in earlier.items():
         drawn = [r for r in mixed if r["task"] == task]
         assert all(r in items for r in drawn) and len({str(r["input_ids"]) for r in drawn}) == len(drawn)

@@ -144,13 +144,6 @@ def test_a_stage_that_goes_on_takes_its_own_dropout(adapters, tmp_path):
     assert json.loads((adapters.adapter("one") / ADAPTER_CONFIG).read_text())["lora_dropout"] == 0.05
 
 
-def test_the_parents_optimizer_is_refused(adapters, tmp_path):
-    recipe = adapters.plan("resumed", "second", "one", ["first"], lora=NEW, new_lora=True, optimizer_state="parent")
-    base = load_base(adapters.model, "none", "float32")
-    with pytest.raises(InputError, match=r"resumed: the stage trains a LoRA of its own.*optimizer_state to 'fresh'$"):
-        initial_adapter(recipe, base, adapters.adapter("one"), tmp_path)
-
-
 def test_settings_that_do_not_fit_the_model_are_refused(adapters, tmp_path):
     base = load_base(adapters.model, "none", "float32")
     with pytest.raises(InputError, match="last_layers is 3, but the base model has 2 layers"):
