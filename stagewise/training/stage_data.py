@@ -200,5 +200,5 @@ def training_hooks(
         if hook := remedy.hook(context):
             hooks.append(hook)
     if trains_new_lora(recipe):
-        hooks.insert(0, FrozenParent(model, recipe.lora.r))  # it acts first after a step, so that averages see its part
+        hooks.append(FrozenParent(model, recipe.lora.r))
     return hooks

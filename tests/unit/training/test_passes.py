@@ -22,7 +22,12 @@ from tests.helpers.toy_stage import acting_after_step
 
 # Sums in another order: rounding of float32 weights of about 0.1 that three dozen steps have gone over.
 TOLERANCE = 1e-5
-SPLITS = {"one pass": (12, "off"), "uneven passes": (5, "off"), "single items, checkpointed": (1, "on")}
+SPLITS = {
+    "one pass": (12, "off"),
+    "three passes": (4, "off"),
+    "uneven passes": (5, "off"),
+    "single items, checkpointed": (1, "on"),
+}
 # Every remedy of training at once, and the other forms of some; a stage has one that makes a new LoRA.
 REMEDIES = {
     "none": {},
