@@ -2,13 +2,15 @@
 
 The directory tree is the lineage. ``base`` is the untuned model, ``base/seed-0/pubmedqa`` the adapter that learnt
 PubMedQA with seed 0, ``base/seed-0/pubmedqa/dreaddit`` its child, and ``…/dreaddit/merged-blend-0.5`` an adapter
-computed from those two without training. Arms that share a stage therefore share its adapter. Folds add a level:
+computed from those two without training, ``…/adopted-mine`` an adapter from elsewhere, and ``…/tuned-mine`` a fully
+fine-tuned model. Arms that share a stage therefore share its adapter. Folds add a level:
 ``base/fold-3/seed-0/…``.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from stagewise.config.adopted import AdoptedAdapter
 from stagewise.config.arms import Arm, Stage
 from stagewise.config.experiment import Config
 from stagewise.config.training import Lora, Training
@@ -27,7 +29,7 @@ class Adapter:
 
     lineage: str
     parent: str | None
-    """Lineage of the adapter that this one is trained on; None if that is the base model."""
+    """Lineage of the adapter that this one is trained on; None if that is the base model, or if it is adopted."""
     tasks: list[str]
     """Tasks that its stage learns."""
     earlier: list[str]
@@ -37,13 +39,19 @@ class Adapter:
     stage: int
     """Stage number, from 1."""
     training: Training | None
-    """None if it is computed from other adapters."""
+    """None if it is computed from other adapters, or comes from elsewhere."""
     remedies: Remedies
     lora: Lora
     new_lora: bool
     """True if a later stage trains a LoRA of its own beside its parent's, which is frozen."""
     last_layers: int | None
     """Adapted decoder layers, from the last one: those of all that it is made from; None for all."""
+    adopted: AdoptedAdapter | None = None
+    """The adapter from elsewhere that it is."""
+    tuned_model: str | None = None
+    """Name of the fully fine-tuned model that it is, without an adapter."""
+    lora_of_parent: bool = False
+    """True if it goes on with the LoRA of an adapter from elsewhere, whose shape counts instead of `lora`'s."""
     sources: list[str] = field(default_factory=list)
     """Lineages of the adapters that it is computed from without training, the newest last."""
     arms: list[str] = field(default_factory=list)
@@ -71,7 +79,8 @@ class Adapter:
 
     def _settings(self) -> tuple:
         """Settings in which two arms that share the adapter must agree."""
-        return self.tasks, self.training, self.remedies, self.lora, self.new_lora, self.sources
+        kept = (self.tasks, self.training, self.remedies, self.lora, self.new_lora, self.sources)
+        return *kept, self.adopted, self.tuned_model
 
 
 @dataclass(frozen=True)
@@ -142,9 +151,12 @@ def _add_arm(
         key = f"arms.{arm_name}.stages[{index}]"
         if arm.adapters == "per_task":
             parent = None
-        _check_parent(tree, config, key, stage, parent)
         number = index + 1 if arm.adapters == "one" else 1
-        adapter = _trained_adapter(tree, config, stage, number, parent, run)
+        if stage.is_trained:
+            _check_parent(tree, config, key, stage, parent)
+            adapter = _trained_adapter(tree, config, stage, number, parent, run)
+        else:
+            adapter = _adopted_adapter(tree, config, stage, number, parent, run)
         _add(tree, adapter, arm_name, key, visited)
         trained.append(adapter.lineage)
         if stage.remedies.afterwards:
@@ -182,6 +194,40 @@ def _trained_adapter(
         lora=lora,
         new_lora=parent is not None and stage.has_own_lora,
         last_layers=_widest([lora.last_layers, *([tree[parent].last_layers] if parent else [])]),
+        lora_of_parent=parent is not None and not stage.has_own_lora and _has_shape_of_adopted(tree[parent]),
+    )
+
+
+def _has_shape_of_adopted(adapter: Adapter) -> bool:
+    return adapter.adopted is not None or adapter.lora_of_parent
+
+
+def _adopted_adapter(
+    tree: dict[str, Adapter],
+    config: Config,
+    stage: Stage,
+    number: int,
+    before: str | None,
+    run: tuple[int | None, int],
+) -> Adapter:
+    """Describe an adapter or a fully fine-tuned model from elsewhere; `before` is the lineage of the stage before."""
+    fold, seed = run
+    learnt = tree[before].learnt_tasks if before else []
+    return Adapter(
+        lineage=f"{before or run_folder(fold, seed)}/{stage.folder}",
+        parent=None,
+        tasks=stage.tasks,
+        earlier=[task for task in learnt if task not in stage.tasks],
+        seed=seed,
+        fold=fold,
+        stage=number,
+        training=None,
+        remedies=Remedies(),
+        lora=config.lora,
+        new_lora=False,
+        last_layers=None,
+        adopted=AdoptedAdapter.of_run(stage.adapter, fold, seed) if stage.adapter else None,
+        tuned_model=stage.model,
     )
 
 

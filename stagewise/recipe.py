@@ -50,6 +50,16 @@ class RecipeParent(Settings):
     fingerprint: str
 
 
+class RecipeAdopted(Settings):
+    """What a stage took from elsewhere; the files alone count."""
+
+    kind: Literal["adapter", "model"]
+    origin: dict[str, Any]
+    """Where it came from, as it may be passed on."""
+    files: dict[str, str]
+    """SHA-256 of its files by name."""
+
+
 class Recipe(Settings):
     """Everything that determines an adapter's bytes."""
 
@@ -69,7 +79,9 @@ class Recipe(Settings):
     new_lora: bool = Field(False, exclude_if=lambda value: not value)  # so that recipes of older versions stay current
     """True if the stage trains a LoRA of its own beside its parent's, which is frozen."""
     training: RecipeTraining | None
-    """None for an adapter that is merged from others."""
+    """None for an adapter that is merged from others, or adopted."""
+    adopted: RecipeAdopted | None = Field(None, exclude_if=lambda value: value is None)
+    """The adapter or model that was taken from elsewhere, if one was."""
     remedies: Remedies
     code: dict[str, str]
     """Fingerprint of the code of each remedy from outside this package."""
@@ -180,6 +192,8 @@ def recipe_fingerprint(values: dict) -> str:
         for task in values["tasks"].values()
     ]
     facts["model"] = values["model"]["fingerprint"]
+    if adopted := values.get("adopted"):
+        facts["adopted"] = {key: value for key, value in adopted.items() if key != "origin"}
     facts["parents"] = [parent["fingerprint"] for parent in values["parents"]]
     return fingerprint(facts)
 

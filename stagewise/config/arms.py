@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from stagewise.config.adopted import AdapterSource, short_name
 from stagewise.config.base import Settings, Whole, shown, validate
 from stagewise.config.tasks import Name
 from stagewise.config.training import LoraOverrides, TrainingOverrides
@@ -21,12 +22,32 @@ Position = Annotated[Whole, Field(ge=1, le=1000)]
 """Number of a task in each of `orders`, from 1."""
 
 
-class Stage(Settings):
-    """A fine-tuning step of an arm."""
+ADOPTED, TUNED = "adopted-", "tuned-"
+"""Prefixes of the folders of stages that adopt an adapter, or a fully fine-tuned model."""
 
-    task: Name | Position | Annotated[list[Name | Position], Field(min_length=1)] = Field(
+Tasks = Name | Position | Annotated[list[Name | Position], Field(min_length=1)]
+
+
+class Stage(Settings):
+    """A fine-tuning step of an arm, or an adapter or a model that one left elsewhere."""
+
+    task: Tasks | None = Field(
+        None,
         description="Task of this stage; a list is learnt at once (multitask). A number is the task with this position "
-        "in each of `orders`."
+        "in each of `orders`. A stage has one of `task`, `adapter` and `model`.",
+    )
+    adapter: AdapterSource | None = Field(
+        None,
+        description="A PEFT LoRA adapter from elsewhere that is taken as it is, on the base model alone: its folder, "
+        "or `owner/name@commit` on the hub. `{seed}` and `{fold}` in it stand for those of each run.",
+    )
+    model: Name | None = Field(
+        None,
+        description="A fully fine-tuned model that is taken as it is, one of `models`. All stages of such an arm are.",
+    )
+    learnt: Tasks | None = Field(
+        None,
+        description="Task, or tasks, that `adapter` or `model` learnt elsewhere, if they are among `tasks`.",
     )
     name: Name | None = Field(
         None,
@@ -51,12 +72,32 @@ class Stage(Settings):
         "that the report is about.",
     )
 
-    @field_validator("task")
+    @field_validator("task", "learnt")
     @classmethod
     def distinct_tasks(cls, task):
         if isinstance(task, list) and len(set(task)) < len(task):
             raise ValueError("a task is given twice")
         return task
+
+    @model_validator(mode="after")
+    def one_origin(self):
+        origins = [key for key in ("task", "adapter", "model") if getattr(self, key) is not None]
+        if len(origins) != 1:
+            raise ValueError(
+                f"a stage has one of 'task', 'adapter' and 'model' ({' and '.join(origins) or 'none'} given)"
+            )
+        if origins == ["task"]:
+            if self.learnt is not None:
+                raise ValueError("'learnt' goes with 'adapter' or 'model'; a trained stage has 'task'")
+            return self
+        settings = {"training": self.training, "lora": self.lora}
+        given = [key for key, value in settings.items() if value.model_dump(exclude_none=True)]
+        given += [f"remedies.{name}" for name in self.remedies.in_training] + (["sweep"] if self.sweep else [])
+        if self.model is not None:
+            given += [f"remedies.{name}" for name in self.remedies.chosen if f"remedies.{name}" not in given]
+        if given:
+            raise ValueError(f"'{given[0]}' does not go with '{origins[0]}', which is taken as it is; take it out")
+        return self
 
     @model_validator(mode="after")
     def sweep_is_possible(self):
@@ -77,12 +118,22 @@ class Stage(Settings):
 
     @property
     def tasks(self) -> list[str]:
-        """Names of the tasks that the stage learns."""
-        return self.task if isinstance(self.task, list) else [self.task]
+        """Names of the tasks that the stage learns, or its adapter or model learnt elsewhere; maybe none."""
+        tasks = self.task if self.learnt is None else self.learnt
+        return tasks if isinstance(tasks, list) else [] if tasks is None else [tasks]
+
+    @property
+    def is_trained(self) -> bool:
+        """True if the workflow trains it; False if it is taken from elsewhere."""
+        return self.task is not None
 
     @property
     def folder(self) -> str:
         """Name of the adapter's folder."""
+        if self.adapter is not None:
+            return f"{ADOPTED}{self.name or short_name(self.adapter)}"
+        if self.model is not None:
+            return f"{TUNED}{self.name or self.model}"
         labels = [remedy.label for remedy in self.remedies.in_training.values()]
         return self.name or "+".join([*map(str, self.tasks), *labels])
 
@@ -184,13 +235,12 @@ class Arm(Settings):
         """Put the tasks of an order in the place of their positions."""
 
         def named(task):
+            if isinstance(task, list):
+                return list(map(named, task))
             return tasks[task - 1] if isinstance(task, int) else task
 
         stages = [
-            stage.model_copy(
-                update={"task": list(map(named, stage.task)) if isinstance(stage.task, list) else named(stage.task)}
-            )
-            for stage in self.stages
+            stage.model_copy(update={"task": named(stage.task), "learnt": named(stage.learnt)}) for stage in self.stages
         ]
         return self.model_copy(update={"stages": stages})
 

@@ -6,20 +6,21 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from stagewise.config.arms import Arm, Stage
+from stagewise.config.arms import ADOPTED, TUNED, Arm, Stage
 from stagewise.config.base import MAX_SEED, FilePath, Settings, Whole
 from stagewise.config.base_model import Model
 from stagewise.config.evaluation import Evaluation, Statistics
 from stagewise.config.mirror import MIRROR_VARIABLE
 from stagewise.config.orders import arms_in_orders, check_orders, name_in_order, order_of_arms
-from stagewise.config.step_settings import DataSettings, ScoringSettings
+from stagewise.config.probes import Probes
+from stagewise.config.step_settings import DataSettings, ProbeSettings, ScoringSettings
 from stagewise.config.tasks import Duplicates, Fold, IdsSplit, Limit, Name, Task
 from stagewise.config.training import Logging, Lora, Prompting, Training
 
 # Names of folders and files beside a child's folder in the lineage tree.
-RESERVED = {"adapter", "predictions", "recipe.json", "base"}
+RESERVED = {"adapter", "predictions", "probes", "recipe.json", "base"}
 
-RESERVED_STARTS = ("seed-", "fold-", "merged-")
+RESERVED_STARTS = ("seed-", "fold-", "merged-", ADOPTED, TUNED)
 
 
 # Names beside the tasks' folders in the data; folds have folders of their own, too.
@@ -29,6 +30,7 @@ RESERVED_TASKS = {"summary.json"}
 MAX_FOLDER_NAME = 200
 
 PROJECT_FOLDERS = {
+    "adapters",
     ".dvc",
     ".git",
     ".snakemake",
@@ -92,6 +94,7 @@ class Config(Settings):
         description="Orders of tasks by name; null removes one. An arm whose stages name tasks by their position "
         "stands there once for each, as `ARM-ORDER`.",
     )
+    probes: Probes = Field(Probes(), description="What is scored and never learnt.")
     lora: Lora = Field(Lora(), description="Shape of the adapters.")
     training: Training = Field(Training(), description="Training settings of all stages, which a stage may override.")
     logging: Logging = Field(Logging(), description="Logs of training.")
@@ -150,6 +153,14 @@ class Config(Settings):
             for variant in self.arm_variants[arm_name].values():
                 for number, stage in enumerate(variant.stages):
                     self._check_stage(f"arms.{arm_name}.stages[{number}]", stage, first=number == 0, arm=arm)
+        for task in self.probes.tasks:
+            if not self.tasks.get(task):
+                raise ValueError(f"probes.tasks names the task '{task}', which tasks does not declare")
+        for name in self.probes.item_scored:
+            if name in self.tasks:
+                raise ValueError(
+                    f"probes: '{name}' is the name of a task, too; a probe of a task goes into probes.tasks"
+                )
         references = {"statistics": self.statistics.reference}
         references |= {f"arms.{name}": arm.reference for name, arm in self.arms.items() if arm is not None}
         for key, name in references.items():
@@ -162,7 +173,16 @@ class Config(Settings):
         for task in stage.tasks:
             if not self.tasks.get(task):
                 raise ValueError(f"{key} names the task '{task}', which tasks does not declare")
-        if stage.folder in RESERVED or stage.folder.startswith(RESERVED_STARTS):
+        if stage.model is not None:
+            if not self.models.get(stage.model):
+                raise ValueError(f"{key}.model '{stage.model}' is not one of models ({', '.join(self.models)})")
+            if stage.model == self.model:
+                raise ValueError(f"{key}.model '{stage.model}' is the base model itself")
+            if arm.adapters == "per_task":
+                raise ValueError(f"{key}.model: an arm with adapters 'per_task' has no models")
+        if (stage.model is None) != (arm.stages[0].model is None):
+            raise ValueError(f"{key}: in an arm with a 'model', every stage is one")
+        if stage.is_trained and (stage.folder in RESERVED or stage.folder.startswith(RESERVED_STARTS)):
             raise ValueError(f"{key}.name '{stage.folder}' is a reserved word; choose another")
         if len(stage.folder) > MAX_FOLDER_NAME:
             raise ValueError(
@@ -209,9 +229,27 @@ class Config(Settings):
 
     @cached_property
     def active_tasks(self) -> dict[str, Task]:
-        """Tasks that an arm trains on, in declaration order."""
-        trained = {task for arm in self.active_arms.values() for stage in arm.stages for task in stage.tasks}
-        return {name: task for name, task in self.tasks.items() if name in trained}
+        """Tasks that an arm learns, and probes among the tasks, in declaration order."""
+        scored = {*self.learnt_tasks, *self.probes.tasks}
+        return {name: task for name, task in self.tasks.items() if name in scored and task is not None}
+
+    @property
+    def learnt_tasks(self) -> list[str]:
+        """Tasks that a stage of an arm learns, or learnt elsewhere."""
+        return list(
+            dict.fromkeys(task for arm in self.active_arms.values() for stage in arm.stages for task in stage.tasks)
+        )
+
+    @property
+    def unused_tasks(self) -> list[str]:
+        """Tasks that are declared, and neither learnt nor probed: nothing is made of them."""
+        return [name for name, task in self.tasks.items() if task is not None and name not in self.active_tasks]
+
+    @property
+    def used_models(self) -> dict[str, Model]:
+        """The base model, and fully fine-tuned ones that arms name, by name."""
+        tuned = [stage.model for arm in self.active_arms.values() for stage in arm.stages if stage.model is not None]
+        return {name: self.models[name] for name in dict.fromkeys([self.model, *tuned])}
 
     @property
     def reference(self) -> str:
@@ -285,6 +323,16 @@ class Config(Settings):
             dtype=self.dtype,
             max_length=self.training.max_length,
             evaluation=self.evaluation,
+        )
+
+    def probe_settings(self) -> "ProbeSettings":
+        """Select the settings that determine an adapter's scores on harness tasks and texts."""
+        return ProbeSettings(
+            harness=self.probes.harness,
+            texts=self.probes.active_texts,
+            prompting=self.prompting,
+            quantization=self.quantization,
+            dtype=self.dtype,
         )
 
     def stage_lora(self, stage: Stage) -> Lora:

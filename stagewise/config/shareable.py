@@ -17,11 +17,18 @@ LOCAL_FILES = (
     "tasks.*.prompt",
     "tasks.*.sources.*.files.*.path",
     "tasks.*.splits.*.ids",
+    "probes.texts.*.path",
+    "texts.*.path",  # of the settings of a probe step
 )
 LOCAL_FOLDERS = (
     "results",
     "mirror",
     "models.*.path",
+    "arms.*.stages.*.adapter",
+    "adopted.source",  # of a recipe's settings
+    "source",  # of an adopted adapter's own settings
+    "probes.harness.include",
+    "harness.include",
     "path",  # of a base model's own settings
 )
 

@@ -1,7 +1,9 @@
 """Settings of single steps: the part of the configuration that each of them depends on."""
 
+from stagewise.config.adopted import AdoptedAdapter
 from stagewise.config.base import Settings
 from stagewise.config.evaluation import Evaluation
+from stagewise.config.probes import Harness, HeldOutText
 from stagewise.config.tasks import Duplicates, Limit, Name, Task
 from stagewise.config.training import Lora, Prompting, RecipeTraining
 from stagewise.remedies.registry import Remedies
@@ -24,6 +26,16 @@ class ScoringSettings(Settings):
     dtype: str
     max_length: int
     evaluation: Evaluation
+
+
+class ProbeSettings(Settings):
+    """Settings that determine an adapter's scores on probes with one score per item."""
+
+    harness: Harness | None
+    texts: dict[Name, HeldOutText]
+    prompting: Prompting
+    quantization: str
+    dtype: str
 
 
 class TaskSettings(Settings):
@@ -55,3 +67,9 @@ class RecipeSettings(Settings):
     training: RecipeTraining | None
     """None for an adapter that is computed from others."""
     remedies: Remedies = Remedies()
+    adopted: AdoptedAdapter | None = None
+    """The adapter from elsewhere that is taken as it is."""
+    tuned_model: str | None = None
+    """Name of the fully fine-tuned model that is taken as it is."""
+    lora_of_parent: bool = False
+    """True if it goes on with the LoRA of an adapter from elsewhere, whose shape counts instead of `lora`'s."""

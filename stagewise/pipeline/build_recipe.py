@@ -34,6 +34,9 @@ def recipe_settings(config: Config, adapter: Adapter) -> RecipeSettings:
         new_lora=adapter.new_lora,
         training=adapter.training,
         remedies=adapter.remedies,
+        adopted=adapter.adopted,
+        tuned_model=adapter.tuned_model,
+        lora_of_parent=adapter.lora_of_parent,
     )
 
 
@@ -65,7 +68,7 @@ def build_recipe(
             "data": {split: (checksum or _checksum)(Path(data_dir) / name / f"{split}.jsonl") for split in SPLITS[:2]},
         }
     return Recipe.build(
-        **settings.model_dump(exclude={"tasks", "remedies"}),
+        **settings.model_dump(exclude={"tasks", "remedies", "adopted", "tuned_model", "lora_of_parent"}),
         tasks=tasks,
         remedies=settings.remedies,
         code=code_fingerprints(settings.remedies, checksum or sha256_file),

@@ -1,0 +1,71 @@
+"""Adapters from elsewhere, which a stage adopts as they are."""
+
+import re
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from stagewise.config.base import Settings, shown
+from stagewise.provenance.fingerprints import fingerprint
+
+PLACES = ("{seed}", "{fold}")
+"""What an adapter's path may leave open, to be filled in for each run."""
+
+_HUB = re.compile(r"(?P<hub>[\w.-]+/[\w.-]+)@(?P<revision>[^@/]+)")
+
+
+def _source(text: str) -> str:
+    bare = text
+    for place in PLACES:
+        bare = bare.replace(place, "0")
+    if not bare.strip() or not bare.isprintable() or {"{", "}"} & {*bare}:
+        raise ValueError("name a folder or a hub repository; braces may only hold {seed} and {fold}")
+    if text.startswith("~"):
+        raise ValueError("'~' is not replaced by the home folder; write out the path")
+    hub = _HUB.fullmatch(text)
+    if hub and not re.fullmatch("[0-9a-f]{40}", hub["revision"]):
+        raise ValueError(
+            f"{shown(hub['revision'])} is no full commit; a hub adapter is written owner/name@COMMIT, with all 40 "
+            "hexadecimal digits, as the repository's page of commits shows it"
+        )
+    return text
+
+
+AdapterSource = Annotated[str, AfterValidator(_source)]
+"""A PEFT adapter: the path of its folder, or a hub repository at a commit, ``owner/name@commit``."""
+
+
+class AdoptedAdapter(Settings):
+    """An adapter from elsewhere, in one run."""
+
+    source: AdapterSource
+
+    @classmethod
+    def of_run(cls, source: str, fold: int | None, seed: int) -> "AdoptedAdapter":
+        """Fill in what the source leaves open."""
+        return cls(source=source.replace("{seed}", str(seed)).replace("{fold}", "" if fold is None else str(fold)))
+
+    @property
+    def hub(self) -> tuple[str, str] | None:
+        """Repository and commit; None for a local folder."""
+        match = _HUB.fullmatch(self.source)
+        return (match["hub"], match["revision"]) if match else None
+
+    @property
+    def path(self) -> str | None:
+        """Local folder; None for a hub repository."""
+        return None if self.hub else self.source
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder below ``adapters/``, the same for the same source."""
+        return f"{short_name(self.source)}-{fingerprint(self.source)[:8]}"
+
+
+def short_name(source: str) -> str:
+    """Name an adapter by the end of its path or of its repository's name, as a name of a folder."""
+    match = _HUB.fullmatch(source)
+    text = match["hub"] if match else re.sub("[{}]", "", source)
+    last = PurePosixPath(text.replace("\\", "/")).name
+    return re.sub("[^A-Za-z0-9_.+-]", "-", last).lstrip("._+-")[:60] or "adapter"
