@@ -158,9 +158,7 @@ class Config(Settings):
                 raise ValueError(f"probes.tasks names the task '{task}', which tasks does not declare")
         for name in self.probes.item_scored:
             if name in self.tasks:
-                raise ValueError(
-                    f"probes: '{name}' is the name of a task, too; a probe of a task goes into probes.tasks"
-                )
+                raise ValueError(f"probes: '{name}' is a task, too; rename it, or name the task in probes.tasks")
         references = {"statistics": self.statistics.reference}
         references |= {f"arms.{name}": arm.reference for name, arm in self.arms.items() if arm is not None}
         for key, name in references.items():
