@@ -1,0 +1,41 @@
+"""Paired changes between any two adapters of one experiment, as its metrics compute them."""
+
+import pandas as pd
+
+from stagewise.measures import MEASURES
+from stagewise.metrics.bootstrap import Bootstrap
+from stagewise.metrics.decision_rules import DecisionRules
+from stagewise.metrics.forgetting import PairedChanges
+from stagewise.metrics.scores import ScoreTable
+from stagewise.results import frames
+from stagewise.results.answers import Answers
+
+
+def paired_frame(answers: Answers, lineage: str, against: str, split: str) -> pd.DataFrame:
+    """Compare two lineages on every task whose items they share; columns as in `frames.change_frame`.
+
+    Raises
+    ------
+    InputError
+        If there is no such lineage or split, or its predictions are not at hand.
+    """
+    from threadpoolctl import threadpool_limits
+
+    experiment = answers.metrics.experiment
+    tasks = [record.task for record in answers.metrics.tasks]
+    keys = [(name, task, split) for name in (against, lineage) for task in tasks]
+    predictions = {key: answers.read(*key) for key in keys}
+    checksums = {key: answers.items_checksum(*key) for key in keys}
+    bootstrap = Bootstrap(experiment.bootstrap_samples, experiment.bootstrap_seed, experiment.confidence, tasks)
+    rules = DecisionRules(predictions, {}, {}, experiment.primary_measure)
+    changes = PairedChanges(ScoreTable(predictions, rules, bootstrap), checksums)
+    rows: list[dict] = []
+    # As the metrics step: last digits depend on the number of threads.
+    with threadpool_limits(limits=1):
+        for task in tasks:
+            if change := changes(against, lineage, task, split):
+                names = {"kind": "paired", "lineage": lineage, "against": against, "task": task, "split": split}
+                counts = frames.pair_cells(change.pairs)
+                measures = {name: change.measures[name] for name in MEASURES}
+                rows += frames.measure_rows(measures, **names, **counts, rule="argmax")
+    return frames.make_frame(frames.CHANGE, rows)
