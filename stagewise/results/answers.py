@@ -33,6 +33,11 @@ class Answers:
         """The base model and every adapter."""
         return [BASE, *self._adapters]
 
+    def at_hand(self, lineage: str, task: str, split: str) -> bool:
+        """Tell if a lineage's answers and the items that they are about are there, whatever they hold."""
+        files = self._prediction_file(lineage, task, split), self._items_file(lineage, task, split)
+        return all(path.is_file() for path in files)
+
     def file(self, lineage: str, task: str, split: str) -> Path:
         """Find a prediction file and check that it is the one that the metrics were computed from.
 
@@ -44,7 +49,7 @@ class Answers:
         _check_name("lineage", lineage, self.lineages)
         _check_name("task", task, self._labels)
         _check_name("split", split, self.metrics.experiment.splits)
-        path = self.results / lineage / "predictions" / f"{task}.{split}.csv"
+        path = self._prediction_file(lineage, task, split)
         expected = self._receipt(lineage)["files"].get(path.name)
         if not path.is_file():
             raise InputError(f"{path}: the predictions are missing; run the workflow again")
@@ -54,9 +59,7 @@ class Answers:
 
     def items_file(self, lineage: str, task: str, split: str) -> Path:
         """Find the split that a lineage answered, checked likewise. Raises `InputError` as `file` does."""
-        adapter = self._adapters.get(lineage)
-        folds = self.metrics.experiment.folds or [None]
-        path = self.results / data_folder(adapter.fold if adapter else folds[0]) / task / f"{split}.jsonl"
+        path = self._items_file(lineage, task, split)
         if not path.is_file():
             raise InputError(f"{path}: the items are missing; run the workflow again")
         if sha256_file(path) != self.items_checksum(lineage, task, split):
@@ -76,6 +79,14 @@ class Answers:
         """Read a lineage's answers with the groups of their items. Raises `InputError` as `file` does."""
         path = self.file(lineage, task, split)
         return read_predictions(path, task, split, self._labels[task], self.items(lineage, task, split))
+
+    def _prediction_file(self, lineage: str, task: str, split: str) -> Path:
+        return self.results / lineage / "predictions" / f"{task}.{split}.csv"
+
+    def _items_file(self, lineage: str, task: str, split: str) -> Path:
+        adapter = self._adapters.get(lineage)
+        folds = self.metrics.experiment.folds or [None]
+        return self.results / data_folder(adapter.fold if adapter else folds[0]) / task / f"{split}.jsonl"
 
     def _receipt(self, lineage: str) -> dict:
         if lineage not in self._receipts:

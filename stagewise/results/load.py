@@ -97,7 +97,8 @@ class Results:
         return self.metrics.experiment.name
 
     @cached_property
-    def _view(self) -> View:
+    def view(self) -> View:
+        """Look-ups of records, as the report uses them."""
         return View(self.metrics, read_logs(self.path.parent, [adapter.lineage for adapter in self.metrics.adapters]))
 
     @cached_property
@@ -117,7 +118,7 @@ class Results:
         `items`: test items behind the score. Adapters that differ in seed and fold alone have a row each, and one
         together on the main split.
         """
-        return frames.score_frame(self._view)
+        return frames.score_frame(self.view)
 
     @property
     def arms(self) -> pd.DataFrame:
@@ -125,7 +126,7 @@ class Results:
 
         `learns`: tasks of that stage; `lineage`: the adapter that answers the task then.
         """
-        return frames.arm_frame(self._view)
+        return frames.arm_frame(self.view)
 
     @property
     def changes(self) -> pd.DataFrame:
@@ -137,12 +138,12 @@ class Results:
         which are other items. `lost` and `gained` count items, `p` tests them (McNemar, uncorrected). `paired` has the
         change between any two adapters.
         """
-        return frames.change_frame(self._view)
+        return frames.change_frame(self.view)
 
     @property
     def summaries(self) -> pd.DataFrame:
         """Average, backward transfer, forgetting and forward transfer (`statistic`) of every arm."""
-        return frames.summary_frame(self._view)
+        return frames.summary_frame(self.view)
 
     @property
     def claims(self) -> pd.DataFrame:
@@ -151,12 +152,12 @@ class Results:
         `verdict`: ``better``, ``worse``, ``not shown`` or ``not claimed``; `detectable`: the difference that would be
         found with 80 % power. A claim without a task is about the mean over all.
         """
-        return frames.claim_frame(self._view)
+        return frames.claim_frame(self.view)
 
     @property
     def costs(self) -> pd.DataFrame:
         """Cost of every arm as if it were alone, the mean over its runs: trainings, steps, tokens, seconds, bytes."""
-        return frames.cost_frame(self._view)
+        return frames.cost_frame(self.view)
 
     @property
     def curves(self) -> pd.DataFrame:
@@ -167,7 +168,7 @@ class Results:
         InputError
             If no training log is at hand, because ``report_metrics.json`` was copied alone.
         """
-        logs = frames.curve_frame(self._view)
+        logs = frames.curve_frame(self.view)
         if self.metrics.adapters and logs.empty:
             raise InputError(f"{self.path.parent}: no training log is there; load the results folder of the workflow")
         return logs
@@ -212,7 +213,7 @@ class Results:
             if lineage not in parents:
                 raise InputError(f"there is no adapter '{lineage}' in these results; there are {', '.join(parents)}")
             against = parents[lineage]
-        return paired_frame(self.answers, lineage, against, split or self._view.main_split)
+        return paired_frame(self.answers, lineage, against, split or self.view.main_split)
 
     def predictions(self, lineage: str = BASE, task: str | None = None, split: str | None = None) -> pd.DataFrame:
         """Answers of the base model or an adapter, item by item.
@@ -226,7 +227,7 @@ class Results:
         InputError
             If there is no such lineage, task or split, or its file is not at hand.
         """
-        path = self.answers.file(lineage, task or self._view.tasks[0], split or self._view.main_split)
+        path = self.answers.file(lineage, task or self.view.tasks[0], split or self.view.main_split)
         text = pd.read_csv(path, dtype=str, keep_default_na=False)
         columns = {name: text[name] for name in ("id", "label")}
         columns["prediction"] = text["prediction"].replace("", None)
@@ -242,14 +243,14 @@ class Results:
         InputError
             As `predictions`.
         """
-        rows = self.answers.items(lineage, task or self._view.tasks[0], split or self._view.main_split)
+        rows = self.answers.items(lineage, task or self.view.tasks[0], split or self.view.main_split)
         return pd.DataFrame([{"id": row["id"], "label": row["label"], **row["fields"], **_group(row)} for row in rows])
 
     @property
     def figures(self) -> dict[str, str]:
         """Titles of the figures that these results have numbers for, by id."""
         figures = declared_figures().items()
-        return {name: figure.title for name, figure in figures if len(figure.data(self._view))}
+        return {name: figure.title for name, figure in figures if len(figure.data(self.view))}
 
     def figure(self, id: str) -> ShownFigure:
         """Draw one figure of the report.
@@ -260,16 +261,16 @@ class Results:
             If there is no such figure, or no numbers for it.
         """
         figure = declared_figures().get(id)
-        data = figure.data(self._view) if figure else ()
+        data = figure.data(self.view) if figure else ()
         if not len(data):
             why = "there are no numbers for" if figure else "there is no"
             raise InputError(f"{why} figure '{id}' in these results; there are {', '.join(self.figures)}")
-        return ShownFigure.of(DrawnFigure(id, figure, data, figure.draw(self._view, data)))
+        return ShownFigure.of(DrawnFigure(id, figure, data, figure.draw(self.view, data)))
 
     @property
     def verdict(self) -> list[str]:
         """The report's sentences: the result in one, then what was learnt, then each arm."""
-        view = self._view
+        view = self.view
         several = verdicts.conclusions(view) if view.several_arms else []
         paragraphs = [*verdicts.lead(view), *several]
         texts = [
@@ -278,7 +279,7 @@ class Results:
         return [verdicts.headline(view).text, *texts]
 
     def __repr__(self) -> str:
-        view = self._view
+        view = self.view
         runs = f", {view.over_runs()}" if view.several_runs else ", one run"
         return (
             f"<results of '{self.name}': {view.experiment.model}, {', '.join(view.ordered_tasks)}; "
@@ -286,7 +287,7 @@ class Results:
         )
 
     def _repr_html_(self) -> str:
-        view, table = self._view, arms.short(self._view)
+        view, table = self.view, arms.short(self.view)
         warning = sentences.sample_warning(view)
         heads = "".join(f"<th>{escape(column.text)}</th>" for column in table.columns)
         rows = "".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in table.rows)
