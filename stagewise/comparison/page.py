@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from stagewise.comparison import tables
-from stagewise.comparison.experiments import Experiment, shared_measure
+from stagewise.comparison.experiments import UNTUNED, Experiment, shared_measure
 from stagewise.comparison.figure import draw_figure
 from stagewise.comparison.pairs import Pair, compare_arms
 from stagewise.pipeline.compare_results import compare_results
@@ -92,7 +92,8 @@ def _is_shown(pair: Pair) -> bool:
 def _shown(pair: Pair, measure: ShownMeasure) -> str:
     claim, word = pair.claim, "higher" if pair.claim.difference.value > 0 else "lower"
     p = f"corrected p {p_value(claim.p_corrected)}"
-    return f"{pair.name} is {word} on {pair.task} ({difference(claim.difference, measure)}, {p})"
+    about = "" if len(pair.runs) > 1 or UNTUNED in pair.arms else "in these two trainings "
+    return f"{about}{pair.name} is {word} on {pair.task} ({difference(claim.difference, measure)}, {p})"
 
 
 def remark(comparison: Comparison) -> str:

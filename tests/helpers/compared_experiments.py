@@ -11,6 +11,7 @@ from stagewise.data.items import read_split
 from stagewise.lineage import BASE, lineage_tree
 from stagewise.metrics.build import build_metrics, format_metrics
 from stagewise.metrics.read_results import read_results
+from stagewise.provenance.sealed_json import write_sealed
 from tests.helpers import fake_results as made
 from tests.helpers.report_experiments import FAST, write
 
@@ -38,3 +39,13 @@ def write_both(folder: Path, seed: int = 1, guessed: str | None = None, **overla
     metrics = build_metrics(read_results(settings.model_copy(update={"experiment": "other"}), other))
     (other / "report_metrics.json").write_text(format_metrics(metrics), encoding="utf-8")
     return first, other
+
+
+def changed(results: Path, target: Path, change) -> Path:
+    """Copy results to `target` and change their metrics, which are sealed anew."""
+    shutil.copytree(results, target)
+    path = target / "report_metrics.json"
+    values = json.loads(path.read_text())
+    change(values)
+    write_sealed(path, values)
+    return target
