@@ -276,7 +276,7 @@ class Results:
         texts = [
             f"{paragraph.lead}. {paragraph.text}" if paragraph.lead else paragraph.text for paragraph in paragraphs
         ]
-        return [verdicts.headline(view).text, *texts]
+        return [text.replace(sentences.NO_BREAK, " ") for text in (verdicts.headline(view).text, *texts)]
 
     def __repr__(self) -> str:
         view = self.view
