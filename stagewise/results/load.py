@@ -186,13 +186,13 @@ class Results:
             raise InputError(f"{self.path}: has no list '{part}'; there are {', '.join(parts)}")
         return pd.json_normalize([record.model_dump(mode="json") for record in parts[part]])
 
-    def paired(self, lineage: str, against: str = "parent", split: str | None = None) -> pd.DataFrame:
+    def paired(self, lineage: str | None = None, against: str = "parent", split: str | None = None) -> pd.DataFrame:
         """Paired changes of every task between an adapter and another, from their predictions.
 
         Parameters
         ----------
         lineage
-            The adapter.
+            The adapter; every adapter by default.
         against
             Another lineage, ``base``, or ``parent`` for the one that it grew from.
         split
@@ -208,12 +208,12 @@ class Results:
         InputError
             If there is no such lineage, or the predictions are not at hand.
         """
-        if against == "parent":
-            parents = {adapter.lineage: adapter.parent for adapter in self.metrics.adapters}
-            if lineage not in parents:
-                raise InputError(f"there is no adapter '{lineage}' in these results; there are {', '.join(parents)}")
-            against = parents[lineage]
-        return paired_frame(self.answers, lineage, against, split or self.view.main_split)
+        parents = {adapter.lineage: adapter.parent for adapter in self.metrics.adapters}
+        if lineage is not None and lineage not in parents:
+            raise InputError(f"there is no adapter '{lineage}' in these results; there are {', '.join(parents)}")
+        names = parents if lineage is None else [lineage]
+        pairs = [(name, parents[name] if against == "parent" else against) for name in names]
+        return paired_frame(self.answers, pairs, split or self.view.main_split)
 
     def predictions(self, lineage: str = BASE, task: str | None = None, split: str | None = None) -> pd.DataFrame:
         """Answers of the base model or an adapter, item by item.

@@ -1,8 +1,9 @@
 """Paired changes between any two adapters of one experiment, as its metrics compute them."""
 
+from itertools import chain, product
+
 import pandas as pd
 
-from stagewise.measures import MEASURES
 from stagewise.metrics.bootstrap import Bootstrap
 from stagewise.metrics.decision_rules import DecisionRules
 from stagewise.metrics.forgetting import PairedChanges
@@ -11,8 +12,10 @@ from stagewise.results import frames
 from stagewise.results.answers import Answers
 
 
-def paired_frame(answers: Answers, lineage: str, against: str, split: str) -> pd.DataFrame:
-    """Compare two lineages on every task whose items they share; columns as in `frames.change_frame`.
+def paired_frame(answers: Answers, pairs: list[tuple[str, str]], split: str) -> pd.DataFrame:
+    """Compare pairs of lineages, each minus its second, on every task whose items they share.
+
+    Columns are those of `frames.change_frame`.
 
     Raises
     ------
@@ -23,7 +26,7 @@ def paired_frame(answers: Answers, lineage: str, against: str, split: str) -> pd
 
     experiment = answers.metrics.experiment
     tasks = [record.task for record in answers.metrics.tasks]
-    keys = [(name, task, split) for name in (against, lineage) for task in tasks]
+    keys = [(name, task, split) for name in dict.fromkeys(chain(*pairs)) for task in tasks]
     predictions = {key: answers.read(*key) for key in keys}
     checksums = {key: answers.items_checksum(*key) for key in keys}
     bootstrap = Bootstrap(experiment.bootstrap_samples, experiment.bootstrap_seed, experiment.confidence, tasks)
@@ -32,10 +35,8 @@ def paired_frame(answers: Answers, lineage: str, against: str, split: str) -> pd
     rows: list[dict] = []
     # As the metrics step: last digits depend on the number of threads.
     with threadpool_limits(limits=1):
-        for task in tasks:
+        for (lineage, against), task in product(pairs, tasks):
             if change := changes(against, lineage, task, split):
                 names = {"kind": "paired", "lineage": lineage, "against": against, "task": task, "split": split}
-                counts = frames.pair_cells(change.pairs)
-                measures = {name: change.measures[name] for name in MEASURES}
-                rows += frames.measure_rows(measures, **names, **counts, rule="argmax")
+                rows += frames.measure_rows(change.measures, **names, **frames.pair_cells(change.pairs), rule="argmax")
     return frames.make_frame(frames.CHANGE, rows)
