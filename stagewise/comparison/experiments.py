@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 from stagewise.errors import InputError
 from stagewise.lineage import BASE
@@ -19,7 +20,7 @@ class Experiment:
     """One experiment of the page."""
 
     label: str
-    """Its name; with that of its folder, or a number, if others have the same."""
+    """Its name; with a folder's, or a number, if others have the same."""
     view: View
     answers: Answers
 
@@ -64,16 +65,23 @@ def load_experiments(paths: list) -> list[Experiment]:
     for path, number in files.items():
         if number > 1:
             raise InputError(f"{path}: named {number} times; name different results")
-    labels = _labels([result.name for result in results], [result.path.parent.name for result in results])
+    labels = _labels([result.name for result in results], [result.path.resolve().parent for result in results])
     return [Experiment(label, result.view, result.answers) for label, result in zip(labels, results, strict=True)]
 
 
-def _labels(names: list[str], folders: list[str]) -> list[str]:
-    """A label for each experiment: its name, with its folder's or a number where names are the same."""
-    for more in (folders, [str(number) for number in range(1, len(names) + 1)]):
-        counts = Counter(names)
-        names = [f"{name} ({add})" if counts[name] > 1 else name for name, add in zip(names, more, strict=True)]
-    return names
+def _labels(names: list[str], folders: list[Path]) -> list[str]:
+    """A label for each experiment: its name; where names are the same, with that of a folder, or else a number."""
+    counts = Counter(names)
+    for additions in (
+        [folder.name for folder in folders],
+        [folder.parent.name for folder in folders],  # ``lora/results`` and ``dora/results``
+        [str(number) for number in range(1, len(names) + 1)],
+    ):
+        pairs = zip(names, additions, strict=True)
+        labels = [f"{name} ({addition})" if counts[name] > 1 else name for name, addition in pairs]
+        if len(set(labels)) == len(labels):
+            break
+    return labels
 
 
 def shared_measure(experiments: list[Experiment]) -> str:

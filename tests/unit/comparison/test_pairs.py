@@ -63,6 +63,13 @@ def test_the_same_answers_differ_in_nothing(one_run, tmp_path):
     assert (pair.first.label, pair.other.label) == ("example (first)", "example (copy)")
 
 
+def test_experiments_of_one_name_are_told_apart(one_run, tmp_path):
+    for name in ("lora", "dora"):
+        shutil.copytree(one_run[0], tmp_path / name / "results")
+    labels = [e.label for e in load_experiments([*tmp_path.glob("*ora/results"), one_run[1]])]
+    assert sorted(labels) == ["example (dora)", "example (lora)", "other"]
+
+
 def test_arms_without_a_namesake_are_their_references(one_run, tmp_path):
     def rename(values):
         text = json.dumps(values).replace('"sequential"', '"mine"')
