@@ -10,7 +10,7 @@ from stagewise.measures import MEASURES, PRIMARY
 from stagewise.metrics.schema import Value
 from stagewise.report.lookup import View
 from stagewise.results.answers import Answers
-from stagewise.results.load import load_results
+from stagewise.results.load import Results, load_results
 
 UNTUNED = "untuned base model"
 
@@ -21,8 +21,14 @@ class Experiment:
 
     label: str
     """Its name; with a folder's, or a number, if others have the same."""
+    path: Path
+    """Its ``report_metrics.json``."""
     view: View
     answers: Answers
+
+    @classmethod
+    def of(cls, label: str, results: Results) -> "Experiment":
+        return cls(label, results.path, results.view, results.answers)
 
     @property
     def checksum(self) -> str | None:
@@ -66,7 +72,7 @@ def load_experiments(paths: list) -> list[Experiment]:
         if number > 1:
             raise InputError(f"{path}: named {number} times; name different results")
     labels = _labels([result.name for result in results], [result.path.resolve().parent for result in results])
-    return [Experiment(label, result.view, result.answers) for label, result in zip(labels, results, strict=True)]
+    return list(map(Experiment.of, labels, results))
 
 
 def _labels(names: list[str], folders: list[Path]) -> list[str]:

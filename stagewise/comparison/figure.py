@@ -30,10 +30,9 @@ def draw_figure(experiments: list[Experiment], measure: ShownMeasure) -> DrawnFi
                     keys = e.label, arm, task, e.view.main_split, measure.name
                     rows.append((*keys, value.value, value.low, value.high))
     data = frame(COLUMNS, rows)
-    figure = Figure(
-        "Every arm on every task", "scores", lambda _: data, lambda _, data: _draw(experiments, measure, data)
-    )
-    return DrawnFigure(NAME, figure, data, figure.draw(None, data))
+    drawing = _draw(experiments, measure, data)
+    figure = Figure("Every arm on every task", "scores", data=lambda _: data, draw=lambda *_: drawing)
+    return DrawnFigure(NAME, figure, data, drawing)
 
 
 def _draw(experiments: list[Experiment], measure: ShownMeasure, data) -> Drawing:

@@ -20,6 +20,9 @@ from stagewise.report.text.sentences import Sentence, difference, sample_warning
 RECIPES = "recipe of "
 """Beginning of a difference that follows from the settings of an adapter."""
 
+NAMED = 3
+"""Differences that a headline names; of more, it says how many there are."""
+
 FOLDED = 12
 """Differences of settings of which more are folded away."""
 
@@ -64,7 +67,8 @@ class Comparison:
             elif not tested:
                 text = "nothing is paired, so nothing is claimed"
             else:
-                text = "; ".join(said) or f"no difference is shown in {plural(tested, 'paired comparison')}"
+                text = "; ".join(said[:NAMED]) or f"no difference is shown in {plural(tested, 'paired comparison')}"
+                text += f"; and {len(said) - NAMED} more" if len(said) > NAMED else ""
             sentences.append(Sentence(f"{other.label} against {first.label}: {text}"))
         return sentences
 
@@ -89,22 +93,26 @@ def _is_shown(pair: Pair) -> bool:
     return pair.claim is not None and pair.claim.verdict in ("better", "worse")
 
 
+def _is_one_training(pair: Pair) -> bool:
+    return len(pair.runs) == 1 and UNTUNED not in pair.arms
+
+
 def _shown(pair: Pair, measure: ShownMeasure) -> str:
     claim, word = pair.claim, "higher" if pair.claim.difference.value > 0 else "lower"
     p = f"corrected p {p_value(claim.p_corrected)}"
-    about = "" if len(pair.runs) > 1 or UNTUNED in pair.arms else "in these two trainings "
+    about = "in these two trainings " if _is_one_training(pair) else ""
     return f"{about}{pair.name} is {word} on {pair.task} ({difference(claim.difference, measure)}, {p})"
 
 
 def remark(comparison: Comparison) -> str:
-    """What the comparisons are about, and which are missing."""
+    """Say what the comparisons are about, and which are missing."""
     tested = [pair for pair in comparison.pairs if pair.claim is not None]
     texts = []
     if tested:
         risk = f"{100 * (1 - comparison.experiments[0].view.experiment.confidence):g}%"
         number = plural(len(tested), "comparison")
         texts.append(f"The chance of any false difference among the page's {number} is at most {risk}.")
-        if any(len(pair.runs) == 1 for pair in tested):
+        if any(_is_one_training(pair) for pair in tested):
             texts.append(
                 "With one run each, a difference is about these very adapters and says nothing about another training."
             )
@@ -126,12 +134,12 @@ def _alone(comparison: Comparison, e: Experiment) -> list[str]:
 
 
 def _settings_sections(experiments: list[Experiment]) -> list[Section]:
-    """What differs between the first experiment and each other, as recorded with their metrics."""
+    """Differences between the settings of the first experiment and each other, as recorded with their metrics."""
     first, *others = experiments
     parts = []
     for other in others:
-        listed_all = compare_results(*(read_result(e.answers.results / "report_metrics.json") for e in (first, other)))
-        causes = [d.text for d in listed_all if d.effect == "cause"]
+        differences = compare_results(read_result(first.path), read_result(other.path))
+        causes = [difference.text for difference in differences if difference.effect == "cause"]
         recipes = sum(text.startswith(RECIPES) for text in causes)
         lines = [Sentence(text) for text in causes if not text.startswith(RECIPES)]
         if recipes:

@@ -82,8 +82,8 @@ def compare_arms(experiments: list[Experiment], measure: str) -> list[Pair]:
     with threadpool_limits(limits=1):  # as the metrics step: last digits depend on the number of threads
         for numbers in groups.values():
             tested |= dict(zip(numbers, _test([pairs[n] for n in numbers], MEASURES[measure]), strict=True))
-        _correct(list(tested.values()), 1 - first.view.experiment.confidence)
     level = 1 - first.view.experiment.confidence
+    _correct(list(tested.values()), level)
     return [
         replace(pair, claim=tested[n].claim(level, first.view.main_split)) if n in tested else pair
         for n, pair in enumerate(pairs)
@@ -93,12 +93,13 @@ def compare_arms(experiments: list[Experiment], measure: str) -> list[Pair]:
 def list_pairs(first: Experiment, other: Experiment) -> Iterator[Pair]:
     """List what is compared on every task of both, and why a pair cannot be."""
     runs = [(run, run) for run in first.view.runs if run in other.view.runs]
+    first_run = [(first.view.runs[0], other.view.runs[0])]
     if len(first.view.runs) == len(other.view.runs) == 1:
-        runs = [(first.view.runs[0], other.view.runs[0])]
+        runs = first_run
     for task in [task for task in first.view.ordered_tasks if task in other.view.tasks]:
         for arms in _arm_pairs(first, other):
             # The untuned model answers once, whatever the runs.
-            pair = Pair(first, other, arms, task, runs[:1] if UNTUNED in arms else runs, None)
+            pair = Pair(first, other, arms, task, first_run if UNTUNED in arms else runs, None)
             yield replace(pair, reason=_obstacle(pair))
 
 
@@ -110,7 +111,7 @@ def _arm_pairs(first: Experiment, other: Experiment) -> list[tuple[str, str]]:
 
 
 def _obstacle(pair: Pair) -> str | None:
-    """Why two arms are not paired on a task."""
+    """Reason why two arms are not paired on a task; None if they are."""
     task, split = pair.task, pair.first.view.main_split
     sides = pair.first, pair.other
     records = [e.view.find("splits", task=task, split=split) for e in sides]
@@ -170,7 +171,7 @@ def _scores(pairs: list[Pair]) -> ArmScores:
 
 
 def _fold_runs(pair: Pair) -> Runs:
-    """How the runs depend on each other; the largest share of held-out items where only some tasks have folds."""
+    """Dependence of the runs on each other; the largest share of held-out items where only some tasks have folds."""
     folds = {fold for (fold, _), _ in pair.runs}
     if len(folds) == 1:
         return Runs()

@@ -17,7 +17,7 @@ FOLDS_APART = "its items differ from fold to fold"
 
 
 def overview(experiments: list[Experiment]) -> Table:
-    """What was run, a row per experiment."""
+    """Experiments, a row each."""
     caption = "The experiments. All others are compared with the first."
     columns = [
         "Experiment",

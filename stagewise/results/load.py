@@ -53,7 +53,7 @@ class ShownFigure:
     id: str
     title: str
     caption: str
-    """What it shows, with its intervals and units."""
+    """Description with its intervals and units."""
     svg: str
     """The picture as an SVG file, for light and dark backgrounds."""
     data: pd.DataFrame

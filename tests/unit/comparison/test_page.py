@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from dataclasses import replace
 from html import escape
 
 import pytest
@@ -67,6 +68,12 @@ def test_settings_that_differ_are_listed(one_run, tmp_path):
     )
     text = render_markdown(Comparison.of(load_experiments([one_run[0], other])), "figures")
     assert "- training.epochs 3.0 -&gt; 9.0." in text
+
+
+def test_a_headline_names_three_differences_and_counts_the_others(compared):
+    (shown,) = [pair for pair in compared.pairs if pair.claim.verdict == "worse"]
+    (headline,) = replace(compared, pairs=[shown] * 5).headlines
+    assert headline.text.count("is lower on dreaddit") == 3 and headline.text.endswith("; and 2 more.")
 
 
 def test_nothing_is_claimed_of_what_is_not_paired(one_run, tmp_path):

@@ -89,6 +89,18 @@ def test_untuned_models_are_compared_if_they_differ(one_run, tmp_path):
     assert pairs[0].claim.difference.value == pytest.approx(second - first)
 
 
+def test_untuned_models_need_no_run_in_common(two_seeds, tmp_path):
+    def change(values):
+        values["experiment"] |= {"model_fingerprint": "1" * 64, "seeds": [7, 8]}
+
+    pairs = compare(two_seeds[0], changed(two_seeds[1], tmp_path / "other", change))
+    assert {pair.arms[0]: pair.claim is not None for pair in pairs} == {
+        UNTUNED: True,
+        "sequential": False,
+        "isolated": False,
+    }
+
+
 def other_items(values):
     for split in values["splits"]:
         split["sha256"] = "2" * 64
