@@ -36,6 +36,11 @@ class Experiment:
         return self.view.metrics.checksum
 
     @property
+    def tasks(self) -> list[str]:
+        """Every task, in the order of the reference arm's stages, then those that it does not learn."""
+        return list(dict.fromkeys([*self.view.ordered_tasks, *self.view.tasks]))
+
+    @property
     def arms(self) -> list[str]:
         """The untuned model, then every arm."""
         return [UNTUNED, *self.view.arms]
@@ -51,9 +56,8 @@ class Experiment:
 
     def score(self, arm: str, task: str, measure: str) -> Value | None:
         """An arm's score on a task after its last stage, on the main split."""
-        if arm == UNTUNED:
-            return self.view.value(BASE, task, self.view.main_split, measure)
-        return self.view.arm_value(arm, task, measure) if task in self.view.tasks else None
+        lineages = self.lineages(arm, task, self.view.runs[:1] if arm == UNTUNED else self.view.runs)
+        return self.view.value(lineages, task, self.view.main_split, measure) if lineages else None
 
 
 def load_experiments(paths: list) -> list[Experiment]:
@@ -98,7 +102,7 @@ def shared_measure(experiments: list[Experiment]) -> str:
 
 def all_tasks(experiments: list[Experiment]) -> list[str]:
     """Tasks of all experiments, the first one's first."""
-    return list(dict.fromkeys(task for e in experiments for task in e.view.ordered_tasks))
+    return list(dict.fromkeys(task for e in experiments for task in e.tasks))
 
 
 def all_arms(experiments: list[Experiment]) -> list[str]:

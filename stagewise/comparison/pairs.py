@@ -96,7 +96,7 @@ def list_pairs(first: Experiment, other: Experiment) -> Iterator[Pair]:
     first_run = [(first.view.runs[0], other.view.runs[0])]
     if len(first.view.runs) == len(other.view.runs) == 1:
         runs = first_run
-    for task in [task for task in first.view.ordered_tasks if task in other.view.tasks]:
+    for task in [task for task in first.tasks if task in other.tasks]:
         for arms in _arm_pairs(first, other):
             # The untuned model answers once, whatever the runs.
             pair = Pair(first, other, arms, task, first_run if UNTUNED in arms else runs, None)

@@ -13,7 +13,7 @@ from stagewise.report.tables.number_format import MISSING, count, plural
 from stagewise.report.tables.table import Cell, Column, Table, numeric, value_cell, verdict_cell
 
 NO_TASK = "not a task of this experiment"
-FOLDS_APART = "its items differ from fold to fold"
+NO_SCORE = "no score over all runs"
 
 
 def overview(experiments: list[Experiment]) -> Table:
@@ -30,7 +30,7 @@ def overview(experiments: list[Experiment]) -> Table:
     table = Table("experiments", caption, columns)
     for e in experiments:
         facts = e.view.experiment
-        items = ", ".join(f"{task} {count(e.view.items(task, e.view.main_split))}" for task in e.view.ordered_tasks)
+        items = ", ".join(f"{task} {count(e.view.items(task, e.view.main_split))}" for task in e.tasks)
         runs = e.view.over_runs() if e.view.several_runs else f"one (seed {facts.seeds[0]})"
         table.add(e.label, facts.model, count(len(e.view.arms)), runs, items, e.view.primary.title)
     return table
@@ -66,7 +66,7 @@ def _add_baselines(table: Table, experiments: list[Experiment], measure: ShownMe
 
 
 def _score(e: Experiment, value: Value | None, task: str, measure: ShownMeasure) -> Cell:
-    return value_cell(value, measure.write, NO_TASK if task not in e.view.tasks else FOLDS_APART)
+    return value_cell(value, measure.write, NO_TASK if task not in e.view.tasks else NO_SCORE)
 
 
 def changes(experiments: list[Experiment], measure: ShownMeasure) -> Table:
