@@ -79,15 +79,15 @@ def exit_on_input_error(main=None, *, network: bool = False):
     ----------
     network
         The step fetches files, or asks if they can be fetched. All others forget `NETWORK_VARIABLES` first, so that no
-        foreign code, such as a remedy's, finds a login or a proxy's password in their environment.
+        foreign code, such as a remedy's, finds a login or a proxy's password in their environment; a notebook that
+        calls a step has them back afterwards.
     """
     if main is None:
         return partial(exit_on_input_error, network=network)
 
     def wrapped(argv=None) -> int:
-        if not network:
-            for name in NETWORK_VARIABLES:
-                os.environ.pop(name, None)
+        names = () if network else NETWORK_VARIABLES
+        withheld = {name: os.environ.pop(name) for name in names if name in os.environ}
         try:
             return main(argv)
         except Unfinished as stop:
@@ -99,6 +99,8 @@ def exit_on_input_error(main=None, *, network: bool = False):
                 raise
             _say(f"error: {one_line(sentence)}")
             return 2
+        finally:
+            os.environ |= withheld
 
     wrapped.__doc__ = main.__doc__
     wrapped.__name__ = main.__name__

@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from stagewise.imports import import_once
 from stagewise.models.gpus import VISIBLE_VARIABLE, device_setting
 
 _POLICY, _SPINS = "OMP_WAIT_POLICY", ("GOMP_SPINCOUNT", "1000")
+
+_TOO_LATE = (
+    "torch was imported first, so its threads wait busily and slow down other programs on these cores; results are "
+    f"the same (set {_SPINS[0]}={_SPINS[1]} before Python starts to avoid it)"
+)
 
 
 def before_torch() -> None:
@@ -22,13 +28,11 @@ def before_torch() -> None:
     - The hub libraries stay off the network: models come from files alone (`scripts.fetch_model` fetches them).
     - With ``STAGEWISE_DEVICE=cpu`` torch sees no GPU.
 
-    Values that the user has set stay. Once torch is loaded nothing can be changed any more, so a call that comes too
-    late is an error, unless one of the two was set before.
+    Values that the user has set stay. In a process that has loaded torch, such as a notebook, OpenMP goes on as it is,
+    which changes no result; a warning says so once.
 
     Raises
     ------
-    RuntimeError
-        If torch was imported before this call and nothing is set.
     InputError
         If ``STAGEWISE_DEVICE`` has no value that is known.
     """
@@ -36,8 +40,8 @@ def before_torch() -> None:
         os.environ[VISIBLE_VARIABLE] = ""
     if _POLICY not in os.environ and _SPINS[0] not in os.environ:
         if "torch" in sys.modules:
-            raise RuntimeError(f"torch was imported before {_SPINS[0]} could be set; call before_torch() first")
-        os.environ[_SPINS[0]] = _SPINS[1]
+            warnings.warn(_TOO_LATE, stacklevel=3)
+        os.environ[_SPINS[0]] = _SPINS[1]  # once torch is loaded, for processes that this one starts
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
@@ -45,14 +49,14 @@ def before_torch() -> None:
 def import_libraries(*modules: str, quantization: str = "none") -> None:
     """Import modules that import torch, in about half the time that plain imports take.
 
-    The first call of a process prepares it with `before_torch` and imports
+    It prepares the process with `before_torch`. The first call of a process that has not loaded torch imports
 
     - without bitsandbytes, and with it torch's compiler, if the model is not quantized: peft imports it to look at its
       version. It stays hidden from this process;
     - without scipy, which transformers imports for losses of object detection. Later imports get it;
     - without the garbage collector (`imports.import_once`).
 
-    A process that has loaded torch already just imports the modules.
+    In a process that has loaded torch already they are just imported.
 
     Parameters
     ----------
@@ -68,8 +72,8 @@ def import_libraries(*modules: str, quantization: str = "none") -> None:
     """
     if quantization != "none" and sys.modules.get("bitsandbytes", "") is None:
         raise RuntimeError("this process imported its libraries without quantization; quantize in another process")
+    before_torch()
     if "torch" not in sys.modules:
-        before_torch()
         if quantization == "none":
             _hide("bitsandbytes")
         hidden = _hide("scipy")

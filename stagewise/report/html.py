@@ -26,7 +26,7 @@ def render(view: View, figures: dict[str, DrawnFigure] | None = None, items: str
         Address of the local page with the items' texts, relative to this one; None if there is none.
     """
     env = environment(autoescape=True)
-    env.filters |= {"id": lambda text: re.sub(r"[^\w.+-]", ":", text), "code_spans": _code_spans}
+    env.filters |= page_filters()
     sections = place_figures(build_sections(view), draw_figures(view) if figures is None else figures)
     page = env.get_template("report.html.j2").render(
         view=view,
@@ -37,6 +37,11 @@ def render(view: View, figures: dict[str, DrawnFigure] | None = None, items: str
         css=styles(),
     )
     return plain(page)
+
+
+def page_filters() -> dict:
+    """Filters of the templates of pages with sections."""
+    return {"id": lambda text: re.sub(r"[^\w.+-]", ":", text), "code_spans": _code_spans}
 
 
 def _code_spans(text: str):

@@ -1,0 +1,1 @@
+"""Several finished experiments on one page."""

@@ -1,0 +1,156 @@
+"""Tables of several experiments: what they are, their scores, changes and costs, and the paired differences."""
+
+from collections.abc import Callable, Iterator
+
+from stagewise.comparison.experiments import UNTUNED, Experiment, all_arms, all_tasks
+from stagewise.comparison.pairs import Pair
+from stagewise.metrics.schema import BASELINES, Cost, Value
+from stagewise.report.lookup import NAMES
+from stagewise.report.measures import ShownMeasure
+from stagewise.report.tables import number_format
+from stagewise.report.tables.arms import NO_LATER_STAGE, p_cell
+from stagewise.report.tables.number_format import MISSING, count, plural
+from stagewise.report.tables.table import Cell, Column, Table, numeric, value_cell, verdict_cell
+
+NO_TASK = "not a task of this experiment"
+NO_SCORE = "no score over all runs"
+
+
+def overview(experiments: list[Experiment]) -> Table:
+    """Experiments, a row each."""
+    caption = "The experiments. All others are compared with the first."
+    columns = [
+        "Experiment",
+        Column("Model", wide=True),
+        "Arms",
+        "Runs",
+        Column("Test items", wide=True),
+        "Claims about",
+    ]
+    table = Table("experiments", caption, columns)
+    for e in experiments:
+        facts = e.view.experiment
+        items = ", ".join(f"{task} {count(e.view.items(task, e.view.main_split))}" for task in e.tasks)
+        runs = e.view.over_runs() if e.view.several_runs else f"one (seed {facts.seeds[0]})"
+        table.add(e.label, facts.model, count(len(e.view.arms)), runs, items, e.view.primary.title)
+    return table
+
+
+def scores(experiments: list[Experiment], measure: ShownMeasure) -> Table:
+    """Scores after the last stage: every arm, experiment beside experiment."""
+    caption = (
+        f"{measure.axis}, after each arm's last stage, on the test items. Brackets: intervals of each experiment's own "
+        "report."
+    )
+    table = _by_arm("scores", caption, [*numeric(*all_tasks(experiments)), *numeric("Average")])
+    for arm, e in _rows(experiments, table):
+        cells = [_score(e, e.score(arm, task, measure.name), task, measure) for task in all_tasks(experiments)]
+        average = e.view.arm_summary(arm, "average", measure.name) if arm != UNTUNED else None
+        table.add(
+            arm, e.label, *cells, value_cell(average, measure.write, "the mean is that over the tasks an arm learnt")
+        )
+    _add_baselines(table, experiments, measure)
+    return table
+
+
+def _add_baselines(table: Table, experiments: list[Experiment], measure: ShownMeasure) -> None:
+    for name in BASELINES:
+        table.part()
+        for e in experiments:
+            values = [e.view.value(name, task, e.view.main_split, measure.name) for task in all_tasks(experiments)]
+            if any(values):
+                cells = [
+                    _score(e, value, task, measure) for value, task in zip(values, all_tasks(experiments), strict=True)
+                ]
+                table.add(NAMES[name], e.label, *cells, Cell(MISSING, reason="a baseline has no mean over stages"))
+
+
+def _score(e: Experiment, value: Value | None, task: str, measure: ShownMeasure) -> Cell:
+    return value_cell(value, measure.write, NO_TASK if task not in e.view.tasks else NO_SCORE)
+
+
+def changes(experiments: list[Experiment], measure: ShownMeasure) -> Table:
+    """Changes of earlier tasks since they were learnt: every arm, experiment beside experiment."""
+    caption = (
+        f"Change of {measure.title} on each task from the stage that learnt it to the arm's last stage, on the same "
+        f"items{', in points' if measure.is_share else ''}. Backward transfer is the mean over an arm's earlier tasks. "
+        "Brackets: intervals of each experiment's own report."
+    )
+    tasks = [task for task in all_tasks(experiments) if any(task in e.view.earlier_tasks() for e in experiments)]
+    table = _by_arm("changes", caption, [*numeric(*tasks), *numeric("Backward transfer")] if tasks else [])
+    for arm, e in _rows(experiments, table) if tasks else ():
+        if arm == UNTUNED:
+            continue
+        cells = [_change(e, arm, task, measure) for task in tasks]
+        transfer = e.view.arm_summary(arm, "backward_transfer", measure.name)
+        table.add(arm, e.label, *cells, value_cell(transfer, measure.write_difference, NO_LATER_STAGE))
+    return table
+
+
+def _change(e: Experiment, arm: str, task: str, measure: ShownMeasure) -> Cell:
+    why = NO_TASK if task not in e.view.tasks else NO_LATER_STAGE
+    return value_cell(e.view.change(arm, task, measure.name), measure.write_difference, why)
+
+
+COSTS: dict[str, Callable[[Cost], str]] = {
+    "Trainings": lambda cost: number_format.number(cost.trainings),
+    "Steps": lambda cost: f"{cost.steps:,.0f}",
+    "Tokens": lambda cost: f"{cost.tokens:,.0f}",
+    "Extra tokens": lambda cost: f"{cost.extra_tokens:,.0f}",
+    "Time": lambda cost: number_format.seconds(cost.seconds),
+    "Adapters": lambda cost: f"{count(cost.adapters)}, {number_format.size(cost.bytes)}",
+    "Settings tried": lambda cost: count(cost.tried),
+}
+"""Columns of the table of costs."""
+
+
+def costs(experiments: list[Experiment]) -> Table:
+    """Cost of one run of every arm, experiment beside experiment."""
+    caption = (
+        "What one run of each arm costs, all of its stages. Times compare only trainings on the same machine. Extra "
+        "tokens are read beside the training, such as by a teacher."
+    )
+    table = _by_arm("costs", caption, numeric(*COSTS))
+    for arm, e in _rows(experiments, table):
+        if cost := e.view.find("costs", arm=arm):
+            table.add(arm, e.label, *(write(cost) for write in COSTS.values()))
+    return table
+
+
+def paired(pairs: list[Pair], measure: ShownMeasure) -> Table:
+    """Every arm against the first experiment's, task by task."""
+    caption = f"{measure.axis}, after the last stage."
+    if tested := [pair for pair in pairs if pair.claim is not None]:
+        confidence = f"{100 * tested[0].first.view.experiment.confidence:g}%"
+        caption += (
+            f" Difference: the other experiment minus the first on the same test items, {confidence} intervals"
+            f"{', in points' if measure.is_share else ''}. p-values are corrected (Holm) over this page's "
+            f"{plural(len(tested), 'comparison')}."
+        )
+    columns = ["Task", Column("Arm", wide=True), *numeric("First", "Other", "Difference", "p", "Corrected p"), "Result"]
+    table = Table("paired", caption, columns)
+    for pair in pairs:
+        table.part(f"{pair.other.label} against {pair.first.label}")
+        first, other = (e.score(arm, pair.task, measure.name) for e, arm in _ends(pair))
+        cells = [_score(pair.first, first, pair.task, measure), _score(pair.other, other, pair.task, measure)]
+        why = pair.reason or "not compared"
+        difference = value_cell(pair.claim and pair.claim.difference, measure.write_difference, why)
+        ps = [p_cell(pair.claim, key, why) for key in ("p", "p_corrected")]
+        table.add(pair.task, pair.name, *cells, difference, *ps, verdict_cell(pair.claim, len(pair.runs) > 1, why))
+    return table
+
+
+def _ends(pair: Pair) -> tuple[tuple[Experiment, str], tuple[Experiment, str]]:
+    return (pair.first, pair.arms[0]), (pair.other, pair.arms[1])
+
+
+def _by_arm(name: str, caption: str, columns: list[Column]) -> Table:
+    return Table(name, caption, ["Arm", "Experiment", *columns], heads=2)
+
+
+def _rows(experiments: list[Experiment], table: Table) -> Iterator[tuple[str, Experiment]]:
+    """Iterate over arms and the experiments that have them, with a rule above each arm that several have."""
+    for arm in all_arms(experiments):
+        owners = [e for e in experiments if arm in e.arms]
+        table.part()
+        yield from ((arm, e) for e in owners)

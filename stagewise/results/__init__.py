@@ -1,0 +1,1 @@
+"""Finished experiments as DataFrames and figures, for notebooks."""
