@@ -11,10 +11,10 @@ DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 """Types of weights by their name in a safetensors file."""
 
 TOLERANCE = 1e-5
-"""Largest difference of two models' logits, as a share of the largest logit, that counts as none in float32.
+"""Largest difference of two models' logits that counts as none in float32, relative to their size.
 
-Float32 keeps 24 binary digits, 6e-8; sums over a few thousand terms, layer after layer, lose two or three decimal
-ones. A layer that was not merged, or merged twice, differs by a thousand times more.
+Float32 keeps 24 binary digits, 6e-8, of which sums over thousands of terms, layer after layer, lose two decimal ones. A
+layer that was not merged, or merged twice, differs by a thousand times more.
 """
 
 # Texts of everyday words, of several lengths; what they say does not matter.
@@ -27,7 +27,7 @@ _PROMPTS = (
 
 @dataclass(frozen=True)
 class MergeCheck:
-    """Differences of logits on a few prompts, as a share of the largest logit."""
+    """Differences of logits on a few prompts: root mean squares, relative to that of the logits."""
 
     dtype: str
     """Type of the written weights."""
@@ -87,7 +87,7 @@ def write_merged_model(adapter: Path, model_dir, dtype: str, folder: Path) -> Me
     if not merge <= TOLERANCE:
         raise InputError(
             f"{adapter}: merged into the base model it gives other logits than on it (they differ by {merge:.1e} of "
-            "the largest); export it without --merge"
+            "their size); export it without --merge"
         )
     for parameter in model.parameters():  # not the buffers: no file holds a rotary embedding's, which stay float32
         parameter.data = parameter.data.to(getattr(torch, dtype))
@@ -98,7 +98,7 @@ def write_merged_model(adapter: Path, model_dir, dtype: str, folder: Path) -> Me
     if not (lost := _difference(written, _reread_logits(folder, prompts, dtype))) <= TOLERANCE:
         raise InputError(
             f"{adapter}: the merged model, read again, gives other logits than what was written (they differ by "
-            f"{lost:.1e} of the largest); export it without --merge"
+            f"{lost:.1e} of their size); export it without --merge"
         )
     return MergeCheck(dtype, merge, _difference(merged, written))
 
@@ -124,8 +124,8 @@ def _logits(model, prompts: list) -> list:
 
 
 def _difference(first: list, second: list) -> float:
-    """Largest difference, as a share of the largest logit of the first; NaN if a logit is not finite."""
+    """Root mean square of the difference, relative to that of the first; NaN if a logit is not finite."""
     import torch
 
     first, second = torch.cat([t.flatten() for t in first]), torch.cat([t.flatten() for t in second])
-    return float((first - second).abs().max() / first.abs().max())
+    return float((first - second).norm() / first.norm())

@@ -1,6 +1,7 @@
 """Export of an adapter, or of its base model with it merged in, for other tools and for the hub."""
 
 import json
+import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -101,6 +102,7 @@ def export(options: ExportOptions) -> str | None:
             write_gguf(converter, folder, options.gguf, None if options.merge else source.base.here())
         card = export_card(source, reported, without, licence, name, options.push, check, options.prompts)
         (folder / CARD).write_text(card, encoding="utf-8")
+        _make_readable(folder)
     print(f"{options.output}: {_describe(source, check, reported, without)}", file=sys.stderr)
     if not options.push:
         return None
@@ -132,7 +134,7 @@ def _report(source: Source, results: str | None) -> tuple[Reported | None, str]:
         return find_report(source.folder, source.recipe, results)
     if results:
         raise InputError(f"--results: {source.folder} has no recipe, by which a report knows it; leave --results out")
-    return None, "it was made elsewhere, and no report is about it"
+    return None, "no report is about an adapter without a recipe"
 
 
 def _licence(source: Source, reported: Reported | None, settings: tuple[str, ...]) -> Model | None:
@@ -191,6 +193,14 @@ def _copy(files: Path, folder: Path, patterns: tuple[str, ...]) -> None:
     for path in sorted(files.iterdir()):
         if path.is_file() and any(fnmatch(path.name, pattern) for pattern in patterns):
             shutil.copyfile(path, folder / path.name)
+
+
+def _make_readable(folder: Path) -> None:
+    """Make every file as readable as the umask lets it be: safetensors writes private ones."""
+    mask = os.umask(0)
+    os.umask(mask)
+    for path in folder.iterdir():
+        path.chmod(0o666 & ~mask)
 
 
 def _describe(source: Source, check: MergeCheck | None, reported: Reported | None, without: str) -> str:

@@ -26,6 +26,9 @@ model = AutoModelForCausalLM.from_pretrained("{place}")
 tokenizer = AutoTokenizer.from_pretrained("{place}")
 ```"""
 
+TAGS_ELSEWHERE = ("lora",)
+"""Of an adapter that was not trained here."""
+
 PLACE = "FOLDER"
 """Stands for the exported folder, which has no address of its own."""
 
@@ -60,18 +63,17 @@ def export_card(
         Show the tasks' prompt templates.
     """
     results = evaluation_results(reported) if reported else []
-    card = format_card(
+    return format_card(
         _text(source, reported, without, name, repository or PLACE, merged, prompts),
         library_name="transformers" if merged else "peft",
         base_model=source.base.hub,
         base_model_relation=source.base.hub and ("finetune" if merged else "adapter"),
-        tags=list(TAGS),
+        tags=list(TAGS if source.recipe else TAGS_ELSEWHERE),
         datasets=(reported.datasets() if reported else []) or None,
         eval_results=results or None,
         model_name=name if results else None,
         **licence_metadata(licence.licence if licence else None),
     )
-    return card
 
 
 def _text(source: Source, reported, without: str, name: str, place: str, merged, prompts: bool) -> str:
@@ -91,14 +93,14 @@ def _text(source: Source, reported, without: str, name: str, place: str, merged,
     if source.recipe:
         summary = read_json(source.folder / "training.json", "the summary of the training")
         written = read_json(source.folder / ADAPTER_CONFIG, "the adapter's configuration")
-        sections += ["## How it was made", settings_table(source.recipe, summary, written)]
-    return "\n\n".join([*sections, DISCLAIMER]) + "\n"
+        sections += ["## How it was made", settings_table(source.recipe, summary, written), DISCLAIMER]
+    return "\n\n".join(sections) + "\n"
 
 
 def _origin(source: Source, subject: str) -> str:
     if source.recipe:
         return describe_origin(subject, source.recipe, source.base.hub)
-    return f"{subject} for `{source.base.hub or Path(source.base.name).name}`, made elsewhere."
+    return f"{subject} for `{source.base.hub or Path(source.base.name).name}`, not trained by this project."
 
 
 def _prompts(source: Source) -> str:
@@ -115,11 +117,11 @@ def _prompts(source: Source) -> str:
 
 def _merge_sentence(source: Source, merged: MergeCheck) -> str:
     text = (
-        f"Merged in float32: the logits of a few prompts differ from those of the adapter on the base model by at most "
-        f"{merged.merge:.1e} of the largest."
+        "Merged in float32: the logits of a few prompts differ from those of the adapter on the base model by "
+        f"{merged.merge:.1e} of their size (root mean squares)."
     )
     if merged.dtype != "float32":
-        text += f" Written in {merged.dtype}, which moves them by up to {merged.rounding:.1e} of it."
+        text += f" Written in {merged.dtype}, which moves them by {merged.rounding:.1e} of it."
     if source.recipe and source.recipe.quantization != "none":
         text += (
             f" The adapter was trained and scored on the base model quantized to {source.recipe.quantization}; it is "

@@ -1,11 +1,13 @@
 """Publication of an exported folder on the hub, by the hub's own library."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from stagewise.errors import InputError
 from stagewise.models.from_hub import is_network_error
+from stagewise.training.model_card import CARD
 
 _LATER = "the exported folder stays: correct it, or push it with `hf upload`"
 
@@ -20,6 +22,7 @@ def check_push(repository: str) -> None:
     InputError
         If no token is there, or the library is to stay off the network.
     """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import huggingface_hub
     from huggingface_hub import constants
 
@@ -50,8 +53,9 @@ def push_folder(folder: Path, repository: str, private: bool, branch: str | None
         If the hub refuses, or cannot be reached.
     """
     with _explained(repository):
-        from huggingface_hub import HfApi
+        from huggingface_hub import HfApi, ModelCard
 
+        ModelCard.load(folder / CARD).validate()
         api = HfApi()
         api.create_repo(repository, private=private or None, exist_ok=True)
         if branch:

@@ -85,8 +85,8 @@ def find_source(adapter, model: str | None, base: str | None) -> Source:
     recipe = _find_recipe(folder)
     config = read_json(folder / ADAPTER_CONFIG, "the adapter's configuration")
     named = str(config.get("base_model_name_or_path") or "")
-    name = recipe.model.name if recipe else named
     model_dir = _model_folder(model, recipe)
+    name = recipe.model.name if recipe else model_receipt(model_dir)["model"] if model_dir else named
     recorded = _recorded_origin(recipe, model_dir, named, config.get("revision"))
     hub, revision = _parse_base(base) if base else recorded
     if recipe or (folder / RECEIPT).is_file():

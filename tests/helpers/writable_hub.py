@@ -141,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         name = f"{values['organization']}/{values['name']}"
         if name in self.hub.repositories:
             return self._json({"url": f"{self.hub.address}/{name}"}, status=409)
-        self.hub.repositories[name] = Repository(private=bool(values.get("private")))
+        self.hub.repositories[name] = Repository(private=values.get("visibility") == "private")
         return self._json({"url": f"{self.hub.address}/{name}", "id": name, "name": name})
 
     def _validate(self, content: str):
