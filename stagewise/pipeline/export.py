@@ -15,7 +15,7 @@ from stagewise.inference.question import DEFAULT_SETTINGS
 from stagewise.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from stagewise.models.merged_model import MergeCheck, weights_dtype, write_merged_model
 from stagewise.models.receipts import model_files
-from stagewise.pipeline.export_card import export_card
+from stagewise.pipeline.export_card import ExportCard, format_export_card
 from stagewise.pipeline.export_gguf import find_converter, write_gguf
 from stagewise.pipeline.export_push import check_push, push_folder
 from stagewise.pipeline.export_report import Reported, find_report
@@ -88,6 +88,8 @@ def export(options: ExportOptions) -> str | None:
     if options.push:
         check_push(options.push)
     source = find_source(options.adapter, options.model, options.base)
+    if options.prompts and source.recipe is None:
+        raise InputError(f"--prompts: {source.folder} has no recipe, which would hold them; leave --prompts out")
     reported, without = _report(source, options.results)
     licence = _licence(source, reported, options.settings)
     if options.push:
@@ -100,8 +102,8 @@ def export(options: ExportOptions) -> str | None:
         _copy_tokenizer(source, folder)
         if converter:
             write_gguf(converter, folder, options.gguf, None if options.merge else source.base.here())
-        card = export_card(source, reported, without, licence, name, options.push, check, options.prompts)
-        (folder / CARD).write_text(card, encoding="utf-8")
+        card = ExportCard(source, name, options.push, licence, check, reported, without, options.prompts)
+        (folder / CARD).write_text(format_export_card(card), encoding="utf-8")
         _make_readable(folder)
     print(f"{options.output}: {_describe(source, check, reported, without)}", file=sys.stderr)
     if not options.push:
@@ -138,9 +140,18 @@ def _report(source: Source, results: str | None) -> tuple[Reported | None, str]:
 
 
 def _licence(source: Source, reported: Reported | None, settings: tuple[str, ...]) -> Model | None:
+    """Settings of the base model: from files that are named, from the report, or from the project's configuration."""
     origin = reported.metrics.experiment.model_origin if reported else {}
-    files = settings or ((DEFAULT_SETTINGS,) if Path(DEFAULT_SETTINGS).is_file() else ())
-    return find_licence(source.base, source.recipe, origin, load(*files) if files and "licence" not in origin else None)
+    if settings:
+        model = find_licence(source.base, source.recipe, load(*settings))
+        if model is None:
+            raise InputError(f"--settings: {source.base.name} is not one of their 'models'; name other files, or none")
+        return model
+    if "licence" in origin:
+        return Model.model_construct(licence=origin["licence"], redistribute=bool(origin.get("redistribute")))
+    return (
+        find_licence(source.base, source.recipe, load(DEFAULT_SETTINGS)) if Path(DEFAULT_SETTINGS).is_file() else None
+    )
 
 
 def _check_licence(options: ExportOptions, source: Source, licence: Model | None) -> None:

@@ -1,5 +1,6 @@
 """The model card of an exported adapter or merged model."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from stagewise.config.base_model import Model
@@ -9,7 +10,8 @@ from stagewise.models.merged_model import MergeCheck
 from stagewise.pipeline.export_report import Reported, evaluation_results, forgetting_table, score_table
 from stagewise.pipeline.export_source import Source
 from stagewise.provenance.files import read_json
-from stagewise.training.model_card import DISCLAIMER, TAGS, describe_origin, format_card, settings_table
+from stagewise.recipe import Recipe
+from stagewise.training.model_card import CARD, DISCLAIMER, TAGS, describe_origin, format_card, settings_table
 
 _LOAD_ADAPTER = """```python
 from peft import AutoPeftModelForCausalLM
@@ -33,63 +35,80 @@ PLACE = "FOLDER"
 """Stands for the exported folder, which has no address of its own."""
 
 
-def export_card(
-    source: Source,
-    reported: Reported | None,
-    without: str,
-    licence: Model | None,
-    name: str,
-    repository: str | None,
-    merged: MergeCheck | None,
-    prompts: bool,
-) -> str:
-    """Write the card of an export: how to load it, its scores, what it forgot, how it was made, and the metadata.
+@dataclass(frozen=True)
+class ExportCard:
+    """What the card of an export is written from."""
+
+    source: Source
+    name: str
+    """Title of the card."""
+    repository: str | None
+    """Where it will be pushed."""
+    licence: Model | None
+    """The base model's settings, if its licence is known; an adapter from elsewhere has a licence of its own."""
+    merged: MergeCheck | None
+    """Check of the merged model; None for an adapter."""
+    reported: Reported | None
+    """The report's figures."""
+    without: str
+    """Why there are none."""
+    prompts: bool
+    """Show the tasks' prompt templates."""
+
+
+def format_export_card(card: ExportCard) -> str:
+    """Write the card: how to load it, its scores, what it forgot, how it was made, and the metadata.
 
     It holds no text of any item and no path of this machine.
-
-    Parameters
-    ----------
-    reported
-        The report's figures; None without a report, and `without` says why.
-    licence
-        The base model's licence, if it is known.
-    name
-        Title of the card.
-    repository
-        Where it will be pushed.
-    merged
-        Check of the merged model; None for an adapter.
-    prompts
-        Show the tasks' prompt templates.
     """
-    results = evaluation_results(reported) if reported else []
+    source, hub = card.source, card.source.base.hub
+    results = evaluation_results(card.reported) if card.reported else []
+    if source.is_made_here:
+        licence = licence_metadata(card.licence.licence if card.licence else None)
+    else:
+        licence = _named_licence(source)
     return format_card(
-        _text(source, reported, without, name, repository or PLACE, merged, prompts),
-        library_name="transformers" if merged else "peft",
-        base_model=source.base.hub,
-        base_model_relation=source.base.hub and ("finetune" if merged else "adapter"),
-        tags=list(TAGS if source.recipe else TAGS_ELSEWHERE),
-        datasets=(reported.datasets() if reported else []) or None,
+        _text(card),
+        library_name="transformers" if card.merged else "peft",
+        base_model=hub,
+        base_model_relation=hub and ("finetune" if card.merged else "adapter"),
+        tags=list(TAGS if source.is_made_here else TAGS_ELSEWHERE),
+        datasets=(card.reported.datasets() if card.reported else []) or None,
         eval_results=results or None,
-        model_name=name if results else None,
-        **licence_metadata(licence.licence if licence else None),
+        model_name=card.name if results else None,
+        **licence,
     )
 
 
-def _text(source: Source, reported, without: str, name: str, place: str, merged, prompts: bool) -> str:
-    subject = "The base model with a LoRA adapter merged into it," if merged else "A LoRA adapter"
-    sections = [f"# {name}", _origin(source, subject)]
-    sections += ["## Use it", (_LOAD_MODEL if merged else _LOAD_ADAPTER).format(place=place)]
-    if source.recipe and prompts:
-        sections += [_prompts(source)]
-    if merged:
-        sections += [_merge_sentence(source, merged)]
+def _named_licence(source: Source) -> dict[str, str]:
+    """The licence that an adapter's own card names."""
+    from huggingface_hub import ModelCard
+
+    path = source.folder / CARD
+    if not path.is_file():
+        return {}
+    try:
+        data = ModelCard.load(path, ignore_metadata_errors=True).data.to_dict()
+    except Exception:  # somebody else's card raises whatever its parsers raise
+        return {}
+    return {key: str(data[key]) for key in ("license", "license_name", "license_link") if key in data}
+
+
+def _text(card: ExportCard) -> str:
+    source, reported = card.source, card.reported
+    sections = [f"# {card.name}", _origin(source, card.merged)]
+    load = _LOAD_MODEL if card.merged else _LOAD_ADAPTER
+    sections += ["## Use it", load.format(place=card.repository or PLACE)]
+    if source.recipe and card.prompts:
+        sections += [_prompts(source.recipe)]
+    if card.merged:
+        sections += [_merge_sentence(source.recipe, card.merged)]
     if reported:
         sections += ["## Scores", _score_sentence(reported), score_table(reported)]
         lost = forgetting_table(reported)
         sections += ["## What it forgot", _forgetting_sentence(reported, lost), *([lost] if lost else [])]
     else:
-        sections += ["## Scores", f"None: {without}."]
+        sections += ["## Scores", f"None: {card.without}."]
     if source.recipe:
         summary = read_json(source.folder / "training.json", "the summary of the training")
         written = read_json(source.folder / ADAPTER_CONFIG, "the adapter's configuration")
@@ -97,15 +116,16 @@ def _text(source: Source, reported, without: str, name: str, place: str, merged,
     return "\n\n".join(sections) + "\n"
 
 
-def _origin(source: Source, subject: str) -> str:
+def _origin(source: Source, merged: MergeCheck | None) -> str:
+    subject = "The base model with a LoRA adapter merged into it," if merged else "A LoRA adapter"
     if source.recipe:
         return describe_origin(subject, source.recipe, source.base.hub)
     return f"{subject} for `{source.base.hub or Path(source.base.name).name}`, not trained by this project."
 
 
-def _prompts(source: Source) -> str:
+def _prompts(recipe: Recipe) -> str:
     blocks = []
-    for name, task in source.recipe.tasks.items():
+    for name, task in recipe.tasks.items():
         fence = "`" * 4
         answers = ", ".join(f"`{word}`" for word in task.words)
         blocks.append(
@@ -115,16 +135,16 @@ def _prompts(source: Source) -> str:
     return "\n\n".join(blocks)
 
 
-def _merge_sentence(source: Source, merged: MergeCheck) -> str:
+def _merge_sentence(recipe: Recipe | None, merged: MergeCheck) -> str:
     text = (
         "Merged in float32: the logits of a few prompts differ from those of the adapter on the base model by "
         f"{merged.merge:.1e} of their size (root mean squares)."
     )
     if merged.dtype != "float32":
         text += f" Written in {merged.dtype}, which moves them by {merged.rounding:.1e} of it."
-    if source.recipe and source.recipe.quantization != "none":
+    if recipe and recipe.quantization != "none":
         text += (
-            f" The adapter was trained and scored on the base model quantized to {source.recipe.quantization}; it is "
+            f" The adapter was trained and scored on the base model quantized to {recipe.quantization}; it is "
             "merged into the weights as they are without quantization."
         )
     return text

@@ -12,6 +12,7 @@ from stagewise.models.receipts import model_files, model_receipt
 from stagewise.provenance.files import read_json
 from stagewise.provenance.receipts import RECEIPT, read_receipt
 from stagewise.recipe import Recipe
+from stagewise.training.model_card import is_made_here
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 """``owner/name``; a path of two parts may look the same."""
@@ -60,6 +61,11 @@ class Source:
     recipe: Recipe | None
     base: BaseModel
 
+    @property
+    def is_made_here(self) -> bool:
+        """True if this project trained or merged it, so that it has no licence of its own."""
+        return self.recipe is not None and is_made_here(self.recipe)
+
 
 def find_source(adapter, model: str | None, base: str | None) -> Source:
     """Find an adapter and what is known of its base model, and check that both are whole and go together.
@@ -97,25 +103,11 @@ def find_source(adapter, model: str | None, base: str | None) -> Source:
     return Source(folder, recipe, BaseModel(hub or name or "a base model", hub, revision, model_dir))
 
 
-def find_licence(base: BaseModel, recipe: Recipe | None, reported: dict, config: Config | None) -> Model | None:
-    """Find the licence of a base model: in the report's settings, or in the configuration's.
-
-    Parameters
-    ----------
-    reported
-        Origin of the base model as the report has it; empty without a report.
-    config
-        Configuration of the project, if there is one.
-
-    Returns
-    -------
-    The model's settings, of which `licence` and `redistribute` are what is asked for; None if neither knows it.
-    """
-    if "licence" in reported:
-        return Model.model_construct(licence=reported["licence"], redistribute=bool(reported.get("redistribute")))
-    for name, model in (config.models if config else {}).items():
+def find_licence(base: BaseModel, recipe: Recipe | None, config: Config) -> Model | None:
+    """Find the settings of a base model, which know its licence: by its repository, or else by the recipe's name."""
+    for name, model in config.models.items():
         same_name = recipe is not None and name == recipe.model.name
-        if model and ((base.hub and model.hub == base.hub) or (same_name and not base.hub)):
+        if model and ((base.hub and model.hub == base.hub) or (same_name and not model.hub)):
             return model
     return None
 

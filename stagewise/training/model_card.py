@@ -56,13 +56,23 @@ def format_card(text: str, **metadata) -> str:
 
 def describe_origin(subject: str, recipe: Recipe, base: str | None) -> str:
     """Say in a sentence what an adapter learnt, and after what; `base` is the base model's name on the hub."""
-    parents = " and ".join(f"`{parent.lineage}`" for parent in recipe.parents) or "the base model"
-    made = "trained on" if recipe.training else "merged, without training, after"
     tasks = ", ".join(f"`{name}` ({', '.join(recipe.tasks[name].words)})" for name in recipe.learns)
+    parents = " and ".join(f"`{parent.lineage}`" for parent in recipe.parents) or "the base model"
+    if not is_made_here(recipe):
+        made = "taken from elsewhere" + (f", where it learnt {tasks}" if tasks else "")
+    elif recipe.training:
+        made = f"trained on {tasks},\nstarting from {parents}"
+    else:
+        made = f"merged, without training, after {tasks},\nstarting from {parents}"
     return (
-        f"{subject} for `{base or recipe.model.name}`, stage {recipe.stage} of its lineage: {made} {tasks},\n"
-        f"starting from {parents}. Fingerprint `{recipe.fingerprint}`."
+        f"{subject} for `{base or recipe.model.name}`, stage {recipe.stage} of its lineage: {made}.\n"
+        f"Fingerprint `{recipe.fingerprint}`."
     )
+
+
+def is_made_here(recipe: Recipe) -> bool:
+    """Tell if an adapter was trained or merged by this project, rather than taken from elsewhere."""
+    return bool(recipe.training or recipe.parents)
 
 
 def settings_table(recipe: Recipe, summary: dict, written: dict) -> str:

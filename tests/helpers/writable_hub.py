@@ -146,8 +146,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _validate(self, content: str):
         self.hub.validated.append(content)
-        errors = [{"message": problem} for problem in card_problems(content)]
-        return self._json({"errors": errors, "warnings": []}, status=400 if errors else 200)
+        problems = card_problems(content)
+        status = 400 if problems else 200
+        if self.headers.get("Accept") == "text/plain":
+            return self._send(status, "\n".join(problems).encode(), {"Content-Type": "text/plain"})
+        errors = [{"message": problem} for problem in problems]
+        return self._json({"errors": errors, "warnings": []}, status)
 
     def _preupload(self, name: str, repository: Repository, branch: str, body: bytes):
         files = [file["path"] for file in json.loads(body)["files"]]
