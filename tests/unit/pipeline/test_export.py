@@ -7,7 +7,7 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from peft import AutoPeftModelForCausalLM
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
 from scripts import export
 from stagewise.metrics.schema import read_metrics
@@ -65,6 +65,15 @@ def test_an_exported_adapter_loads_by_autopeft_and_the_copy_is_the_adapter(study
     assert AutoTokenizer.from_pretrained(tmp_path / "out").chat_template
     mode = (tmp_path / "out" / "adapter_model.safetensors").stat().st_mode
     assert mode == (tmp_path / "out" / "README.md").stat().st_mode
+
+
+def test_a_pipeline_takes_the_adapters_folder(study, tmp_path, tiny_model):
+    run(study / SECOND, tmp_path / "out", "--model", tiny_model)
+    generator = pipeline("text-generation", model=str(tmp_path / "out"), dtype=torch.float32)
+    assert any("lora_A" in name for name, _ in generator.model.named_parameters())
+    messages = [{"role": "user", "content": "Is the writer under stress?"}]
+    (answer,) = generator(messages, max_new_tokens=2, do_sample=False)
+    assert answer["generated_text"][-1]["role"] == "assistant"
 
 
 def test_the_base_model_is_the_repository_that_the_receipt_names(study, tmp_path, tiny_model):
