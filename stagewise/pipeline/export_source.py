@@ -95,10 +95,14 @@ def find_source(adapter, model: str | None, base: str | None) -> Source:
     name = recipe.model.name if recipe else model_receipt(model_dir)["model"] if model_dir else named
     recorded = _recorded_origin(recipe, model_dir, named, config.get("revision"))
     hub, revision = _parse_base(base) if base else recorded
-    if recipe or (folder / RECEIPT).is_file():
-        adapter_receipt(folder, model_dir) if model_dir else read_receipt(folder, "the adapter")
-    elif model_dir and (origin := model_receipt(model_dir)["origin"].get("hub")) and named not in ("", origin):
-        raise InputError(f"{folder}: the adapter is for {named}, not for {origin}; name its base model with --model")
+    receipt = read_receipt(folder, "the adapter") if recipe or (folder / RECEIPT).is_file() else {}
+    if model_dir:
+        if recipe or "inputs" in receipt:
+            adapter_receipt(folder, model_dir, verify=False)
+        elif (origin := model_receipt(model_dir)["origin"].get("hub")) and named not in ("", origin):
+            raise InputError(
+                f"{folder}: the adapter is for {named}, not for {origin}; name its base model with --model"
+            )
     check_finite_weights(folder)
     return Source(folder, recipe, BaseModel(hub or name or "a base model", hub, revision, model_dir))
 
@@ -134,9 +138,20 @@ def _recorded_origin(recipe: Recipe | None, model_dir: Path | None, named: str, 
     for origin in origins:
         if origin.get("hub"):
             return origin["hub"], origin.get("revision")
-    if not recipe and HUB_NAME.fullmatch(named) and not Path(named).exists():
+    if not recipe and _is_repository(named):
         return named, revision
     return None, None
+
+
+def _is_repository(named: str) -> bool:
+    """Tell if an adapter names a repository; a path such as ``models/NAME``, of some project, looks like one."""
+    return bool(HUB_NAME.fullmatch(named)) and not named.startswith("models/") and not Path(named).exists()
+
+
+def _check_named(folder: Path, named: str, hub: str | None) -> None:
+    """Refuse another repository than the one that an adapter names; a path of another machine says nothing."""
+    if hub and _is_repository(named) and named != hub:
+        raise InputError(f"{folder}: the adapter is for {named}, not for {hub}; name its base model with --model")
 
 
 def _parse_base(base: str) -> tuple[str, str | None]:

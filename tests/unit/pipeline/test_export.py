@@ -188,6 +188,28 @@ def test_an_adapter_from_elsewhere(elsewhere, tmp_path, tiny_model, capsys):
     refuse(capsys, tmp_path, "no recipe", elsewhere, "--output", tmp_path / "x", "--results", tmp_path)
 
 
+def test_what_an_adapter_from_elsewhere_names_as_its_base_model(elsewhere, tmp_path, tiny_model, capsys):
+    def name(base: str):
+        config = json.loads((elsewhere / "adapter_config.json").read_text())
+        config |= {"base_model_name_or_path": base, "revision": COMMIT}
+        (elsewhere / "adapter_config.json").write_text(json.dumps(config))
+
+    name(REPOSITORY)
+    assert run(elsewhere, tmp_path / "hub").data.base_model == REPOSITORY
+    fetched = shutil.copytree(tiny_model, tmp_path / "fetched")
+    write_model_receipt(fetched, "tiny", {"hub": "someone/other", "revision": COMMIT}, names=["config.json"])
+    argv = (elsewhere, "--output", tmp_path / "x", "--model", fetched)
+    refuse(capsys, tmp_path, f"is for {REPOSITORY}, not for someone/other", *argv)
+    name("models/tiny")
+    refuse(capsys, tmp_path, "--model: the base model models/tiny is not here", elsewhere, "--output", tmp_path / "x")
+    assert run(elsewhere, tmp_path / "here", "--model", tiny_model).data.base_model is None
+    # As the step that fetches adapters leaves it: a receipt that knows no base model.
+    write_receipt(elsewhere, {"origin": {"path": "(local)"}})
+    assert run(elsewhere, tmp_path / "vouched", "--model", tiny_model).data.base_model is None
+    (elsewhere / "adapter_config.json").write_text("{}")
+    refuse(capsys, tmp_path, "does not match its receipt", elsewhere, "--output", tmp_path / "x")
+
+
 def test_an_adapter_of_another_base_model_is_refused(study, tmp_path, capsys):
     other = build(tmp_path / "other", seed=5)
     refuse(capsys, tmp_path, "another base model", study / SECOND, "--output", tmp_path / "out", "--model", other)
