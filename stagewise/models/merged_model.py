@@ -81,6 +81,7 @@ def write_merged_model(adapter: Path, model_dir, dtype: str, folder: Path) -> Me
     prompts = [torch.tensor([tokenizer(text)["input_ids"]]) for text in _PROMPTS]
     model = load_adapter(load_base(model_dir, "none", "float32"), adapter)
     adapted = _logits(model, prompts)
+    _untie_adapted_embeddings(model)
     model = model.merge_and_unload()
     merged = _logits(model, prompts)
     merge = _difference(adapted, merged)
@@ -101,6 +102,20 @@ def write_merged_model(adapter: Path, model_dir, dtype: str, folder: Path) -> Me
             f"{lost:.1e} of their size); export it without --merge"
         )
     return MergeCheck(dtype, merge, _difference(merged, written))
+
+
+def _untie_adapted_embeddings(model) -> None:
+    """Give the output head weights of its own if it shares them with the embeddings, and LoRA is on one of the two."""
+    import torch
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = model.get_input_embeddings(), model.get_output_embeddings()
+    embeddings, head = (layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer for layer in layers)
+    if head is None or head.weight is not embeddings.weight:
+        return
+    if any(isinstance(layer, BaseTunerLayer) for layer in layers):
+        head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
+        model.get_base_model().config.tie_word_embeddings = False
 
 
 def _reread_logits(folder: Path, prompts: list, dtype: str) -> list:

@@ -4,6 +4,8 @@ import json
 
 import pytest
 import torch
+from peft import LoraConfig, LoraModel, get_peft_model
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from stagewise.errors import InputError
@@ -49,6 +51,21 @@ def test_weights_are_rounded_once_from_the_float32_sum(tmp_path, tiny_model, ada
     assert 1e-4 < check.rounding < 0.2 and check.merge < 5e-6
 
 
+@pytest.mark.parametrize("layer", ["lm_head", "embed_tokens"])
+def test_a_lora_on_one_of_two_layers_that_share_their_weights(tmp_path, tiny_model, layer):
+    """The sum belongs to that layer alone, so the merged model has both."""
+    config = LoraConfig(r=2, target_modules=["q_proj", layer], init_lora_weights=False, task_type="CAUSAL_LM")
+    with pytest.warns(UserWarning, match="tie_word_embeddings"), torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = get_peft_model(load_base(tiny_model, "none", "float32"), config)
+    model.save_pretrained(tmp_path / "adapter", save_embedding_layers=False)
+    write_merged_model(tmp_path / "adapter", tiny_model, "float32", tmp_path / "merged")
+    adapted = logits(load_adapter(load_base(tiny_model, "none", "float32"), tmp_path / "adapter"), tiny_model)
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()
+    assert (adapted - logits(merged, tiny_model)).norm() < 1e-5 * adapted.norm()
+    assert merged.config.tie_word_embeddings is False
+
+
 def test_the_type_of_most_weights_is_the_models(tmp_path, tiny_model, adapter):
     assert weights_dtype(tiny_model) == "float32"
     write_merged_model(adapter, tiny_model, "bfloat16", tmp_path)
@@ -57,8 +74,6 @@ def test_the_type_of_most_weights_is_the_models(tmp_path, tiny_model, adapter):
 
 
 def test_a_merge_that_loses_the_adapter_is_refused(tmp_path, tiny_model, adapter, monkeypatch):
-    from peft import LoraModel
-
     monkeypatch.setattr(LoraModel, "merge_and_unload", lambda model: model.unload())
     with pytest.raises(InputError, match="other logits than on it"):
         write_merged_model(adapter, tiny_model, "float32", tmp_path)
@@ -69,8 +84,6 @@ def test_weights_that_are_lost_in_writing_are_noticed(tmp_path, tiny_model, adap
     reread = merged_model._reread_logits
 
     def damage(folder, prompts, dtype):
-        from safetensors.torch import load_file, save_file
-
         weights = load_file(folder / "model.safetensors")
         del weights["model.layers.1.mlp.up_proj.weight"]
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
