@@ -136,8 +136,7 @@ def evaluation_results(reported: Reported) -> list:
             value = score.measures.get(name)
             if value is None or value.value is None:
                 continue
-            facts = {"items": items, "low": value.low, "high": value.high, "confidence": confidence}
-            facts |= {_BESIDE[key]: _value(other, name).value for key, other in beside.items()}
+            others = {key: _value(other, name) for key, other in beside.items()}
             bracket = interval(value.low, value.high, decimal)
             title = f"{reported.titles[name]}, {100 * confidence:g} % {bracket}" if bracket else reported.titles[name]
             results.append(
@@ -149,10 +148,18 @@ def evaluation_results(reported: Reported) -> list:
                     metric_type=_HUB_METRICS.get(name, name),
                     metric_name=title,
                     metric_value=round(value.value, 6),
-                    metric_args={key: _rounded(fact) for key, fact in facts.items() if fact is not None},
+                    metric_args=metric_args(reported, items, value, others),
                 )
             )
     return results
+
+
+def metric_args(reported: Reported, items: int | None, value: Value, beside: dict[str, Value]) -> dict:
+    """Facts beside a metric's value: items, interval, and the values of the untuned model and the majority class."""
+    facts = {"items": items, "low": value.low, "high": value.high, "confidence": reported.metrics.experiment.confidence}
+    facts |= {_BESIDE[key]: other.value for key, other in beside.items()}
+    rounded = {key: round(fact, 6) if isinstance(fact, float) else fact for key, fact in facts.items()}
+    return {key: fact for key, fact in rounded.items() if fact is not None}
 
 
 def score_table(reported: Reported) -> str:
@@ -162,7 +169,7 @@ def score_table(reported: Reported) -> str:
         for name in reported.measures:
             if name in score.measures:
                 others = [_value(beside.get(other), name).value for other in _BESIDE]
-                value = _with_interval(score.measures[name], decimal)
+                value = with_interval(score.measures[name], decimal)
                 rows.append((score.task, score.split, items, reported.titles[name], value, *map(decimal, others)))
     head = ("task", "split", "items", "measure", "this adapter", *_BESIDE.values())
     return table(head, rows)
@@ -176,19 +183,19 @@ def forgetting_table(reported: Reported) -> str:
             if name not in record.changes:
                 continue
             pairs = (record.pairs.lost, record.pairs.gained) if record.pairs else ("", "")
-            change = _with_interval(record.changes[name], signed_decimal)
-            claim = _claim(reported, record, name)
+            change = with_interval(record.changes[name], signed_decimal)
+            claim = describe_claim(reported, "kept", record.task, name, record.after_split)
             before = f"`{record.before_lineage}`"
             rows.append((record.task, record.after_split, before, reported.titles[name], change, *pairs, claim))
     head = ("task", "split", "learnt by", "measure", "change", "items lost", "gained", "claim")
     return table(head, rows) if rows else ""
 
 
-def _claim(reported: Reported, record: Forgetting, measure: str) -> str:
-    """What the report claims of a change."""
+def describe_claim(reported: Reported, kind: str, task: str, measure: str, split: str | None = None) -> str:
+    """Describe what the report claims of a change of an adapter's score: of an earlier task, or of a probe."""
     for claim in reported.metrics.claims:
-        is_it = claim.kind == "kept" and claim.task == record.task and claim.split == record.after_split
-        if is_it and claim.measure == measure and record.after_lineage in claim.lineages:
+        is_it = (claim.kind, claim.task, claim.measure) == (kind, task, measure) and split in (None, claim.split)
+        if is_it and reported.recipe.lineage in claim.lineages:
             verdict = {"worse": "a loss is shown", "better": "a gain is shown"}.get(claim.verdict, claim.verdict)
             runs = f", over {len(claim.lineages)} runs" if len(claim.lineages) > 1 else ""
             p = "" if claim.p_corrected is None else f" (p {p_value(claim.p_corrected).replace('< ', '<')}{runs})"
@@ -200,9 +207,5 @@ def _value(score: Score | None, measure: str) -> Value:
     return (score.measures.get(measure) if score else None) or Value()
 
 
-def _with_interval(value: Value, write) -> str:
+def with_interval(value: Value, write) -> str:
     return f"{write(value.value)} {interval(value.low, value.high, write)}".strip()
-
-
-def _rounded(fact):
-    return round(fact, 6) if isinstance(fact, float) else fact
