@@ -89,7 +89,7 @@ def explained_refusals(model: Model) -> Iterator[None]:
             f"{source}: HF_HUB_OFFLINE is set; unset it, or put the files in a directory and use 'path'"
         ) from None
     except Exception as error:
-        if not _is_network(error):
+        if not is_network_error(error):
             raise
         raise InputError(f"{source}: the hub could not be reached ({type(error).__name__}); {_BY_HAND}") from None
 
@@ -100,7 +100,7 @@ def _access(error, cause: str) -> str:
     return f"{cause} log in with `hf auth login` or set HF_TOKEN (the hub answered {status})"
 
 
-def _is_network(error: BaseException) -> bool:
+def is_network_error(error: BaseException) -> bool:
     """Check whether an error of the hub library, or its cause, means that the hub cannot be reached."""
     while error is not None:
         if isinstance(error, ConnectionError | TimeoutError) or type(error).__module__.startswith(

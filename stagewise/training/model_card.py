@@ -1,6 +1,8 @@
-"""The model card beside an adapter."""
+"""The model card beside an adapter, and the parts that exported cards share with it."""
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from stagewise.models.adapters import ADAPTER_CONFIG
@@ -8,74 +10,150 @@ from stagewise.provenance.files import read_json
 from stagewise.recipe import Recipe
 from stagewise.training.new_lora import trains_new_lora
 
+CARD = "README.md"
+"""The file that the hub shows as a repository's page."""
+
+TAGS = ("lora", "text-classification", "sequential-fine-tuning", "stagewise")
+
+DISCLAIMER = "It is a research artefact, not a medical or psychological service."
+
 
 def write_card(folder: Path, recipe: Recipe, summary: dict) -> None:
-    """Write ``README.md``: the adapter's origin, settings and results, and how to query it."""
-    lora, written = recipe.lora, read_json(folder / ADAPTER_CONFIG, "the adapter's configuration")  # remedies add ranks
-    parents = " and ".join(f"`{parent.lineage}`" for parent in recipe.parents) or "the base model"
-    made = "trained on" if recipe.training else "merged, without training, after"
+    """Write ``README.md``: the adapter's origin, settings and results, and how to query it.
+
+    Scores are not known yet: an exported card has them (`scripts.export`).
+    """
+    hub = recipe.model.origin.get("hub")
+    text = f"""# {recipe.lineage}
+
+{describe_origin("A LoRA adapter", recipe, hub)}
+
+{settings_table(recipe, summary, read_json(folder / ADAPTER_CONFIG, "the adapter's configuration"))}
+
+{results_table(recipe, summary)}
+
+Ask it with `python -m scripts.infer --adapter DIR --task {recipe.learns[0]} …`; `python -m scripts.export` writes a
+copy for other tools, with the report's scores in its card. {DISCLAIMER}
+"""
+    card = format_card(text, library_name="peft", base_model=hub, base_model_relation=hub and "adapter", tags=[*TAGS])
+    (folder / CARD).write_text(card, encoding="utf-8")
+
+
+def format_card(text: str, **metadata) -> str:
+    """Write a model card: the metadata, by the hub library's own class, and the text; what is None is left out.
+
+    Parameters
+    ----------
+    metadata
+        Of `huggingface_hub.ModelCardData`; the hub's name of a causal language model's pipeline is added.
+    """
+    from huggingface_hub import ModelCard, ModelCardData
+
+    given = {key: value for key, value in metadata.items() if value is not None}
+    data = ModelCardData(pipeline_tag="text-generation", **given)
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
+
+
+def describe_origin(subject: str, recipe: Recipe, base: str | None) -> str:
+    """Say in a sentence what an adapter learnt, and after what; `base` is the base model's name on the hub."""
     tasks = ", ".join(f"`{name}` ({', '.join(recipe.tasks[name].words)})" for name in recipe.learns)
+    parents = " and ".join(f"`{parent.lineage}`" for parent in recipe.parents) or "the base model"
+    if not is_made_here(recipe):
+        made = "taken from elsewhere" + (f", where it learnt {tasks}" if tasks else "")
+    elif recipe.training:
+        made = f"trained on {tasks},\nstarting from {parents}"
+    else:
+        made = f"merged, without training, after {tasks},\nstarting from {parents}"
+    return (
+        f"{subject} for `{base or recipe.model.name}`, stage {recipe.stage} of its lineage: {made}.\n"
+        f"Fingerprint `{recipe.fingerprint}`."
+    )
+
+
+def is_made_here(recipe: Recipe) -> bool:
+    """Tell if an adapter was trained or merged by this project, rather than taken from elsewhere."""
+    return bool(recipe.training or recipe.parents)
+
+
+def settings_table(recipe: Recipe, summary: dict, written: dict) -> str:
+    """Table of an adapter's settings.
+
+    Parameters
+    ----------
+    summary
+        Facts about the training, as in ``training.json``.
+    written
+        The adapter's configuration: remedies and merges may add ranks to those of the recipe.
+    """
     remedies = "; ".join(
         f"{name} {json.dumps(remedy.model_dump(mode='json'))}" for name, remedy in recipe.remedies.chosen.items()
     )
+    rows = [
+        ("quantization, compute type", f"{recipe.quantization}, {summary.get('dtype', recipe.dtype)}"),
+        ("LoRA", _lora(recipe, written)),
+        ("remedies", remedies or "none"),
+    ]
+    if training := recipe.training:
+        rows += [
+            ("items, epochs, steps", f"{summary['items']}, {summary['epochs']:g}, {summary['steps']}"),
+            (
+                "items per step, learning rate",
+                f"{training.items_per_step}, {training.learning_rate:g} ({training.scheduler})",
+            ),
+            ("loss on", training.loss_on),
+        ]
+    return table(("setting", "value"), [*rows, ("seed", recipe.seed)])
+
+
+def results_table(recipe: Recipe, summary: dict) -> str:
+    """Table of a training's or a merge's own results."""
     packages = ", ".join(f"{name} {number}" for name, number in summary["packages"].items())
-    text = f"""---
-library_name: peft
-base_model: {recipe.model.name}
-tags: [lora, text-classification, sequential-fine-tuning]
----
-
-# {recipe.lineage}
-
-A LoRA adapter for `{recipe.model.name}`, stage {recipe.stage} of its lineage: {made} {tasks},
-starting from {parents}. Fingerprint `{recipe.fingerprint}`.
-
-| setting | value |
-|---|---|
-| quantization, compute type | {recipe.quantization}, {summary["dtype"]} |
-| LoRA | r {written["r"]}, alpha {written["lora_alpha"]:g}, dropout {lora.dropout}, on {", ".join(lora.target_modules)}\
-{f" of the last {lora.last_layers} layers" if lora.last_layers else ""}\
-{"; the parent's part is frozen" if recipe.training and recipe.parents and trains_new_lora(recipe) else ""} |
-| remedies | {remedies or "none"} |
-{_training_rows(recipe, summary)}| seed | {recipe.seed} |
-
-| result | value |
-|---|---|
-{_result_rows(recipe, summary)}| device | {summary["device"]} |
-| packages | {packages} |
-
-Ask it with `python -m scripts.infer --adapter DIR --task {recipe.learns[0]} …`. It is a research artefact, not a
-medical or psychological service.
-"""
-    (folder / "README.md").write_text(text, encoding="utf-8")
+    rows = _training_results(summary) if recipe.training else _merge_results(summary)
+    return table(("result", "value"), [*rows, ("device", summary["device"]), ("packages", packages)])
 
 
-def _training_rows(recipe: Recipe, summary: dict) -> str:
-    training = recipe.training
-    if not training:
-        return ""
-    return (
-        f"| items, epochs, steps | {summary['items']}, {summary['epochs']:g}, {summary['steps']} |\n"
-        f"| items per step, learning rate | {training.items_per_step}, {training.learning_rate:g} "
-        f"({training.scheduler}) |\n"
-        f"| loss on | {training.loss_on} |\n"
+def table(head: Iterable[str], rows: Iterable[Iterable]) -> str:
+    """Write a table in Markdown."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(_cell(value) for value in line)} |" for line in lines)
+
+
+def _cell(value) -> str:
+    return re.sub(r"\s+", " ", str(value)).replace("|", "\\|")
+
+
+def _lora(recipe: Recipe, written: dict) -> str:
+    modules = written["target_modules"]
+    kind = "DoRA, " if written.get("use_dora") else "rsLoRA, " if written.get("use_rslora") else ""
+    text = (
+        f"{kind}r {written['r']}, alpha {written['lora_alpha']:g}, dropout {recipe.lora.dropout}, "
+        f"on {modules if isinstance(modules, str) else ', '.join(sorted(modules))}"
     )
+    if recipe.lora.last_layers:
+        text += f" of the last {recipe.lora.last_layers} layers"
+    if recipe.training and recipe.parents and trains_new_lora(recipe):
+        text += "; the parent's part is frozen"
+    return text
 
 
-def _result_rows(recipe: Recipe, summary: dict) -> str:
-    if not recipe.training:
-        kept = summary.get("kept_share")
-        row = (
-            "" if kept is None else f"| share of the merged updates' squared norm that the rank keeps | {kept:.1%} |\n"
-        )
-        return f"{row}| time | {summary['seconds']:.0f} s |\n"
-    return (
-        f"| final training loss | {_number(summary['final_loss'])} |\n"
-        f"| best validation loss | {_number(summary['best_eval_loss'])} at step {summary['best_eval_step']} |\n"
-        f"| prompts shortened | {summary['shortened']} |\n"
-        f"| time, speed, peak memory | {summary['seconds']:.0f} s, {_number(summary['tokens_per_second'])} tokens/s, "
-        f"{summary['peak_memory_bytes'] / 2**30:.1f} GiB |\n"
-    )
+def _training_results(summary: dict) -> list[tuple]:
+    return [
+        ("final training loss", _number(summary["final_loss"])),
+        ("best validation loss", f"{_number(summary['best_eval_loss'])} at step {summary['best_eval_step']}"),
+        ("prompts shortened", summary["shortened"]),
+        (
+            "time, speed, peak memory",
+            f"{summary['seconds']:.0f} s, {_number(summary['tokens_per_second'])} tokens/s, "
+            f"{summary['peak_memory_bytes'] / 2**30:.1f} GiB",
+        ),
+    ]
+
+
+def _merge_results(summary: dict) -> list[tuple]:
+    kept = summary.get("kept_share")
+    share = [] if kept is None else [("share of the merged updates' squared norm that the rank keeps", f"{kept:.1%}")]
+    return [*share, ("time", f"{summary['seconds']:.0f} s")]
 
 
 def _number(value) -> str:
