@@ -4,7 +4,7 @@ import os
 from functools import cached_property
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from stagewise.config.arms import Arm, Stage
 from stagewise.config.base import MAX_SEED, FilePath, Settings, Whole
@@ -169,8 +169,21 @@ class Config(Settings):
                 f"{key}: the folder '{stage.folder[:40]}…' has a name of {len(stage.folder)} characters; "
                 f"give the stage a 'name' of {MAX_FOLDER_NAME} at most"
             )
+        self._check_training(f"{key}.training", stage, first)
         if stage.training.optimizer_state == "parent" and (first or arm.adapters == "per_task"):
             raise ValueError(f"{key}.training.optimizer_state: the stage has no parent to resume")
+
+    def _check_training(self, key: str, stage: Stage, first: bool) -> None:
+        """Refuse settings of a stage that do not go with the experiment's."""
+        try:
+            self.stage_training(stage, first)
+        except ValidationError as error:
+            raise ValueError(f"{key}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+        own = [task for task in stage.tasks if self.tasks[task].max_length is not None]
+        if stage.training.max_length is not None and len(own) == len(stage.tasks):
+            raise ValueError(
+                f"{key}.max_length has no effect, tasks.{own[0]}.max_length takes its place; take one of them out"
+            )
 
     @model_validator(mode="after")
     def sweeps_can_be_judged(self):

@@ -14,6 +14,9 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
+MaxLength = Annotated[Whole, Field(ge=16, le=10_000_000)]
+"""Tokens of prompt and answer together."""
+
 Fold = Annotated[Whole, Field(ge=0, le=9999)]
 
 SplitName = Literal["train", "validation", "test"]
@@ -204,6 +207,12 @@ class Task(Settings):
     fields: dict[Name, Column] = Field(min_length=1, description="Prompt variables.")
     shorten: str | None = Field(
         None, description="Variable to cut at its end if a prompt is too long; if null, that is an error."
+    )
+    max_length: MaxLength | None = Field(
+        None,
+        exclude_if=lambda value: value is None,  # so that results of older versions stay current
+        description="Tokens of this task's prompt and answer together, wherever they are read: it takes the place of "
+        "every `training.max_length`, a stage's too. Null leaves them that.",
     )
     group: str | None = Field(
         None,
