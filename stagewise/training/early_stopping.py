@@ -5,7 +5,9 @@ also counts in a state of its own, which a stage that resumes its parent's optim
 module imports no torch.
 """
 
-from stagewise.config.training import EarlyStopping
+from dataclasses import dataclass
+
+from stagewise.config.training import EarlyStopping, RecipeTraining
 from stagewise.training.arguments import BEST_METRICS
 
 
@@ -37,8 +39,25 @@ def evaluations_without_improvement(history: list[dict], best_metric: str, min_d
     return count
 
 
-def has_stopped_improving(settings: EarlyStopping | None, history: list[dict], best_metric: str, after: int) -> bool:
-    """Tell if a training with this log stops early."""
-    if settings is None:
-        return False
-    return evaluations_without_improvement(history, best_metric, settings.min_delta, after) >= settings.patience
+@dataclass(frozen=True)
+class StoppingRule:
+    """When a training is over before its last step."""
+
+    settings: EarlyStopping
+    best_metric: str
+
+    @classmethod
+    def of(cls, training: RecipeTraining) -> "StoppingRule | None":
+        """The rule of a stage; None if it never stops early."""
+        return cls(training.early_stopping, training.best_metric) if training.early_stopping else None
+
+    def is_over(self, history: list[dict], after: int) -> bool:
+        """Tell if a training with this log is over, see `evaluations_without_improvement`."""
+        count = evaluations_without_improvement(history, self.best_metric, self.settings.min_delta, after)
+        return count >= self.settings.patience
+
+    @property
+    def reason(self) -> str:
+        """Say why the training is over."""
+        count = self.settings.patience
+        return f"early stopping, {count} evaluation{'s' if count > 1 else ''} without a better {self.best_metric}"
