@@ -15,6 +15,7 @@ from stagewise.config.orders import arms_in_orders, check_orders, name_in_order,
 from stagewise.config.step_settings import DataSettings, ScoringSettings
 from stagewise.config.tasks import Duplicates, Fold, IdsSplit, Limit, Name, Task
 from stagewise.config.training import Logging, Lora, Prompting, Training
+from stagewise.config.yaml_files import merge
 
 # Names of folders and files beside a child's folder in the lineage tree.
 RESERVED = {"adapter", "predictions", "recipe.json", "base"}
@@ -306,7 +307,7 @@ class Config(Settings):
 
     def stage_training(self, stage: Stage, first: bool) -> Training:
         """Complete a stage's training settings with the experiment's; `first` if it starts from the base model."""
-        values = self.training.model_dump() | stage.training.model_dump(exclude_none=True)
+        values = merge(self.training.model_dump(), stage.training.model_dump(exclude_none=True, exclude_unset=True))
         if first:
             values["optimizer_state"] = "fresh"
         return Training(**values)

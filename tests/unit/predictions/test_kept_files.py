@@ -171,3 +171,20 @@ def test_the_image_is_part_of_what_is_kept(step):
     assert step.makes(step.settings(), more=("--image", first)) == FILES
     assert step.makes(step.settings(), more=("--image", second)) == FILES
     assert step.makes(step.settings(), more=("--image", first)) == [] and step.receipt()["image"] == first
+
+
+def test_a_tasks_own_max_length_is_its_alone(step):
+    """It takes the place of the training's: the other task is as before, and it is as if all had it."""
+    step.makes(step.settings(max_length=80))
+    all_shorter = step.receipt()["shortened"], step.table("trial.test")
+    assert step.makes(step.settings()) == FILES
+
+    settings = step.settings()
+    settings["tasks"]["trial"]["max_length"] = 80
+    assert step.makes(settings) == ["trial.test", "trial.validation"]
+    shortened = step.receipt()["shortened"]
+    assert shortened["trial.test"] == all_shorter[0]["trial.test"] > 0 == shortened["post.test"]
+    assert step.table("trial.test").equals(all_shorter[1])
+    # The length of the others is none of its business.
+    settings["max_length"] = 300
+    assert step.makes(settings) == ["post.test", "post.validation"]
