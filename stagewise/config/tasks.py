@@ -6,16 +6,13 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from stagewise.config.base import MAX_COUNT, MAX_SEED, FilePath, Number, Settings, Whole, shown
+from stagewise.config.base import MAX_COUNT, MAX_SEED, FilePath, MaxLength, Number, Settings, Whole, shown
 from stagewise.config.label_texts import check_distinct, check_label_word
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=100)]
 """Name of a task, an arm, a model or a file's role, which may become the name of a folder."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-MaxLength = Annotated[Whole, Field(ge=16, le=10_000_000)]
-"""Tokens of prompt and answer together."""
 
 Fold = Annotated[Whole, Field(ge=0, le=9999)]
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, create_model, field_validator, model_validator
 
-from stagewise.config.base import MAX_COUNT, Number, Settings, Whole
+from stagewise.config.base import MAX_COUNT, MaxLength, Number, Settings, Whole
 from stagewise.measures import MEASURES
 
 # Arguments of transformers' `apply_chat_template` and of the templates that are no free variables.
@@ -115,10 +115,8 @@ class Training(Settings):
     warmup_ratio: Number = Field(0.03, ge=0, lt=1, description="Share of the steps spent warming up.")
     weight_decay: Number = Field(0.0, ge=0, le=100, description="AdamW weight decay.")
     max_grad_norm: Number = Field(1.0, gt=0, le=MAX_COUNT, description="Gradient clipping norm.")
-    max_length: Whole = Field(
+    max_length: MaxLength = Field(
         1024,
-        ge=16,
-        le=10_000_000,
         description="Tokens of prompt and answer together; `tasks.<name>.max_length` takes its place for a task.",
     )
     loss_on: Literal["answer", "text"] = Field(
