@@ -44,7 +44,7 @@ def count_lengths(workspace: Workspace) -> dict[str, dict]:
     tasks = {}
     for task, spec in config.scoring_settings().tasks.items():
         template = Template.read(workspace.folder / spec.prompt, spec.fields)
-        length = config.training.max_length
+        length = spec.max_length or config.training.max_length
         encoder = Encoder(tokenizer, template, config.prompting, spec.words, length, spec.shorten, task)
         splits = {
             split: read_split(workspace.data / task / f"{split}.jsonl", spec.words)

@@ -21,8 +21,9 @@ class PeerItems:
         self.words, self.tokenizer = spec.words, load_tokenizer(model_dir)
         template = Template(spec.prompt.file, spec.prompt.text)
         recipe = self.recipe
+        max_length = spec.max_length or recipe.max_length
         self.encoder = Encoder(
-            self.tokenizer, template, recipe.prompting, spec.words, recipe.max_length, spec.shorten, self.task
+            self.tokenizer, template, recipe.prompting, spec.words, max_length, spec.shorten, self.task
         )
 
     def training_rows(self, split: str) -> list[dict]:

@@ -30,6 +30,8 @@ class RecipeTask(Settings):
     words: list[str]
     """Label words, in order."""
     shorten: str | None
+    max_length: int | None = Field(None, exclude_if=lambda value: value is None)  # as `new_lora` below
+    """Tokens of prompt and answer; None leaves the task the recipe's."""
     fields: list[str]
     data: dict[str, str]
     """SHA-256 of each split that is learnt from or validated on."""
@@ -74,6 +76,7 @@ class Recipe(Settings):
     dtype: Literal["auto", "float32", "bfloat16"]
     """Resolved compute type; ``auto`` appears only in recipes written before types were resolved."""
     max_length: int
+    """Tokens of prompt and answer, of tasks that say no other number."""
     lora: Lora
     """Settings of the stage's LoRA."""
     new_lora: bool = Field(False, exclude_if=lambda value: not value)  # so that recipes of older versions stay current

@@ -103,7 +103,7 @@ class Stage(Settings):
     def sweep_is_possible(self):
         for key, values in self.sweep.items():
             group, _, rest = key.partition(".")
-            if group not in _SWEPT_GROUPS or not rest or (group == "remedies") != ("." in rest):
+            if group not in _SWEPT_GROUPS or not rest or (group == "remedies" and "." not in rest):
                 raise ValueError(
                     f"sweep: '{shown(key)[1:-1]}' is no setting of a stage; write training.KEY, lora.KEY or "
                     "remedies.NAME.KEY"
@@ -172,7 +172,8 @@ class Stage(Settings):
         values = self.model_dump(exclude={"sweep"}, exclude_unset=True, serialize_as_any=True)
         for key, value in setting.items():
             group, _, rest = key.partition(".")
-            *name, last = rest.rpartition(".")[::2] if group == "remedies" else (rest,)
+            # The name of a remedy may hold dots.
+            *name, last = rest.rpartition(".")[::2] if group == "remedies" else rest.split(".")
             inner = values.setdefault(group, {})
             for part in name:
                 inner[part] = inner.get(part) or {}

@@ -16,6 +16,9 @@ Whole = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 """A finite number; neither true nor a text is one. Every setting of this type has bounds."""
 
+MaxLength = Annotated[Whole, Field(ge=16, le=10_000_000)]
+"""Tokens of prompt and answer together."""
+
 MAX_SEED = 2**32 - 1
 """Largest seed that NumPy takes."""
 

@@ -4,7 +4,7 @@ import os
 from functools import cached_property
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from stagewise.config.arms import ADOPTED, TUNED, Arm, Stage
 from stagewise.config.base import MAX_SEED, FilePath, Settings, Whole
@@ -16,6 +16,7 @@ from stagewise.config.probes import Probes
 from stagewise.config.step_settings import DataSettings, ProbeSettings, ScoringSettings
 from stagewise.config.tasks import Duplicates, Fold, IdsSplit, Limit, Name, Task
 from stagewise.config.training import Logging, Lora, Prompting, Training
+from stagewise.config.yaml_files import merge
 
 # Names of folders and files beside a child's folder in the lineage tree.
 RESERVED = {"adapter", "predictions", "probes", "recipe.json", "base"}
@@ -187,8 +188,21 @@ class Config(Settings):
                 f"{key}: the folder '{stage.folder[:40]}…' has a name of {len(stage.folder)} characters; "
                 f"give the stage a 'name' of {MAX_FOLDER_NAME} at most"
             )
+        self._check_training(f"{key}.training", stage, first)
         if stage.training.optimizer_state == "parent" and (first or arm.adapters == "per_task"):
             raise ValueError(f"{key}.training.optimizer_state: the stage has no parent to resume")
+
+    def _check_training(self, key: str, stage: Stage, first: bool) -> None:
+        """Refuse settings of a stage that do not go with the experiment's."""
+        try:
+            self.stage_training(stage, first)
+        except ValidationError as error:
+            raise ValueError(f"{key}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+        own = [task for task in stage.tasks if self.tasks[task].max_length is not None]
+        if stage.training.max_length is not None and len(own) == len(stage.tasks):
+            raise ValueError(
+                f"{key}.max_length has no effect, tasks.{own[0]}.max_length takes its place; take one of them out"
+            )
 
     @model_validator(mode="after")
     def sweeps_can_be_judged(self):
@@ -339,7 +353,7 @@ class Config(Settings):
 
     def stage_training(self, stage: Stage, first: bool) -> Training:
         """Complete a stage's training settings with the experiment's; `first` if it starts from the base model."""
-        values = self.training.model_dump() | stage.training.model_dump(exclude_none=True)
+        values = merge(self.training.model_dump(), stage.training.model_dump(exclude_none=True, exclude_unset=True))
         if first:
             values["optimizer_state"] = "fresh"
         return Training(**values)

@@ -20,6 +20,7 @@ EVERYWHERE = {
 SPLITS = {
     "tasks.*.prompt": "read when a prompt is rendered, after the splits are made",
     "tasks.*.shorten": "applied when a prompt is rendered, after the splits are made",
+    "tasks.*.max_length": "applied when a prompt is rendered, after the splits are made",
     "tasks.*.sources.*.files.*.url": "where a file comes from; its sha256 says what it is",
 }
 PREDICTIONS = {

@@ -1,5 +1,7 @@
 """Settings of single steps: the part of the configuration that each of them depends on."""
 
+from pydantic import Field
+
 from stagewise.config.adopted import AdoptedAdapter
 from stagewise.config.base import Settings
 from stagewise.config.evaluation import Evaluation
@@ -25,6 +27,7 @@ class ScoringSettings(Settings):
     quantization: str
     dtype: str
     max_length: int
+    """Tokens of prompt and answer, of tasks that say no other number."""
     evaluation: Evaluation
 
 
@@ -44,6 +47,7 @@ class TaskSettings(Settings):
     prompt: str
     words: list[str]
     shorten: str | None
+    max_length: int | None = Field(None, exclude_if=lambda value: value is None)
     fields: list[str]
 
 

@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from stagewise.config.base import MAX_COUNT, MAX_SEED, FilePath, Number, Settings, Whole, shown
+from stagewise.config.base import MAX_COUNT, MAX_SEED, FilePath, MaxLength, Number, Settings, Whole, shown
 from stagewise.config.label_texts import check_distinct, check_label_word
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=100)]
@@ -204,6 +204,12 @@ class Task(Settings):
     fields: dict[Name, Column] = Field(min_length=1, description="Prompt variables.")
     shorten: str | None = Field(
         None, description="Variable to cut at its end if a prompt is too long; if null, that is an error."
+    )
+    max_length: MaxLength | None = Field(
+        None,
+        exclude_if=lambda value: value is None,  # so that results of older versions stay current
+        description="Tokens of this task's prompt and answer together, wherever they are read: it takes the place of "
+        "every `training.max_length`, a stage's too. Null leaves them that.",
     )
     group: str | None = Field(
         None,

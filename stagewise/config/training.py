@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, create_model, field_validator, model_validator
 
-from stagewise.config.base import MAX_COUNT, Number, Settings, Whole
+from stagewise.config.base import MAX_COUNT, MaxLength, Number, Settings, Whole
 from stagewise.measures import MEASURES
 
 # Arguments of transformers' `apply_chat_template` and of the templates that are no free variables.
@@ -75,10 +75,30 @@ class Lora(Settings):
     )
 
 
+class EarlyStopping(Settings):
+    """When a training stops before its last step."""
+
+    patience: Whole = Field(
+        ge=1, le=MAX_COUNT, description="Evaluations in a row without improvement of `best_metric` after which to stop."
+    )
+    min_delta: Number = Field(
+        0.0,
+        ge=0,
+        le=MAX_COUNT,
+        description="An evaluation improves if it is better by more than this than the best one before that did.",
+    )
+
+
 class Training(Settings):
     """Training of a stage."""
 
     epochs: Number = Field(3, gt=0, le=10_000, description="Passes over the training items.")
+    max_steps: Annotated[Whole, Field(ge=1, le=MAX_COUNT)] | None = Field(
+        None,
+        exclude_if=lambda value: value is None,  # so that results of older versions stay current
+        description="Optimizer steps at most, if `epochs` would take more. The learning-rate schedule and the warm-up "
+        "are over the steps that are left. Null limits nothing.",
+    )
     batch_size: Whole = Field(
         8,
         ge=1,
@@ -95,7 +115,10 @@ class Training(Settings):
     warmup_ratio: Number = Field(0.03, ge=0, lt=1, description="Share of the steps spent warming up.")
     weight_decay: Number = Field(0.0, ge=0, le=100, description="AdamW weight decay.")
     max_grad_norm: Number = Field(1.0, gt=0, le=MAX_COUNT, description="Gradient clipping norm.")
-    max_length: Whole = Field(1024, ge=16, le=10_000_000, description="Tokens of prompt and answer together.")
+    max_length: MaxLength = Field(
+        1024,
+        description="Tokens of prompt and answer together; `tasks.<name>.max_length` takes its place for a task.",
+    )
     loss_on: Literal["answer", "text"] = Field(
         "answer",
         description="Tokens that the loss counts: the answer, or prompt and answer (as in the published experiment).",
@@ -114,11 +137,25 @@ class Training(Settings):
         description="Validation metric that picks the checkpoint, over the tasks that the stage learns; `last` keeps "
         "the final one.",
     )
+    early_stopping: EarlyStopping | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="Stop where `best_metric` no longer improves. The learning-rate schedule is over the planned "
+        "steps, so that it is cut off. Null never stops early; not with `best_metric: last`.",
+    )
     optimizer_state: Literal["fresh", "parent"] = Field(
         "fresh",
         description="A later stage starts with a fresh optimizer, schedule and step count, or resumes its parent's "
         "(as in the published experiment).",
     )
+
+    @model_validator(mode="after")
+    def early_stopping_is_possible(self):
+        if self.early_stopping is not None and self.best_metric == "last":
+            raise ValueError(
+                "early_stopping goes by best_metric, which is 'last': name a metric there, or take early_stopping out"
+            )
+        return self
 
     @property
     def items_per_step(self) -> int:

@@ -203,7 +203,7 @@ class Encoder:
         if self.shorten is None:
             raise InputError(
                 f"{self.template.path}: item '{item['id']}' needs {len(ids)} tokens but max_length leaves {room}; "
-                "raise training.max_length or name a field to 'shorten'"
+                f"{self._longer} or name a field to 'shorten'"
             )
         text = item["fields"][self.shorten]
         pieces = self.controls.offsets(text)
@@ -217,8 +217,14 @@ class Encoder:
             keep -= max(1, len(ids) - room)
         raise InputError(
             f"{self.template.path}: item '{item['id']}' does not fit into max_length {self.max_length} even with an "
-            f"empty '{self.shorten}'; raise training.max_length"
+            f"empty '{self.shorten}'; {self._longer}"
         )
+
+    @property
+    def _longer(self) -> str:
+        """Say which settings give prompts more room."""
+        own = f" (or tasks.{self.task}.max_length, which takes its place for this task)" if self.task else ""
+        return f"raise training.max_length{own}"
 
     def encode_beginning(self, name: str, fields: dict[str, str]) -> list[int]:
         """Encode a prompt up to the first place of the field `name`, for a model that writes it.

@@ -32,6 +32,7 @@ class Adapters:
             "trainings": len(trained),
             "merges": len(made) - len(trained),
             **{key: self._sum(key, made) for key in ("steps", "tokens", "extra_tokens", "seconds")},
+            "planned_steps": sum(self._planned_steps(lineage) for lineage in made),
             "adapters": len(kept),
             "bytes": None if None in sizes else sum(sizes),
         }
@@ -44,6 +45,10 @@ class Adapters:
             made = with_parents(lineages, self.adapters)
             by_run.append({f"tried_{key}": self._sum(key, made) for key in ("tokens", "seconds")})
         return {key: _mean([cost[key] for cost in by_run]) for key in by_run[0]} | {"tried": len(variants)}
+
+    def _planned_steps(self, lineage: str) -> int:
+        training = self.trainings[lineage]
+        return training.planned_steps or training.steps or 0  # older versions did as many as they planned
 
     def _sum(self, key: str, lineages: list[str]) -> float:
         return sum(getattr(self.trainings[lineage], key) or 0 for lineage in lineages)
@@ -69,6 +74,8 @@ def cost_records(
     records = []
     for arm, cost in costs.items():
         reference = costs[references[arm]]
+        if cost["planned_steps"] == cost["steps"]:
+            cost["planned_steps"] = None
         rounded = {key: None if cost[key] is None else round(cost[key]) for key in ("adapters", "bytes")}
         ratios = {f"{key}_over_reference": _ratio(cost[key], reference[key]) for key in ("steps", "tokens", "seconds")}
         records.append(Cost(arm=arm, **cost | rounded | ratios, **adapters.tried(list(variants[arm].values()))))

@@ -127,7 +127,7 @@ def _stage_settings(config: Config, adapter: Adapter) -> dict[str, dict]:
         ("lora", adapter.lora, config.lora),
     ):
         usual = experiment.model_dump(mode="json")
-        changed = {key: value for key, value in stage.model_dump(mode="json").items() if value != usual[key]}
+        changed = {key: value for key, value in stage.model_dump(mode="json").items() if value != usual.get(key)}
         settings |= {group: changed} if changed else {}
     return settings
 

@@ -45,6 +45,8 @@ class Artifact:
         The JSON file among the outputs that holds their inputs record, and what that record should be now.
     keep
         Puts current files into the cache of finished work.
+    keep_parts
+        Puts those files of a stale output into it that are of use to the job that makes it again.
     packages
         The JSON file among the outputs that says which package versions made them.
     """
@@ -60,6 +62,7 @@ class Artifact:
     expected: Callable[[], Any] | None = None
     optional: tuple[Path, ...] = ()
     keep: Callable[[], None] | None = None
+    keep_parts: Callable[[], None] | None = None
     packages: Path | None = None
 
     @property

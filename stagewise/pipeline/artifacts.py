@@ -16,6 +16,7 @@ from stagewise.pipeline import inputs
 from stagewise.pipeline.artifact import DECLARATIONS, Artifact, DvcOut, declares
 from stagewise.pipeline.experiment import Experiment
 from stagewise.pipeline.splits_inputs import splits_files, splits_inputs
+from stagewise.predictions.kept_files import keep_files
 from stagewise.provenance import cache
 from stagewise.provenance.files import read_json
 from stagewise.provenance.receipts import RECEIPT
@@ -208,11 +209,7 @@ def declare_predictions(experiment: Experiment) -> Iterator[Artifact]:
         files = [f"{task}.{split}.csv" for task in tasks for split in scored]
 
         expected = partial(experiment.prediction_inputs, data, receipt)
-
-        def keep(folder=folder, expected=expected) -> None:
-            cached = cache.predictions_cache(experiment.checkpoints, expected(), experiment.image)
-            cache.keep(folder, cached, experiment.checksum)
-
+        keep = partial(keep_files, folder, experiment.checkpoints, experiment.image, experiment.checksum)
         yield Artifact(
             rule="predict",
             phase="predictions",
@@ -230,6 +227,7 @@ def declare_predictions(experiment: Experiment) -> Iterator[Artifact]:
             expected=expected,
             tracked=(DvcOut(folder),),
             keep=keep,
+            keep_parts=keep,
             packages=folder / RECEIPT,
         )
 

@@ -23,7 +23,13 @@ def recipe_settings(config: Config, adapter: Adapter) -> RecipeSettings:
         learns=adapter.tasks,
         seed=adapter.seed,
         tasks={
-            name: TaskSettings(prompt=task.prompt, words=task.words, shorten=task.shorten, fields=list(task.fields))
+            name: TaskSettings(
+                prompt=task.prompt,
+                words=task.words,
+                shorten=task.shorten,
+                max_length=task.max_length,
+                fields=list(task.fields),
+            )
             for name, task in tasks.items()
         },
         prompting=config.prompting,

@@ -67,9 +67,10 @@ _RULES: list[Rule] = [
     # Logs and cards hold times; their other figures are in training.json, which is compared.
     ("adapter", r"files\.(README\.md|recipe\.json|training\.json|training_log\.csv)", "consequence", ""),
     ("adapter", r"files\..*", "outcome", ""),
+    ("predictions", r"(scoring\..*\.)?tokens_per_batch", "none", _ORDER),
     (
         "predictions",
-        r"(files|content_free|shortened|control_tokens|changed_answers)[.\[].*|tokens|items",
+        r"(files|content_free|shortened|control_tokens|changed_answers|scoring)[.\[].*|tokens|items",
         "outcome",
         "",
     ),

@@ -65,9 +65,10 @@ def settle(
         else:
             newest = max(map(times_of.get, artifact.inputs), default=0)
             times_of.set([path for path, time in times.items() if time < newest], newest)
-            if artifact.keep and set_time:
-                with suppress(OSError):  # a disk that is full or read-only; the cache saves work and nothing else
-                    artifact.keep()
+        keep = artifact.keep_parts if reasons else artifact.keep
+        if keep and set_time:
+            with suppress(OSError):  # a disk that is full or read-only; the cache saves work and nothing else
+                keep()
         follows = not renewed.isdisjoint(artifact.inputs)
         if reasons or follows:
             renewed.update(artifact.outputs)

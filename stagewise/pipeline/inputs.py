@@ -98,7 +98,9 @@ def reasons(recorded: dict, expected: dict, prompts: dict[str, str] | None = Non
 
     `prompts` names the prompt file of each task.
     """
-    phrases = []
+    changed_tasks = set(recorded.get("prompts", {})) ^ set(expected.get("prompts", {}))
+    phrases = [f"task {task} {'removed' if task in recorded['prompts'] else 'added'}" for task in sorted(changed_tasks)]
+    recorded, expected = (_without_tasks(record, changed_tasks) for record in (recorded, expected))
     for group in dict.fromkeys([*recorded, *expected]):
         changed = differences(recorded.get(group, {}), expected.get(group, {}))
         if group == "files":
@@ -109,6 +111,22 @@ def reasons(recorded: dict, expected: dict, prompts: dict[str, str] | None = Non
         if len(named) < len(changed):
             phrases.append(f"{len(changed) - len(named)} more input files changed")
     return list(dict.fromkeys(phrases))
+
+
+def _without_tasks(record: dict, tasks: set[str]) -> dict:
+    """Leave out all facts of some tasks; their files are called ``task.split`` or ``task/split.jsonl``."""
+    if not tasks:
+        return record
+    settings = record["settings"]
+    return record | {
+        "settings": settings | {"tasks": {name: v for name, v in settings["tasks"].items() if name not in tasks}},
+        "prompts": {name: text for name, text in record["prompts"].items() if name not in tasks},
+        "files": {
+            name: sha256
+            for name, sha256 in record["files"].items()
+            if name.rpartition(".")[0] not in tasks and name.rpartition("/")[0] not in tasks
+        },
+    }
 
 
 def _phrase(group: str, difference: Difference, prompts: dict[str, str]) -> str:

@@ -36,6 +36,28 @@ def prediction_inputs(settings: ScoringSettings, templates: dict[str, Template],
     }
 
 
+def split_name(name: str) -> tuple[str, str]:
+    """Take the name of a prediction file, ``task.split``, apart."""
+    task, _, split = name.rpartition(".")
+    return task, split
+
+
+def file_inputs(inputs: dict, name: str) -> dict:
+    """Cut the inputs record of one prediction file, named as ``task.split``, out of that of all of a model's.
+
+    Another task's settings, prompt or items are no part of it.
+    """
+    task, _ = split_name(name)
+    settings = inputs["settings"] | {"tasks": {task: inputs["settings"]["tasks"][task]}}
+    if "max_length" in settings["tasks"][task]:
+        del settings["max_length"]  # the task has its own
+    return inputs | {
+        "settings": settings,
+        "prompts": {task: inputs["prompts"][task]},
+        "files": {name: inputs["files"][name]},
+    }
+
+
 def adapter_group(receipt: dict | None) -> dict:
     """Record the adapter that predictions are made with, by its receipt; None is the untuned base model."""
     if receipt is None:

@@ -39,7 +39,7 @@ class Predictor:
     def encoder(self, task: str, template: Template) -> Encoder:
         """Build a task's encoder."""
         spec = self.settings.tasks[task]
-        prompting, max_length = self.settings.prompting, self.settings.max_length
+        prompting, max_length = self.settings.prompting, spec.max_length or self.settings.max_length
         return Encoder(self.tokenizer, template, prompting, spec.words, max_length, spec.shorten, task)
 
     def score_content_free(self, encoder: Encoder) -> list[dict]:

@@ -1,11 +1,13 @@
 """Predict every task and split with one model, unless finished predictions of the same inputs are there."""
 
-import shutil
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.data.items import read_split
@@ -18,15 +20,15 @@ from stagewise.models.frozen_layers import KeptLayers
 from stagewise.models.gpu_lock import take_gpus
 from stagewise.models.receipts import model_receipt
 from stagewise.models.shared_base import SharedBase
-from stagewise.predictions.fingerprint import adapter_group, data_checksums, prediction_inputs
+from stagewise.predictions.fingerprint import adapter_group, data_checksums, prediction_inputs, split_name
+from stagewise.predictions.kept_files import KeptFiles, is_current
 from stagewise.predictions.prediction_files import write_predictions
 from stagewise.predictions.predictor import Predictor
 from stagewise.predictions.training_answers import TrainingAnswers
-from stagewise.provenance import cache
 from stagewise.provenance.files import replaced_folder
 from stagewise.provenance.lock import locked, locked_if_free
 from stagewise.provenance.packages import package_versions
-from stagewise.provenance.receipts import RECEIPT, read_receipt, write_receipt
+from stagewise.provenance.receipts import RECEIPT
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class PredictionJob:
     """With a resolved compute type."""
     templates: dict[str, Template]
     """Each task's prompt."""
+    model_dir: Path
     adapter_dir: Path | None
     """Folder of the adapter; None for the untuned base model."""
     data_dir: Path
@@ -61,25 +64,24 @@ class PredictionJob:
         splits = data_checksums(data_dir, settings)
         inputs = prediction_inputs(settings, templates, model_receipt(model_dir)["fingerprint"], splits)
         inputs |= adapter_group(adapter)
-        return cls(settings, templates, adapter_dir, Path(data_dir), splits, inputs, image)
+        return cls(settings, templates, model_dir, adapter_dir, Path(data_dir), splits, inputs, image)
 
-    def cached(self, checkpoints) -> Path:
-        """Folder of the finished predictions in the cache."""
-        return cache.predictions_cache(checkpoints, self.inputs, self.image)
+    def kept(self, checkpoints) -> KeptFiles:
+        """Finished files in the cache."""
+        return KeptFiles(Path(checkpoints), self.inputs, self.image)
 
-    def write(self, folder: Path, base: SharedBase, name) -> None:
-        """Predict, and write the prediction files and their receipt to an empty folder; say how long it took.
+    def make(self, names: list[str], kept: KeptFiles, base: SharedBase, title) -> None:
+        """Make these files, named as ``task.split``, and keep them one by one; say how long it took.
 
         Raises
         ------
         InputError
             If log-probabilities are not finite.
         """
-        summary = write_all_predictions(folder, self, base)
-        write_receipt(folder, {"inputs": self.inputs, "image": self.image} | summary)
-        speed = summary["tokens"] / max(summary["seconds"], 1e-3)
-        took = f"{summary['items']} items in {summary['seconds']:.1f} s, {speed:.0f} tokens/s"
-        print(f"{name}: {took}", file=sys.stderr)
+        facts = make_files(names, kept, self, base)
+        items, tokens, seconds = (sum(entry[key] for entry in facts) for key in ("items", "tokens", "seconds"))
+        took = f"{items} items in {seconds:.1f} s, {tokens / max(seconds, 1e-3):.0f} tokens/s"
+        print(f"{title}: {took}", file=sys.stderr)
 
 
 def predict_splits(
@@ -111,26 +113,27 @@ def predict_splits(
         If an input is not the one it should be, or log-probabilities are not finite.
     """
     output, job = Path(output), PredictionJob.open(settings, model_dir, adapter_dir, data_dir, image)
-    cached = job.cached(checkpoints) if checkpoints else None
     if is_current(output, job.inputs, image):
         print(f"{output}: up to date", file=sys.stderr)
         return
     if output.is_dir() and any(path.suffix != ".csv" and path.name != RECEIPT for path in output.iterdir()):
         raise InputError(f"{output}: this folder holds something else than predictions; name another --output")
-    name = f"the predictions {output}"
-    if not (cached and cached.exists()):  # before the lock: who has it must not wait for a GPU
-        take_gpus(1, name)
-    with locked(cached, name) if cached else nullcontext():
-        if cached and is_current(cached, job.inputs, image):
-            with replaced_folder(output) as folder:
-                shutil.copytree(cached, folder, dirs_exist_ok=True)
-            print(f"{output}: made before from the same adapter and items, copied", file=sys.stderr)
-            return
-        with replaced_folder(output) as folder:
-            job.write(folder, SharedBase(model_dir, settings.quantization, settings.dtype, kept_layers), output)
-        if cached:
-            shutil.rmtree(cached, ignore_errors=True)  # damaged, if it is there
-            cache.keep(output, cached)
+    with nullcontext(checkpoints) if checkpoints else TemporaryDirectory() as folder:
+        kept, title = job.kept(folder), f"the predictions {output}"
+        kept.take(output)
+        kept.take(kept.together)
+        if kept.missing():  # before the lock: who has it must not wait for a GPU
+            take_gpus(1, title)
+        with locked(kept.together, title):
+            names = kept.missing()
+            if names:
+                base = SharedBase(model_dir, settings.quantization, settings.dtype, kept_layers)
+                job.make(names, kept, base, output)
+            with replaced_folder(output) as made:
+                kept.copy_all(made)
+        if copied := len(job.inputs["files"]) - len(names):
+            of = f"{copied} of {copied + len(names)} files" if names else "all files"
+            print(f"{output}: {of} made before from the same adapter and items, copied", file=sys.stderr)
 
 
 @dataclass(frozen=True)
@@ -170,74 +173,73 @@ class Scoring:
                 f"{base.quantization} and {base.dtype}; write the recipe again"
             )
         job = PredictionJob.open(settings, base.model_dir, adapter_dir, data_dir, image)
-        cached = job.cached(checkpoints)
-        with locked_if_free(cached) as is_held:
-            if not is_held or is_current(cached, job.inputs, image):
-                return
-            with replaced_folder(cached) as folder:
-                job.write(folder, base, f"predictions of {name}")
+        kept = job.kept(checkpoints)
+        kept.take(kept.together)
+        with locked_if_free(kept.together) as is_held:
+            if is_held and (names := kept.missing()):
+                job.make(names, kept, base, f"predictions of {name}")
 
 
-def is_current(folder: Path, inputs: dict, image: str | None) -> bool:
-    """Check that a folder holds the predictions that these inputs give, every file as its receipt says."""
-    if not (folder / RECEIPT).is_file():
-        return False
-    try:
-        receipt = read_receipt(folder, "the predictions")
-    except InputError:
-        return False  # damaged or incomplete: made again
-    names = {f"{name}.csv" for name in inputs["files"]}
-    same_image = image in (None, receipt.get("image"))
-    return same_image and receipt.get("inputs") == inputs and set(receipt["files"]) == names
-
-
-def write_all_predictions(folder: Path, job: PredictionJob, base: SharedBase) -> dict:
-    """Write the prediction file of every task and split; return a summary of the work for the receipt."""
+def make_files(names: list[str], kept: KeptFiles, job: PredictionJob, base: SharedBase) -> list[dict]:
+    """Score the items of files named as ``task.split``, and keep each file; return how each was made (`FACTS`)."""
     from stagewise.models.torch_environment import import_libraries
 
     settings, adapter_dir = job.settings, job.adapter_dir
     import_libraries("peft" if adapter_dir else "transformers.modeling_utils", quantization=settings.quantization)
     predictor = Predictor.load(settings, base, adapter_dir)
     in_training = TrainingAnswers(adapter_dir, settings, job.templates, job.splits)
-    started, tokens, count, content_free, changed = time.monotonic(), 0, 0, {}, {}
-    shortened: dict[str, int] = {}
-    control_tokens: dict[str, int] = {}
-    device = predictor.model.device.type
-    for task, spec in settings.tasks.items():
-        encoder = predictor.encoder(task, job.templates[task])
-        answers = predictor.score_content_free(encoder)
-        # Generated answers show no numbers, so this is where a model without any is noticed.
-        check_finite_logprobs([a["logprobs"] for a in answers], task, base.model_dir, adapter_dir, settings.dtype)
-        if settings.evaluation.method == "likelihood":
-            content_free[task] = answers
-        for split in settings.evaluation.splits:
-            items = read_split(job.data_dir / task / f"{split}.jsonl", spec.words)
-            prompts = encoder.encode_prompts(items)
-            rows = predictor.predict(encoder, prompts.ids, progress=f"{task}.{split}")
-            check_finite_logprobs(_logprobs(rows), task, base.model_dir, adapter_dir, settings.dtype)
-            write_predictions(folder / f"{task}.{split}.csv", task, split, items, rows)
-            tokens += sum(map(len, prompts.ids))
-            count += len(items)
-            shortened[f"{task}.{split}"] = prompts.shortened
-            control_tokens[f"{task}.{split}"] = prompts.control_tokens
-            if split == "validation" and task in in_training.codes:
-                changed[task] = in_training.count_changes(task, [row["prediction"] for row in rows], device)
-    if sum(control_tokens.values()):
-        print(describe_control_tokens(sum(control_tokens.values())), file=sys.stderr)
-    return {
-        "method": settings.evaluation.method,
-        "seconds": round(time.monotonic() - started, 3),
-        "tokens": tokens,
-        "items": count,
-        "shortened": shortened,
-        "control_tokens": control_tokens,
-        "content_free": content_free,
-        "tokens_per_batch": predictor.tokens_per_batch,
-        "changed_answers": changed,
-        "device": device,
-        "dtype": settings.dtype,
-        "packages": package_versions(),
-    }
+    splits: dict[str, list[str]] = {}
+    for task, split in map(split_name, names):
+        splits.setdefault(task, []).append(split)
+    facts = [entry for task in splits for entry in _make_task(task, splits[task], kept, job, predictor, in_training)]
+    if count := sum(entry["control_tokens"] for entry in facts):
+        print(describe_control_tokens(count), file=sys.stderr)
+    return facts
+
+
+def _make_task(
+    task: str,
+    splits: list[str],
+    kept: KeptFiles,
+    job: PredictionJob,
+    predictor: Predictor,
+    in_training: TrainingAnswers,
+) -> Iterator[dict]:
+    """Score the items of a task's splits, and keep a file for each; yield how each was made."""
+    settings, started = job.settings, time.monotonic()  # what is done once for a task counts with its first file
+    check = partial(
+        check_finite_logprobs, task=task, model_dir=job.model_dir, adapter_dir=job.adapter_dir, dtype=settings.dtype
+    )
+    encoder = predictor.encoder(task, job.templates[task])
+    content_free = predictor.score_content_free(encoder)
+    # Generated answers show no numbers, so this is where a model without any is noticed.
+    check([answer["logprobs"] for answer in content_free])
+    for split in splits:
+        items = read_split(job.data_dir / task / f"{split}.jsonl", settings.tasks[task].words)
+        prompts = encoder.encode_prompts(items)
+        rows = predictor.predict(encoder, prompts.ids, progress=f"{task}.{split}")
+        check(_logprobs(rows))
+        device, changed = predictor.model.device.type, None
+        if split == "validation" and task in in_training.codes:
+            changed = in_training.count_changes(task, [row["prediction"] for row in rows], device)
+        facts = {
+            "method": settings.evaluation.method,
+            "seconds": round(time.monotonic() - started, 3),
+            "tokens": sum(map(len, prompts.ids)),
+            "items": len(items),
+            "shortened": prompts.shortened,
+            "control_tokens": prompts.control_tokens,
+            "content_free": content_free if settings.evaluation.method == "likelihood" else None,
+            "tokens_per_batch": predictor.tokens_per_batch,
+            "changed_answers": changed,
+            "device": device,
+            "dtype": settings.dtype,
+            "packages": package_versions(),
+        }
+        write = partial(write_predictions, task=task, split=split, items=items, rows=rows)
+        kept.write(f"{task}.{split}", write, facts)
+        started = time.monotonic()
+        yield facts
 
 
 def _logprobs(rows: list[dict]) -> list[float]:

@@ -29,13 +29,19 @@ class TrainingAnswers:
         if not recorded:
             return  # merged without training
         recipe = Recipe.read(folder / "recipe.json")
-        same_form = (recipe.prompting, recipe.max_length) == (settings.prompting, settings.max_length)
         for task, answers in recorded.items():
             spec, checksums = recipe.tasks[task], data.get(task, {})
             asked = task in templates and spec.prompt.text == templates[task].text
+            same_form = asked and self._same_form(recipe, task)
             same_items = spec.data["validation"] == checksums.get("validation")
-            if same_form and asked and same_items and spec.words == settings.tasks[task].words:
+            if same_form and same_items and spec.words == settings.tasks[task].words:
                 self.codes[task] = [int(code) for code in answers.split()]
+
+    def _same_form(self, recipe: Recipe, task: str) -> bool:
+        """Tell if training filled and cut the task's prompts in the same way."""
+        there, here = recipe.tasks[task].max_length, self.settings.tasks[task].max_length
+        lengths = there or recipe.max_length, here or self.settings.max_length
+        return recipe.prompting == self.settings.prompting and lengths[0] == lengths[1]
 
     def count_changes(self, task: str, predictions: list[str], device: str) -> int:
         """Count validation answers of one of the tasks in `codes` that differ, and print the number.

@@ -7,6 +7,7 @@ It may be deleted at any time; its content is checked against its receipt before
 import os
 import shutil
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from stagewise.provenance.checksums import ChecksumMemory
@@ -29,7 +30,7 @@ def adapter_cache(checkpoints, inputs: dict, image: str | None) -> Path:
 
 
 def predictions_cache(checkpoints, inputs: dict, image: str | None) -> Path:
-    """Folder of predictions by their inputs record (`stagewise.predictions.fingerprint`)."""
+    """Folder of predictions by their inputs record (`stagewise.predictions.fingerprint`), of one file or of all."""
     return Path(checkpoints) / "predictions" / fingerprint(inputs | ({"image": image} if image else {}))[:32]
 
 
@@ -40,17 +41,14 @@ def keep(folder, cached: Path, checksums: ChecksumMemory | None = None) -> None:
     """
     if cached.is_dir():
         return
-
-    def link(source, target) -> None:
-        with checksums.same_content(source) if checksums else nullcontext():
-            _link(source, target)
-
     with replaced_folder(cached) as made:
-        shutil.copytree(folder, made, dirs_exist_ok=True, copy_function=link)
+        shutil.copytree(folder, made, dirs_exist_ok=True, copy_function=partial(link, checksums=checksums))
 
 
-def _link(source, target) -> None:
-    try:
-        os.link(os.path.realpath(source), target)
-    except OSError:
-        shutil.copy2(source, target)
+def link(source, target, checksums: ChecksumMemory | None = None) -> None:
+    """Give a file a second name, see `keep`."""
+    with checksums.same_content(source) if checksums else nullcontext():
+        try:
+            os.link(os.path.realpath(source), target)
+        except OSError:
+            shutil.copy2(source, target)

@@ -12,7 +12,12 @@ BEST_METRICS |= {name: (f"eval_{name}", measure.higher_is_better) for name, meas
 
 
 def total_steps(training: Training | RecipeTraining, items: list[int]) -> int:
-    """Compute the optimizer steps of a stage: as many as its tasks, with that many items, would take one by one."""
+    """Compute the optimizer steps that are planned for a stage: those of its epochs, `max_steps` at most."""
+    return min(steps_of_epochs(training, items), training.max_steps or math.inf)
+
+
+def steps_of_epochs(training: Training | RecipeTraining, items: list[int]) -> int:
+    """Compute the steps of a stage's epochs: as many as its tasks, with that many items, would take one by one."""
     return sum(math.ceil(math.ceil(count / training.items_per_step) * training.epochs) for count in items)
 
 

@@ -1,4 +1,6 @@
-"""Callbacks after an optimizer step. Importing this module imports transformers."""
+"""Callbacks of the trainer. Importing this module imports transformers."""
+
+from collections.abc import Callable
 
 from transformers import TrainerCallback
 
@@ -7,12 +9,25 @@ from stagewise.training.hooks import act_after_step
 
 
 class LogLastStep(TrainerCallback):
-    """Logs the last step too, whatever the interval: its loss is the final loss."""
+    """Logs every step that may be the last, whatever the interval: its loss is the final loss."""
+
+    def __init__(self, may_be_last: Callable[[int], bool]):
+        self.may_be_last = may_be_last
 
     def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step >= state.max_steps:
+        if self.may_be_last(state.global_step):
             control.should_log = True
         return control
+
+
+class ResumeLog(TrainerCallback):
+    """Takes up the sums of the training log where the checkpoint has left them; transformers starts at zero."""
+
+    def __init__(self, take_up: Callable[[], None]):
+        self.take_up = take_up
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.take_up()
 
 
 class RunHooksAfterStep(TrainerCallback):

@@ -5,20 +5,24 @@ Importing this module imports torch.
 
 import json
 import logging
+import sys
 import time
 from contextlib import contextmanager
 
 import torch
 import trl
-from transformers import TrainerCallback
 
 from stagewise.errors import InputError, Unfinished
 from stagewise.models.finite import all_finite, optimizer_tensors
 from stagewise.models.out_of_memory import is_out_of_memory
 from stagewise.remedies.base import TrainingHook
+from stagewise.training.callbacks import ResumeLog
 from stagewise.training.checkpoints import LOG_SUMS, TRAINED_TOKENS, VALIDATION_ANSWERS, Checkpoint, CheckpointFolder
+from stagewise.training.early_stopping import StoppingRule
 from stagewise.training.hooks import evaluated_weights, load_hook_state, save_hook_state
 from stagewise.training.time_limit import TimeLimit
+
+_STEPS_BEFORE = "steps_before"  # among a checkpoint's sums
 
 # What is looked at after every step, in the order in which one makes the next.
 _WATCHED = ("the training loss", "the gradient", "a weight of the adapter")
@@ -26,16 +30,6 @@ _WATCHED = ("the training loss", "the gradient", "a weight of the adapter")
 
 class ScoringOutOfMemory(torch.OutOfMemoryError):
     """Memory ran out while validation items were scored."""
-
-
-class ResumeLog(TrainerCallback):
-    """Takes up the sums of the training log where the checkpoint has left them; transformers starts at zero."""
-
-    def __init__(self, trainer: "CheckpointedTrainer"):
-        self.trainer = trainer
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        self.trainer.begin()
 
 
 @contextmanager
@@ -61,7 +55,9 @@ class CheckpointedTrainer(trl.SFTTrainer):
     start
         Checkpoint that it goes on from; None for a start from the beginning.
     limit
-        When to stop.
+        When to stop at a checkpoint, to go on later.
+    stopping_rule
+        When to stop for good; None for never before the last step.
     """
 
     def __init__(
@@ -71,11 +67,17 @@ class CheckpointedTrainer(trl.SFTTrainer):
         checkpoints: CheckpointFolder,
         start: Checkpoint | None = None,
         limit: TimeLimit | None = None,
+        stopping_rule: StoppingRule | None = None,
         **kwargs,
     ):
         super().__init__(*args, **kwargs)
         self._name, self._checkpoints, self._start = name, checkpoints, start
         self._limit = limit or TimeLimit()
+        self._stopping_rule, self._has_ended = stopping_rule, False
+        self.steps_before = 0
+        """Steps of the log that are not the stage's: its parent's, whose count it goes on with."""
+        if start:
+            self.steps_before = start.log_sums.get(_STEPS_BEFORE, 0) if start.continues_stage else start.step
         self._hooks: list[TrainingHook] = []
         self.trained_tokens = 0
         """Tokens trained on since the start or resume, in all processes, without padding."""
@@ -90,7 +92,7 @@ class CheckpointedTrainer(trl.SFTTrainer):
         self._checked_step = self._saved_step = start.step if start else 0
         self._mark = time.monotonic()
         self._steps_per_epoch = 1
-        self.add_callback(ResumeLog(self))
+        self.add_callback(ResumeLog(self.begin))
 
     @property
     def all_tokens(self) -> int:
@@ -114,18 +116,19 @@ class CheckpointedTrainer(trl.SFTTrainer):
         self._steps_per_epoch = values[1]
         return values
 
-    def _init_training_state(self, *args, **kwargs):
+    def _init_training_state(self, max_steps, steps_per_epoch, epochs, *args):
         with _no_warning_of_other_passes():
-            values = super()._init_training_state(*args, **kwargs)
+            values = super()._init_training_state(max_steps, steps_per_epoch, epochs, *args)
         if self._start is None:
             return values
+        self._has_ended = self._stops_early()
         # The state in a checkpoint names no folder, so that a results folder can be moved.
         best = self.state.best_global_step if self._start.continues_stage else None
         if best:
             self.state.best_model_checkpoint = str(self._checkpoints.path(best))
         else:  # the parent's best checkpoint is none of this stage
             self.state.best_model_checkpoint = self.state.best_metric = self.state.best_global_step = None
-        return values
+        return (epochs, 0) if self._has_ended else values  # no epoch is left, only the end of the training
 
     def begin(self) -> None:
         """Take up the hooks' state, the log's sums and the clock, right before the first step."""
@@ -138,7 +141,7 @@ class CheckpointedTrainer(trl.SFTTrainer):
             self._metrics["train"].update(sums["metrics"])
             self._initial_global_step = 0
             self._limit.expect(self._start.facts["seconds"])
-        if self.state.global_step < self.state.max_steps:
+        if self.state.global_step < self.state.max_steps and not self._has_ended:
             self.check_interrupted(self._evaluates_at(self.state.global_step + 1))
         self._mark = time.monotonic()
 
@@ -155,7 +158,7 @@ class CheckpointedTrainer(trl.SFTTrainer):
         return self._grad_norm
 
     def _maybe_log_save_evaluate(self, *args, **kwargs):
-        step, last = self.state.global_step, self.state.global_step >= self.state.max_steps
+        step, last = self.state.global_step, self._has_ended or self.state.global_step >= self.state.max_steps
         self.state.epoch = step / self._steps_per_epoch  # transformers counts passes, of which the last step has fewer
         if step > self._checked_step:
             self._limit.measure_step(time.monotonic() - self._mark)
@@ -165,12 +168,30 @@ class CheckpointedTrainer(trl.SFTTrainer):
             # Not evaluated, so that the choice of the best one is that of an undisturbed training.
             self.control.should_save = True
         super()._maybe_log_save_evaluate(*args, **kwargs)
+        if self._saved_step == step and not last and self._stops_early():
+            self._has_ended = self.control.should_training_stop = last = True
         if self._saved_step == step and not last and (stop or self._must_stop()):
             raise Unfinished(
                 f"{self._name}: stopped after step {step} of {self.state.max_steps}, {self._limit.reason()}; the same "
                 "command goes on from there"
             )
         self._mark = time.monotonic()
+
+    def _stops_early(self) -> bool:
+        """Tell if the training is over before its last step; all processes agree."""
+        if self._stopping_rule is None:
+            return False
+        over = self._stopping_rule.is_over(self.state.log_history, self.steps_before)
+        if self.args.world_size > 1:
+            over = bool(self.accelerator.gather(torch.tensor([int(over)], device=self.args.device)).any())
+        if over and not self.args.process_index:
+            step, planned = self.state.global_step, self.state.max_steps
+            print(f"{self._name}: over after step {step} of {planned}: {self._stopping_rule.reason}", file=sys.stderr)
+        return over
+
+    def may_be_last(self, step: int) -> bool:
+        """Tell if the training may be over after a step."""
+        return step >= self.state.max_steps or (self._stopping_rule is not None and self._evaluates_at(step))
 
     def _evaluate(self, *args, **kwargs):
         try:
@@ -297,7 +318,7 @@ class CheckpointedTrainer(trl.SFTTrainer):
             "logged_step": self._globalstep_last_logged,
             "tokens": self._total_train_tokens,
             "metrics": {name: list(values) for name, values in self._metrics["train"].items()},
-        }
+        } | ({_STEPS_BEFORE: self.steps_before} if self.steps_before else {})
 
     def save_weights(self, folder) -> None:
         """Write the adapter of the finished training: the best checkpoint's if one was chosen, else the last one."""

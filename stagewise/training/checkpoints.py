@@ -250,6 +250,7 @@ def parent_checkpoint(cached: Path, steps: int, recipe_file) -> Checkpoint:
     if checkpoint.step >= steps:
         raise InputError(
             f"{recipe_file}: resumes its parent's step count of {checkpoint.step}, but the stage has {steps} "
-            "steps, so nothing would be trained; give it more epochs or set training.optimizer_state to 'fresh'"
+            "steps, so nothing would be trained; give it more epochs (or a larger training.max_steps), or set "
+            "training.optimizer_state to 'fresh'"
         )
     return checkpoint

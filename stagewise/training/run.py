@@ -214,6 +214,7 @@ def build_trainer(stage: Stage, scratch: Path) -> "StageTrainer":
     from stagewise.training.arguments import sft_config
     from stagewise.training.audit import reset_peak_memory
     from stagewise.training.checkpoints import CheckpointFolder
+    from stagewise.training.early_stopping import StoppingRule
     from stagewise.training.loss_kernels import choose_loss_kernels
     from stagewise.training.sampling import Collator
     from stagewise.training.stage_data import initial_adapter
@@ -251,6 +252,7 @@ def build_trainer(stage: Stage, scratch: Path) -> "StageTrainer":
         checkpoints=CheckpointFolder(stage.cached),
         start=stage.checkpoint,
         limit=stage.options.limit,
+        stopping_rule=StoppingRule.of(recipe.training),
         share=stage.share,
         validation=data.validation,
         earlier_validation=data.earlier_validation,
@@ -278,7 +280,8 @@ def announce(stage: Stage) -> None:
     """Print one line on what is trained."""
     line = f"{stage.job.recipe.lineage}: {sum(stage.data.items)} items"
     line += f" and {stage.data.rehearsed} of earlier tasks" if stage.data.rehearsed else ""
-    line += f", {stage.steps} steps of {stage.share.items} items, {stage.passes}"
+    limit = "at most " if stage.job.recipe.training.early_stopping else ""
+    line += f", {limit}{stage.steps} steps of {stage.share.items} items, {stage.passes}"
     line += f", on {stage.share.count} processes" if stage.share.count > 1 else ""
     if stage.checkpoint:
         line += f", resumed from step {stage.checkpoint.step}"

@@ -108,7 +108,8 @@ def build_encoder(recipe: Recipe, tokenizer, task: str) -> Encoder:
     """Build the encoder of a task's items."""
     spec = recipe.tasks[task]
     template = Template(spec.prompt.file, spec.prompt.text)
-    return Encoder(tokenizer, template, recipe.prompting, spec.words, recipe.max_length, spec.shorten, task)
+    max_length = spec.max_length or recipe.max_length
+    return Encoder(tokenizer, template, recipe.prompting, spec.words, max_length, spec.shorten, task)
 
 
 def _validation_prompts(task: str, rows: list[Row], encoder: Encoder) -> ValidationPrompts:

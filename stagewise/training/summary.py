@@ -3,7 +3,10 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from stagewise.training.arguments import steps_of_epochs
+
 if TYPE_CHECKING:
+    from stagewise.config.training import RecipeTraining
     from stagewise.remedies.base import TrainingHook
     from stagewise.training.audit import WeightsAudit
     from stagewise.training.stage import Stage
@@ -27,8 +30,9 @@ def summarize(
         "lineage": recipe.lineage,
         "task": recipe.task_name,
         "steps": trainer.state.global_step,
-        "epochs": recipe.training.epochs,
-        **summarize_log(_stage_history(stage, trainer), recipe.training.best_metric, kept.step if is_best else None),
+        "planned_steps": stage.steps,
+        "epochs": _epochs(recipe.training, data.items, trainer.state.global_step),
+        **summarize_log(_stage_history(trainer), recipe.training.best_metric, kept.step if is_best else None),
         "validation_answers": {task: " ".join(map(str, codes)) for task, codes in kept.validation_answers.items()},
         "seconds": round(seconds + sum(stored.seconds for stored in made), 3),
         "tokens": trainer.all_tokens,
@@ -52,8 +56,13 @@ def summarize(
     }
 
 
-def _stage_history(stage: "Stage", trainer: "StageTrainer") -> list[dict]:
+def _epochs(training: "RecipeTraining", items: list[int], steps: int) -> float:
+    """Compute the passes over the training items that so many steps are."""
+    planned = steps_of_epochs(training, items)
+    return training.epochs if steps == planned else round(training.epochs * steps / planned, 4)
+
+
+def _stage_history(trainer: "StageTrainer") -> list[dict]:
     """Log history of the stage alone; a training that resumes its parent's step count has the parent's log as well."""
-    if stage.checkpoint is None or stage.checkpoint.continues_stage:
-        return trainer.state.log_history
-    return [entry for entry in trainer.state.log_history if entry["step"] > stage.checkpoint.step]
+    before = trainer.steps_before
+    return [entry for entry in trainer.state.log_history if not before or entry["step"] > before]

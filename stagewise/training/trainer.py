@@ -86,7 +86,7 @@ class StageTrainer(CheckpointedTrainer):
         self._validation, self._earlier_validation = list(validation), list(earlier_validation)
         self._tokens_per_batch = tokens_per_batch
         cast_trainable_to_float32(self.model)
-        self.add_callback(LogLastStep())
+        self.add_callback(LogLastStep(self.may_be_last))
         self._pass_tokens: list[int] = []  # of the passes since the last step
         self._evaluated_passes: list[tuple[float, int]] = []
         self._label_scores: dict[str, np.ndarray] = {}  # of this evaluation, by task

@@ -80,7 +80,8 @@ def step_points() -> list[KillPoint]:
             KillPoint(f"{step} starts", step, "read", rf"scripts/{step}\.py$"),
             KillPoint(f"{step} publishes", step, "os.rename", path, tuple(range(1, last + 1))),
         ]
-    return points
+    kept = KillPoint("predict keeps a file", "predict", "os.rename", r"checkpoints/predictions/[0-9a-f]{32}$", (1, 2))
+    return [*points, kept]
 
 
 def training_points() -> list[KillPoint]:

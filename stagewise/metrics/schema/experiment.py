@@ -153,8 +153,13 @@ class TrainingRecord(Record):
     task: str
     seed: int
     fold: int | None
-    steps: int | None = None
-    epochs: float | None = None
+    steps: int | None = Field(None, description="Optimizer steps that were done.")
+    planned_steps: int | None = Field(
+        None,
+        description="Steps that were planned, more than `steps` if early stopping ended the training; null in results "
+        "of older versions.",
+    )
+    epochs: float | None = Field(None, description="Passes over the training items that `steps` are.")
     final_loss: float | None = Field(None, description="Training loss at the end, nats per counted token.")
     mean_token_accuracy: float | None = None
     best_metric: str | None = Field(None, description="Validation metric that picked the checkpoint.")
@@ -220,7 +225,10 @@ class Cost(Record):
     )
     tried_seconds: float | None = Field(None, description="Seconds, likewise.")
     trainings: float = Field(description="Trainings of one run, shared ones included.")
-    steps: float = Field(0, description="Optimizer steps, over all its stages.")
+    steps: float = Field(0, description="Optimizer steps that were done, over all its stages.")
+    planned_steps: float | None = Field(
+        None, description="Steps that were planned, if early stopping ended a stage before; null otherwise."
+    )
     steps_over_reference: float | None = Field(None, description="Ratio of `steps` to the reference arm's.")
     merges: float
     tokens: float = Field(description="Tokens trained on, over all its stages.")

@@ -47,12 +47,13 @@ def check_memory(context: Context):
 
 def _estimate(context: Context, training: Training, lora: Lora, on_gpu: bool) -> MemoryEstimate:
     config = context.config
+    trained = {task for adapter in context.trainings for task in adapter.learnt_tasks} or config.active_tasks
     return estimate_memory(
         context.tree,
         lora,
         context.dtype,
         config.quantization,
-        tokens=training.max_length,
+        tokens=max(task.max_length or training.max_length for task in map(config.active_tasks.get, trained)),
         tokens_per_batch=config.evaluation.tokens_per_batch,
         device="cuda" if on_gpu else "cpu",
         # A training on a GPU takes as many items at once as fit (stagewise/training/passes.py).

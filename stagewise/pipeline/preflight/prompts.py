@@ -32,9 +32,8 @@ def check_prompts(context: Context):
     config = context.config
     for task, spec in config.active_tasks.items():
         template = Template.read(spec.prompt, spec.fields)
-        encoder = Encoder(
-            context.tokenizer, template, config.prompting, spec.words, config.training.max_length, spec.shorten, task
-        )
+        max_length = spec.max_length or config.training.max_length
+        encoder = Encoder(context.tokenizer, template, config.prompting, spec.words, max_length, spec.shorten, task)
         yield from _check_label_words(context, task, encoder)
         for max_length, splits in _uses(context, task).items():
             lengths = _encode(context, task, replace(encoder, max_length=max_length), splits)
@@ -43,13 +42,19 @@ def check_prompts(context: Context):
 
 def _uses(context: Context, task: str) -> dict[int, list[str]]:
     """Splits by the `max_length` that they are encoded with: those of trainings, and that of scoring."""
-    uses: dict[int, dict[str, None]] = {
-        context.config.training.max_length: dict.fromkeys(context.config.evaluation.splits)
-    }
+    own = context.config.active_tasks[task].max_length
+    scoring = own or context.config.training.max_length
+    uses: dict[int, dict[str, None]] = {scoring: dict.fromkeys(context.config.evaluation.splits)}
     for adapter in context.trainings:
         if task in adapter.learnt_tasks:
-            uses.setdefault(adapter.training.max_length, {}).update(dict.fromkeys(("train", "validation")))
+            uses.setdefault(own or adapter.training.max_length, {}).update(dict.fromkeys(("train", "validation")))
     return {max_length: [split for split in SPLITS if split in splits] for max_length, splits in uses.items()}
+
+
+def _key(context: Context, task: str) -> str:
+    """Setting that limits the task's prompts."""
+    own = context.config.active_tasks[task].max_length
+    return "training.max_length" if own is None else f"tasks.{task}.max_length"
 
 
 def _encode(context: Context, task: str, encoder: Encoder, splits: list[str]) -> Lengths:
@@ -61,7 +66,7 @@ def _encode(context: Context, task: str, encoder: Encoder, splits: list[str]) ->
         except NotImplementedError:  # of a tokenizer in Python, asked where each token stands
             raise InputError(
                 f"{context.model_files}: the tokenizer cannot say where a text is to be cut, and an item of "
-                f"tasks.{task} is too long; raise training.max_length"
+                f"tasks.{task} is too long; raise {_key(context, task)}"
             ) from None
         lengths.items += len(prompts.ids)
         lengths.shortened += prompts.shortened
@@ -77,9 +82,8 @@ def _check_lengths(context: Context, task: str, max_length: int, lengths: Length
     needed = lengths.longest + (context.config.evaluation.max_new_tokens if generated else 0)
     if positions and needed > positions:
         raise InputError(
-            f"config: training.max_length is {max_length}, and an item of tasks.{task} takes {needed} tokens, but the "
-            f"base model has {positions} positions; lower training.max_length to {positions} or less, or choose "
-            "another model"
+            f"config: {_key(context, task)} is {max_length}, and an item of tasks.{task} takes {needed} tokens, but "
+            f"the base model has {positions} positions; lower it to {positions} or less, or choose another model"
         )
     vocabulary = context.model_settings.get("vocab_size")
     if vocabulary and lengths.highest >= vocabulary:
@@ -96,7 +100,8 @@ def _check_lengths(context: Context, task: str, max_length: int, lengths: Length
     share = lengths.shortened / lengths.items
     sentence = (
         f"tasks.{task}: {lengths.shortened} of {lengths.items} prompts ({100 * share:.0f}%) lose the end of their "
-        f"'{context.config.active_tasks[task].shorten}' to fit into {max_length} tokens; raise training.max_length"
+        f"'{context.config.active_tasks[task].shorten}' to fit into {max_length} tokens; raise "
+        f"{_key(context, task)}"
     )
     yield Finding(words, *(("warning", sentence) if share > MANY else ("note",)))
 

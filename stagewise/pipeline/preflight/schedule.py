@@ -5,7 +5,7 @@ import math
 from stagewise.lineage import Adapter
 from stagewise.pipeline.preflight.check import Finding, check
 from stagewise.pipeline.preflight.context import Context
-from stagewise.training.arguments import total_steps
+from stagewise.training.arguments import steps_of_epochs, total_steps
 
 
 @check("steps", "splits", step="training")
@@ -16,6 +16,7 @@ def check_steps(context: Context):
         steps, parent = numbers[adapter.lineage], numbers.get(adapter.parent)
         yield from _warm_up(adapter, steps)
         yield from _evaluations(adapter, steps)
+        yield from _early_stopping(adapter, steps, steps_of_epochs(adapter.training, _items(context, adapter)))
         if adapter.training.optimizer_state == "parent" and parent is not None and parent >= steps:
             yield Finding(
                 f"{_short(adapter)}: {steps} after {parent}",
@@ -23,7 +24,8 @@ def check_steps(context: Context):
                 f"config: {_short(adapter)} resumes its parent's count of {parent} steps (training.optimizer_state "
                 f"'parent') and has {steps}, so nothing would be trained; give it more epochs or set it to 'fresh'",
             )
-    yield Finding(", ".join(f"{lineage.rpartition('/')[2]} {steps}" for lineage, steps in numbers.items()))
+    at_most = {a.lineage: "at most " if a.training.early_stopping else "" for a in context.trainings}
+    yield Finding(", ".join(f"{name.rpartition('/')[2]} {at_most[name]}{steps}" for name, steps in numbers.items()))
 
 
 def _items(context: Context, adapter: Adapter) -> list[int]:
@@ -67,4 +69,18 @@ def _evaluations(adapter: Adapter, steps: int):
         "warning",
         f"config: {_short(adapter)} has {steps} steps and training.eval_every is {training.eval_every}, so it "
         f"{ending}; lower eval_every or set it to 'epoch'",
+    )
+
+
+def _early_stopping(adapter: Adapter, steps: int, of_epochs: int):
+    training, rule = adapter.training, adapter.training.early_stopping
+    interval = of_epochs / training.epochs if training.eval_every == "epoch" else training.eval_every
+    if rule is None or (rule.patience + 1) * interval < steps:  # the first evaluation has nothing to be better than
+        return
+    yield Finding(
+        f"{_short(adapter)}: {steps}, never stopped early",
+        "warning",
+        f"config: {_short(adapter)} has {steps} steps and an evaluation every {interval:g}, so that "
+        f"training.early_stopping.patience {rule.patience} never ends it early; lower the patience or "
+        "training.eval_every",
     )

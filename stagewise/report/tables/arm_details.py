@@ -174,7 +174,7 @@ def _cost_cells(view: View, record: Cost) -> list[Cell]:
     adapters = Cell(count(record.adapters), *_size(record))
     return [
         Cell(number_format.number(record.trainings), merges),
-        Cell(f"{record.steps:,.0f}", _ratio(view, record.steps_over_reference)),
+        Cell(f"{record.steps:,.0f}", _steps_detail(view, record)),
         Cell(f"{record.tokens:,.0f}", _ratio(view, record.tokens_over_reference)),
         Cell(f"{record.extra_tokens:,.0f}"),
         Cell(number_format.seconds(record.seconds), _ratio(view, record.seconds_over_reference)),
@@ -189,6 +189,11 @@ def _size(record: Cost) -> tuple[str, str | None]:
 
 def _ratio(view: View, ratio: float | None) -> str:
     return f"{ratio:.2f} ×" if ratio is not None and view.several_arms else ""
+
+
+def _steps_detail(view: View, record: Cost) -> str:
+    planned = f"of {record.planned_steps:,.0f} (early stopping)" if record.planned_steps else ""
+    return "; ".join(filter(None, (planned, _ratio(view, record.steps_over_reference))))
 
 
 def _tried_cells(record: Cost) -> list[Cell]:

@@ -222,8 +222,11 @@ def _trainings(view: View, lineages) -> list[TrainingRecord]:
 
 
 def _steps(record: TrainingRecord) -> Cell:
+    notes = [f"resumed at {record.resumed_from_step}"] if record.resumed_from_step else []
+    if record.planned_steps and record.steps < record.planned_steps:
+        notes.append(f"of {count(record.planned_steps)} (early stopping)")
     cell = value(record.steps, count)
-    return Cell(cell.text, f"resumed at {record.resumed_from_step}") if record.resumed_from_step else cell
+    return Cell(cell.text, "; ".join(notes)) if notes else cell
 
 
 def _best_loss(record: TrainingRecord) -> Cell:

@@ -7,7 +7,7 @@ import pytest
 from stagewise.config.arms import Stage
 from stagewise.config.base import validate
 from stagewise.config.load_config import check
-from stagewise.config.yaml_files import read_yaml
+from stagewise.config.yaml_files import merge, read_yaml
 from stagewise.errors import InputError
 from stagewise.lineage import lineage_tree, steps_of_arm
 from tests.helpers.project_copy import ROOT
@@ -49,6 +49,48 @@ def test_values_are_written_as_yaml_writes_them_and_keys_that_end_alike_in_full(
     ]
     both = {"remedies.anchor.strength": [1, 2], "remedies.ewc.strength": [1, 2]}
     assert "remedies.anchor.strength=1, remedies.ewc.strength=2" in stage(sweep=both).variants
+
+
+def test_limits_of_a_training_are_swept_and_set_by_stage():
+    sweep = {"training.max_steps": [None, 20], "training.early_stopping.patience": [1, 2]}
+    swept = FIRST | {"sweep": sweep, "training": {"early_stopping": {"patience": 9, "min_delta": 0.1}}}
+    variants = list(stage(**swept).variants.values())
+    assert [variant.training.max_steps for variant in variants] == [None, None, 20, 20]
+    assert [variant.training.early_stopping.patience for variant in variants] == [1, 2, 1, 2]
+    assert {variant.training.early_stopping.min_delta for variant in variants} == {0.1}
+    usual = {"early_stopping": {"patience": 3, "min_delta": 0.5}}
+    settings = config({"a": {"stages": [FIRST | {"training": {"early_stopping": {"patience": 1}}}]}}, training=usual)
+    (adapter,) = lineage_tree(settings).values()
+    assert adapter.training.early_stopping.model_dump() == {"patience": 1, "min_delta": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("training", "of_stage", "says"),
+    [
+        (
+            {"early_stopping": {"patience": 1}, "best_metric": "last"},
+            {},
+            "'training': early_stopping goes by best_metric",
+        ),
+        (
+            {"early_stopping": {"patience": 1}},
+            {"best_metric": "last"},
+            r"arms.a.stages\[0\].training: early_stopping goes by best_metric, which is 'last'",
+        ),
+        ({"early_stopping": {}}, {}, "'training.early_stopping.patience'"),
+        ({"max_steps": 0}, {}, "'training.max_steps': input should be greater than or equal to 1"),
+    ],
+)
+def test_limits_that_do_nothing_are_refused(training, of_stage, says):
+    with pytest.raises(InputError, match=says):
+        config({"a": {"stages": [FIRST | {"training": of_stage}]}}, training=training)
+
+
+def test_a_stages_max_length_that_its_task_does_not_read_is_refused():
+    arms = {"a": {"stages": [FIRST | {"training": {"max_length": 99}}]}}
+    assert config(arms)
+    with pytest.raises(InputError, match=r"stages\[0\].training.max_length has no effect, tasks.pubmedqa.max_length"):
+        config(arms, tasks=merge(DEFAULT["tasks"], {"pubmedqa": {"max_length": 200}}))
 
 
 @pytest.mark.parametrize(

@@ -48,3 +48,14 @@ def test_ratios_are_to_each_arms_own_reference(tmp_path):
         if (record.rule, record.task) == ("argmax", None):
             difference = record.measures["accuracy"].difference.value
             assert difference == pytest.approx(by_arm[record.arm] - by_arm[record.against])
+
+
+def test_steps_that_early_stopping_saved_are_planned_and_not_counted(tmp_path, monkeypatch):
+    training = made._training
+    stopped = {"steps": 30, "planned_steps": 80}
+    monkeypatch.setattr(made, "_training", lambda a, *rest: training(a, *rest) | (stopped if a.stage == 2 else {}))
+    arms = {name: made.ARMS[name] for name in ("sequential", "multitask")}
+    _, report = made.experiment(tmp_path, SMALL, arms=arms, statistics={"bootstrap_samples": 100})
+    costs = {cost.arm: (cost.steps, cost.planned_steps) for cost in report.costs}
+    assert costs == {"sequential": (40 + 30, 40 + 80), "multitask": (40, None)}
+    assert find(report.costs, arm="multitask").steps_over_reference == pytest.approx(40 / 70)

@@ -56,6 +56,16 @@ def test_stale_files_become_older_than_any_input_and_say_why(files):
     assert times(given, one, two) == [3000, STALE, STALE]
 
 
+def test_what_is_of_use_of_stale_files_is_kept_before_snakemake_deletes_them(files):
+    given, one, two = files
+    kept = []
+    current = {"keep": lambda: kept.append("all"), "keep_parts": lambda: kept.append("parts")}
+    judge(artifact([one, two], [given], **current))
+    judge(artifact([one, two], [given], **stale(**current)))
+    settle([artifact([one, two], [given], **stale(**current))], None)  # a dry run
+    assert kept == ["all", "parts"]
+
+
 @pytest.mark.parametrize(
     ("error", "says"),
     [

@@ -110,6 +110,17 @@ SETTINGS = {
     "items of a step": ({"training": {"batch_size": 8}}, ADAPTERS, "training.items_per_step 4 -> 8"),
     "split of a step": ({"training": {"batch_size": 1, "gradient_accumulation": 4}}, set(), ""),
     "gradient checkpointing": ({"training": {"gradient_checkpointing": True}}, set(), ""),
+    "steps at most": ({"training": {"max_steps": 9}}, ADAPTERS | METRICS, "training.max_steps added: 9"),
+    "early stopping": (
+        {"training": {"early_stopping": {"patience": 2}}},
+        ADAPTERS | METRICS,
+        "training.early_stopping added: {",
+    ),
+    "length of a task": (
+        {"tasks": {"dreaddit": {"max_length": 200}}},
+        {SECOND, REHEARSED} | PREDICTIONS | METRICS,
+        "tasks.dreaddit.max_length added: 200",
+    ),
     "LoRA rank": ({"lora": {"r": 8}}, ADAPTERS | METRICS, "lora.r 16 -> 8"),
     "seed": ({"seeds": [0, 1]}, METRICS, "seeds[1] added: 1"),
     "compute type": ({"dtype": "bfloat16"}, ADAPTERS | PREDICTIONS | METRICS, 'dtype "float32" -> "bfloat16"'),
@@ -162,6 +173,12 @@ def test_a_setting(copy, changes, expected, words):
     for label in set(reasons) - DATA:
         assert any(word in phrase for phrase in reasons[label] for word in words.split("|")), reasons[label]
     assert stale() == {}
+
+
+def test_a_task_that_is_taken_out_is_said_in_one_phrase(copy):
+    reasons = stale({"arms": {"sequential": None, "rehearsal": {"stages": [{"task": "pubmedqa"}]}}})
+    assert reasons["base/predictions"] == reasons[f"{FIRST}/predictions"] == ["task dreaddit removed"]
+    assert FIRST not in reasons
 
 
 def replace(path, old: str, new: str) -> None:

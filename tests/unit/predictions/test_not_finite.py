@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 from scripts import infer, predict
 from stagewise.models.adapters import ADAPTER_WEIGHTS
 from stagewise.models.receipts import write_model_receipt
+from stagewise.predictions.kept_files import KeptFiles
 from stagewise.provenance.lock import locked
 from stagewise.provenance.receipts import read_receipt, write_receipt
 from tests.helpers import tiny_llama
@@ -84,14 +85,19 @@ def test_a_second_prediction_waits_and_takes_the_first_ones_result(tmp_path, tin
     arguments = ["--settings", json.dumps(step.settings()), "--model", str(tiny_model), "--data", str(step.data)]
     arguments += ["--checkpoints", str(tmp_path / "checkpoints"), "--output"]
     assert predict.main([*arguments, str(tmp_path / "one")]) == 0
-    (cached,) = (path for path in (tmp_path / "checkpoints" / "predictions").iterdir() if path.is_dir())
-    cached.rename(tmp_path / "made")
+    cached = tmp_path / "checkpoints" / "predictions"
+    inputs = json.loads((tmp_path / "one" / "receipt.json").read_text(encoding="utf-8"))["inputs"]
+    files = [path for path in cached.iterdir() if path.is_dir()]
+    (tmp_path / "made").mkdir()
+    for path in files:
+        path.rename(tmp_path / "made" / path.name)
     capsys.readouterr()
     command = [sys.executable, "-m", "scripts.predict", *arguments, str(tmp_path / "two")]
-    with locked(cached, "the predictions"):
+    with locked(KeptFiles(tmp_path / "checkpoints", inputs, None).together, "the predictions"):
         other = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
         line = other.stderr.readline()
-        (tmp_path / "made").rename(cached)
+        for path in files:
+            (tmp_path / "made" / path.name).rename(path)
         time.sleep(0.1)
     rest = other.communicate(timeout=120)[1]
     assert other.returncode == 0 and "waiting for process" in line

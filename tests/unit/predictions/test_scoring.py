@@ -63,6 +63,8 @@ def content(folder) -> tuple[dict, dict]:
     """Bytes of the prediction files, and the receipt without what a clock decides."""
     receipt = json.loads((folder / "receipt.json").read_text())
     without_clock = {key: value for key, value in receipt.items() if key not in ("seconds", "checksum")}
+    for part in without_clock["scoring"].values():
+        del part["seconds"]
     return {path.name: path.read_bytes() for path in folder.glob("*.csv")}, without_clock
 
 
@@ -119,7 +121,7 @@ def scoring(trained, monkeypatch):
     from stagewise.training.job import AdapterJob, score_adapter
 
     made = []
-    monkeypatch.setattr(run.PredictionJob, "write", lambda *given: made.append(given))
+    monkeypatch.setattr(run.PredictionJob, "make", lambda *given: made.append(given))
     folder = trained.folder
     job = AdapterJob.open(folder / "one" / "recipe.json", trained.model, trained.data, [], folder / "checkpoints", None)
     settings = run.ScoringSettings.model_validate_json(trained.score[1])
@@ -148,7 +150,7 @@ def test_predictions_that_another_process_makes_are_left_to_it(trained, scoring)
     from stagewise.predictions.run import PredictionJob
 
     job = PredictionJob.open(scoring.settings, trained.model, trained.adapter("one"), trained.data, None)
-    with locked(job.cached(trained.folder / "checkpoints"), "the predictions"):
+    with locked(job.kept(trained.folder / "checkpoints").together, "the predictions"):
         assert not scoring()
 
 

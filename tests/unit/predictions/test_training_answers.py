@@ -7,8 +7,10 @@ import pytest
 
 from scripts import predict, train_adapter
 from stagewise.inference import likelihood
+from stagewise.inference.question import Question
+from stagewise.recipe import Recipe
 from tests.helpers.tiny_data import make_items, task_settings, write_splits
-from tests.helpers.toy_task import WORDS, write_toy_recipe
+from tests.helpers.toy_task import WORDS, toy_task, write_toy_recipe
 
 TEXTS = {"stress": "I cannot sleep and I worry.", "no stress": "A calm day at the lake."}
 ITEMS = 10
@@ -41,9 +43,9 @@ class Adapter:
         assert train_adapter.main([*argv, "--report-to", *options]) == 0
         return json.loads((self.folder / "adapter" / "training.json").read_text())
 
-    def predict(self, splits=("validation", "test"), prompt="prompt.txt", **evaluation) -> dict:
+    def predict(self, splits=("validation", "test"), prompt="prompt.txt", max_length=None, **evaluation) -> dict:
         """Score the adapter; returns the receipt."""
-        fields = {"prompt": str(self.data / prompt), "shorten": "text"}
+        fields = {"prompt": str(self.data / prompt), "shorten": "text", "max_length": max_length}
         task = task_settings({"items": "none.csv"}, {"1": WORDS[0], "0": WORDS[1]}, **fields)
         settings = self.compute | {
             "tasks": {"toy": task},
@@ -113,7 +115,13 @@ def test_answers_that_differ_are_counted(tmp_path, tiny_model, monkeypatch, caps
 
 
 @pytest.mark.parametrize(
-    "asked", [{"splits": ["test"]}, {"prompt": "other.txt"}, {"method": "generation", "max_new_tokens": 2}]
+    "asked",
+    [
+        {"splits": ["test"]},
+        {"prompt": "other.txt"},
+        {"max_length": 95},
+        {"method": "generation", "max_new_tokens": 2},
+    ],
 )
 def test_nothing_is_compared_that_training_did_not_ask(tmp_path, tiny_model, capsys, asked):
     adapter = Adapter(tmp_path, tiny_model)
@@ -121,3 +129,17 @@ def test_nothing_is_compared_that_training_did_not_ask(tmp_path, tiny_model, cap
     (adapter.data / "other.txt").write_text("{text} Is that stress?\n", encoding="utf-8")
     assert adapter.predict(**asked)["changed_answers"] == {}
     assert "differ from" not in capsys.readouterr().err
+
+
+def test_a_task_of_its_own_max_length_is_cut_alike_in_training_and_scoring(tmp_path, tiny_model):
+    """The training's would cut nothing; the recipe names the task's, and a question to the adapter takes it too."""
+    adapter = Adapter(tmp_path, tiny_model)
+    tasks = {"toy": toy_task(adapter.data) | {"max_length": 64}}
+    plain = Recipe.read(adapter.folder / "recipe.json")
+    recipe = write_toy_recipe(adapter.folder, tiny_model, adapter.data, training={"epochs": 1}, tasks=tasks)
+    assert (recipe.max_length, recipe.tasks["toy"].max_length) == (96, 64) and recipe.fingerprint != plain.fingerprint
+    summary = adapter.train()
+    assert 0 < summary["shortened"] < summary["items"]
+    receipt = adapter.predict(max_length=64)
+    assert 0 < receipt["shortened"]["toy.validation"] < ITEMS and receipt["changed_answers"] == {"toy": 0}
+    assert Question.from_recipe(recipe, "toy").max_length == 64

@@ -135,6 +135,16 @@ def test_the_kept_checkpoint_and_changed_answers_are_shown(values):
     assert shown.tables["scoring"].row("untuned base model")[6].startswith("–")
 
 
+def test_steps_that_were_not_done_are_shown(values):
+    values["training"][0] |= {"steps": 120, "planned_steps": 300, "resumed_from_step": 60}
+    values["training"][1] |= {"planned_steps": values["training"][1]["steps"]}
+    values["costs"][0] |= {"planned_steps": 12345}
+    shown = Page(render(values))
+    steps = [row[2] for row in shown.tables["training"].rows]
+    assert steps[0] == "120 resumed at 60; of 300 (early stopping)" and "early" not in steps[1]
+    assert "of 12,345 (early stopping)" in shown.tables["cost"].rows[0][2]
+
+
 def test_data_shows_what_was_set_aside_and_every_label(metrics, shown):
     row = shown.tables["sources"].row("pubmedqa")
     task = metrics["tasks"][0]

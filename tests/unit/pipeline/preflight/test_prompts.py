@@ -83,3 +83,15 @@ def test_a_chat_template_that_is_missing_fails(tiny_experiment, tmp_path):
     tiny_experiment.values["models"]["tiny"]["path"] = str(model)
     ((verdict, sentence),) = tiny_experiment.problems()
     assert verdict == "failure" and sentence.startswith("prompting.format: the model has no chat template")
+
+
+def test_a_task_of_its_own_length_is_judged_by_it_in_every_stage(tiny_experiment):
+    set_text(tiny_experiment, "tea " * 12)
+    arms = {"sequential": {"stages": [{"task": "colours"}, {"task": "warmth"}]}}
+    own = {"colours": {"shorten": None, "max_length": 96}}
+    assert tiny_experiment.problems(arms=arms, tasks=own, training={"max_length": 40}) == []
+    ((verdict, sentence),) = tiny_experiment.problems(arms=arms, tasks={"colours": {"shorten": None, "max_length": 40}})
+    assert verdict == "failure" and "(or tasks.colours.max_length, which takes its place for this task)" in sentence
+    set_text(tiny_experiment, LONG, 12)
+    ((verdict, sentence),) = tiny_experiment.problems(tasks={"colours": {"max_length": 50}})
+    assert verdict == "warning" and sentence.endswith("to fit into 50 tokens; raise tasks.colours.max_length")
