@@ -42,8 +42,9 @@ def main(argv=None) -> int:
     from stagewise.pipeline.study_design import design_picture, design_tables
 
     given = dict(arguments.items)
-    if unknown := sorted(set(given) - set(config.active_tasks)):
-        raise InputError(f"--items: no arm learns the task '{unknown[0]}'; tasks are {', '.join(config.active_tasks)}")
+    planned = [*config.active_tasks, *config.probes.item_scored]
+    if unknown := sorted(set(given) - set(planned)):
+        raise InputError(f"--items: '{unknown[0]}' is no task of an arm and no probe; there are {', '.join(planned)}")
     tasks, overlap = count_items(config, given)
     design = plan_of(config, tasks, overlap)
     assumed = [Assumed(noise, arguments.disagreement, arguments.accuracy) for noise in arguments.noise]

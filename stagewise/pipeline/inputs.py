@@ -38,6 +38,8 @@ def metrics_files(config: Config, results, folders: Iterable[str], lineages: Ite
     for lineage in lineages:
         names = ("recipe.json", "adapter/receipt.json", "adapter/training.json", "predictions/receipt.json")
         files += [results / lineage / name for name in names]
+    if config.probes.item_scored:
+        files += [results / lineage / "probes" / "receipt.json" for lineage in (BASE, *lineages)]
     return files + ([Path(config.published)] if config.published else [])
 
 

@@ -71,7 +71,7 @@ def test_a_mean_over_tasks_in_two_orders_is_planned(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--items", "nothing=5"], ("no arm learns the task 'nothing'", "pubmedqa, dreaddit")),
+        (["--items", "nothing=5"], ("'nothing' is no task of an arm and no probe", "pubmedqa, dreaddit")),
         (["--configfile", "missing.yaml"], ("missing.yaml",)),
         (["--configfile", "experiments/real.yaml"], ("or give --items pubmedqa=NUMBER",)),
     ],
