@@ -32,7 +32,7 @@ def metrics_files(config: Config, results, folders: Iterable[str], lineages: Ite
 
     `folders` are those of the splits; `lineages` those of the adapters, without the base model.
     """
-    results = Path(results)
+    results, lineages = Path(results), list(lineages)
     files = [results / folder / "summary.json" for folder in folders]
     files += [results / BASE / "predictions" / "receipt.json"]
     for lineage in lineages:
