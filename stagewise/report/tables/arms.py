@@ -69,11 +69,12 @@ def p_cell(claim: Claim | None, key: str, why: str = "not compared: the same ada
 
 def short(view: View) -> Table:
     """The arms in as few columns as a reader needs first: each task, the average, and backward transfer."""
-    each = len(view.tasks) <= SHORT_TASKS
-    caption = (
-        f"{view.primary.axis}, {view.main_split} split ({on_items(view, view.main_split)}). Earlier tasks: when learnt "
-        f"→ at the end. Brackets: intervals ({view.intervals})."
-    )
+    each, caption = len(view.tasks) <= SHORT_TASKS, ""
+    if view.tasks:
+        caption = (
+            f"{view.primary.axis}, {view.main_split} split ({on_items(view, view.main_split)}). Earlier tasks: when "
+            f"learnt → at the end. Brackets: intervals ({view.intervals})."
+        )
     if each and len(view.orders) > 1:
         caption += " Tasks stand in the order in which the arm learnt them."
     caption += _legend(view)
@@ -84,9 +85,9 @@ def short(view: View) -> Table:
         columns += numeric("Average", "Backward transfer", *([] if each else ["Worst earlier task"]))
     if view.probes:
         columns.append("Probes lost")
-        caption += " Probes lost: those on which a loss against the untuned model is shown."
+        caption = f"{caption} Probes lost: those on which a loss against the untuned model is shown.".lstrip()
     table = Table("arms-short", caption, columns)
-    for arm in arms_by_order(view, table) if measured_rules(view) else ():
+    for arm in arms_by_order(view, table) if measured_rules(view) or view.probes else ():
         row: list = [replace(arm_cell(view, arm), detail="")]
         if each:
             row += [_before_after_cell(view, arm, task, name=len(view.orders) > 1) for task in view.order(arm)]
