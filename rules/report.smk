@@ -1,7 +1,6 @@
 """Metrics over all predictions, and the report.
 
-Requires   recipe, adapter, training log and predictions of every adapter, predictions of the base model, the splits,
-           scores of every adapter and the base model on the probes that have a score per item
+Requires   recipe, adapter, training log and predictions of every adapter, predictions of the base model, the splits
 Produces   {results}/report_metrics.json          schema: schemas/report_metrics.schema.json
            {results}/metrics.json                 the main figures by name, for `dvc metrics`
            {results}/report.html, report.md       the same figures for readers
@@ -19,9 +18,6 @@ rule metrics:
         recipes=expand(f"{R}/{{lineage}}/recipe.json", lineage=ADAPTERS),
         adapters=expand(f"{R}/{{lineage}}/adapter/receipt.json", lineage=ADAPTERS),
         training=expand(f"{R}/{{lineage}}/adapter/training.json", lineage=ADAPTERS),
-        probes=expand(
-            f"{R}/{{lineage}}/probes/receipt.json", lineage=[BASE, *ADAPTERS] if CONFIG.probes.item_scored else []
-        ),
         published=[CONFIG.published] if CONFIG.published else [],
     output:
         full=report(

@@ -32,14 +32,12 @@ def metrics_files(config: Config, results, folders: Iterable[str], lineages: Ite
 
     `folders` are those of the splits; `lineages` those of the adapters, without the base model.
     """
-    results, lineages = Path(results), list(lineages)
+    results = Path(results)
     files = [results / folder / "summary.json" for folder in folders]
     files += [results / BASE / "predictions" / "receipt.json"]
     for lineage in lineages:
         names = ("recipe.json", "adapter/receipt.json", "adapter/training.json", "predictions/receipt.json")
         files += [results / lineage / name for name in names]
-    if config.probes.item_scored:
-        files += [results / lineage / "probes" / "receipt.json" for lineage in (BASE, *lineages)]
     return files + ([Path(config.published)] if config.published else [])
 
 
