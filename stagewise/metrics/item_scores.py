@@ -31,7 +31,7 @@ class ItemScores:
     kind: str
     """``harness`` or ``text``."""
     group: str | None
-    """Group of the harness that the probe belongs to."""
+    """Name of the group of harness tasks whose items these are; None for a single task and a text."""
     metric: str
     """The probe's own measure, such as ``acc`` or ``bits_per_byte``."""
     higher_is_better: bool

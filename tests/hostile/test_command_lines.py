@@ -147,7 +147,7 @@ ARGUMENTS = {
     "items of no task": (
         "design",
         "--items gone=10 --picture {out}",
-        "--items: 'gone' is no task of an arm and no probe",
+        "--items: 'gone' is no task of an arm or probe",
     ),
     "no checksum": ("fetch_data", "--url x --sha256 zz --output {out}", "--sha256: 'zz' is not a SHA-256"),
     "no mirror": (

@@ -15,7 +15,9 @@ class Probe(Record):
         description="`task`: one of `tasks`, by its labels. `harness`: a task of lm-evaluation-harness. `text`: a "
         "held-out text, in bits per byte."
     )
-    group: str | None = Field(None, description="Group of the harness that it belongs to.")
+    group: str | None = Field(
+        None, description="Name of the group of harness tasks whose items these are, if there are several."
+    )
     measure: str = Field(description="Of a task the primary measure, of any other its own.")
     title: str = Field(description="The measure's name inside a sentence.")
     range: tuple[float, float] | None = Field(

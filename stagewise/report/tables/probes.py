@@ -32,7 +32,7 @@ def heading(view: View, probe: str) -> str:
     record, measure = view.probes.records[probe], view.probes.measure(probe)
     direction = "" if measure.higher_is_better else ", lower is better"
     unit = ", %" if measure.is_share else ""
-    group = f", of {record.group}" if record.group else ""
+    group = ", a group of tasks" if record.group else ""
     return f"{probe}{group}: {measure.title}{unit}{direction}, {count(record.items)} items"
 
 
