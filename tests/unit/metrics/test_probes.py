@@ -7,10 +7,17 @@ import numpy as np
 import pytest
 
 from stagewise.config.yaml_files import merge
+from stagewise.lineage import Step
+from stagewise.metrics.arms import ArmScores
+from stagewise.metrics.bootstrap import Bootstrap
 from stagewise.metrics.build import build_metrics, flatten_metrics, format_metrics
+from stagewise.metrics.claims import claim_records
+from stagewise.metrics.decision_rules import DecisionRules
 from stagewise.metrics.design import TaskItems, plan_of
+from stagewise.metrics.item_scores import ItemScores, ProbeTable
 from stagewise.metrics.read_results import read_results
 from stagewise.metrics.schema import BASELINES, ReportMetrics, read_metrics
+from stagewise.metrics.scores import ScoreTable
 from stagewise.metrics.significance import holm
 from tests.helpers import fake_results as made
 from tests.helpers.records import find
@@ -184,3 +191,38 @@ def test_a_report_of_the_version_before_is_read(small, tmp_path):
     path = tmp_path / "report_metrics.json"
     path.write_text(json.dumps(values | {"schema_version": 4}))
     assert read_metrics(path).probes == []
+
+
+def drawn_study(seed: int, runs: int, effect: float) -> ArmScores:
+    """Three arms whose adapters move the scores of a text's 80 segments by chance, the second by `effect` more."""
+    rng = np.random.default_rng(seed)
+    scores, steps = {BASE: rng.normal(1, 0.3, 80)}, {}
+    for number in range(3):
+        item, steps[f"arm-{number}"] = rng.normal(effect if number == 1 else 0, 0.05, 80), []
+        for run in range(runs):
+            lineage, noise = f"run-{run}/arm-{number}", 0.02 * rng.normal() if runs > 1 else 0.0
+            scores[lineage] = scores[BASE] + item + noise + rng.normal(0, 0.05, 80)
+            untuned, tuned = Step(0, [], BASE, {"prose": BASE}), Step(1, [], lineage, {"prose": lineage})
+            steps[f"arm-{number}"].append([untuned, tuned])
+    weights = rng.integers(50, 400, 80).astype(float)
+    items = ItemScores("text", None, "bits_per_byte", False, "0" * 64, weights, scores)
+    bootstrap = Bootstrap(300, seed, 0.95, [])
+    table = ScoreTable({}, DecisionRules({}, {}, {}), bootstrap)
+    return ArmScores(steps, [], "test", [BASE], table, item_probes=ProbeTable({"prose": items}, bootstrap))
+
+
+def drawn_claims(seed: int, runs: int, effect: float = 0.0) -> list:
+    study = drawn_study(seed, runs, effect)
+    claims = claim_records(study, dict.fromkeys(study.steps, "arm-0"), "accuracy", 0)
+    return [claim for claim in claims if claim.kind == "probe"]
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_what_is_detectable_is_found_as_often_as_promised_and_nothing_is_not(runs):
+    studies = [drawn_claims(seed, runs) for seed in range(60)]
+    assert np.mean([any(claim.verdict in ("better", "worse") for claim in claims) for claims in studies]) <= 0.1
+    differences = [claim.difference for claims in studies for claim in claims]
+    assert 0.9 < np.mean([d.low <= 0 <= d.high for d in differences]) < 0.99
+    detectable = np.mean([claim.detectable for claims in studies for claim in claims])
+    lost = [drawn_claims(seed, runs, detectable)[1].verdict == "worse" for seed in range(100, 160)]
+    assert 0.65 < np.mean(lost) < 0.95
