@@ -4,7 +4,7 @@
 
 For a range of assumed training noise it prints the difference that each kind of claim finds with 80 % power, and how
 many seeds, or test items, an effect of a given size would take. Test items are counted in the raw files, which
-`snakemake splits` fetches; --items TASK=NUMBER says how many there will be instead.
+`snakemake splits` fetches; --items TASK=NUMBER says how many there will be instead, and how many a harness task has.
 """
 
 import argparse
@@ -42,8 +42,9 @@ def main(argv=None) -> int:
     from stagewise.pipeline.study_design import design_picture, design_tables
 
     given = dict(arguments.items)
-    if unknown := sorted(set(given) - set(config.active_tasks)):
-        raise InputError(f"--items: no arm learns the task '{unknown[0]}'; tasks are {', '.join(config.active_tasks)}")
+    planned = [*config.active_tasks, *(config.probes.harness.tasks if config.probes.harness else [])]
+    if unknown := sorted(set(given) - set(planned)):
+        raise InputError(f"--items: '{unknown[0]}' is no task of an arm or probe; tasks are {', '.join(planned)}")
     tasks, overlap = count_items(config, given)
     design = plan_of(config, tasks, overlap)
     assumed = [Assumed(noise, arguments.disagreement, arguments.accuracy) for noise in arguments.noise]

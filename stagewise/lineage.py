@@ -94,7 +94,8 @@ class Step:
     lineage: str
     """Lineage of the adapter that the stage left."""
     answered_by: dict[str, str]
-    """Lineage that answers a task, by task: the same for all of them, or each task's own adapter."""
+    """Lineage that answers a task or a probe, by name: the same for all of them, or each task's own adapter, and the
+    base model what no adapter has learnt."""
 
 
 def data_folder(fold: int | None) -> str:
@@ -146,7 +147,7 @@ def _add_arm(
     visited: set[str] = set()
     parent: str | None = None
     trained: list[str] = []
-    steps = [Step(0, [], BASE, dict.fromkeys(config.active_tasks, BASE))]
+    steps = [Step(0, [], BASE, dict.fromkeys(_scored(config), BASE))]
     for index, stage in enumerate(arm.stages):
         key = f"arms.{arm_name}.stages[{index}]"
         if arm.adapters == "per_task":
@@ -264,10 +265,14 @@ def _widest(layers: list[int | None]) -> int | None:
 
 
 def _answered_tasks(config: Config, arm: Arm, stage: Stage, adapter: Adapter) -> Iterable[str]:
-    """List the tasks that a stage's adapter answers from now on."""
+    """List the tasks and probes that a stage's adapter answers from now on."""
     if arm.adapters == "one":
-        return config.active_tasks
+        return _scored(config)
     return adapter.learnt_tasks if stage.remedies.afterwards else stage.tasks
+
+
+def _scored(config: Config) -> list[str]:
+    return [*config.active_tasks, *config.probes.item_scored]
 
 
 def _check_parent(tree: dict[str, Adapter], config: Config, key: str, stage: Stage, parent: str | None) -> None:

@@ -35,7 +35,9 @@ class Measure:
     """Name as it is written inside a sentence."""
     range: tuple[float, float]
     higher_is_better: bool
-    needs: Literal["confusion", "probabilities"]
+    needs: Literal["confusion", "probabilities", "scores"]
+    """``scores`` for the measure of a probe, which is not registered: its function takes scores (..., items) and
+    the items' weights."""
     test: Literal["sign-flip"] | None
     """Exact test of a paired difference; None if answers are exchanged in drawn patterns."""
     function: Callable[..., np.ndarray]

@@ -46,9 +46,9 @@ class Statistics(Settings):
     primary_outcome: Literal["tasks", "average"] = Field(
         "tasks",
         description="Claims of the report. `tasks`: on each task, what was learnt, kept and retained, and arms against "
-        "their reference. `average`: arms against their reference by the mean over all tasks after the last stage, one "
-        "claim an arm, and of the reference arms what they learnt and kept; all else is shown without a claim, so that "
-        "the correction is over few tests.",
+        "their reference, probes included. `average`: arms against their reference by the mean over all tasks learnt "
+        "after the last stage, one claim an arm, and of the reference arms what they learnt, kept, and lost on probes; "
+        "all else is shown without a claim, so that the correction is over few tests.",
     )
     auroc_margin: Number = Field(
         0.02,

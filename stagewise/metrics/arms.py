@@ -1,5 +1,6 @@
 """Arms over their runs: the stage × task matrix, each task after the last stage, and arms against the reference arm."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import product
 
@@ -9,6 +10,8 @@ from stagewise.lineage import Step
 from stagewise.measures import MEASURES, Measure
 from stagewise.metrics import crossed, transfer
 from stagewise.metrics.bootstrap import Resampled, Spread
+from stagewise.metrics.decision_rules import ARGMAX
+from stagewise.metrics.item_scores import ProbeTable
 from stagewise.metrics.schema import ArmComparison, ArmDifference, ArmSummary, ArmTask, Omitted, Value
 from stagewise.metrics.scores import ScoreTable, missing_reason
 
@@ -28,6 +31,10 @@ class ArmScores:
         The base model and every adapter.
     scores
         Their resampled scores.
+    task_probes
+        Tasks that are probes of arms that do not learn them.
+    item_probes
+        Probes with one score per item.
     """
 
     def __init__(
@@ -37,16 +44,31 @@ class ArmScores:
         split: str,
         lineages: list[str],
         scores: ScoreTable,
+        task_probes: Sequence[str] = (),
+        item_probes: ProbeTable | None = None,
     ):
         self.steps, self.tasks, self.split, self.lineages, self.scores = steps, tasks, split, lineages, scores
-        self.bootstrap = scores.bootstrap
-        self.learnt = {arm: transfer.Learnt.of(runs[0], tasks) for arm, runs in steps.items()}
+        self.bootstrap, self.task_probes = scores.bootstrap, list(task_probes)
+        self.item_probes = item_probes or ProbeTable({}, scores.bootstrap)
+        self.learnt = {arm: transfer.Learnt.of(runs[0], tasks, task_probes) for arm, runs in steps.items()}
         self._matrices: dict[tuple, Resampled] = {}
+
+    @property
+    def learnt_tasks(self) -> list[str]:
+        """Tasks that some arm learns, which means over tasks are about."""
+        learnt = {number for arm in self.learnt.values() for number in arm.last}
+        return [task for number, task in enumerate(self.tasks) if number in learnt]
+
+    def resampled(self, lineage: str, name: str, measure: str) -> Resampled:
+        """The plain answers' score of a lineage on a task by a measure, or its value on a probe by the probe's own."""
+        if name in self.item_probes:
+            return self.item_probes(lineage, name)
+        return self.scores(lineage, name, self.split).measures[measure]
 
     @cached_property
     def rules(self) -> list[str]:
         """Names of the rules that every lineage has answers by on every task."""
-        shared = [self.scores.rules.shared(self.lineages, task, self.split) for task in self.tasks]
+        shared = [self.scores.rules.shared(self.lineages, task, self.split) for task in self.tasks] or [[ARGMAX]]
         return [rule for rule in shared[0] if all(rule in other for other in shared)]
 
     def matrix(self, arm: str, rule: str, measure: str) -> Resampled:
@@ -73,8 +95,13 @@ class ArmScores:
         return len(next(iter(self.steps.values()))) > 1
 
     def units(self, tasks: list[str]) -> int:
-        """Items, or groups of items, behind a statistic of these tasks: those of the largest."""
-        return max(self.scores.units(self.lineages[0], task, self.split) for task in tasks)
+        """Items, or groups of items, behind a statistic of these tasks or probes: those of the largest."""
+        return max(
+            len(self.item_probes[name])
+            if name in self.item_probes
+            else self.scores.units(self.lineages[0], name, self.split)
+            for name in tasks
+        )
 
     def over_runs(
         self,
@@ -91,15 +118,17 @@ class ArmScores:
         by_arm
             Values of shape (runs,) and draws of shape (runs, samples) by arm.
         tasks
-            Tasks that the statistic is of.
+            Tasks, or probes, that the statistic is of.
         measure, limits
             Its measure and range.
         reference
             The reference arm's statistic, if each arm's difference from it is averaged instead.
         """
         noise = _noise(by_arm, reference, self.bootstrap.runs) if self.several_runs else {}
-        units, reason = self.units(tasks), missing_reason(measure.name)
-        spreads = {}
+        if not by_arm:
+            return {}
+        spreads: dict[str, Spread] = {}
+        units, reason = self.units(tasks), missing_reason(measure)
         for arm, statistic in by_arm.items():
             values, draws = statistic if reference is None else statistic - reference
             runs = [Resampled(*run) for run in zip(values, draws, strict=True)]
@@ -109,8 +138,8 @@ class ArmScores:
     def differences(
         self, others: list[str], reference: str, rule: str, measure: str, task: str | None
     ) -> dict[str, Spread]:
-        """Subtract the reference's score after the last stage from each arm's; without a task, of the mean over all."""
-        names = [task] if task else self.tasks
+        """Subtract the reference's score after the last stage from each arm's; without a task, of their mean."""
+        names = [task] if task else self.learnt_tasks
         numbers = [self.tasks.index(name) for name in names]
         last = {}
         for arm in (*others, reference):
@@ -158,18 +187,16 @@ def omitted_splits(splits: list[str], shared: list[str]) -> list[Omitted]:
 
 
 def arm_summaries(arms: ArmScores) -> list[ArmSummary]:
-    """Summarize the matrix of every arm: average, backward transfer, forgetting, forward transfer."""
-    names = list(product(transfer.REASONS, MEASURES))
+    """Summarize the matrix of every arm: average, backward transfer, forgetting, forward transfer, change of probes."""
+    statistics = [name for name in transfer.REASONS if name != "probe_change" or arms.task_probes]
+    names = list(product(statistics, MEASURES))
     by_rule = {rule: {name: _summaries(arms, rule, *name) for name in names} for rule in arms.rules}
     return [
         ArmSummary(
             arm=arm,
             rule=rule,
             split=arms.split,
-            **{
-                statistic: {name: by_rule[rule][statistic, name][arm] for name in MEASURES}
-                for statistic in transfer.REASONS
-            },
+            **{statistic: {name: by_rule[rule][statistic, name][arm] for name in MEASURES} for statistic in statistics},
         )
         for arm in arms.steps
         for rule in arms.rules
@@ -186,7 +213,8 @@ def _summaries(arms: ArmScores, rule: str, statistic: str, name: str) -> dict[st
         if values is not None:
             defined[arm] = Resampled(values, draws)
     limits = measure.range if statistic == "average" else measure.difference_range
-    spreads = arms.over_runs(defined, arms.tasks, measure, limits)
+    tasks = arms.task_probes if statistic == "probe_change" else arms.learnt_tasks
+    spreads = arms.over_runs(defined, tasks, measure, limits)
     missing = Value(reason=transfer.REASONS[statistic])
     return {arm: spreads[arm].value if arm in spreads else missing for arm in arms.steps}
 
@@ -213,9 +241,9 @@ def arm_tasks(arms: ArmScores) -> list[ArmTask]:
 
 
 def arm_comparisons(arms: ArmScores, references: dict[str, str]) -> list[ArmComparison]:
-    """Compare every arm with its reference (by arm), by rule and task, and for the mean over all tasks."""
-    records = []
-    for rule, task in product(arms.rules, [*arms.tasks, None]):
+    """Compare every arm with its reference (by arm), by rule and task, and for the mean over all learnt tasks."""
+    records, mean = [], [None] if arms.learnt_tasks else []
+    for rule, task in product(arms.rules, [*arms.tasks, *mean]):
         by_arm: dict[str, dict] = {}
         for reference in dict.fromkeys(references.values()):
             others = [arm for arm in arms.steps if references[arm] == reference != arm]

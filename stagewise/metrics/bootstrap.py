@@ -9,7 +9,9 @@ With one run the interval is the expanded percentile interval (Hesterberg 2015, 
 which holds for these very adapters. With several it is that of `crossed`.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 
@@ -35,6 +37,11 @@ class Resampled(NamedTuple):
     """Shape (...)."""
     draws: np.ndarray
     """Shape (samples, ...)."""
+
+    @classmethod
+    def stack(cls, runs: Sequence["Resampled"]) -> "Resampled":
+        """Put a statistic of several runs together: values (runs, ...), draws (runs, samples, ...)."""
+        return cls(np.array([run.value for run in runs]), np.array([run.draws for run in runs]))
 
     def __sub__(self, other: "Resampled") -> "Resampled":
         """The paired difference: both must come from the same resamples."""
@@ -103,6 +110,10 @@ class Bootstrap:
             seed = [self._seed, self._tasks.index(task), SPLITS.index(split)]
             self._weights[key] = draw_weights(len(answers), self.samples, seed, groups)
         return self._weights[key]
+
+    def item_weights(self, probe: str, items: int) -> np.ndarray:
+        """Weights of a probe's items, shape (samples, items); its name seeds them, so that no other probe matters."""
+        return draw_weights(items, self.samples, [self._seed, crc32(probe.encode()), 0, 0])
 
     def value(self, resampled: Resampled, units: int, reason: str = "") -> Value:
         """One run's value with its interval; `units` is the number of items or groups that were drawn.

@@ -26,8 +26,10 @@ from stagewise.metrics.forgetting import (
     learning_records,
     published_forgetting,
 )
+from stagewise.metrics.item_scores import ProbeTable
 from stagewise.metrics.prediction_table import Key, Predictions
 from stagewise.metrics.prior_shift import prior_shifts
+from stagewise.metrics.probes import add_probes, probe_changes, probe_records, probe_scores
 from stagewise.metrics.read_results import ExperimentResults
 from stagewise.metrics.schema import BASELINES, Agreement, AnswerRecord, Omitted, ReportMetrics, Score, TrainingRecord
 from stagewise.metrics.scores import ScoreTable, score_records
@@ -80,7 +82,8 @@ def _records(
     rules = DecisionRules(predictions, _label_priors(results), results.content_free, config.statistics.primary_measure)
     table = ScoreTable(predictions, rules, bootstrap)
     discrimination = DiscriminationTable(predictions, bootstrap)
-    groups = _groups_over_runs(results.adapters) if len(config.runs) > 1 and main in shared else []
+    over_runs = _groups_over_runs(results.adapters) if len(config.runs) > 1 else []
+    groups = over_runs if main in shared else []
     scores = score_records(table, main, groups)
     answers = _answer_records(results, predictions)
     changes = PairedChanges(table, {key: results.checksum(*key) for key in predictions})
@@ -89,7 +92,8 @@ def _records(
         forgetting += published_forgetting(forgetting, table)
         omitted += _omitted_published(splits)
     steps = {arm: [steps_of_arm(config, arm, seed, fold) for fold, seed in config.runs] for arm in config.active_arms}
-    arms = ArmScores(steps, tasks, main, results.lineages, table)
+    probes = ProbeTable(results.item_scores, bootstrap)
+    arms = ArmScores(steps, tasks, main, results.lineages, table, config.probes.tasks, probes)
     omitted += rules.omitted(tasks, splits) + omitted_splits(splits, shared) + _omitted_labels(results)
     return {
         "measures": overview.measure_records(),
@@ -110,15 +114,20 @@ def _records(
         "flips": flip_records(walk_earlier_tasks(config), main, predictions, results.item_ids),
         "agreement": _agreement(results, bootstrap),
         "omitted": omitted,
+        "probes": probe_records(results, main),
+        "probe_scores": probe_scores(probes, over_runs),
         **_arm_statistics(arms, config, discrimination if main in shared else None),
         **_published(config, steps, scores, answers, trainings),
     }
 
 
+ARM_STATISTICS = ("claims", "arm_summaries", "arm_tasks", "arm_comparisons", "prior_shifts", "probe_changes")
+
+
 def _arm_statistics(arms: ArmScores, config: Config, discrimination: DiscriminationTable | None) -> dict[str, list]:
     """Compute the records of arms over their runs; none without `discrimination`, if runs answered other items."""
     if discrimination is None:
-        return dict.fromkeys(("claims", "arm_summaries", "arm_tasks", "arm_comparisons", "prior_shifts"), [])
+        return dict.fromkeys(ARM_STATISTICS, [])
     statistics, references = config.statistics, references_of(config)
     claims = claim_records(arms, references, statistics.primary_measure, statistics.seed, statistics.primary_outcome)
     return {
@@ -126,6 +135,7 @@ def _arm_statistics(arms: ArmScores, config: Config, discrimination: Discriminat
         "arm_summaries": arm_summaries(arms),
         "arm_tasks": arm_tasks(arms),
         "arm_comparisons": arm_comparisons(arms, references),
+        "probe_changes": probe_changes(arms, statistics.primary_measure, statistics.seed),
         "prior_shifts": prior_shifts(arms, claims, discrimination.change, statistics.auroc_margin) if claims else [],
     }
 
@@ -281,7 +291,7 @@ def flatten_metrics(metrics: ReportMetrics) -> dict:
 
     ``rehearsal.pubmedqa.accuracy.value``, its ``low`` and ``high``. Labels are the most likely ones (no decision
     rule), on test if it is scored. ``change`` is since the stage that learnt the task, for tasks that another stage
-    came after. What has no value is left out.
+    came after, and of probes since the untuned model. What has no value is left out.
     """
     split = main_split(metrics.experiment.splits)
     scores = {(*s.lineages, s.task): s.measures for s in metrics.scores if (s.rule, s.split) == (ARGMAX, split)}
@@ -296,6 +306,7 @@ def flatten_metrics(metrics: ReportMetrics) -> dict:
             for key, value in ((name, final[name]), (f"{name}_change", record.change.get(name))):
                 if value is not None and value.value is not None:
                     entry[key] = value.model_dump(include={"value", "low", "high"})
+    add_probes(flat, metrics)
     return flat
 
 

@@ -110,7 +110,7 @@ def variant_records(
     adapters
         What every adapter took.
     """
-    records = []
+    records, tasks = [], list(dict.fromkeys(task for _, task, _ in table.predictions))
     for arm, by_label in scores.items():
         for label, value in by_label.items():
             runs = variants[arm][label]
@@ -122,7 +122,7 @@ def variant_records(
                     chosen=label == choice[arm],
                     validation=Value(reason=NO_PROBABILITIES) if np.isnan(value) else _value(value, len(runs)),
                     lineages=[run[-1].lineage for run in runs],
-                    final={task: _final(table, runs, task, split) for task in runs[0][-1].answered_by},
+                    final={task: _final(table, runs, task, split) for task in tasks},
                     **{key: cost[key] for key in ("steps", "tokens", "extra_tokens", "seconds")},
                 )
             )

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stagewise.measures import Measure
+from stagewise.measures import MEASURES, Measure
 from stagewise.metrics import crossed
 from stagewise.metrics.arms import ArmScores
 from stagewise.metrics.bootstrap import Resampled, Spread
 from stagewise.metrics.comparisons import Comparison, list_comparisons
+from stagewise.metrics.item_scores import ItemScores
 from stagewise.metrics.item_tests import Answers, p_over_items
 from stagewise.metrics.prediction_table import Predictions
 from stagewise.metrics.schema import MAJORITY, Claim
@@ -45,7 +46,8 @@ def claim_records(
         `statistics.primary_outcome`: claims are about single tasks, or about the mean over all.
     """
     answered = [(name, task) for name, task, split in arms.scores.predictions if split == arms.split]
-    comparisons = list_comparisons(arms.steps, arms.tasks, references, primary, answered, outcome)
+    probes = dict.fromkeys(arms.task_probes, MEASURES[primary]) | arms.item_probes.measures
+    comparisons = list_comparisons(arms.steps, arms.tasks, references, primary, answered, outcome, probes)
     spreads = _spreads(arms, comparisons)
     tested = [Tested.of(arms, c, spread, seed) for c, spread in zip(comparisons, spreads, strict=True)]
     usable = [test for test in tested if test.p is not None]
@@ -55,7 +57,7 @@ def claim_records(
     step = level / max(1, sum(p >= level for p in corrected))
     for test, p in zip(usable, corrected, strict=True):
         test.p_corrected, test.detectable = p, test.smallest.at(step)
-    claims = [test.claim(level, arms.split) for test in tested]
+    claims = [test.claim(level, None if test.comparison.task in arms.item_probes else arms.split) for test in tested]
     return [_gate(claim, claims) for claim in claims]
 
 
@@ -80,11 +82,18 @@ def _statistic(arms: ArmScores, comparison: Comparison, side: int) -> Resampled:
     """One side's measure in each run, the mean over the tasks: values (runs,) and draws (runs, samples)."""
     name = comparison.measure.name
     scores = [
-        [arms.scores(lineage, task, arms.split).measures[name] for lineage in sides[side]]
-        for task, sides in comparison.sides.items()
+        [arms.resampled(lineage, task, name) for lineage in sides[side]] for task, sides in comparison.sides.items()
     ]
     values, draws = ([[getattr(score, part) for score in runs] for runs in scores] for part in Resampled._fields)
     return Resampled(np.mean(values, axis=0), np.mean(draws, axis=0))
+
+
+def _answers(arms: ArmScores, comparison: Comparison) -> list[Answers]:
+    """Both sides' answers to the items of each task of a comparison."""
+    return [
+        tuple([arms.scores.predictions[lineage, task, arms.split] for lineage in side] for side in sides)
+        for task, sides in comparison.sides.items()
+    ]
 
 
 @dataclass
@@ -102,22 +111,27 @@ class Tested:
     @classmethod
     def of(cls, arms: ArmScores, comparison: Comparison, spread: Spread, seed: int) -> "Tested":
         """Test a comparison; there is no p-value if there is no score."""
-        answers = [
-            tuple([arms.scores.predictions[lineage, task, arms.split] for lineage in side] for side in sides)
-            for task, sides in comparison.sides.items()
-        ]
-        measure, runs = comparison.measure, len(answers[0][0])
-        smallest = Detectable.of(answers, spread, measure, arms.bootstrap.confidence)
-        if spread.value.value is None:
+        measure, confidence = comparison.measure, arms.bootstrap.confidence
+        ours, theirs = next(iter(comparison.sides.values()))
+        runs = len(ours)
+        if comparison.task in arms.item_probes:
+            items = arms.item_probes[comparison.task]
+            smallest = Detectable.of_scores(items, ours, theirs, spread, confidence)
+            outcome = items.p_over_items(ours, theirs, seed)
+        else:
+            answers = _answers(arms, comparison)
+            smallest = Detectable.of(answers, spread, measure, confidence)
+            outcome = None if spread.value.value is None else p_over_items(answers, measure, seed)
+        if outcome is None:
             return cls(comparison, spread, None, None, smallest)
-        test, p = p_over_items(answers, measure, seed)
+        test, p = outcome
         if runs > 1:
             # Without a standard error nothing varies, and the exact test says so.
             test, p = "crossed", max(p, spread.error.p(spread.value.value) if spread.error else 1.0)
         return cls(comparison, spread, p, test, smallest)
 
-    def claim(self, level: float, split: str) -> Claim:
-        """The record, with its verdict."""
+    def claim(self, level: float, split: str | None) -> Claim:
+        """The record, with its verdict; a probe with one score per item has no split."""
         value, comparison = self.spread.value, self.comparison
         verdict, reason = "not shown", None
         if self.p is None:
@@ -158,20 +172,25 @@ class Detectable:
     """By task: mean accuracy of the two, the share of items on which they disagree in a run, and the items (groups);
     None for other measures."""
     error: crossed.StandardError | None
+    is_share: bool = True
 
     @classmethod
     def of(cls, tasks: list[Answers], spread: Spread, measure: Measure, confidence: float) -> "Detectable":
         """Gather it from the answers to each task and the interval of a comparison."""
         first, _ = tasks[0]
-        runs, answers, error = len(first), None, spread.error
-        if measure.test == "sign-flip":
-            answers = [_agreement(*task) for task in tasks]
-        exact = runs == 1 and answers is not None and len(tasks) == 1 and first[0].groups is None
-        if runs == 1 and spread.value.low is not None:
-            half = (spread.value.high - spread.value.low) / 2
-            units = max(after[0].units for after, _ in tasks)
-            error = crossed.items_alone((half / crossed.half_width(1, np.inf, confidence)) ** 2, units)
-        return cls(runs, exact, answers, error)
+        answers = [_agreement(*task) for task in tasks] if measure.test == "sign-flip" else None
+        exact = len(first) == 1 and answers is not None and len(tasks) == 1 and first[0].groups is None
+        units = max(after[0].units for after, _ in tasks)
+        return cls(len(first), exact, answers, _standard_error(spread, units, confidence))
+
+    @classmethod
+    def of_scores(
+        cls, items: ItemScores, ours: list[str], theirs: list[str], spread: Spread, confidence: float
+    ) -> "Detectable":
+        """Gather it from the scores of a probe's items and the interval of a comparison."""
+        answers = [items.agreement(ours, theirs)] if items.is_right_or_wrong else None
+        error = _standard_error(spread, len(items), confidence)
+        return cls(len(ours), len(ours) == 1 and answers is not None, answers, error, items.is_share)
 
     def at(self, level: float) -> float | None:
         """The difference that is found with 80 % power; None if nothing is known of the noise."""
@@ -181,7 +200,17 @@ class Detectable:
             ((accuracy, discordant, units),) = self.answers
             return detectable_by_sign_flip(units, accuracy, discordant, level)
         growth = growth_of_mean(self.answers, self.runs) if self.answers else lambda difference: 1.0
-        return detectable_by_t(self.error, growth, level)
+        largest = 0.99 if self.is_share else 100 * self.error.variance**0.5
+        return detectable_by_t(self.error, growth, level, largest)
+
+
+def _standard_error(spread: Spread, units: int, confidence: float) -> crossed.StandardError | None:
+    """That of a mean over runs; of one run it is the interval's, which comes from the items alone."""
+    value = spread.value
+    if value.runs is not None or value.low is None:
+        return spread.error
+    half = (value.high - value.low) / 2
+    return crossed.items_alone((half / crossed.half_width(1, np.inf, confidence)) ** 2, units)
 
 
 def _agreement(*sides: list[Predictions]) -> tuple[float, float, int]:

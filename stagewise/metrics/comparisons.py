@@ -1,6 +1,6 @@
 """Comparisons that a report makes claims about, by the arms of an experiment and its primary outcome."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from stagewise.config.experiment import Config
@@ -22,7 +22,7 @@ class Comparison:
 
     kind: str
     task: str | None
-    """None for the mean over several tasks."""
+    """The task or probe; None for the mean over several tasks."""
     against: str
     measure: Measure
     sides: Sides
@@ -61,6 +61,7 @@ def list_comparisons(
     primary: str,
     answered: Iterable[tuple[str, str]],
     outcome: str = "tasks",
+    probes: Mapping[str, Measure] = {},
 ) -> list[Comparison]:
     """List what a report claims something about; adapters that several arms share stand there once.
 
@@ -77,13 +78,16 @@ def list_comparisons(
     answered
         Baselines (and ``base``) that answered the main split, with the task.
     outcome
-        `statistics.primary_outcome`. With ``average`` arms are compared by the mean over all tasks, and only the
-        references by what they learnt (against the majority class, which a loss presupposes) and kept.
+        `statistics.primary_outcome`. With ``average`` arms are compared by the mean over all tasks that some arm
+        learns, and only the references by what they learnt (against the majority class, which a loss presupposes),
+        kept, and lost on probes.
+    probes
+        Measure of each probe, be it one of `tasks` or not.
     """
     answered, comparisons, average = set(answered), {}, outcome == "average"
 
     def add(arm: str, kind: str, task: str | None, against: str, sides: Sides) -> None:
-        measure = MEASURES[PRIMARY if against == MAJORITY else primary]
+        measure = probes.get(task) or MEASURES[PRIMARY if against == MAJORITY else primary]
         # An adapter is not compared with itself.
         if any(ours != theirs for ours, theirs in sides.values()):
             comparison = Comparison(kind, task, against, measure, sides)
@@ -99,17 +103,28 @@ def list_comparisons(
             if average and is_baseline and (kind, against) != ("learnt", MAJORITY):
                 continue
             add(arm, kind, task, against, sides)
+        for probe in probes_of_arm(runs[0], probes):
+            add(arm, "probe", probe, BASE, {probe: ([run[-1].answered_by[probe] for run in runs], [BASE] * len(runs))})
+    learnt = {task for runs in steps.values() for step in runs[0] for task in step.tasks}
+    averaged = [task for task in tasks if task in learnt]
+    compared = dict.fromkeys([*tasks, *probes])
     for arm, runs in steps.items():
         reference = references[arm]
         if arm == reference:
             continue
         sides = {
             task: tuple([run[-1].answered_by[task] for run in by_run] for by_run in (runs, steps[reference]))
-            for task in tasks
+            for task in (averaged if average else compared)
         }
-        for task in [None] if average else tasks:
+        for task in [None] if average else compared:
             add(arm, "arms", task, reference, sides if task is None else {task: sides[task]})
     return list(comparisons.values())
+
+
+def probes_of_arm(steps: list[Step], probes: Iterable[str]) -> list[str]:
+    """List the probes of an arm: a task that it learns is none."""
+    learnt = {task for step in steps for task in step.tasks}
+    return [probe for probe in probes if probe not in learnt]
 
 
 def _stages_of_arm(runs: list[list[Step]], tasks: list[str]) -> Iterator[tuple[str, str, str, Sides]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from stagewise.config.experiment import Config
 from stagewise.lineage import BASE, steps_of_arm
+from stagewise.measures import MEASURES
 from stagewise.metrics.comparisons import list_comparisons, references_of
 from stagewise.metrics.crossed import Components, Noise, Runs, items_alone, pool, standard_error
 from stagewise.metrics.schema import BASELINES
@@ -55,7 +56,7 @@ class Comparisons:
 
     kind: str
     task: str | None
-    """None for the mean over all tasks."""
+    """The task or probe; None for the mean over all tasks learnt."""
     number: int
     against: str = "learnt"
     """The reference arm, of claims about arms."""
@@ -71,15 +72,20 @@ class Design:
     """Held-out items over training items of a fold (`crossed.Runs`)."""
     level: float
     tasks: dict[str, TaskItems]
+    """Tasks, and probes whose number of items is known."""
     comparisons: list[Comparisons]
-    """What can be forgotten, and what is compared with the reference arm."""
+    """What can be forgotten, what can be lost on a probe, and what is compared with the reference arm."""
     family: int
     """Claims of the whole report."""
+    averaged: tuple[str, ...] | None = None
+    """Tasks that a mean is over; None for all of them."""
+    others: int = 0
+    """Claims about probes whose number of items is not known."""
 
     @property
     def step(self) -> float:
         """Level of one claim: Holm's step if the stages are shown to have learnt their tasks and nothing else is."""
-        return self.level / sum(group.number for group in self.comparisons)
+        return self.level / (self.others + sum(group.number for group in self.comparisons))
 
     def detectable(self, group: Comparisons, assumed: Assumed) -> float | None:
         """The difference that claims of this kind find with 80 % power; None if there is none."""
@@ -91,20 +97,25 @@ class Design:
         growth = items_growth(assumed.accuracy, assumed.disagreement, runs)
         if runs == 1:
             return detectable_by_t(items_alone(rest, round(max(units))), growth, self.step)
-        # Both adapters of a comparison have the training's noise; a mean over tasks has less of it.
+        # Both adapters of a comparison have the training's noise, unlike the untuned model; a mean has less of it.
         training = assumed.noise**2 * (1 + (number - 1) * assumed.task_correlation) / number
-        noise = Noise(2 * training + rest, self._noise_df(group))
+        noise = Noise((1 if group.kind == "probe" else 2) * training + rest, self._noise_df(group))
         error = standard_error(Components(rest / runs, rest, round(max(units)), runs), noise, self.overlap)
         return detectable_by_t(error, growth, self.step)
 
     def tasks_of(self, group: Comparisons) -> list[TaskItems]:
         """Items of the tasks that claims of a kind are about."""
-        return list(self.tasks.values()) if group.task is None else [self.tasks[group.task]]
+        return [self.tasks[task] for task in self._names(group)]
+
+    def _names(self, group: Comparisons) -> list[str]:
+        if group.task is not None:
+            return [group.task]
+        return list(self.tasks if self.averaged is None else self.averaged)
 
     def _noise_df(self, group: Comparisons) -> float:
         """Degrees of freedom of the noise that all comparisons of a kind tell together (`crossed`)."""
         number, runs = group.number, self.runs
-        if group.kind == "arms" or number == 1:
+        if group.kind in ("arms", "probe") or number == 1:
             return number * (runs - 1)
         # The adapter that learnt the task is common to all: its noise has the runs' degrees of freedom alone.
         _, df = pool(number + 1, 1, number, runs)
@@ -123,7 +134,7 @@ class Design:
 
         For a mean over tasks it is the sum over them, in today's proportions.
         """
-        names = list(self.tasks) if group.task is None else [group.task]
+        names = self._names(group)
         total = sum(self.tasks[name].items for name in names)
         for number in sorted({max(20, round(total * 1.1**step)) for step in range(-30, 61)}):
             tasks = dict(self.tasks)
@@ -143,7 +154,7 @@ def plan_of(config: Config, tasks: dict[str, TaskItems], overlap: float = 0.0) -
     config
         The experiment.
     tasks
-        Test items of each task of its arms.
+        Test items of each task of its arms, and of probes whose number is known.
     overlap
         Held-out items over training items of a fold; 0 without folds.
     """
@@ -151,7 +162,7 @@ def plan_of(config: Config, tasks: dict[str, TaskItems], overlap: float = 0.0) -
     config = config.with_choice({})
     steps = {arm: [steps_of_arm(config, arm, seed, fold) for fold, seed in config.runs] for arm in config.active_arms}
     answered = [(name, task) for name in (BASE, *BASELINES) for task in config.active_tasks]
-    statistics = config.statistics
+    statistics, probes = config.statistics, [*config.probes.tasks, *config.probes.item_scored]
     family = list_comparisons(
         steps,
         list(config.active_tasks),
@@ -159,10 +170,11 @@ def plan_of(config: Config, tasks: dict[str, TaskItems], overlap: float = 0.0) -
         statistics.primary_measure,
         answered,
         statistics.primary_outcome,
+        dict.fromkeys(probes, MEASURES[statistics.primary_measure]),
     )
     numbers: dict[tuple[str, str | None, str], int] = {}
     for comparison in family:
-        if comparison.kind in ("kept", "arms"):
+        if comparison.kind in ("kept", "probe", "arms"):
             key = comparison.kind, comparison.task, comparison.against
             numbers[key] = numbers.get(key, 0) + 1
     folds = len(config.folds or [None])
@@ -171,6 +183,12 @@ def plan_of(config: Config, tasks: dict[str, TaskItems], overlap: float = 0.0) -
         overlap=overlap if folds > 1 else 0.0,
         level=1 - config.statistics.confidence,
         tasks=tasks,
-        comparisons=[Comparisons(kind, task, number, against) for (kind, task, against), number in numbers.items()],
+        comparisons=[
+            Comparisons(kind, task, number, against)
+            for (kind, task, against), number in numbers.items()
+            if task is None or task in tasks
+        ],
         family=len(family),
+        averaged=tuple(task for task in config.active_tasks if task in config.learnt_tasks),
+        others=sum(number for (_, task, _), number in numbers.items() if task is not None and task not in tasks),
     )

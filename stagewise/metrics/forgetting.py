@@ -34,9 +34,9 @@ def compare_scores(
     if not np.array_equal(before.gold, after.gold):
         raise ValueError("paired answers need the same items in the same order")
     changes = {}
-    for name in MEASURES:
+    for name, measure in MEASURES.items():
         difference = after.measures[name] - before.measures[name]
-        changes[name] = bootstrap.value(difference, units, missing_reason(name))
+        changes[name] = bootstrap.value(difference, units, missing_reason(measure))
     return changes
 
 
@@ -160,7 +160,7 @@ def published_forgetting(paired: list[Forgetting], scores: ScoreTable) -> list[F
 
 def _unpaired(name: str, before: float, after: float) -> Value:
     if np.isnan(before) or np.isnan(after):
-        return Value(reason=missing_reason(name))
+        return Value(reason=missing_reason(MEASURES[name]))
     return Value(value=float(after - before), reason=DIFFERENT_ITEMS)
 
 

@@ -1,6 +1,6 @@
 """Read everything an experiment left on disk that its metrics need."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from stagewise.data.items import read_split
 from stagewise.errors import InputError
 from stagewise.lineage import BASE, Adapter, data_folders, lineage_tree
 from stagewise.metrics import check_results
+from stagewise.metrics.item_scores import ItemScores, of_lineages, read_item_scores
 from stagewise.metrics.prediction_table import Key, Predictions, read_content_free, read_predictions
 from stagewise.models.adapters import ADAPTER_WEIGHTS
 from stagewise.provenance.files import read_json, sha256_file
@@ -40,6 +41,8 @@ class ExperimentResults:
     """Log-probabilities after inputs without content by lineage and task, shape (inputs, labels)."""
     adapter_bytes: dict[str, int | None]
     """Size of each adapter's weights file by lineage; None if the file is elsewhere."""
+    item_scores: dict[str, ItemScores] = field(default_factory=dict)
+    """Probes with one score per item, by name."""
 
     @property
     def summary(self) -> dict:
@@ -79,6 +82,7 @@ class ExperimentResults:
             predictions={key: answers for key, answers in self.predictions.items() if key[0] in kept},
             receipts={lineage: receipt for lineage, receipt in self.receipts.items() if lineage in kept},
             content_free={key: values for key, values in self.content_free.items() if key[0] in kept},
+            item_scores=of_lineages(self.item_scores, kept),
         )
 
     def shared_splits(self) -> list[str]:
@@ -119,7 +123,10 @@ def read_results(config: Config, results) -> ExperimentResults:
     weights = check_results.check_adapters(results, summaries, adapters, recipes, trainings, model)
     check_results.check_predictions(results, config, summaries, adapters, recipes, weights, receipts)
     sizes = {lineage: _size(results / lineage / "adapter" / ADAPTER_WEIGHTS) for lineage in adapters}
-    experiment = ExperimentResults(config, summaries, items, adapters, recipes, trainings, {}, receipts, {}, sizes)
+    item_scores = read_item_scores(results, receipts, config.probes.item_scored)
+    experiment = ExperimentResults(
+        config, summaries, items, adapters, recipes, trainings, {}, receipts, {}, sizes, item_scores
+    )
     for lineage, receipt in receipts.items():
         _read_answers(experiment, results / lineage / "predictions", lineage, receipt)
     return experiment

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stagewise.measures import MEASURES, confusion_counts, label_f1, precisions, recalls
+from stagewise.measures import MEASURES, Measure, confusion_counts, label_f1, precisions, recalls
 from stagewise.metrics.bootstrap import Bootstrap, Resampled
 from stagewise.metrics.decision_rules import ARGMAX, DecisionRules, Refits, normalize
 from stagewise.metrics.prediction_table import Key, Predictions
@@ -114,9 +114,9 @@ class ScoreTable:
         return self.predictions[lineage, task, split].units
 
 
-def missing_reason(name: str) -> str:
+def missing_reason(measure: Measure) -> str:
     """Say why a measure is NaN."""
-    return NO_PROBABILITIES if MEASURES[name].needs == "probabilities" else NOT_DEFINED
+    return NO_PROBABILITIES if measure.needs == "probabilities" else NOT_DEFINED
 
 
 def score_record(table: ScoreTable, lineage: str, task: str, split: str, rule: str = ARGMAX) -> Score:
@@ -144,7 +144,9 @@ def score_record(table: ScoreTable, lineage: str, task: str, split: str, rule: s
         tau=scores.tau and value(scores.tau, units),
         # Adding 0 turns a negative zero into a plain one.
         bias=None if decision is None else (decision.bias + 0.0).tolist(),
-        measures={name: value(scores.measures[name], units, missing_reason(name)) for name in MEASURES},
+        measures={
+            name: value(scores.measures[name], units, missing_reason(measure)) for name, measure in MEASURES.items()
+        },
         labels=labels,
     )
 
@@ -165,7 +167,7 @@ def score_over_runs(table: ScoreTable, lineages: list[str], task: str, split: st
     measures = {}
     for name, measure in MEASURES.items():
         by_run = [run.measures[name] for run in runs]
-        measures[name] = table.bootstrap.over_runs(by_run, units, measure.range, missing_reason(name)).value
+        measures[name] = table.bootstrap.over_runs(by_run, units, measure.range, missing_reason(measure)).value
     labels = table.predictions[lineages[0], task, split].labels
     return Score(
         lineages=lineages,

@@ -125,6 +125,22 @@ def exchange(
     return float((as_far.sum() + 1) / (permutations + 1))
 
 
+def flip_signs(differences: np.ndarray, seed: int, permutations: int = PERMUTATIONS) -> float:
+    """Test that items' differences are symmetric around 0 by flipping their signs in drawn patterns (two-sided).
+
+    It is `exchange` for a sum over items, shape (items,), whatever the items' weights.
+    """
+    moved = differences[differences != 0]
+    observed = abs(moved.sum())
+    # Equal sums may differ in their last digits, which grow with the numbers that are added.
+    limit = observed - 1e-12 * max(1.0, np.abs(moved).sum())
+    rng, as_far = np.random.default_rng(seed), 0
+    for start in range(0, permutations, 512):
+        signs = rng.integers(0, 2, (min(512, permutations - start), len(moved)), dtype=np.int8) * 2 - 1
+        as_far += int((np.abs(signs @ moved) >= limit).sum())
+    return (as_far + 1) / (permutations + 1)
+
+
 def holm(values: list[float]) -> list[float]:
     """Correct p-values for testing several hypotheses (Holm 1979); in the order given."""
     order = np.argsort(values, kind="stable")
@@ -232,7 +248,9 @@ def _most_lost(units: int, level: float) -> np.ndarray:
     return np.where(binom.cdf(lost, changed, 0.5) <= level / 2, lost, lost - 1)
 
 
-def detectable_by_t(error: StandardError, growth: Callable[[float], float], level: float) -> float | None:
+def detectable_by_t(
+    error: StandardError, growth: Callable[[float], float], level: float, largest: float = 0.99
+) -> float | None:
     """Solve for the difference that the t-test over items and runs finds with 80 % power.
 
     Estimated noise is the true one times a chi-squared number over its degrees of freedom. For each of 100 equal parts
@@ -247,10 +265,12 @@ def detectable_by_t(error: StandardError, growth: Callable[[float], float], leve
         Factor of the items' part by the difference (`items_growth`).
     level
         Level of the test, corrections included.
+    largest
+        The largest difference that is tried; 99 points of a share by default.
 
     Returns
     -------
-    The difference; None if not even one of 99 points would be found.
+    The difference; None if not even the largest would be found.
     """
     from scipy.optimize import brentq
     from scipy.special import gammaincinv, ndtr, stdtrit
@@ -264,7 +284,7 @@ def detectable_by_t(error: StandardError, growth: Callable[[float], float], leve
         needed = stdtrit(degrees, 1 - level / 2) * np.sqrt(variance)
         return POWER - ndtr((difference - needed) / np.sqrt(items + error.training)).mean()
 
-    return None if lacking(0.99) > 0 else float(brentq(lacking, 0.0, 0.99, xtol=1e-4))
+    return None if lacking(largest) > 0 else float(brentq(lacking, 0.0, largest, xtol=1e-4 * (largest / 0.99)))
 
 
 def answer_variance(accuracy: float, difference: float, correlation: float, runs: int) -> float:

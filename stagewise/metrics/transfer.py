@@ -4,6 +4,7 @@ Each takes ``scores`` of shape (..., stages + 1, tasks), stage 0 the untuned mod
 (...); None if there is no such task, with the reason in `REASONS`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ REASONS = {
     "backward_transfer": "no task is followed by a stage that does not learn it",
     "forgetting": "no task is followed by a stage that does not learn it",
     "forward_transfer": "no task is first learnt after another stage",
+    "probe_change": "the arm learns every task that is a probe",
 }
 
 
@@ -27,12 +29,16 @@ class Learnt:
     last: dict[int, int]
     """The stage that learnt it last."""
     stages: int
+    probes: tuple[int, ...] = ()
+    """Tasks that are probes and that no stage learns."""
 
     @classmethod
-    def of(cls, steps: list[Step], tasks: list[str]) -> "Learnt":
+    def of(cls, steps: list[Step], tasks: list[str], probes: Iterable[str] = ()) -> "Learnt":
+        """Read it from the steps of one run; `probes` are the tasks that are probes of arms that do not learn them."""
         stages = {tasks.index(task): [s.stage for s in steps if task in s.tasks] for s in steps for task in s.tasks}
         first, last = ({task: pick(numbers) for task, numbers in stages.items()} for pick in (min, max))
-        return cls(first, last, steps[-1].stage)
+        unlearnt = tuple(tasks.index(task) for task in probes if tasks.index(task) not in last)
+        return cls(first, last, steps[-1].stage, unlearnt)
 
     @property
     def earlier(self) -> list[int]:
@@ -60,6 +66,16 @@ def forward_transfer(scores: np.ndarray, learnt: Learnt) -> np.ndarray | None:
     """Mean over tasks first learnt after stage 1 of the score just before minus the untuned model's (Lopez-Paz &
     Ranzato 2017, eq. 4)."""
     return _mean([scores[..., s - 1, task] - scores[..., 0, task] for task, s in learnt.first.items() if s > 1])
+
+
+def probe_change(scores: np.ndarray, learnt: Learnt) -> np.ndarray | None:
+    """Mean over the probes among the tasks of the last score minus the untuned model's.
+
+    As forward transfer (Lopez-Paz & Ranzato 2017, eq. 4) it compares tasks that were not trained on with the untuned
+    model. Theirs are tasks that the arm learns later, each just before that; probes are never learnt, and count once
+    every stage is done.
+    """
+    return _mean([scores[..., learnt.stages, task] - scores[..., 0, task] for task in learnt.probes])
 
 
 def _mean(parts: list[np.ndarray]) -> np.ndarray | None:

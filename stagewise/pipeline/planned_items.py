@@ -21,7 +21,8 @@ def count_items(config: Config, given: dict[str, int]) -> tuple[dict[str, TaskIt
 
     Returns
     -------
-    Items by task, and the share of held-out over training items of a fold (0 without folds).
+    Items by task, and by harness task if `given`; and the share of held-out over training items of a fold (0 without
+    folds).
 
     Raises
     ------
@@ -42,6 +43,8 @@ def count_items(config: Config, given: dict[str, int]) -> tuple[dict[str, TaskIt
         tasks[name] = TaskItems(given.get(name, len(items)), group_size([item.group for item in items]))
         if getattr(task.splits[task.split], "fold", None) is not None and config.folds and len(config.folds) > 1:
             overlap = max(overlap, len(splits["validation"]) / len(splits["train"]))
+    harness = config.probes.harness.tasks if config.probes.harness else []
+    tasks |= {probe: TaskItems(given[probe]) for probe in harness if probe in given}
     return tasks, overlap
 
 

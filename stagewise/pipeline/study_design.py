@@ -31,6 +31,8 @@ def describe(group: Comparisons, design: Design) -> str:
     """What claims of a kind are about."""
     if group.kind == "kept":
         return f"{group.task}: kept since it was learnt"
+    if group.kind == "probe":
+        return f"{group.task} (probe): against the untuned model"
     references = {other.against for other in design.comparisons if other.kind == "arms"}
     task, reference = group.task or "mean over tasks", group.against if len(references) > 1 else "the reference arm"
     return f"{task}: against {reference}"
@@ -40,13 +42,18 @@ def design_tables(name: str, design: Design, assumed: list[Assumed], effects: li
     """Write the detectable differences, and the seeds or items that effects of a given size take."""
     groups = design.comparisons
     if not groups:
-        return [f"{name}: no arm has an earlier task or another arm to compare with, so nothing is claimed."]
+        probes = f" Nothing is known of the items of probes, of which there are {plural(design.others, 'claim')}."
+        return [
+            f"{name}: no arm has an earlier task, a probe among the tasks or another arm to compare with, so nothing "
+            f"is claimed.{probes if design.others else ''}"
+        ]
     names = [describe(group, design) for group in groups]
-    tested = plural(sum(group.number for group in groups), "claim")
+    tested = plural(sum(group.number for group in groups) + design.others, "claim")
+    probes = ", about probes" if design.others or any(group.kind == "probe" for group in groups) else ""
     lines = [
         f"{name}: {plural(design.runs, 'run')}; {listed(_items(design))}.",
-        f"A report of {design.family} claims; {tested} are about what is kept or about arms, and share a chance of "
-        f"{100 * design.level:g}% of any false one.",
+        f"A report of {design.family} claims; {tested} are about what is kept{probes} or about arms, and share a "
+        f"chance of {100 * design.level:g}% of any false one.",
         _assumptions(assumed[0], design),
         "",
         "Difference in points that is found with 80% power:",

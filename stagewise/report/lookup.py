@@ -20,6 +20,7 @@ from stagewise.metrics.schema import (
 )
 from stagewise.report.index import Index
 from stagewise.report.measures import ShownMeasure
+from stagewise.report.probes import ShownProbes
 from stagewise.report.tables import number_format
 from stagewise.report.tables.number_format import listed
 from stagewise.report.task_orders import group_by_order
@@ -46,7 +47,9 @@ class View:
         paths = list(dict.fromkeys(_stage_path(adapter.lineage) for adapter in metrics.adapters))
         ordered = sorted(metrics.adapters, key=lambda adapter: paths.index(_stage_path(adapter.lineage)))
         self.adapters: dict[str, AdapterRecord] = {adapter.lineage: adapter for adapter in ordered}
-        self.tasks = [task.task for task in metrics.tasks]
+        self.probes = ShownProbes(metrics, self.measures)
+        self.scored_tasks = [task.task for task in metrics.tasks]
+        self.tasks = self.probes.without_probes(self.scored_tasks)
         self.arms = list(dict.fromkeys(stage.arm for stage in metrics.arms))
         e = self.experiment
         # Folds, then seeds: the order of `Score.lineages`.
@@ -148,6 +151,11 @@ class View:
     def ordered_tasks(self) -> tuple[str, ...]:
         """Tasks in the order of the reference arm's stages, for tables and pictures of all arms."""
         return next(iter(self.orders), tuple(self.tasks))
+
+    @property
+    def every_task(self) -> tuple[str, ...]:
+        """Those, and then the tasks that are probes of every arm."""
+        return tuple(dict.fromkeys([*self.ordered_tasks, *self.scored_tasks]))
 
     def learnt_stages(self, arm: str) -> dict[str, int]:
         """Stage that learnt each task last."""
@@ -287,7 +295,8 @@ class View:
     def arm_summary(self, arm: str, statistic: str, measure: str, rule: str = "argmax") -> Value | None:
         """A statistic of an arm's stage × task matrix on the main split."""
         record = self.find("arm_summaries", arm=arm, rule=rule, split=self.main_split)
-        return record and getattr(record, statistic).get(measure)
+        values = record and getattr(record, statistic)
+        return values.get(measure) if values else None
 
     def learnt_value(self, arm: str, task: str, measure: str, rule: str = "argmax") -> Value | None:
         """An arm's score on a task after the stage that learnt it."""

@@ -18,6 +18,8 @@ class ShownMeasure:
     higher_is_better: bool
     rank: int
     """Its place among the measures; the first two are shown open, pictures of the others are folded."""
+    unit: str = ""
+    """Unit after a difference in a sentence, of what is no share."""
 
     @classmethod
     def of(cls, record: MeasureRecord, rank: int) -> "ShownMeasure":
@@ -63,7 +65,7 @@ class ShownMeasure:
     @property
     def difference_unit(self) -> str:
         """Unit after a difference in a sentence."""
-        return " points" if self.is_share else ""
+        return " points" if self.is_share else self.unit
 
     def write(self, value: float | None) -> str:
         return number_format.percent(value) if self.is_share else number_format.decimal(value)

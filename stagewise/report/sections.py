@@ -24,6 +24,7 @@ from stagewise.report.blocks import (
 )
 from stagewise.report.figures.curves import missing_reason
 from stagewise.report.lookup import View
+from stagewise.report.probe_sections import probes_section
 from stagewise.report.stage_sections import stage_sections
 from stagewise.report.tables import (
     arm_details,
@@ -59,6 +60,7 @@ def build_sections(view: View) -> list[Section]:
         data_section(view),
         arms_section(view),
         forgetting_section(view),
+        probes_section(view, OVERVIEW),
         *stage_sections(view),
         scores_section(view),
         items_section(view),
@@ -192,9 +194,9 @@ def _other_splits(view: View, make_table) -> list[Block]:
 def _every_task(view: View, make_table) -> list[Block]:
     """A table of the main split for each task, then those of the other splits folded away."""
     main, *others = view.shown_splits
-    blocks = _tables([make_table(view, main, task) for task in view.ordered_tasks])
+    blocks = _tables([make_table(view, main, task) for task in view.every_task])
     for split in others:
-        tables = _tables([make_table(view, split, task) for task in view.ordered_tasks])
+        tables = _tables([make_table(view, split, task) for task in view.every_task])
         blocks.append(Fold(f"The same on the {split} split", tables, in_markdown=False))
     return blocks
 
@@ -231,7 +233,7 @@ def items_section(view: View) -> Section:
 def rules_section(view: View) -> Section:
     """Decision rules, and what none of them can change."""
     blocks: list[Block] = [Figures(), TableBlock(decision_rules.discrimination(view))]
-    for task in view.ordered_tasks:
+    for task in view.every_task:
         table = TableBlock(decision_rules.decisions(view, task))
         blocks.append(Fold(f"Every decision rule on {task}", [table], in_markdown=False))
     nothing = "No decision rule but the answer itself: there are no label probabilities."
@@ -251,7 +253,7 @@ def confusion_section(view: View) -> Section:
     for split in others:
         blocks.append(Fold(f"The same on the {split} split", _confusions(view, split), in_markdown=False))
     for split in view.shown_splits:
-        tables = _tables([scores.labels(view, split, task) for task in view.ordered_tasks])
+        tables = _tables([scores.labels(view, split, task) for task in view.every_task])
         title = f"Precision, recall and F1 of each label, {split} split"
         blocks.append(Fold(title, tables, in_markdown=False))
     return Section("confusion", "Confusion matrices", blocks, folded=True, chapter=CROSS_TASK)
@@ -259,7 +261,7 @@ def confusion_section(view: View) -> Section:
 
 def _confusions(view: View, split: str) -> list[Block]:
     parts: list[Block] = []
-    for task in view.ordered_tasks:
+    for task in view.every_task:
         title = task if split == view.main_split else f"{task}, {split} split"
         matrices, frequent = scores.confusions(view, task, split), scores.frequent_confusions(view, task, split)
         inner = [Matrices(matrices), TableBlock(frequent)]

@@ -20,6 +20,7 @@ from stagewise.provenance.files import sha256_file, write_json
 from stagewise.provenance.receipts import write_receipt
 from stagewise.recipe import Recipe
 from stagewise.training import behaviour_versions
+from tests.helpers.fake_probes import write_probes
 from tests.helpers.tiny_data import make_items, write_split
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,11 +82,13 @@ def write_results(results: Path, settings: Config, seed: int = 0, sizes: dict[st
         _write_data(results, settings, rng, sizes or SIZES, fold, items)
     first = data_folder(settings.runs[0][0])
     write_predictions(results, BASE, settings, items[first], rng)
+    write_probes(results / BASE / "probes", BASE, settings, _inputs(results, BASE, None))
     made: dict[str, Recipe] = {}
     for lineage, adapter in lineage_tree(settings).items():
         made[lineage] = _write_adapter(results, adapter, settings, [made[parent] for parent in adapter.parents])
         fingerprint = made[lineage].fingerprint
         write_predictions(results, lineage, settings, items[adapter.data], rng, adapter, fingerprint)
+        write_probes(results / lineage / "probes", lineage, settings, _inputs(results, lineage, fingerprint), adapter)
     return results
 
 
@@ -186,13 +189,7 @@ def write_predictions(results: Path, lineage: str, settings: Config, items: dict
     data = results / (adapter.data if adapter else data_folder(settings.runs[0][0]))
     facts = {
         "inputs": {
-            "adapter": made
-            and {
-                "recipe": made,
-                "weights": sha256_file(results / lineage / "adapter" / "adapter_model.safetensors"),
-            },
-            "model": MODEL,
-            "settings": {"made": "up"},
+            **_inputs(results, lineage, made),
             "files": {
                 f"{task}.{split}": sha256_file(data / task / f"{split}.jsonl")
                 for task in settings.active_tasks
@@ -205,6 +202,13 @@ def write_predictions(results: Path, lineage: str, settings: Config, items: dict
     measured = {"seconds": 1.5, "tokens": 1000, "items": 100, "device": "cpu", "dtype": "float32"}
     counts = {"shortened": dict.fromkeys(names, 0), "control_tokens": dict.fromkeys(names, 0)}
     write_receipt(folder, facts | measured | counts)
+
+
+def _inputs(results: Path, lineage: str, made: str | None) -> dict:
+    """What the scores of a lineage are made from, but for the items; `made` is the adapter's fingerprint."""
+    weights = results / lineage / "adapter" / "adapter_model.safetensors"
+    adapter = made and {"recipe": made, "weights": sha256_file(weights)}
+    return {"adapter": adapter, "model": MODEL, "settings": {"made": "up"}}
 
 
 def _skill(task: str, adapter: Adapter | None, settings: Config) -> float:
@@ -253,7 +257,7 @@ def _write_adapter(results: Path, adapter: Adapter, settings: Config, parents: l
     }
     planned = recipe_settings(settings, adapter)
     recipe = Recipe.build(
-        **planned.model_dump(exclude={"tasks", "remedies", "dtype"}),
+        **planned.model_dump(exclude={"tasks", "remedies", "dtype", "adopted", "tuned_model", "lora_of_parent"}),
         dtype="float32",
         tasks={
             task: values.model_dump()

@@ -105,6 +105,18 @@ SWEPT = {
     "statistics": {"primary_outcome": "average"},
 }
 
+# A task, a harness task and a text that no stage learns; one arm does not learn a task that others do.
+PROBES = {
+    "tasks": {"topics": classification_task(["world", "sports", "business"])},
+    "arms": {
+        "sequential": made.ARMS["sequential"],
+        "isolated": made.ARMS["isolated"],
+        "rehearsal-10": made.ARMS["rehearsal-10"],
+        "second": {"stages": [SECOND_STAGE]},
+    },
+    "probes": {"tasks": ["topics", "pubmedqa"], "harness": ["arc_easy"], "texts": {"prose": "prose.txt"}},
+}
+
 BASE, FIRST, SECOND = "base", "base/seed-0/pubmedqa", "base/seed-0/pubmedqa/dreaddit"
 SECTIONS = (
     "result run data arms forgetting before-after items rules observations curves calibration confusion published "
@@ -120,10 +132,12 @@ def experiment(name: str) -> Path:
     ``small`` has one arm, ``arms`` one of every kind and two seeds, ``many`` three with up to three stages, ``study``
     twelve and three seeds, ``twenty`` twenty and two seeds; ``labels`` has a task of 77 labels and two arms of opposite
     orders, ``orders`` five tasks in three orders; ``swept`` has three arms in both orders of two tasks, two of them
-    with sweeps, and claims about the mean over tasks.
+    with sweeps, and claims about the mean over tasks; ``probes`` and ``probed`` have four probes and four arms, one and
+    two seeds.
     """
     overlays = {"small": {}, "many": MANY, "arms": {"arms": made.ARMS, "seeds": [0, 1]}, "study": STUDY}
     overlays |= {"twenty": TWENTY, "labels": LABELS, "orders": ORDERS, "swept": SWEPT}
+    overlays |= {"probes": PROBES, "probed": PROBES | {"seeds": [0, 1]}}
     return write(Path(_scratch.name) / name, **overlays[name])
 
 

@@ -144,7 +144,11 @@ ARGUMENTS = {
     "one item": ("design", "--items pubmedqa=1 --picture {out}", "is not TASK=NUMBER with 2 to 999999999 items"),
     "items without end": ("design", f"--items pubmedqa={'9' * 5000} --picture {{out}}", "is not TASK=NUMBER"),
     "items in superscript": ("design", "--items pubmedqa=\u00b2 --picture {out}", "is not TASK=NUMBER"),
-    "items of no task": ("design", "--items gone=10 --picture {out}", "--items: no arm learns the task 'gone'"),
+    "items of no task": (
+        "design",
+        "--items gone=10 --picture {out}",
+        "--items: 'gone' is no task of an arm or probe",
+    ),
     "no checksum": ("fetch_data", "--url x --sha256 zz --output {out}", "--sha256: 'zz' is not a SHA-256"),
     "no mirror": (
         "fetch_data",

@@ -58,6 +58,7 @@ from stagewise.metrics.schema.experiment import (
     TrainingRecord,
     Variant,
 )
+from stagewise.metrics.schema.probes import Probe, ProbeChange, ProbeScore
 from stagewise.metrics.schema.scores import (
     AnswerRecord,
     AurocPair,
@@ -74,12 +75,15 @@ __all__ = [
     "Agreement", "AgreementGroup", "AnswerRecord", "ArmComparison", "ArmDifference", "ArmStage", "ArmSummary",
     "ArmTask", "AurocPair", "CalibrationBin", "Claim", "Confusion", "Cost", "Discrimination", "Drift", "Experiment",
     "Flips", "Forgetting", "LabelCount", "LabelScore", "Learning", "Lineage", "MeasureName", "MeasureRecord", "Omitted",
-    "Pairs", "PriorShift", "Published", "PublishedRecord", "RawFile", "Record", "ReportMetrics", "RuleGain",
-    "RuleName", "Score", "ScoringRecord", "SetAside", "SplitRecord", "TaskRecord", "TrainingRecord", "Value", "Values",
-    "Variant", "read_metrics",
+    "Pairs", "PriorShift", "Probe", "ProbeChange", "ProbeScore", "Published", "PublishedRecord", "RawFile", "Record",
+    "ReportMetrics", "RuleGain", "RuleName", "Score", "ScoringRecord", "SetAside", "SplitRecord", "TaskRecord",
+    "TrainingRecord", "Value", "Values", "Variant", "read_metrics",
 ]  # fmt: skip
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
+
+READABLE = (4, SCHEMA_VERSION)
+"""Versions that can be read: 4 has no probes, and means the same otherwise."""
 
 
 class Omitted(Record):
@@ -94,7 +98,10 @@ class ReportMetrics(Record):
 
     model_config = ConfigDict(title="report_metrics.json")
 
-    schema_version: Literal[4] = Field(SCHEMA_VERSION, description="Raised when a key changes its meaning.")
+    schema_version: Literal[4, 5] = Field(
+        SCHEMA_VERSION,
+        description="Raised when a key changes its meaning or records of a new kind are added; 4 has no probes.",
+    )
     inputs: dict[str, Any] = Field({}, description="Settings, files and code that it was made from.")
     files: dict[str, str] = Field({}, description="SHA-256 of metrics.json, which holds figures of this file by name.")
     checksum: str | None = Field(None, description="SHA-256 of all other values as canonical JSON.")
@@ -125,6 +132,9 @@ class ReportMetrics(Record):
     drifts: list[Drift] = Field(
         [], description="Of every trained adapter on the tasks of its stage; empty without label probabilities."
     )
+    probes: list[Probe] = Field([], description="What is scored of every adapter and that some arm does not learn.")
+    probe_scores: list[ProbeScore] = []
+    probe_changes: list[ProbeChange] = []
     agreement: list[Agreement]
     published_source: Published | None
     published: list[PublishedRecord]
@@ -142,8 +152,9 @@ def read_metrics(path) -> ReportMetrics:
     again = "run the step that writes it again (scripts.metrics)"
     values = read_json(path, "report_metrics.json")
     version = values.get("schema_version") if isinstance(values, dict) else SCHEMA_VERSION
-    if version != SCHEMA_VERSION:
-        raise InputError(f"{path}: has schema_version {version!r} and this report reads {SCHEMA_VERSION}; {again}")
+    if version not in READABLE:
+        versions = " and ".join(map(str, READABLE))
+        raise InputError(f"{path}: has schema_version {version!r} and this report reads {versions}; {again}")
     try:
         return ReportMetrics.model_validate(values)
     except ValidationError as error:

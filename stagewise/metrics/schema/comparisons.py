@@ -15,17 +15,20 @@ class Claim(Record):
     these very adapters; with several it is about the arm.
     """
 
-    kind: Literal["learnt", "kept", "retained", "arms"] = Field(
+    kind: Literal["learnt", "kept", "retained", "probe", "arms"] = Field(
         description="`learnt`: the adapter that learnt the task against the majority class, the untuned model or a bag "
         "of words. `kept`: the arm's last adapter against the one that learnt the task. `retained`: the arm's last "
-        "adapter on an earlier task against the majority class or the untuned model. `arms`: the arm's last adapter "
-        "against its reference arm's."
+        "adapter on an earlier task against the majority class or the untuned model. `probe`: the arm's last adapter "
+        "on a probe that it does not learn against the untuned model. `arms`: the arm's last adapter against its "
+        "reference arm's."
     )
-    task: str | None = Field(description="Null for the mean over all tasks (`experiment.primary_outcome`).")
-    split: str
-    measure: MeasureName = Field(
+    task: str | None = Field(
+        description="The task or probe; null for the mean over all tasks learnt (`experiment.primary_outcome`)."
+    )
+    split: str | None = Field(description="Null for a probe that is no task: it has no splits.")
+    measure: str = Field(
         description="The report's primary measure; against the majority class always accuracy, because any guesser "
-        "that varies its answers beats it in macro-F1."
+        "that varies its answers beats it in macro-F1. Of a probe that is no task, the probe's own (`probes`)."
     )
     arms: list[str] = Field(description="Arms that these adapters belong to.")
     lineages: list[Lineage] = Field(
@@ -38,10 +41,10 @@ class Claim(Record):
     test: Literal["sign-flip", "exchange", "crossed"] | None = Field(
         None,
         description="`sign-flip`: exact test over items, or groups of items, of right and wrong answers (for single "
-        "items McNemar's). `exchange`: 9,999 drawn exchanges of the two sides' answers. For the mean over all tasks "
-        "the items of all tasks are flipped or exchanged together. `crossed`, for several runs: "
-        "Student's t over crossed random effects of items and runs; the exact test over items has to agree, so the "
-        "larger p-value of the two stands.",
+        "items McNemar's). `exchange`: 9,999 drawn exchanges of the two sides' answers to an item, or of its scores. "
+        "For the mean over all tasks the items of all tasks are flipped or exchanged together. `crossed`, for several "
+        "runs: Student's t over crossed random effects of items and runs; the exact test over items has to agree, so "
+        "the larger p-value of the two stands.",
     )
     p: float | None = Field(None, description="Two-sided; left out if there is no score.")
     p_corrected: float | None = Field(None, description="After Holm's correction over all claims of the report.")
@@ -162,6 +165,12 @@ class ArmSummary(Record):
     forward_transfer: Values = Field(
         description="Mean over later tasks of the score just before learning it minus the base model's (Lopez-Paz & "
         "Ranzato 2017, eq. 4; the untuned model stands for random initialization)."
+    )
+    probe_change: Values | None = Field(
+        None,
+        description="Mean over the probes that are tasks, and that the arm does not learn, of the last score minus the "
+        "base model's. As forward transfer it is about tasks that were not trained on; theirs are learnt later, and "
+        "scored just before. Left out if no task is a probe.",
     )
 
 

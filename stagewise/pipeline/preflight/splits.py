@@ -97,11 +97,13 @@ def check_sizes(context: Context):
             )
             yield Finding(f"{task}: {counted.items} {split} items", "warning", sentence)
     design, findings = plan_of(config, items, _overlap(context)), {}
+    what = {"kept": "kept", "probe": "lost as a probe", "arms": "between arms"}
     for group in design.comparisons:
         points = design.detectable(group, Assumed(noise=0.0))
         least = "no difference" if points is None else f"differences from {100 * points:.0f} points on"
-        what = f"{group.task or 'mean over tasks'}, {'kept' if group.kind == 'kept' else 'between arms'}"
-        findings[f"{what}: {least} (see scripts.design)"] = "note" if points is None else "ok"
+        findings[f"{group.task or 'mean over tasks'}, {what[group.kind]}: {least} (see scripts.design)"] = (
+            "note" if points is None else "ok"
+        )
     # Several orders of tasks have a reference arm each, of which mostly the same is to be said.
     yield from (Finding(text, level) for text, level in findings.items())
     if not design.comparisons:

@@ -14,7 +14,7 @@ COLUMNS = ("lineage", "task", "split", "low", "high", "items", "confidence", "ac
 def compute(view: View):
     """Calibration bins of the base model and every adapter on every task."""
     rows, edges = [], np.linspace(0, 1, view.experiment.calibration_bins + 1).tolist()
-    for task in view.tasks:
+    for task in view.scored_tasks:
         for lineage in (BASE, *view.adapters):
             answers = view.predictions(lineage, task, view.main_split)
             for entry in answers.calibration if answers else ():
@@ -33,7 +33,7 @@ def draw(view: View, data) -> Drawing:
         (f"Reliability on {task}", [_draw_bins(view, rows) for _, rows in groups(of_task, "path")])
         for task, of_task in groups(data.assign(path=path), "task")
     ]
-    items = ", ".join(f"{view.items(task, view.main_split)} items of {task}" for task in view.tasks)
+    items = ", ".join(f"{view.items(task, view.main_split)} items of {task}" for task in view.scored_tasks)
     caption = (
         f"Reliability on the {view.main_split} split ({items}): how often the most probable label is right, against "
         "its probability. Dots grow with the items in their bin; on the dashed line confidence and accuracy agree. No "

@@ -15,7 +15,7 @@ COLUMNS = ("lineage", "stage", "task", "split", "items", "measure", "value", "lo
 def compute(view: View):
     """Every measure of every model on every task; no rows if adapters are too many for a picture."""
     rows = []
-    for task in view.tasks if not view.compact else ():
+    for task in view.scored_tasks if not view.compact else ():
         for lineage in view.scorers:
             if score := view.score(lineage, task, view.main_split):
                 items = view.predictions(lineage, task, view.main_split).items
@@ -37,7 +37,7 @@ def draw(view: View, data) -> Drawing:
         ("", [_draw_scores(view, task, view.measures[n], rows) for n, rows in groups(of_task, "measure")])
         for task, of_task in groups(data, "task")
     ]
-    items = ", ".join(f"{view.items(task, view.main_split)} items of {task}" for task in view.tasks)
+    items = ", ".join(f"{view.items(task, view.main_split)} items of {task}" for task in view.scored_tasks)
     titles = listed(measure.title for measure in view.measures.values())
     caption = (
         f"{titles[0].upper()}{titles[1:]} over stages on the {view.main_split} split, {items}. Bars are intervals "

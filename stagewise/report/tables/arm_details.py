@@ -66,12 +66,18 @@ def matrix_metrics(view: View) -> Table:
         "al. (2018): by how much the last score is worse than the best at any earlier stage. Of shares, the average is "
         f"in percent, the rest in points.{view.direction_note()}"
     )
-    table = Table("matrix-metrics", caption, ["Arm", *numeric(*STATISTICS.values())])
+    statistics = STATISTICS | ({"probe_change": "Probes, change"} if view.probes.among_tasks else {})
+    if len(statistics) > len(STATISTICS):
+        caption += (
+            " Probes, change: the mean over the tasks that the arm does not learn of the score at the end minus the "
+            "untuned model's; forward transfer is about tasks that it learns later."
+        )
+    table = Table("matrix-metrics", caption, ["Arm", *numeric(*statistics.values())])
     for name, measure in view.measures.items():
         table.part(measure.heading)
         for arm in view.arms:
             row: list = [arm_cell(view, arm)]
-            for statistic in STATISTICS:
+            for statistic in statistics:
                 write = measure.write if statistic == "average" else measure.write_difference
                 row.append(value_cell(view.arm_summary(arm, statistic, name), write))
             table.add(*row)

@@ -69,28 +69,45 @@ def p_cell(claim: Claim | None, key: str, why: str = "not compared: the same ada
 
 def short(view: View) -> Table:
     """The arms in as few columns as a reader needs first: each task, the average, and backward transfer."""
-    each = len(view.tasks) <= SHORT_TASKS
-    caption = (
-        f"{view.primary.axis}, {view.main_split} split ({on_items(view, view.main_split)}). Earlier tasks: when learnt "
-        f"→ at the end. Brackets: intervals ({view.intervals})."
-    )
+    each, caption = len(view.tasks) <= SHORT_TASKS, ""
+    if view.tasks:
+        caption = (
+            f"{view.primary.axis}, {view.main_split} split ({on_items(view, view.main_split)}). Earlier tasks: when "
+            f"learnt → at the end. Brackets: intervals ({view.intervals})."
+        )
     if each and len(view.orders) > 1:
         caption += " Tasks stand in the order in which the arm learnt them."
     caption += _legend(view)
     columns: list = ["Arm"]
     if each:
         columns += numeric(*_positions(view))
-    columns += numeric("Average", "Backward transfer", *([] if each else ["Worst earlier task"]))
+    if view.tasks:
+        columns += numeric("Average", "Backward transfer", *([] if each else ["Worst earlier task"]))
+    if view.probes:
+        columns.append("Probes lost")
+        caption = f"{caption} Probes lost: those on which a loss against the untuned model is shown.".lstrip()
     table = Table("arms-short", caption, columns)
-    for arm in arms_by_order(view, table) if measured_rules(view) else ():
+    for arm in arms_by_order(view, table) if measured_rules(view) or view.probes else ():
         row: list = [replace(arm_cell(view, arm), detail="")]
         if each:
             row += [_before_after_cell(view, arm, task, name=len(view.orders) > 1) for task in view.order(arm)]
-        row.append(_average_cell(view, arm))
-        transfer = view.arm_summary(arm, "backward_transfer", view.primary.name)
-        row.append(value_cell(transfer, view.primary.write_difference, NO_LATER_STAGE))
-        table.add(*row, *([] if each else [_worst_cell(view, arm)]))
+        if view.tasks:
+            row.append(_average_cell(view, arm))
+            transfer = view.arm_summary(arm, "backward_transfer", view.primary.name)
+            row.append(value_cell(transfer, view.primary.write_difference, NO_LATER_STAGE))
+            row += [] if each else [_worst_cell(view, arm)]
+        table.add(*row, *([_probes_cell(view, arm)] if view.probes else []))
     return table
+
+
+def _probes_cell(view: View, arm: str) -> Cell:
+    """Number of an arm's probes on which a loss is shown, and their names."""
+    claims = [claim for probe in view.probes.of_arm(arm) if (claim := view.claim("probe", arm, probe))]
+    if not claims:
+        return Cell(MISSING, reason="nothing is claimed about this arm's probes")
+    lost = [claim.task for claim in claims if claim.verdict == "worse"]
+    sign, style = _sign(view, "worse" if lost else None)
+    return Cell(f"{len(lost)} of {len(claims)}", ", ".join(lost), style=style, sign=sign)
 
 
 def _positions(view: View) -> list[str]:
@@ -168,7 +185,10 @@ def final_scores(view: View, measure: ShownMeasure, rules: list[str], name: str)
     if view.several_runs:
         caption += " Training noise: its share of the average's variance; the rest is the size of the test set."
     noise = ["Training noise"] if view.several_runs else []
-    table = Table(name, caption, ["Arm", *numeric(*tasks, "Average", "Backward transfer", *noise)])
+    probes = ["Probes, change"] if view.probes.among_tasks else []
+    if probes:
+        caption += " Probes, change: the mean over those among the tasks since the untuned model."
+    table = Table(name, caption, ["Arm", *numeric(*tasks, "Average", "Backward transfer", *probes, *noise)])
     for rule in rules:
         for arm in arms_by_order(view, table, "" if rules == ["argmax"] else f"Decision rule: {rule}"):
             average, transfer = (
@@ -179,9 +199,14 @@ def final_scores(view: View, measure: ShownMeasure, rules: list[str], name: str)
                 *(value_cell(view.arm_value(arm, task, measure.name, rule), measure.write) for task in tasks),
                 value_cell(average, measure.write),
                 value_cell(transfer, measure.write_difference, NO_LATER_STAGE),
+                *(_probe_change_cells(view, arm, measure, rule) if probes else []),
                 *([noise_cell(average)] if view.several_runs else []),
             )
     return table
+
+
+def _probe_change_cells(view: View, arm: str, measure: ShownMeasure, rule: str) -> list[Cell]:
+    return [value_cell(view.arm_summary(arm, "probe_change", measure.name, rule), measure.write_difference)]
 
 
 def final_tables(view: View, rules: list[str], name: str) -> list[Table]:

@@ -10,6 +10,7 @@ KINDS = {
     "kept": "Earlier tasks at the end, against the adapter that learnt them",
     "arms": "Arms at the end, against their reference arm",
     "learnt": "Tasks when learnt, against models that never learnt them",
+    "probe": "Probes at the end, against the untuned model",
     "retained": "Earlier tasks at the end, against models that never learnt them",
 }
 """Heading of each kind of claim, in the order of interest."""
@@ -27,7 +28,7 @@ def claims(view: View) -> Table:
     for kind, heading in KINDS.items():
         for claim in view.select("claims", kind=kind):
             table.part(heading)
-            measure = view.measures[claim.measure]
+            measure = view.probes.measure_of(claim)
             table.add(
                 Cell(view.whose(claim.arms) if view.several_arms else view.stage_path(claim.lineages[0])),
                 Cell(claim.task or MEAN_OVER_TASKS, "" if measure == view.primary else measure.title),
@@ -36,7 +37,7 @@ def claims(view: View) -> Table:
                 p_cell(claim, "p", "no score"),
                 p_cell(claim, "p_corrected", "no score"),
                 value(claim.detectable, measure.write, "nothing is known of the noise"),
-                verdict_cell(claim, view.several_runs),
+                verdict_cell(claim, view.several_runs, higher_is_better=measure.higher_is_better),
             )
     return table
 

@@ -86,7 +86,7 @@ def discrimination(view: View) -> Table:
         f"{_describe_intervals(view)}"
     )
     table = Table("discrimination", caption, ["Model", *numeric("AUROC", "Log loss", "With fitted bias")])
-    for task in view.ordered_tasks:
+    for task in view.every_task:
         keys = {"task": task, "split": view.main_split}
         for name, lineages in models(view):
             by_run = [r for x in lineages if (r := view.find("discrimination", lineages=[x], **keys))]

@@ -12,9 +12,9 @@ MANY_LABELS = 10
 """Labels that a table shows; of more, the most telling ones."""
 
 
-def on_items(view: View, split: str, tasks=None) -> str:
-    """Items of each task, for captions."""
-    return ", ".join(f"{count(view.items(task, split))} of {task}" for task in tasks or view.tasks)
+def on_items(view: View, split: str) -> str:
+    """Items of each task that some arm learns, for captions."""
+    return ", ".join(f"{count(view.items(task, split))} of {task}" for task in view.tasks)
 
 
 def list_measures(view: View) -> str:

@@ -27,7 +27,10 @@ def run(view: View) -> Table:
         "Compute type", Cell(e.compute_type or e.dtype, "configured as auto" if e.dtype == "auto" else "as configured")
     )
     table.add("Trained on", "; ".join(devices) or Cell(MISSING, reason="training recorded no device"))
-    table.add("Tasks", ", ".join(view.tasks))
+    if view.tasks:
+        table.add("Tasks", ", ".join(view.tasks))
+    if view.probes:
+        table.add("Probes, which are scored and not learnt", ", ".join(view.probes))
     for arm in view.arms:
         chosen = view.find("variants", arm=arm, chosen=True)
         setting = f"{chosen.variant}, chosen on validation out of {view.tried(arm)}" if chosen else ""

@@ -136,13 +136,17 @@ def checksum(text: str) -> Cell:
     return Cell(text, style="sum")
 
 
-def verdict_cell(claim: Claim | None, several_runs: bool, why: str = "not compared") -> Cell:
+def verdict_cell(
+    claim: Claim | None, several_runs: bool, why: str = "not compared", higher_is_better: bool = True
+) -> Cell:
     """A claim's verdict; its sign stands there with several runs alone: one training says nothing about an arm."""
     if claim is None:
         return Cell(number_format.MISSING, reason=why)
     sign, style = SIGNS[claim.verdict] if several_runs else ("", "")
     reason = (claim.reason or "").rstrip(".") or None
-    words = {"better": "higher", "worse": "lower"}
+    words = dict(
+        zip(("better", "worse"), ("higher", "lower") if higher_is_better else ("lower", "higher"), strict=True)
+    )
     text = claim.verdict if several_runs else words.get(claim.verdict, claim.verdict)
     return Cell(text, reason=reason, style=style, sign=sign)
 

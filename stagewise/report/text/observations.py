@@ -8,6 +8,7 @@ from stagewise.metrics.schema import BASELINES, TrainingRecord
 from stagewise.provenance.packages import mixed_versions
 from stagewise.report.lookup import View
 from stagewise.report.tables.number_format import count, listed, number, percent, plural
+from stagewise.report.text import probes
 from stagewise.report.text.sentences import (
     Sentence,
     against_tfidf,
@@ -34,6 +35,7 @@ def observations(view: View) -> list[Sentence]:
     said += [against_tfidf(view, claims) for _, claims in groups]
     last = {lineage for arm in view.arms for run in view.runs for lineage in view.steps(arm, run)[-1].answers.values()}
     said += [between_stages(view, records) for records in paired(view) if records[0].after_lineage not in last]
+    said += probes.between_stages(view)
     plain = [*mixed_packages(view), *unused_labels(view), *invalid_answers(view), *other_answers(view)]
     plain += [*calibration(view), *checkpoints(view)]
     plain += [f"{capital(entry.what)}: not computed; {entry.reason.rstrip('.')}" for entry in view.metrics.omitted]

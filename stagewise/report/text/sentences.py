@@ -39,7 +39,7 @@ def sample_warning(view: View) -> str | None:
     """A warning if a task ran on the embedded sample."""
     if not (tasks := [task.task for task in view.metrics.tasks if task.sample]):
         return None
-    which = "" if len(tasks) == len(view.tasks) else f" for {listed(tasks)}"
+    which = "" if len(tasks) == len(view.scored_tasks) else f" for {listed(tasks)}"
     return (
         f"This experiment ran on the embedded sample{which}: made-up items that show that the workflow works. Figures "
         "on a sample are not a scientific result."
@@ -54,7 +54,7 @@ def difference(change: Value, measure: ShownMeasure) -> str:
 
 def tested(view: View, claim: Claim) -> str:
     """A claim's difference with its interval and its p-value, which decides."""
-    text = difference(claim.difference, view.measures[claim.measure])
+    text = difference(claim.difference, view.probes.measure_of(claim))
     if claim.p_corrected is None:
         return text
     p = p_value(claim.p_corrected)
@@ -66,7 +66,7 @@ def unseen(view: View, claim: Claim) -> str:
     """What a comparison that shows nothing could have missed; empty if that is not known."""
     if claim.detectable is None:
         return ""
-    measure = view.measures[claim.measure]
+    measure = view.probes.measure_of(claim)
     size = measure.write_difference(claim.detectable).lstrip("+")
     return f"less than about {size}{measure.difference_unit} would mostly go unseen"
 

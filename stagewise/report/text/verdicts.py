@@ -9,6 +9,7 @@ from stagewise.metrics.schema import MAJORITY, Claim
 from stagewise.report.lookup import View
 from stagewise.report.tables.arms import MEAN_OVER_TASKS
 from stagewise.report.tables.number_format import listed, plural
+from stagewise.report.text import probes
 from stagewise.report.text.prior import prior
 from stagewise.report.text.sentences import (
     Paragraph,
@@ -31,7 +32,10 @@ def headline(view: View) -> Sentence:
         return Sentence("Nothing is claimed: no adapter was compared on items that every run shares")
     arms = [arm for arm in view.references if view.reference_of(arm) == arm]
     kept = {arm: [claim for task in view.tasks if (claim := view.claim("kept", arm, task))] for arm in arms}
-    said = [_kept_in_short(view, arm, claims) for arm, claims in kept.items() if claims]
+    said = []
+    for arm, claims in kept.items():
+        said += [_kept_in_short(view, arm, claims)] if claims else []
+        said += filter(None, [probes.in_short(view, arm, "it" if claims else _subject(view, arm), alone=not claims)])
     if not said:
         said = [f"{_subject(view, view.reference)} has no earlier task that a later stage could make it forget"]
     if view.several_arms and (any(kept.values()) or view.claims_average):
@@ -131,6 +135,7 @@ def of_arm(view: View, arm: str) -> list[Sentence]:
     sentences = [sentence for task in view.tasks for sentence in (kept(view, arm, task), prior(view, arm, task))]
     if arm != view.reference_of(arm):
         sentences.append(against_reference(view, arm))
+    sentences += probes.of_arm(view, arm)
     said = [sentence for sentence in sentences if sentence]
     return said or [Sentence("No earlier task was scored after a later stage, so nothing is said about forgetting")]
 

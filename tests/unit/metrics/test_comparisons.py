@@ -3,6 +3,7 @@
 from itertools import product
 
 from stagewise.lineage import BASE, steps_of_arm
+from stagewise.measures import MEASURES
 from stagewise.metrics.comparisons import list_comparisons, references_of
 from stagewise.metrics.schema import MAJORITY, TFIDF
 from tests.helpers import fake_results as made
@@ -13,12 +14,12 @@ BOTH = [made.FIRST, made.SECOND]
 PAIR = {"sequential": {"stages": BOTH}, "other": {"stages": [made.FIRST, made.SECOND | {"name": "other"}]}}
 
 
-def comparisons(arms, seeds=(0,), primary="accuracy", answered=None, outcome="tasks", **more):
+def comparisons(arms, seeds=(0,), primary="accuracy", answered=None, outcome="tasks", measures=None, **more):
     settings = made.config(arms=arms, seeds=list(seeds), **more).with_choice({})
     steps = {arm: [steps_of_arm(settings, arm, seed) for seed in seeds] for arm in settings.active_arms}
     if answered is None:
         answered = [(name, task) for name in (BASE, MAJORITY, TFIDF) for task in TASKS]
-    return list_comparisons(steps, TASKS, references_of(settings), primary, answered, outcome)
+    return list_comparisons(steps, TASKS, references_of(settings), primary, answered, outcome, measures or {})
 
 
 def test_adapters_that_arms_share_are_compared_once():
@@ -109,3 +110,35 @@ def test_the_average_is_one_comparison_an_arm_and_the_references_stages():
 def test_an_average_of_the_same_adapters_is_no_comparison():
     twin = comparisons(PAIR | {"twin": {"stages": BOTH}}, outcome="average")
     assert [c.arms for c in twin if c.kind == "arms"] == [["other"]]
+
+
+ARC = {"probes": {"tasks": ["pubmedqa"], "harness": ["arc"]}}
+MEASURES_OF_PROBES = {"pubmedqa": MEASURES["accuracy"], "arc": MEASURES["brier"]}
+
+
+def test_probes_are_compared_with_the_untuned_model_and_arms_on_them():
+    arms = PAIR | {"second": {"stages": [made.SECOND]}}
+    listed = comparisons(arms, measures=MEASURES_OF_PROBES, **ARC)
+    probes = {(c.task, *c.arms): (c.lineages, c.against_lineages, c.measure.name) for c in listed if c.kind == "probe"}
+    assert probes == {
+        ("arc", "sequential"): ([SECOND], [BASE], "brier"),
+        ("arc", "other"): (["base/seed-0/pubmedqa/other"], [BASE], "brier"),
+        ("arc", "second"): (["base/seed-0/dreaddit"], [BASE], "brier"),
+        ("pubmedqa", "second"): (["base/seed-0/dreaddit"], [BASE], "accuracy"),
+    }
+    against = [(c.task, *c.arms, c.measure.name) for c in listed if c.kind == "arms"]
+    assert {(task, *arms) for task, *arms, _ in against} == set(product([*TASKS, "arc"], ["other", "second"]))
+    assert {name for task, *_, name in against if task == "arc"} == {"brier"}
+
+
+def test_with_an_average_probes_are_claims_of_the_references_and_in_no_mean():
+    listed = comparisons(PAIR, outcome="average", measures=MEASURES_OF_PROBES, **ARC)
+    assert [(c.task, c.arms) for c in listed if c.kind == "probe"] == [("arc", ["sequential"])]
+    assert [list(c.sides) for c in listed if c.kind == "arms"] == [TASKS]
+
+
+def test_who_keeps_an_adapter_for_each_task_answers_probes_untuned():
+    listed = [c for c in comparisons(made.ARMS, measures=MEASURES_OF_PROBES, **ARC) if c.task == "arc"]
+    assert "isolated" not in [arm for c in listed if c.kind == "probe" for arm in c.arms]
+    (isolated,) = [c for c in listed if c.arms == ["isolated"]]
+    assert (isolated.kind, isolated.lineages, isolated.against_lineages) == ("arms", [BASE], [SECOND])

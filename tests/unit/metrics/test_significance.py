@@ -8,8 +8,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from stagewise.metrics import significance
-from stagewise.metrics.crossed import Components, Noise, standard_error
-from stagewise.metrics.significance import exchange, sign_flip, sum_by_group
+from stagewise.metrics.crossed import Components, Noise, items_alone, standard_error
+from stagewise.metrics.significance import detectable_by_t, exchange, flip_signs, sign_flip, sum_by_group
 
 
 def by_enumeration(differences):
@@ -227,3 +227,21 @@ def test_variance_of_answers_over_items(runs):
     growth = significance.items_growth(accuracy, significance.disagreement(accuracy, accuracy, correlation), runs)
     now = significance.answer_variance(accuracy, 0.0, correlation, runs)
     assert (growth(0.0), growth(difference)) == (pytest.approx(1), pytest.approx(max(1, expected / now), rel=0.05))
+
+
+def test_signs_are_flipped_as_answers_are_exchanged():
+    rng = np.random.default_rng(3)
+    differences = rng.normal(0.1, 1, 40) * (rng.random(40) < 0.7)
+    p = exchange(lambda patterns: np.where(patterns, -differences, differences).sum(1), 40, seed=0)
+    assert flip_signs(differences, seed=1) == pytest.approx(p, abs=0.02)
+    assert flip_signs(np.zeros(5), seed=0) == 1
+    # Weights of any size change nothing but the unit.
+    assert flip_signs(1000 * differences, seed=1) == flip_signs(differences, seed=1)
+    assert flip_signs(np.ones(30), seed=0) == 1 / 10_000
+
+
+def test_a_detectable_difference_scales_with_the_noise():
+    small, large = (items_alone(variance, 60) for variance in (1e-6, 1.0))
+    one, other = (detectable_by_t(e, lambda _: 1.0, 0.05, 100 * e.variance**0.5) for e in (small, large))
+    assert other == pytest.approx(1000 * one, rel=1e-3)
+    assert detectable_by_t(large, lambda _: 1.0, 0.05) is None  # more than 99 points

@@ -17,6 +17,9 @@ MATRIX = np.array(
     ]
 )
 IN_TURN = Learnt({0: 1, 1: 2, 2: 3}, {0: 1, 1: 2, 2: 3}, 3)
+# The same arm with two probes beside.
+PROBES = np.array([[0.50, 0.40], [0.45, 0.40], [0.60, 0.10], [0.40, 0.45]])
+PROBED = Learnt(IN_TURN.first, IN_TURN.last, 3, (3, 4))
 
 
 @pytest.mark.parametrize(
@@ -29,17 +32,23 @@ IN_TURN = Learnt({0: 1, 1: 2, 2: 3}, {0: 1, 1: 2, 2: 3}, 3)
         ("forgetting", 0.225),
         # Just before minus untuned: 0.25 - 0.20 and 0.40 - 0.10.
         ("forward_transfer", 0.175),
+        # Last minus untuned: 0.40 - 0.50 and 0.45 - 0.40.
+        ("probe_change", -0.025),
     ],
 )
 def test_three_stages_by_hand(name, value):
-    assert getattr(transfer, name)(MATRIX, IN_TURN) == pytest.approx(value, abs=1e-12)
+    matrix = np.hstack([MATRIX, PROBES])
+    assert getattr(transfer, name)(matrix, PROBED) == pytest.approx(value, abs=1e-12)
+    without = getattr(transfer, name)(MATRIX, IN_TURN)
+    assert without is None if name == "probe_change" else without == pytest.approx(value, abs=1e-12)
 
 
 def test_many_matrices_at_once():
-    both = np.stack([MATRIX, MATRIX / 2])
+    matrix = np.hstack([MATRIX, PROBES])
+    both = np.stack([matrix, matrix / 2])
     for name in transfer.REASONS:
         statistic = getattr(transfer, name)
-        assert statistic(both, IN_TURN) == pytest.approx([statistic(MATRIX, IN_TURN), statistic(MATRIX, IN_TURN) / 2])
+        assert statistic(both, PROBED) == pytest.approx([statistic(matrix, PROBED), statistic(matrix, PROBED) / 2])
 
 
 def steps(*tasks):
@@ -52,6 +61,10 @@ def test_a_task_learnt_again_counts_from_its_last_stage():
     assert learnt.earlier == [1]
     assert transfer.backward_transfer(MATRIX, learnt) == pytest.approx(0.50 - 0.70)
     assert transfer.average(MATRIX, learnt) == pytest.approx((0.60 + 0.50) / 2)
+
+
+def test_a_task_that_the_arm_learns_is_no_probe_of_it():
+    assert Learnt.of(steps("a"), ["a", "b", "c"], ["a", "c"]).probes == (2,)
 
 
 def test_all_at_once_leaves_nothing_to_forget():

@@ -68,10 +68,32 @@ def test_a_mean_over_tasks_in_two_orders_is_planned(tmp_path, capsys):
     assert "mean over tasks: against sequential-forward, 1215 items" in picture
 
 
+def test_claims_about_probes_are_planned(tmp_path, capsys):
+    overlay = tmp_path / "probes.yaml"
+    values = {"arms": {"sequential": {"stages": [made.SECOND]}, "rehearsal": None}}
+    values |= {"probes": {"tasks": ["pubmedqa"], "harness": ["arc_easy"], "texts": {"prose": "prose.txt"}}}
+    overlay.write_text(json.dumps(values), encoding="utf-8")
+    items = ["--configfile", str(overlay), "--items", "pubmedqa=500", "dreaddit=715"]
+    assert run(tmp_path, *items, "--effect", "5") == 0
+    out = capsys.readouterr().out
+    assert "A report of 6 claims; 3 claims are about what is kept, about probes or about arms" in out
+    assert "| Training noise | pubmedqa (probe): against the untuned model |" in out
+    assert run(tmp_path, *items, "arc_easy=2376", "--effect", "5") == 0
+    known = capsys.readouterr().out
+    assert "arc_easy (probe): against the untuned model |" in known and "2376 test items of arc_easy" in known
+    (one, few), (other,) = (
+        [float(cell) for cell in next(x for x in text.splitlines() if x.startswith("| any")).split("|")[2:-1]]
+        for text in (known, out)
+    )
+    assert few < one == other
+    assert run(tmp_path, *items, "prose=50") == 2
+    assert "'prose' is no task of an arm or probe" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--items", "nothing=5"], ("no arm learns the task 'nothing'", "pubmedqa, dreaddit")),
+        (["--items", "nothing=5"], ("'nothing' is no task of an arm or probe", "pubmedqa, dreaddit")),
         (["--configfile", "missing.yaml"], ("missing.yaml",)),
         (["--configfile", "experiments/real.yaml"], ("or give --items pubmedqa=NUMBER",)),
     ],
