@@ -81,6 +81,6 @@ def check_finite_scores(scores: ProbeScores, probe: str, scored) -> None:
     """
     if not all(math.isfinite(item.score) for item in scores.items):
         raise InputError(
-            f"{scored}: scores of the probe {probe} are not finite (NaN or infinite), so its training may have diverged; "
-            "train it again with a lower training.learning_rate, or set dtype to another type"
+            f"{scored}: scores of the probe {probe} are not finite (NaN or infinite), so its training may have "
+            "diverged; train it again with a lower training.learning_rate, or set dtype to another type"
         )

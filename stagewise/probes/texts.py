@@ -42,6 +42,11 @@ class Segment:
     """SHA-256 of its bytes."""
 
     @property
+    def size(self) -> int:
+        """Number of its bytes."""
+        return self.end - self.start
+
+    @property
     def id(self) -> str:
         return f"{self.start}-{self.end}"
 
@@ -144,9 +149,7 @@ def score_text(
     if frozen_layers:
         frozen_layers.release()
     items = [
-        Item(
-            segment.id, loss / math.log(2) / (segment.end - segment.start), segment.end - segment.start, segment.content
-        )
+        Item(segment.id, loss / math.log(2) / segment.size, segment.size, segment.content)
         for segment, loss in zip(segments, losses, strict=True)
     ]
     return ProbeScores("text", "bits_per_byte", False, items, tokens, facts={"bytes": segments[-1].end})
@@ -162,8 +165,8 @@ def check_segments(segments: list[Segment], segment_tokens: int, positions: int 
     """
     if len(segments) < 2:
         raise InputError(
-            f"the text has {len(segments)} segment of {segment_tokens} tokens and an interval needs two at least; lower "
-            "segment_tokens, or take a longer text"
+            f"the text has {len(segments)} segment of {segment_tokens} tokens and an interval needs two at least; "
+            "lower segment_tokens, or take a longer text"
         )
     if positions and segment_tokens + 1 > positions:
         raise InputError(
@@ -190,9 +193,8 @@ def _summed_losses(model, pad: int, rows, tokens_per_batch: int, progress, froze
         tqdm(total=len(rows), desc=progress, unit="segment", disable=progress is None) as bar,
     ):
         for group in batches([len(row) for row in rows], tokens_per_batch):
-            for index, loss in zip(
-                group, _batch_losses(model, pad, [rows[i] for i in group], frozen_layers), strict=True
-            ):
+            batch = _batch_losses(model, pad, [rows[i] for i in group], frozen_layers)
+            for index, loss in zip(group, batch, strict=True):
                 losses[index] = loss
             bar.update(len(group))
     return losses

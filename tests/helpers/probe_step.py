@@ -36,7 +36,7 @@ class ProbeStep:
         return probe.main([*argv, "--output", str(self.output), *more])
 
     def table(self, name: str = "prose") -> pd.DataFrame:
-        return pd.read_csv(self.output / f"{name}.csv", dtype={"id": str}, float_precision="round_trip")
+        return pd.read_csv(self.output / f"{name}.csv", dtype={"id": str})
 
     def receipt(self) -> dict:
         return json.loads((self.output / "receipt.json").read_text(encoding="utf-8"))

@@ -105,12 +105,12 @@ def test_an_edited_text_is_scored_again(step):
 )
 def test_a_text_that_cannot_be_scored_is_refused(step, capsys, content, says):
     step.text.write_bytes(content)
-    check_refusal(capsys, step.run(), says)
+    check_refusal(step.run(), capsys.readouterr().err, says)
     assert not step.output.exists()
 
 
 def test_a_folder_of_something_else_is_refused(step, capsys):
     step.output.mkdir()
     (step.output / "notes.txt").write_text("mine")
-    check_refusal(capsys, step.run(), "holds something else than probes")
+    check_refusal(step.run(), capsys.readouterr().err, "holds something else than probes")
     assert (step.output / "notes.txt").read_text() == "mine"

@@ -31,16 +31,14 @@ def test_bits_per_byte_agree_with_a_plain_computation(model, tokenizer):
     for item in scores.items:
         start, end = map(int, item.id.split("-"))
         content = TEXT.encode()[start:end]
-        length = next(
-            n for n in range(1, 33) if len(tokenizer.decode(ids[position : position + n]).encode()) == len(content)
-        )
-        segment = ids[position : position + length]
-        assert tokenizer.decode(segment).encode() == content and item.weight == len(content)
+        longer = (ids[position : position + n] for n in range(1, 33))
+        segment = next(each for each in longer if tokenizer.decode(each).encode() == content)
+        assert item.weight == len(content)
         with torch.no_grad():
             logprobs = model(torch.tensor([[tokenizer.bos_token_id, *segment]])).logits[0].log_softmax(-1)
         bits = -sum(logprobs[i, token].item() for i, token in enumerate(segment)) / math.log(2)
         assert item.score == pytest.approx(bits / len(content), abs=1e-5)
-        total, position = total + bits, position + length
+        total, position = total + bits, position + len(segment)
     assert position == len(ids) and scores.value == pytest.approx(total / len(TEXT.encode()), abs=1e-5)
     assert (scores.measure, scores.higher_is_better) == ("bits_per_byte", False)
 
