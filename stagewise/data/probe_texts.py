@@ -20,6 +20,11 @@ def text_path(name: str, text: HeldOutText, raw=RAW) -> Path:
     return raw_path(name, ROLE, text_file(text), raw)
 
 
+def fetched_texts(texts: dict[str, HeldOutText], raw=RAW) -> dict[Path, File]:
+    """List the texts that are fetched, by their path."""
+    return {text_path(name, text, raw): text_file(text) for name, text in texts.items() if text.url}
+
+
 def check_text(name: str, text: HeldOutText, raw=RAW) -> str:
     """Compute a text's SHA-256 and compare it with the configuration's, if that has one.
 

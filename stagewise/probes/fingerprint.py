@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stagewise.config.identity import EVERYWHERE, PROBES, UNREAD_PROMPTING, facts
-from stagewise.config.probes import Harness
 from stagewise.config.step_settings import ProbeSettings
 from stagewise.data.probe_texts import text_path
 from stagewise.data.raw_files import RAW
@@ -36,26 +35,28 @@ def probe_inputs(
     """
     harness = settings.harness
     unread = {} if harness and harness.apply_chat_template else UNREAD_PROMPTING
-    files = {f"texts/{name}": checksum(text_path(name, text, raw)) for name, text in settings.texts.items()}
     behaviour = {"text probes": PROBE_BEHAVIOUR["text"]} if settings.texts else {}
     if harness:
-        files |= {f"harness/{name}": checksum(path) for name, path in included_files(harness).items()}
         behaviour |= {"harness probes": PROBE_BEHAVIOUR["harness"], HARNESS_PACKAGE: harness_version}
     return {
         "settings": facts(settings, EVERYWHERE | PROBES | unread),
-        "files": files,
+        "files": {name: checksum(path) for name, path in probe_files(settings, raw).items()},
         "model": model,
         "behaviour": behaviour,
     }
 
 
-def included_files(harness: Harness) -> dict[str, Path]:
-    """List the files of the folder of further harness tasks, by their name in it: definitions, code and data."""
-    if harness.include is None:
-        return {}
-    folder = Path(harness.include)
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
-    return {path.relative_to(folder).as_posix(): path for path in files}
+def probe_files(settings: ProbeSettings, raw=RAW) -> dict[str, Path]:
+    """List the files that scores are made from, by their names in an inputs record.
+
+    They are the texts, and all that is in the folder of further harness tasks: definitions, code and data.
+    """
+    files = {f"texts/{name}": text_path(name, text, raw) for name, text in settings.texts.items()}
+    if settings.harness and settings.harness.include is not None:
+        folder = Path(settings.harness.include)
+        inside = (path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
+        files |= {f"harness/{path.relative_to(folder).as_posix()}": path for path in inside}
+    return files
 
 
 def inputs_of_probe(inputs: dict, probe: str) -> dict:

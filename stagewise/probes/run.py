@@ -1,6 +1,5 @@
 """Score a model on every probe, unless finished scores of the same inputs are there."""
 
-import shutil
 import sys
 import tempfile
 import time
@@ -20,15 +19,13 @@ from stagewise.models.shared_base import SharedBase
 from stagewise.predictions.fingerprint import adapter_group
 from stagewise.probes.fingerprint import inputs_of_probe, probe_inputs
 from stagewise.probes.harness_package import check_harness, harness_version
+from stagewise.probes.score_files import SCORES, collect_scores, is_current
 from stagewise.probes.scores import ProbeScores, check_finite_scores
 from stagewise.provenance import cache
 from stagewise.provenance.files import replaced_folder
 from stagewise.provenance.lock import locked, locked_if_free
 from stagewise.provenance.packages import package_versions
-from stagewise.provenance.receipts import RECEIPT, read_receipt, write_receipt
-
-SCORES = "scores.csv"
-"""Name of a probe's scores in the cache, where each probe has a folder of its own."""
+from stagewise.provenance.receipts import RECEIPT, write_receipt
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ class ProbeJob:
         return is_current(self.cached(checkpoints, probe), self.inputs_of(probe), self.image, {SCORES})
 
 
-class ScoredModel:
+class ProbedModel:
     """A model with its adapter, loaded when the first probe needs it."""
 
     def __init__(self, job: ProbeJob, base: SharedBase):
@@ -201,7 +198,8 @@ def score_probes(
     with nullcontext(checkpoints) if checkpoints else tempfile.TemporaryDirectory() as there:
         _fill_cache(job, there, SharedBase(model_dir, settings.quantization, settings.dtype, kept_layers), output)
         with replaced_folder(output) as folder:
-            _collect(job, there, folder)
+            cached = {probe: job.cached(there, probe) for probe in job.probes}
+            collect_scores(cached, job.inputs, image, folder)
 
 
 def _fill_cache(job: ProbeJob, checkpoints, base: SharedBase, output: Path) -> None:
@@ -213,27 +211,13 @@ def _fill_cache(job: ProbeJob, checkpoints, base: SharedBase, output: Path) -> N
     if any(probe not in job.settings.texts for probe in missing):
         check_harness(job.settings.harness)
     take_gpus(1, f"the probes {output}")  # before the locks: who has one must not wait for a GPU
-    model = ScoredModel(job, base)
+    model = ProbedModel(job, base)
     for probe in missing:
         cached = job.cached(checkpoints, probe)
         with locked(cached, f"the probe {probe} of {output}"):
             if not job.is_in_cache(checkpoints, probe):  # another process may have made it meanwhile
                 with replaced_folder(cached) as folder:
                     model.write(folder, probe)
-
-
-def _collect(job: ProbeJob, checkpoints, folder: Path) -> None:
-    """Copy every probe's scores from the cache, and write their receipt."""
-    receipts = {}
-    for probe in job.probes:
-        cached = job.cached(checkpoints, probe)
-        shutil.copyfile(cached / SCORES, folder / f"{probe}.csv")
-        receipts[probe] = read_receipt(cached, f"the probe {probe}")
-    first = next(iter(receipts.values()))
-    summary = {key: first[key] for key in ("device", "dtype", "packages")}
-    summary |= {key: round(sum(each[key] for each in receipts.values()), 3) for key in ("seconds", "tokens")}
-    probes = {probe: receipt["probe"] for probe, receipt in receipts.items()}
-    write_receipt(folder, {"inputs": job.inputs, "image": job.image, "probes": probes} | summary)
 
 
 @dataclass(frozen=True)
@@ -254,22 +238,10 @@ class TextScoring:
             If an input is not the one it should be, or scores are not finite.
         """
         job = ProbeJob.open(self.settings, base.model_dir, adapter_dir, image)
-        model = ScoredModel(job, base)
+        model = ProbedModel(job, base)
         for text in self.settings.texts:
             cached = job.cached(checkpoints, text)
             with locked_if_free(cached) as is_held:
                 if is_held and not job.is_in_cache(checkpoints, text):
                     with replaced_folder(cached) as folder:
                         model.write(folder, text)
-
-
-def is_current(folder: Path, inputs: dict, image: str | None, names: set[str]) -> bool:
-    """Check that a folder holds these files as these inputs give them, every one as its receipt says."""
-    if not (folder / RECEIPT).is_file():
-        return False
-    try:
-        receipt = read_receipt(folder, "the probes")
-    except InputError:
-        return False  # damaged or incomplete: made again
-    same_image = image in (None, receipt.get("image"))
-    return same_image and receipt.get("inputs") == inputs and set(receipt["files"]) == names
