@@ -232,7 +232,10 @@ def siblings(wildcards, resources) -> list:
 
 def scoring(wildcards, resources) -> list:
     """Let the process that makes an adapter score it, unless its resources say no."""
-    return ["--score", write_settings(CONFIG.scoring_settings())] if resources.scores else []
+    if not resources.scores:
+        return []
+    texts = ["--score-texts", write_settings(CONFIG.probe_settings())] if CONFIG.probes.active_texts else []
+    return ["--score", write_settings(CONFIG.scoring_settings()), *texts]
 
 
 def claim_folders() -> None:

@@ -3,18 +3,17 @@
 import argparse
 import sys
 
-from stagewise.cli import add_image, add_settings, positive
-from stagewise.config.step_settings import ProbeSettings
+from stagewise.cli import add_image, positive
 from stagewise.errors import exit_on_input_error
-from stagewise.models.compute_type import resolve, with_compute_type
 from stagewise.models.frozen_layers import add_frozen_layers, kept_layers
+from stagewise.probes.command_line import add_probe_settings, read_probe_settings
 from stagewise.probes.run import ProbeJob, score_probes
 
 
 @exit_on_input_error
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.probe", description=__doc__)
-    add_settings(parser, ProbeSettings, lambda config: with_compute_type(config).probe_settings())
+    add_probe_settings(parser)
     parser.add_argument("--model", required=True, help="folder of the base model")
     parser.add_argument("--adapter", help="folder of the adapter; none scores the model alone")
     parser.add_argument("--output", required=True, help="folder to write the scores to")
@@ -34,9 +33,8 @@ def main(argv=None) -> int:
     add_frozen_layers(parser)
     add_image(parser)
     args = parser.parse_args(argv)
-    settings = args.parse_settings(args.settings)
     score_probes(
-        settings.model_copy(update={"dtype": resolve(settings.dtype)}),
+        read_probe_settings(args, args.settings),
         args.model,
         args.adapter,
         args.output,

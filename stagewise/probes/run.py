@@ -23,7 +23,7 @@ from stagewise.probes.score_files import SCORES, collect_scores, is_current
 from stagewise.probes.scores import ProbeScores, check_finite_scores
 from stagewise.provenance import cache
 from stagewise.provenance.files import replaced_folder
-from stagewise.provenance.lock import locked, locked_if_free
+from stagewise.provenance.lock import locked
 from stagewise.provenance.packages import package_versions
 from stagewise.provenance.receipts import RECEIPT, write_receipt
 
@@ -96,10 +96,6 @@ class ProbedModel:
         model = model if adapter_dir is None else load_adapter(model, adapter_dir)
         return model, load_tokenizer(self.base.model_dir), self.base.frozen_layers(model)
 
-    @property
-    def device(self) -> str:
-        return self._loaded[0].device.type
-
     def score(self, probe: str) -> ProbeScores:
         """Score one probe.
 
@@ -133,11 +129,11 @@ class ProbedModel:
         settings = self.job.settings
         return HarnessModel(model, tokenizer, settings.harness, settings.prompting, self.job.batch_size)
 
-    def write(self, folder: Path, probe: str) -> None:
-        """Score one probe, write its scores and their receipt to an empty folder, and say how long it took."""
+    def keep(self, probe: str, cached: Path) -> None:
+        """Score one probe, put its scores and their receipt into its folder of the cache, and say how long it took."""
+        device = self._loaded[0].device.type
         started = time.monotonic()
         scores = self.score(probe)
-        scores.write(folder / SCORES)
         seconds = time.monotonic() - started
         facts = {
             "inputs": self.job.inputs_of(probe),
@@ -145,11 +141,13 @@ class ProbedModel:
             "probe": scores.record(),
             "seconds": round(seconds, 3),
             "tokens": scores.tokens,
-            "device": self.device,
+            "device": device,
             "dtype": self.job.settings.dtype,
             "packages": package_versions(),
         }
-        write_receipt(folder, facts)
+        with replaced_folder(cached) as folder:
+            scores.write(folder / SCORES)
+            write_receipt(folder, facts)
         print(
             f"{probe}: {scores.measure} {scores.value:.4f}, {len(scores.items)} items in {seconds:.1f} s, "
             f"{scores.tokens / max(seconds, 1e-3):.0f} tokens/s",
@@ -216,32 +214,4 @@ def _fill_cache(job: ProbeJob, checkpoints, base: SharedBase, output: Path) -> N
         cached = job.cached(checkpoints, probe)
         with locked(cached, f"the probe {probe} of {output}"):
             if not job.is_in_cache(checkpoints, probe):  # another process may have made it meanwhile
-                with replaced_folder(cached) as folder:
-                    model.write(folder, probe)
-
-
-@dataclass(frozen=True)
-class TextScoring:
-    """Scoring of texts by the process that has made an adapter, with the base model that it has loaded."""
-
-    settings: ProbeSettings
-    """With a resolved compute type."""
-
-    def keep_scores(self, base: SharedBase, adapter_dir: Path, checkpoints: Path, image: str | None) -> None:
-        """Leave an adapter's scores on the texts in the cache, from which the probe step copies them.
-
-        Nothing is done for a text whose scores are there, or that another process scores.
-
-        Raises
-        ------
-        InputError
-            If an input is not the one it should be, or scores are not finite.
-        """
-        job = ProbeJob.open(self.settings, base.model_dir, adapter_dir, image)
-        model = ProbedModel(job, base)
-        for text in self.settings.texts:
-            cached = job.cached(checkpoints, text)
-            with locked_if_free(cached) as is_held:
-                if is_held and not job.is_in_cache(checkpoints, text):
-                    with replaced_folder(cached) as folder:
-                        model.write(folder, text)
+                model.keep(probe, cached)
