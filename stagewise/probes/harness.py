@@ -100,23 +100,23 @@ class HarnessModel:
             print(f"out of memory with {size} requests per pass; it goes on with {size // 2}", file=sys.stderr)
 
     def _evaluate_once(self, tasks: HarnessTasks) -> dict:
-        from lm_eval import simple_evaluate
+        """Evaluate as ``lm_eval.simple_evaluate`` does, which besides lists all installed packages each time."""
+        from lm_eval import evaluate
 
         chat = self.harness.apply_chat_template
+        _seed()
+        for task in tasks.tasks.values():
+            _set_examples(task, self.harness.num_fewshot)
         try:
-            return simple_evaluate(
-                model=self._model,
-                tasks=[tasks.group] if tasks.group else list(tasks.tasks.values()),
-                num_fewshot=self.harness.num_fewshot,
+            return evaluate(
+                lm=self._model,
+                task_dict=tasks.loaded,
                 limit=self.harness.limit,
                 bootstrap_iters=0,
                 log_samples=True,
                 apply_chat_template=chat,
+                fewshot_as_multiturn=True,
                 system_instruction=self.prompting.system if chat else None,
-                random_seed=SEED,
-                numpy_random_seed=SEED,
-                torch_random_seed=SEED,
-                fewshot_random_seed=SEED,
                 confirm_run_unsafe_code=False,
             )
         except (ValueError, AssertionError, KeyError, TypeError) as error:
@@ -126,6 +126,28 @@ class HarnessModel:
             raise InputError(
                 f"probes.harness: the harness cannot score {tasks.name} ({reason}); take it out, or correct the task"
             ) from None
+
+
+def _seed() -> None:
+    """Seed what tasks draw with, and sampled answers."""
+    import random
+
+    import numpy as np
+    import torch
+
+    random.seed(SEED)
+    np.random.seed(SEED)
+    torch.manual_seed(SEED)
+
+
+def _set_examples(task, number: int | None) -> None:
+    """Set the number of examples before an item, unless the task has none by its definition."""
+    given = task.get_config("num_fewshot")
+    if number is None:
+        number = given or 0
+    if given != 0:
+        task.set_config(key="num_fewshot", value=number)
+    task.set_fewshot_seed(seed=SEED)
 
 
 def _chat_arguments(tokenizer, harness: Harness, prompting: Prompting) -> dict:

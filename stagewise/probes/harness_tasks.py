@@ -8,18 +8,19 @@ import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from stagewise.config.probes import Harness
 from stagewise.errors import InputError
 
 FETCH = "python -m scripts.fetch_harness --settings config.yaml"
 
-_OFFLINE = ("HF_DATASETS_OFFLINE", "HF_HUB_OFFLINE")
+OFFLINE = ("HF_DATASETS_OFFLINE", "HF_HUB_OFFLINE")
 
 
 def stay_offline() -> None:
     """Keep the hub's libraries off the network; call it before they are imported. What the user has set stays."""
-    for name in _OFFLINE:
+    for name in OFFLINE:
         os.environ.setdefault(name, "1")
 
 
@@ -36,10 +37,13 @@ class HarnessTasks:
     """The tasks behind one name: a task alone, or those of a group or a tag."""
 
     name: str
-    tasks: dict
-    """Tasks of the harness by name."""
-    group: object | None
-    """The harness's group; None for a task or a tag."""
+    loaded: dict
+    """Tasks and groups by name, as the harness's manager loads them."""
+
+    @property
+    def tasks(self) -> dict:
+        """Tasks by name."""
+        return self.loaded["tasks"]
 
     @property
     def is_single(self) -> bool:
@@ -77,7 +81,8 @@ class HarnessTasks:
 
         Items count alike unless the group says that its tasks do (`weight_by_size: false`).
         """
-        declared = getattr(self.group, "aggregate_metric_list", None) or []
+        group = self.loaded["groups"].get(self.name)
+        declared = (group.aggregate_metric_list if group else None) or []
         of_metric = [each for each in declared if each.metric == metric]
         by_size = all(each.weight_by_size for each in of_metric)
         return {task: 1.0 if by_size else 1.0 / size for task, size in sizes.items()}
@@ -89,7 +94,6 @@ class TaskLoader:
     def __init__(self, harness: Harness):
         self.harness = harness
         logging.getLogger("lm_eval").setLevel(logging.ERROR)
-        self._manager = None
 
     def load(self, name: str) -> HarnessTasks:
         """Load a task, or those of a group or a tag, with their data.
@@ -99,33 +103,38 @@ class TaskLoader:
         InputError
             If there is no such task, or its definition or data cannot be loaded.
         """
-        manager = self._manager_of(name)
+        manager = self.check_name(name)
         try:
-            loaded = manager.load([name])
+            return HarnessTasks(name, manager.load([name]))
         except Exception as error:  # definitions and data sets raise whatever their readers raise
             raise InputError(_load_problem(name, error)) from None
-        return HarnessTasks(name, loaded["tasks"], loaded["groups"].get(name))
 
-    @property
-    def manager(self):
-        """Manager of all tasks; it reads thousands of files, which takes seconds."""
-        if self._manager is None:
-            from lm_eval.tasks import TaskManager
+    def check_name(self, name: str):
+        """Find the manager that has a task, a group or a tag.
 
-            self._manager = TaskManager(include_path=self.harness.include)
-        return self._manager
+        Raises
+        ------
+        InputError
+            If none has it, with names that are near.
+        """
+        manager = self._included if name in self._included.all_subtasks else self._all
+        if name not in manager.all_tasks:
+            raise InputError(unknown_task(name, manager.all_tasks, self.harness.include))
+        return manager
 
-    def _manager_of(self, name: str):
-        """Manager of the included folder alone, if that has the task; it need not read the harness's own files."""
+    @cached_property
+    def _included(self):
+        """Manager of the included folder alone."""
         from lm_eval.tasks import TaskManager
 
-        if self.harness.include:
-            included = TaskManager(include_path=self.harness.include, include_defaults=False)
-            if name in included.all_subtasks:
-                return included
-        if name not in self.manager.all_tasks:
-            raise InputError(unknown_task(name, self.manager.all_tasks, self.harness.include))
-        return self.manager
+        return TaskManager(include_path=self.harness.include, include_defaults=False)
+
+    @cached_property
+    def _all(self):
+        """Manager of all tasks, the harness's own too: it reads thousands of files, which takes seconds."""
+        from lm_eval.tasks import TaskManager
+
+        return TaskManager(include_path=self.harness.include)
 
 
 def unknown_task(name: str, names: Iterable[str], include: str | None) -> str:

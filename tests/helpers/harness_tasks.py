@@ -6,7 +6,8 @@ from pathlib import Path
 import yaml
 
 ANIMALS = [("A cat is", 0), ("A stone is", 1), ("A horse is", 0), ("A lamp is", 1), ("A crow is", 0), ("A key is", 1)]
-SIZES = [("An ant is", 1), ("A whale is", 0), ("A hill is", 0), ("A pea is", 1)]
+PAIRS = ["calm small", "yes no", "lake trial", "post text", "sleep day", "group study"]
+SIZES = [("An ant is", 1), ("A whale is", 0), ("A hill is", 0), ("A pea is", 1), ("A mite is", 1)]
 WISHES = ["Say yes.", "Say no to stress.", "Write about a calm day at the lake.", "Answer maybe."]
 
 CODE = '''
@@ -33,7 +34,9 @@ def write_harness_tasks(folder: Path) -> Path:
         "tag": "toys",
         "metric_list": [{"metric": "acc"} | MEAN, {"metric": "acc_norm"} | MEAN],
     }
-    animals = [{"text": text, "choices": ["alive and well", "a thing"], "answer": n} for text, n in ANIMALS]
+    animals = [
+        {"text": text, "choices": pair.split(), "answer": n} for (text, n), pair in zip(ANIMALS, PAIRS, strict=True)
+    ]
     sizes = [{"text": text, "choices": ["large", "very small"], "answer": n} for text, n in SIZES]
     _write(folder, "animals", animals, choices)
     _write(folder, "sizes", sizes, choices)

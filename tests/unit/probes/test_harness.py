@@ -29,6 +29,18 @@ def tasks(tmp_path_factory):
     return write_harness_tasks(tmp_path_factory.mktemp("tasks") / "mine")
 
 
+@pytest.fixture(autouse=True)
+def own_tasks_alone(monkeypatch, tasks):
+    """The folder's tasks without the harness's own, which are thousands of files."""
+    from lm_eval.tasks import TaskManager
+
+    from stagewise.probes.harness_tasks import TaskLoader
+
+    monkeypatch.setattr(
+        TaskLoader, "_all", property(lambda loader: TaskManager(include_path=str(tasks), include_defaults=False))
+    )
+
+
 @pytest.fixture
 def step(tmp_path, tiny_model):
     return ProbeStep(tmp_path, tiny_model)
@@ -119,13 +131,7 @@ def test_the_chat_template_changes_the_requests(score, step):
         (["anmials"], "there is no task 'anmials' in lm-evaluation-harness or in"),
     ],
 )
-def test_tasks_that_cannot_be_scored_are_refused(score, capsys, names, says, monkeypatch, tasks):
-    from lm_eval.tasks import TaskManager
-
-    from stagewise.probes.harness_tasks import TaskLoader
-
-    # Without the harness's own thousands of files.
-    monkeypatch.setattr(TaskLoader, "manager", TaskManager(include_path=str(tasks), include_defaults=False))
+def test_tasks_that_cannot_be_scored_are_refused(score, capsys, names, says):
     check_refusal(score(*names), capsys.readouterr().err, says)
 
 
