@@ -3,6 +3,7 @@
 import json
 import os
 
+import pandas as pd
 import pytest
 
 pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed (make harness)")
@@ -10,6 +11,7 @@ pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed (m
 from stagewise.models.load import load_base, load_tokenizer  # noqa: E402
 from tests.helpers import tiny_llama  # noqa: E402
 from tests.helpers.harness_tasks import ANIMALS, SIZES, write_harness_tasks  # noqa: E402
+from tests.helpers.little_memory import limit_passes  # noqa: E402
 from tests.helpers.probe_step import ProbeStep  # noqa: E402
 from tests.helpers.refusals import check_refusal  # noqa: E402
 
@@ -115,6 +117,18 @@ def test_limit_examples_and_text_beside(score, step, capsys):
     assert score("animals", "sizes", limit=3, num_fewshot=1, texts=texts, more=more) == 0
     said = capsys.readouterr().err
     assert "sizes: acc" in said and "animals: acc" not in said and "prose-text: bits" not in said
+
+
+def test_requests_that_do_not_fit_into_memory_are_passed_in_smaller_numbers(score, step, capsys, monkeypatch):
+    score("animals", "wishes")
+    expected = step.table("animals"), step.table("wishes")
+    monkeypatch.setattr(step, "output", step.folder / "again")
+    tried = limit_passes(monkeypatch, 2, training=False)
+    assert score("animals", "wishes") == 0 and max(tried) > 2
+    assert "out of memory with 8 requests per pass; it goes on with 4" in capsys.readouterr().err
+    assert all(map(pd.DataFrame.equals, expected, (step.table("animals"), step.table("wishes"))))
+    limit_passes(monkeypatch, 0, training=False)
+    check_refusal(score("sizes"), capsys.readouterr().err, "one item of sizes does not fit into memory")
 
 
 def test_the_chat_template_changes_the_requests(score, step):

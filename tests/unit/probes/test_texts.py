@@ -8,10 +8,14 @@ import torch
 from stagewise.errors import InputError
 from stagewise.models.adapters import load_adapter
 from stagewise.models.load import load_base, load_tokenizer
+from stagewise.probes import PROBE_BEHAVIOUR
 from stagewise.probes.texts import score_text, text_segments
 from tests.helpers import tiny_llama
+from tests.helpers.little_memory import limit_passes
 from tests.helpers.probe_step import TEXT
 from tests.helpers.tokenizer_kinds import tokenizer_kinds
+
+GOLDEN = 6.24382  # bits per byte
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +45,12 @@ def test_bits_per_byte_agree_with_a_plain_computation(model, tokenizer):
         total, position = total + bits, position + len(segment)
     assert position == len(ids) and scores.value == pytest.approx(total / len(TEXT.encode()), abs=1e-5)
     assert (scores.measure, scores.higher_is_better) == ("bits_per_byte", False)
+
+
+def test_the_value_is_that_of_this_behaviour(model, tokenizer):
+    """If a change of the code changes it, raise `PROBE_BEHAVIOUR`, so that scores are made again."""
+    assert PROBE_BEHAVIOUR["text"] == 1
+    assert score_text(model, tokenizer, TEXT, 32).value == pytest.approx(GOLDEN, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", tokenizer_kinds())
@@ -93,6 +103,17 @@ def test_a_tokenizer_without_a_first_token_begins_with_its_end_token(model, toke
     scores, same = (score_text(model, each, TEXT, 32) for each in (bare, begun))
     assert [item.score for item in scores.items] == [item.score for item in same.items]
     assert scores.value != score_text(model, tokenizer, TEXT, 32).value
+
+
+def test_passes_that_do_not_fit_into_memory_are_made_smaller(model, tokenizer, monkeypatch):
+    expected = score_text(model, tokenizer, TEXT, 32)
+    tried = limit_passes(monkeypatch, 2, training=False)
+    scores = score_text(model, tokenizer, TEXT, 32)
+    assert tried[0] > 2 and set(tried[-4:]) <= {1, 2}
+    limit_passes(monkeypatch, 0, training=False)
+    with pytest.raises(InputError, match=r"does not fit into memory .*; lower the text's segment_tokens"):
+        score_text(model, tokenizer, TEXT, 32)
+    assert [item.score for item in scores.items] == pytest.approx([item.score for item in expected.items], abs=1e-5)
 
 
 @pytest.mark.parametrize(
