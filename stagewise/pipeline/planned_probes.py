@@ -22,7 +22,8 @@ def probe_artifacts(experiment: Experiment) -> Iterator[Artifact]:
     probes, settings = experiment.config.probes.item_scored, experiment.config.probe_settings()
     for lineage in (BASE, *experiment.adapters) if probes else ():
         folder = experiment.results / lineage / "probes"
-        receipt = experiment.results / lineage / "adapter" / RECEIPT if lineage in experiment.adapters else None
+        adapter = experiment.adapters.get(lineage)
+        receipt = experiment.results / lineage / "adapter" / RECEIPT if adapter else None
         expected = partial(expected_probe_inputs, experiment, settings, receipt, folder / RECEIPT)
         yield Artifact(
             rule="probe",

@@ -194,7 +194,7 @@ def score_probes(
     if output.is_dir() and any(path.suffix != ".csv" and path.name != RECEIPT for path in output.iterdir()):
         raise InputError(f"{output}: this folder holds something else than probes; name another --output")
     with nullcontext(checkpoints) if checkpoints else tempfile.TemporaryDirectory() as there:
-        _fill_cache(job, there, SharedBase(model_dir, settings.quantization, settings.dtype, kept_layers), output)
+        _fill_cache(job, there, SharedBase(job.model_dir, settings.quantization, settings.dtype, kept_layers), output)
         with replaced_folder(output) as folder:
             cached = {probe: job.cached(there, probe) for probe in job.probes}
             collect_scores(cached, job.inputs, image, folder)
