@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: run test bench bench-gpu certify kill-test mutation-test dvc-test cluster-test container-test lint lock containers clean
+.PHONY: run test harness bench bench-gpu certify kill-test mutation-test dvc-test cluster-test container-test lint lock containers clean
 
 run: $(VENV)/.run-$(TORCH)
 	snakemake --cores all
@@ -13,6 +13,9 @@ run: $(VENV)/.run-$(TORCH)
 # A process per core; each takes whole test files, so that what a file prepares is prepared once.
 test: $(VENV)/.dev-$(TORCH)
 	pytest -n auto --dist loadfile --no-loadscope-reorder
+
+# lm-evaluation-harness, for experiments that have `probes.harness` (docs/probes.md).
+harness: $(VENV)/.harness-$(TORCH)
 
 # An experiment twice from scratch, every byte compared: make certify ARGS="--cores 4 --configfile experiments/real.yaml"
 certify: $(VENV)/.run-$(TORCH)
@@ -29,7 +32,7 @@ bench-gpu: $(VENV)/.run-$(TORCH)
 	python -m benchmarks.tables
 
 # The harness alone: it runs on the other environment's torch and transformers.
-.venv-bench/.bench: envs/bench.txt
+.venv-bench/.bench: envs/harness.txt
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/pip install --quiet --no-deps --require-hashes -r $<
 	realpath $(VENV)/lib/python3*/site-packages > $$(echo .venv-bench/lib/python3*/site-packages)/environment.pth
@@ -71,7 +74,11 @@ $(VENV)/.run-$(TORCH): envs/run-$(TORCH).txt
 	$(VENV)/bin/pip install --require-hashes -r $<
 	touch $@
 
-$(VENV)/.dev-$(TORCH): envs/dev.txt $(VENV)/.run-$(TORCH)
+$(VENV)/.harness-$(TORCH): envs/harness.txt $(VENV)/.run-$(TORCH)
+	$(VENV)/bin/pip install --no-deps --require-hashes -r $<
+	touch $@
+
+$(VENV)/.dev-$(TORCH): envs/dev.txt $(VENV)/.harness-$(TORCH)
 	$(VENV)/bin/pip install --require-hashes -r $<
 	touch $@
 

@@ -33,6 +33,7 @@ include: "rules/data.smk"
 include: "rules/preflight.smk"
 include: "rules/adapters.smk"
 include: "rules/predictions.smk"
+include: "rules/probes.smk"
 include: "rules/report.smk"
 include: "rules/current.smk"
 

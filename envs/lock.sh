@@ -19,14 +19,14 @@ compile run.in --override cuda12.in --constraint "$constraints" --output-file ru
 compile dev.in --constraint run-cuda.txt --output-file dev.txt
 compile s3.in --output-file s3.txt
 compile mutation.in --output-file mutation.txt
-compile bench.in --constraint run-cuda.txt --output-file bench.txt
+compile harness.in --constraint run-cuda.txt --constraint dev.txt --output-file harness.txt
 
-# Only what the other environment does not have, which `make bench` installs with --no-deps beside it.
+# Only what run-cuda.txt does not have, to be installed with --no-deps: pip would bring CUDA packages into a CPU set-up.
 awk '
     FNR == NR { if (/^[a-zA-Z0-9]/) there[$1] = 1; next }
     /^[a-zA-Z0-9]/ { skip = $1 in there }
     !skip
-' run-cuda.txt bench.txt >bench.new && mv bench.new bench.txt
+' run-cuda.txt harness.txt >harness.new && mv harness.new harness.txt
 
 # The CPU-only set-up: the same versions without the CUDA packages, and torch by the hash of its CPU wheel alone,
 # because pip takes the CUDA wheel wherever that one's hash is listed too.

@@ -18,6 +18,7 @@ sys.path.insert(0, str(workflow.basedir))
 from stagewise.config.load_config import load
 from stagewise.config.mirror import MIRROR_VARIABLE
 from stagewise.config.tasks import SPLITS
+from stagewise.data.probe_texts import fetched_texts
 from stagewise.data.raw_files import RAW, raw_path
 from stagewise.errors import InputError, one_line, refusal
 from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_tree
@@ -35,6 +36,7 @@ from stagewise.pipeline.siblings import siblings_file, write_siblings
 from stagewise.pipeline.splits_inputs import splits_files
 from stagewise.pipeline.success import success_lines
 from stagewise.pipeline.threads import threads_per_job
+from stagewise.probes.fingerprint import probe_files
 from stagewise.provenance import container_image
 
 keep_logs_shareable(logger)
@@ -230,7 +232,10 @@ def siblings(wildcards, resources) -> list:
 
 def scoring(wildcards, resources) -> list:
     """Let the process that makes an adapter score it, unless its resources say no."""
-    return ["--score", write_settings(CONFIG.scoring_settings())] if resources.scores else []
+    if not resources.scores:
+        return []
+    texts = ["--score-texts", write_settings(CONFIG.probe_settings())] if CONFIG.probes.active_texts else []
+    return ["--score", write_settings(CONFIG.scoring_settings()), *texts]
 
 
 def claim_folders() -> None:

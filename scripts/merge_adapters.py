@@ -6,8 +6,8 @@ import sys
 from stagewise.cli import add_image
 from stagewise.errors import exit_on_input_error
 from stagewise.models.frozen_layers import add_frozen_layers, kept_layers
-from stagewise.predictions.command_line import add_scoring_settings, read_scoring_settings
-from stagewise.predictions.run import Scoring
+from stagewise.predictions.command_line import add_scoring_settings
+from stagewise.probes.command_line import SCORE_TEXTS, add_probe_settings, read_scorer
 from stagewise.training.job import AdapterJob
 from stagewise.training.merge import merge_adapters
 
@@ -22,12 +22,13 @@ def main(argv=None) -> int:
     parser.add_argument("--checkpoints", required=True, help="folder for finished adapters, kept by fingerprint")
     parser.add_argument("--output", required=True, help="folder to write the adapter to")
     add_scoring_settings(parser, "--score", "score the adapter for the prediction step, by these ")
+    add_probe_settings(parser, SCORE_TEXTS, "with --score: score it on texts for the probe step, by these ")
     add_frozen_layers(parser)
     add_image(parser)
     args = parser.parse_args(argv)
     merge_adapters(
         AdapterJob.open(args.recipe, args.model, args.data, args.parents, args.checkpoints, args.output, args.image),
-        Scoring(read_scoring_settings(args, args.score)) if args.score else None,
+        read_scorer(args),
         kept_layers(args),
     )
     return 0

@@ -12,8 +12,8 @@ from pathlib import Path
 from stagewise.cli import add_image, auto_or_positive, positive
 from stagewise.errors import InputError, exit_on_input_error
 from stagewise.models.frozen_layers import add_frozen_layers, kept_layers
-from stagewise.predictions.command_line import add_scoring_settings, read_scoring_settings
-from stagewise.predictions.run import Scoring
+from stagewise.predictions.command_line import add_scoring_settings
+from stagewise.probes.command_line import SCORE_TEXTS, add_probe_settings, read_scorer
 from stagewise.training.job import AdapterJob
 from stagewise.training.passes import WishedPasses
 from stagewise.training.run import train_adapter
@@ -63,6 +63,7 @@ def main(argv=None) -> int:
         help="stop at a checkpoint before this, with exit code 75, so that the same command goes on from there",
     )
     add_scoring_settings(parser, "--score", "score the adapter for the prediction step, by these ")
+    add_probe_settings(parser, SCORE_TEXTS, "with --score: score it on texts for the probe step, by these ")
     parser.add_argument(
         "--siblings",
         type=Path,
@@ -90,7 +91,7 @@ def main(argv=None) -> int:
             processes=args.processes,
             command=tuple(sys.argv[1:] if argv is None else argv),
             limit=TimeLimit(args.time_limit),
-            scorer=Scoring(read_scoring_settings(args, args.score)) if args.score else None,
+            scorer=read_scorer(args),
             siblings=args.siblings,
             trainings=args.trainings,
         ),

@@ -26,17 +26,25 @@ def auto_or_positive(text: str) -> int | None:
     return None if text == "auto" else positive(text)
 
 
-def add_settings(parser, model, narrow, required: bool = True, option: str = "--settings", use: str = "") -> None:
+def add_settings(
+    parser,
+    model,
+    narrow,
+    required: bool = True,
+    option: str = "--settings",
+    use: str = "",
+    parse: str = "parse_settings",
+) -> None:
     """Add ``--settings``: JSON text, or one or more configuration files, to be read as `model`.
 
     Another `option` may take its place, whose help begins with its `use`.
 
     The workflow passes a step only the settings that it needs, in a JSON file, so that a change elsewhere reruns
     nothing. A user names configuration files; `narrow` then selects the step's settings from the whole configuration.
-    ``args.parse_settings(args.settings)`` reads either.
+    ``args.parse_settings(args.settings)`` reads either; a step with two such options calls one of them `parse`.
     """
 
-    def parse(values: list[str]):
+    def read(values: list[str]):
         if len(values) == 1 and values[0].lstrip().startswith("{"):
             try:
                 settings = json.loads(values[0])
@@ -54,4 +62,4 @@ def add_settings(parser, model, narrow, required: bool = True, option: str = "--
         metavar="JSON|FILE",
         help=f"{use}settings as JSON, or configuration files (later ones win)",
     )
-    parser.set_defaults(parse_settings=parse)
+    parser.set_defaults(**{parse: read})

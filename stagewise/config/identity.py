@@ -38,6 +38,14 @@ PREDICTIONS = {
     "evaluation.splits": "which files are scored; each counts by its checksum",
     "evaluation.tokens_per_batch": "items per forward pass; log-probabilities agree to rounding",
 }
+PROBES = {
+    "texts.*.path": "a path; the text's checksum counts",
+    "texts.*.url": "where a text comes from; its checksum counts",
+    "texts.*.sha256": "the text's checksum counts, given or not",
+    "harness.include": "a path; each file's checksum counts",
+}
+# Read by harness tasks in the model's chat template alone.
+UNREAD_PROMPTING = {"prompting": "read when harness tasks are put into the chat template"}
 # Read by `evaluation.method: generation` alone.
 GENERATION_ALONE = {
     "evaluation.parse": "read when answers are generated",

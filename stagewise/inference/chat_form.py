@@ -108,6 +108,14 @@ def read_chat_form(tokenizer, prompting: Prompting, controls: ControlTokens) -> 
     return ChatForm(pieces, _find_trim(chat, prompt), turn[0][len(head) :], _end_of_turn(turn[1], controls))
 
 
+def template_arguments(source: str, variables: dict) -> dict:
+    """Arguments with which a tokenizer renders a chat template: its source and variables, a given clock fixed."""
+    variables = dict(variables)
+    if (date := variables.pop("strftime_now", None)) is not None:
+        return {"chat_template": _FIXED_CLOCK + source, "_fixed_date": date, **variables}
+    return {"chat_template": source, **variables}
+
+
 class _Chat:
     """A model's chat template with the configured variables and system message."""
 
@@ -137,12 +145,10 @@ class _Chat:
         messages.append({"role": "user", "content": text})
         if answer is not None:
             messages.append({"role": "assistant", "content": answer})
-        template, variables = template or self.source, self.variables | variables
-        if (date := variables.pop("strftime_now", None)) is not None:
-            template, variables = _FIXED_CLOCK + template, variables | {"_fixed_date": date}
+        arguments = template_arguments(template or self.source, self.variables | variables)
         try:
             return self.tokenizer.apply_chat_template(
-                messages, chat_template=template, add_generation_prompt=answer is None, tokenize=False, **variables
+                messages, add_generation_prompt=answer is None, tokenize=False, **arguments
             )
         except Exception as error:  # a template is code of the model's author, which may fail in any way
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]

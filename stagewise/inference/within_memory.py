@@ -10,7 +10,12 @@ from stagewise.models.out_of_memory import describe_memory, is_out_of_memory, re
 Result = TypeVar("Result")
 
 
-def within_memory(compute: Callable[[int], Result], tokens_per_batch: int, longest: int) -> tuple[Result, int]:
+def within_memory(
+    compute: Callable[[int], Result],
+    tokens_per_batch: int,
+    longest: int,
+    way_out: str = "lower training.max_length",
+) -> tuple[Result, int]:
     """Compute with fewer tokens per batch until they fit into memory; scores change by rounding only.
 
     Parameters
@@ -19,6 +24,8 @@ def within_memory(compute: Callable[[int], Result], tokens_per_batch: int, longe
         Function of the tokens per batch; it begins anew each time, with the longest items.
     longest
         Tokens of the longest item: a batch of as many tokens is a single item.
+    way_out
+        What makes items shorter, for the refusal.
 
     Returns
     -------
@@ -39,8 +46,8 @@ def within_memory(compute: Callable[[int], Result], tokens_per_batch: int, longe
         release_memory()
         if tokens_per_batch <= longest:
             raise InputError(
-                f"scoring one item of {longest} tokens does not fit into memory ({describe_memory()}); lower "
-                "training.max_length, set quantization to nf4, or use a device with more memory"
+                f"scoring one item of {longest} tokens does not fit into memory ({describe_memory()}); "
+                f"{way_out}, set quantization to nf4, or use a device with more memory"
             )
         before, tokens_per_batch = tokens_per_batch, max(longest, tokens_per_batch // 2)
         print(f"out of memory with {before} tokens per batch; it goes on with {tokens_per_batch}", file=sys.stderr)

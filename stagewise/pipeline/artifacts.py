@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from stagewise.config.tasks import SPLITS
+from stagewise.config.tasks import SPLITS, File
+from stagewise.data.probe_texts import fetched_texts
 from stagewise.data.raw_files import raw_path
 from stagewise.lineage import BASE, Adapter, data_folder
 from stagewise.models.adapters import ADAPTER_WEIGHTS, adapter_inputs
 from stagewise.pipeline import inputs
 from stagewise.pipeline.artifact import DECLARATIONS, Artifact, DvcOut, declares
 from stagewise.pipeline.experiment import Experiment
+from stagewise.pipeline.planned_probes import probe_artifacts
 from stagewise.pipeline.splits_inputs import splits_files, splits_inputs
 from stagewise.predictions.kept_files import keep_files
 from stagewise.provenance import cache
@@ -40,26 +42,33 @@ def declared_artifacts(experiment: Experiment) -> Iterator[Artifact]:
 
 @declares("fetch_data")
 def declare_raw_files(experiment: Experiment) -> Iterator[Artifact]:
-    """Raw files that are fetched."""
+    """Raw files and held-out texts that are fetched."""
+    for path, (file, redistribute) in _fetched_files(experiment).items():
+
+        def reasons(path=path, sha256=file.sha256) -> list[str]:
+            return [] if experiment.checksum(path) == sha256 else ["not the file that its sha256 names"]
+
+        yield Artifact(
+            rule="fetch_data",
+            phase="fetch",
+            label=str(path),
+            outputs=(path,),
+            inputs=(experiment.definition,),
+            reasons=reasons,
+            tracked=(DvcOut(path, push=redistribute),),
+        )
+
+
+def _fetched_files(experiment: Experiment) -> dict[Path, tuple[File, bool]]:
+    """List the files that are fetched, each with whether it may be passed on."""
+    files = {}
     for name, task in experiment.config.active_tasks.items():
         source = task.sources[task.source]
         for role, file in source.files.items():
-            if file.url is None:
-                continue
-            path = raw_path(name, role, file, experiment.raw)
-
-            def reasons(path=path, sha256=file.sha256) -> list[str]:
-                return [] if experiment.checksum(path) == sha256 else ["not the file that its sha256 names"]
-
-            yield Artifact(
-                rule="fetch_data",
-                phase="fetch",
-                label=str(path),
-                outputs=(path,),
-                inputs=(experiment.definition,),
-                reasons=reasons,
-                tracked=(DvcOut(path, push=source.redistribute),),
-            )
+            if file.url is not None:
+                files[raw_path(name, role, file, experiment.raw)] = file, source.redistribute
+    texts = fetched_texts(experiment.config.probes.active_texts, experiment.raw)
+    return files | {path: (file, False) for path, file in texts.items()}
 
 
 @declares("fetch_model")
@@ -230,6 +239,9 @@ def declare_predictions(experiment: Experiment) -> Iterator[Artifact]:
             keep_parts=keep,
             packages=folder / RECEIPT,
         )
+
+
+declare_probes = declares("probe")(probe_artifacts)
 
 
 @declares("metrics")

@@ -1,9 +1,9 @@
 """Certify an experiment: run it twice from scratch in different surroundings, and compare every byte that it leaves.
 
 What is promised: on one kind of CPU, with the same number of threads and the same packages, an experiment gives the
-same splits, recipes, adapters, predictions and metrics, whatever the folder's name, the user, the time zone, the
-locale, the age of the files and Python's hash seed are. A GPU adds numbers in an order of its own and promises nothing
-to the bit.
+same splits, recipes, adapters, predictions, probes and metrics, whatever the folder's name, the user, the time zone,
+the locale, the age of the files and Python's hash seed are. A GPU adds numbers in an order of its own and promises
+nothing to the bit.
 """
 
 import json
@@ -28,6 +28,7 @@ KINDS = {
     "recipes": r"base/.+/recipe\.json",
     "adapters": r"base/(.+/)?adapter/.+",
     "predictions": r"base/(.+/)?predictions/.+",
+    "probes": r"base/(.+/)?probes/.+",
     "metrics": r"(report_)?metrics\.json",
 }
 """Compared files, by pattern of the path below the results folder; the first that fits counts."""

@@ -35,6 +35,9 @@ _SETTINGS = identity.EVERYWHERE | {
     "experiment": _NAME,
     "results": _PLACE,
     "published": _PLACE,
+    "probes.texts.*.path": _PLACE,
+    "probes.texts.*.url": identity.PROBES["texts.*.url"],
+    "probes.harness.include": _PLACE,
     "logging": "how progress is shown",
     "tasks.*.prompt": identity.PREDICTIONS["tasks.*.prompt"],
     "tasks.*.sources.*.files.*.path": _PLACE,
@@ -74,6 +77,7 @@ _RULES: list[Rule] = [
         "outcome",
         "",
     ),
+    ("probes", r"files\..*|probes\..*|scoring\..*tokens", "outcome", ""),
     ("summary", r"(settings|inputs)\..*", "cause", ""),
     ("summary", r".*", "outcome", ""),
     ("metrics", r"inputs\.files\..*(receipt|training|summary)\.json|files\..*", "consequence", ""),  # these hold times
@@ -88,6 +92,7 @@ _RULES_IN_RESULTS: list[Rule] = [
     ("recipe", r"parents\[\d+\]\.fingerprint|tasks\.[^.]+\.data\..*", "consequence", ""),
     ("adapter", r"(inputs\.)?parents.*", "consequence", ""),
     ("predictions", r"(inputs\.)?(adapter(_weights)?|data)([.\[].*)?|inputs\.files\..*", "consequence", ""),
+    ("probes", r"inputs\.adapter([.\[].*)?", "consequence", ""),
     ("metrics", r"inputs\.files\.(base|data)/.*|(adapters|training|scoring|splits)\[.*", "consequence", ""),
 ]
 
@@ -183,6 +188,7 @@ _NAMES_OF_RECORDS = {
     "adapter": "adapter",
     "training": "training.json",
     "predictions": "predictions",
+    "probes": "probes",
     "summary": "splits",
     "metrics": METRICS,
 }

@@ -26,16 +26,21 @@ HEAD = """\
 # By stage: its description, and the top-level keys of the configuration that it depends on.
 _PLAN_KEYS = ("arms", "orders", "seeds", "folds")
 _TRAINING_KEYS = ("model", "models", "tasks", *_PLAN_KEYS, "quantization", "dtype", "prompting", "lora")
+_SCORING_KEYS = ("arms", "orders", "quantization", "dtype", "prompting", "probes")
 _STAGES = {
-    "fetch": ("The base model and the raw files, checked by checksum", ("model", "models", "tasks")),
+    "fetch": ("The base model and the raw files, checked by checksum", ("model", "models", "tasks", "probes")),
     "splits": (
         "Items per task and split, and what was set aside; texts without a licence are never pushed",
-        ("tasks", "limit", "duplicates", "folds", "arms", "orders"),
+        ("tasks", "limit", "duplicates", "folds", "arms", "orders", "probes"),
     ),
     "stage-1": ("Adapters that learn a first task", (*_TRAINING_KEYS, "training")),
     "predictions": (
         "Every model, scored on every task",
-        ("model", "models", "tasks", "arms", "orders", "quantization", "dtype", "prompting", "training", "evaluation"),
+        ("model", "models", "tasks", *_SCORING_KEYS, "training", "evaluation"),
+    ),
+    "probes": (
+        "Every model, scored on texts and on tasks of lm-evaluation-harness",
+        ("model", "models", *_SCORING_KEYS),
     ),
     "report": ("All figures, and the page that shows them", tuple(Config.model_fields)),
 }
@@ -66,7 +71,7 @@ def stages(config: Config, files: dict[str, dict]) -> dict:
     overlays = [path for path in files if path != "config.yaml"]
     # `--` ends the list of configuration files.
     command = ["snakemake", "--cores", "all", *(["--configfile", *overlays, "--"] if overlays else [])]
-    order = ["fetch", "splits", *trainings, "predictions", "report"]
+    order = ["fetch", "splits", *trainings, "predictions", *(["probes"] if "probes" in phases else []), "report"]
     document = {name: _stage(name, phases[name], made_by, command, files) for name in order}
     return {"stages": document, "plots": _plots(Path(config.results) / "figures")}
 

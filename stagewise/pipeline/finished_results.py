@@ -16,6 +16,7 @@ TRAINING = "training.json"
 RESULTS_FOLDER = "a results folder"
 ADAPTER_FOLDER = "an adapter's folder"
 PREDICTIONS_FOLDER = "a folder of predictions"
+PROBES_FOLDER = "a folder of probes"
 DATA_FOLDER = "a folder of splits"
 
 
@@ -35,7 +36,7 @@ def read_result(path) -> Result:
     Parameters
     ----------
     path
-        A results folder, an adapter's folder (or that of its lineage), a folder of predictions or of splits,
+        A results folder, an adapter's folder (or that of its lineage), a folder of predictions, of probes or of splits,
         ``recipe.json`` or ``report_metrics.json``.
 
     Raises
@@ -55,10 +56,12 @@ def read_result(path) -> Result:
         return Result(DATA_FOLDER, {("", "summary"): _read(path / SUMMARY)})
     if (path / RECEIPT).is_file():
         receipt = _read(path / RECEIPT)
+        if "probes" in receipt:
+            return Result(PROBES_FOLDER, {("", "probes"): receipt})
         if "adapter" in receipt.get("inputs", receipt):  # null for the base model
             return Result(PREDICTIONS_FOLDER, {("", "predictions"): receipt})
     raise InputError(
-        f"{path}: no finished result; name a folder of results, of an adapter, of predictions or of splits, "
+        f"{path}: no finished result; name a folder of results, of an adapter, of predictions, of probes or of splits, "
         f"{RECIPE} or {METRICS}"
     )
 
@@ -85,6 +88,8 @@ def _read_results(path: Path) -> Iterator[tuple[tuple[str, str], dict]]:
             yield from _read_adapter(folder / "adapter", lineage)
         if (folder / "predictions" / RECEIPT).is_file():
             yield (lineage, "predictions"), _read(folder / "predictions" / RECEIPT)
+        if (folder / "probes" / RECEIPT).is_file():
+            yield (lineage, "probes"), _read(folder / "probes" / RECEIPT)
     if (path / METRICS).is_file():
         yield ("", "metrics"), _read(path / METRICS)
 

@@ -34,9 +34,10 @@ def metrics_files(config: Config, results, folders: Iterable[str], lineages: Ite
     """
     results = Path(results)
     files = [results / folder / "summary.json" for folder in folders]
-    files += [results / BASE / "predictions" / "receipt.json"]
+    scored = ["predictions/receipt.json", *(["probes/receipt.json"] if config.probes.item_scored else [])]
+    files += [results / BASE / name for name in scored]
     for lineage in lineages:
-        names = ("recipe.json", "adapter/receipt.json", "adapter/training.json", "predictions/receipt.json")
+        names = ("recipe.json", "adapter/receipt.json", "adapter/training.json", *scored)
         files += [results / lineage / name for name in names]
     return files + ([Path(config.published)] if config.published else [])
 

@@ -11,6 +11,7 @@ _MADE = {
     "train_adapter": "Adapters trained, below {results}/base: {n}.",
     "merge_adapters": "Adapters merged, below {results}/base: {n}.",
     "predict": "Models scored, below {results}/base: {n}.",
+    "probe": "Models probed, below {results}/base: {n}.",
     "metrics": "All figures are in {results}/report_metrics.json.",
 }
 

@@ -1,4 +1,4 @@
-"""Content-addressed cache of finished adapters and predictions, so that making them again costs a copy.
+"""Content-addressed cache of finished adapters, predictions and probes, so that making them again costs a copy.
 
 Snakemake deletes a step's outputs before the step runs, so the cache lies elsewhere: ``{results}/checkpoints``.
 It may be deleted at any time; its content is checked against its receipt before it is used.
@@ -32,6 +32,11 @@ def adapter_cache(checkpoints, inputs: dict, image: str | None) -> Path:
 def predictions_cache(checkpoints, inputs: dict, image: str | None) -> Path:
     """Folder of predictions by their inputs record (`stagewise.predictions.fingerprint`), of one file or of all."""
     return Path(checkpoints) / "predictions" / fingerprint(inputs | ({"image": image} if image else {}))[:32]
+
+
+def probe_cache(checkpoints, inputs: dict, image: str | None) -> Path:
+    """Folder of one probe's scores by its inputs record (`stagewise.probes.fingerprint`)."""
+    return Path(checkpoints) / "probes" / fingerprint(inputs | ({"image": image} if image else {}))[:32]
 
 
 def keep(folder, cached: Path, checksums: ChecksumMemory | None = None) -> None:

@@ -30,6 +30,8 @@ READING = {
     "merge_adapters": "--recipe {file} --model {model} --data {data} --parents {out} --checkpoints {out}"
     " --output {out}",
     "predict": "--settings {file} --model {model} --data {data} --output {out}",
+    "probe": "--settings {file} --model {model} --output {out}",
+    "fetch_harness": "--settings {file}",
     "metrics": "--settings {file} --results {data} --output {out}",
     "report": "--metrics {file} --results {data} --html {out} --markdown {out}",
     "explain": "{file} {file}",

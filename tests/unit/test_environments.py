@@ -62,3 +62,13 @@ def test_an_image_gets_the_compiler_only_with_triton():
     )
     holding = {name for name in ("cpu", "cuda", "cuda12") if re.search(condition, lock_text(name), re.MULTILINE)}
     assert holding == {"cuda", "cuda12"}
+
+
+def test_the_harness_is_installed_beside_the_other_environments():
+    """With --no-deps: it has what they lack, and no package of theirs in another version."""
+    text = (ROOT / "envs" / "harness.txt").read_text(encoding="utf-8")
+    harness = dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
+    assert harness["lm-eval"] and not harness.keys() & locked("cuda").keys()
+    development = (ROOT / "envs" / "dev.txt").read_text(encoding="utf-8")
+    shared = dict(re.findall(r"^([\w.-]+)==(\S+)", development, re.MULTILINE))
+    assert all(shared.get(package, version) == version for package, version in harness.items())

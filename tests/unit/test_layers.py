@@ -18,6 +18,7 @@ LAYERS = [
     {"data", "models"},
     {"inference"},
     {"training", "predictions"},
+    {"probes"},
     {"metrics"},
     {"report"},
     {"pipeline", "results"},

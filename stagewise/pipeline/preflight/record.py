@@ -11,12 +11,12 @@ from pathlib import Path
 from stagewise.pipeline.artifact import Artifact
 from stagewise.pipeline.freshness import STALE
 
-WAITING = ("train_adapter", "predict")
+WAITING = ("train_adapter", "predict", "probe")
 """Rules whose jobs wait for the record."""
 
 
 def due_outputs(artifacts: list[Artifact], arguments: Iterable[str], unwritten: dict[Path, int]) -> set[Path]:
-    """List the outputs of trainings and predictions that this run makes.
+    """List the outputs of trainings, predictions and probes that this run makes.
 
     Call it once stale files have the time that says so (`freshness.settle`).
 

@@ -8,6 +8,7 @@ from stagewise.pipeline.preflight import (
     machine,
     memory,
     packages,
+    probes,
     prompts,
     report,
     schedule,
@@ -19,7 +20,7 @@ from stagewise.pipeline.preflight.context import Context
 from stagewise.provenance.files import write_json
 
 # Importing a module registers its checks.
-MODULES = (sources, packages, machine, report, splits, schedule, layers, memory, prompts)
+MODULES = (sources, packages, machine, report, splits, schedule, layers, memory, prompts, probes)
 
 _ORDER = [module.__name__ for module in MODULES]
 

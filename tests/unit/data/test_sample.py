@@ -37,6 +37,32 @@ def test_the_generator_writes_the_committed_bytes(tmp_path, monkeypatch):
         assert (tmp_path / name).read_bytes() == (SAMPLE / name).read_bytes(), f"{name}: run make_sample.py again"
 
 
+def test_comparisons_are_those_of_their_generator_and_right(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(SAMPLE))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    assert importlib.import_module("make_comparisons").main(["--output", str(tmp_path)]) == 0
+    assert (tmp_path / "comparisons.csv").read_bytes() == (SAMPLE / "comparisons.csv").read_bytes()
+    comparisons = rows("comparisons.csv")
+    assert Counter(row["answer"] for row in comparisons) == {"yes": 80, "no": 80}
+    assert len({normalize(f"{row['statement']} {row['question']}") for row in comparisons}) == len(comparisons)
+    for row in comparisons:
+        numbers = [int(number) for number in re.findall(r"\d+", row["statement"])]
+        first, second = (part.split(f" {verb} ")[0] for part, verb in parts(row["statement"]))
+        larger = (first if numbers[0] > numbers[1] else second).lower()
+        assert row["answer"] == ("yes" if row["question"].startswith(f"Is {larger} ") else "no"), row
+
+
+def parts(statement):
+    """The statement's two halves, each with its verb."""
+    halves = statement.split("; ")
+    return [(half, next(verb for verb in ("weighs", "takes", "costs", "is") if f" {verb} " in half)) for half in halves]
+
+
+def test_the_held_out_text_is_prose_of_the_stated_length():
+    text = (SAMPLE / "held-out.txt").read_bytes()
+    assert text.isascii() and len(text) == 7547 and text.count(b"\n\n") == 16
+
+
 def test_dreaddit_has_the_raw_format():
     for name in ("dreaddit-sample-train.csv", "dreaddit-sample-test.csv"):
         content = (SAMPLE / name).read_bytes()

@@ -8,7 +8,7 @@ import pytest
 from scripts import explain
 from stagewise.pipeline.compare_results import compare_results
 from stagewise.pipeline.finished_results import read_result
-from stagewise.provenance.receipts import RECEIPT
+from stagewise.provenance.receipts import RECEIPT, write_receipt
 from stagewise.provenance.sealed_json import seal
 from tests.helpers.fake_results import config, write_results
 
@@ -169,6 +169,24 @@ def test_adapters_of_different_stages_are_compared(original, capsys):
     assert 'could matter: learns[0] "pubmedqa" -> "dreaddit"' in said
     assert "could matter: weights of parents[0] added" in said
     assert "changes nothing: stage 1 -> 2: a name" in said
+
+
+def test_probes_of_two_results(original, results, tmp_path, capsys):
+    """A setting could matter, figures follow from it, and how long it took changes nothing."""
+    shutil.copytree(original, tmp_path / "other")
+    for folder, tokens, seconds in ((results, 32, 1.0), (tmp_path / "other", 64, 2.0)):
+        probes = folder / FIRST / "probes"
+        probes.mkdir()
+        (probes / "prose.csv").write_text(f"id,score,weight\n0-9,{tokens},9.0\n")
+        inputs = {"settings": {"texts": {"prose": {"segment_tokens": tokens}}}, "adapter": {"weights": f"{tokens}"}}
+        record = {"measure": "bits_per_byte", "items": tokens}
+        scoring = {"prose": {"seconds": seconds, "device": "cpu"}}
+        write_receipt(probes, {"inputs": inputs, "probes": {"prose": record}, "scoring": scoring})
+    code, said, _ = explained(capsys, results, tmp_path / "other")
+    assert code == 1 and said[0] == f"could matter: texts.prose.segment_tokens 32 -> 64 ({FIRST})"
+    assert all("seconds" not in line or line.startswith("changes nothing") for line in said), said
+    code, said, _ = explained(capsys, results / FIRST / "probes", tmp_path / "other" / FIRST / "probes")
+    assert code == 1 and said[0].startswith("could matter: ")
 
 
 @pytest.mark.parametrize("name", [f"{FIRST}/recipe.json", f"{FIRST}/predictions", "data"])

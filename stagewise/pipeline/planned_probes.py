@@ -1,0 +1,69 @@
+"""Probes with one score per item, as a plan declares them."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from stagewise.config.step_settings import ProbeSettings
+from stagewise.errors import InputError
+from stagewise.lineage import BASE
+from stagewise.pipeline.artifact import Artifact, DvcOut
+from stagewise.pipeline.experiment import Experiment
+from stagewise.predictions.fingerprint import adapter_group
+from stagewise.probes.fingerprint import HARNESS_PACKAGE, probe_files, probe_inputs
+from stagewise.probes.harness_package import harness_version
+from stagewise.probes.score_files import keep_scores
+from stagewise.provenance.files import read_json
+from stagewise.provenance.receipts import RECEIPT
+
+
+def probe_artifacts(experiment: Experiment) -> Iterator[Artifact]:
+    """Declare the scores of the base model and of every adapter on the probes with one score per item."""
+    probes, settings = experiment.config.probes.item_scored, experiment.config.probe_settings()
+    for lineage in (BASE, *experiment.adapters) if probes else ():
+        folder = experiment.results / lineage / "probes"
+        adapter = experiment.adapters.get(lineage)
+        receipt = experiment.results / lineage / "adapter" / RECEIPT if adapter else None
+        expected = partial(expected_probe_inputs, experiment, settings, receipt, folder / RECEIPT)
+        yield Artifact(
+            rule="probe",
+            phase="probes",
+            label=f"{lineage}/probes",
+            outputs=tuple(folder / name for name in (*(f"{probe}.csv" for probe in probes), RECEIPT)),
+            inputs=(
+                *((receipt,) if receipt else ()),
+                experiment.model / RECEIPT,
+                *probe_files(settings, experiment.raw).values(),
+            ),
+            reasons=partial(experiment.record_reasons, folder / RECEIPT, expected),
+            record=folder / RECEIPT,
+            expected=expected,
+            tracked=(DvcOut(folder),),
+            keep=partial(keep_scores, folder, experiment.checkpoints, experiment.image),
+            packages=folder / RECEIPT,
+        )
+
+
+def expected_probe_inputs(experiment: Experiment, settings: ProbeSettings, adapter: Path | None, receipt: Path) -> dict:
+    """Record what the probes of one model are made from.
+
+    Parameters
+    ----------
+    adapter
+        Receipt of the adapter; None for the base model.
+    receipt
+        Receipt of the scores, if they are there. On a machine without lm-evaluation-harness, which cannot score its
+        tasks anyway, the version that made them counts.
+    """
+    version = harness_version() or _recorded_version(receipt)
+    inputs = probe_inputs(
+        settings, experiment.base_model.fingerprint, version, experiment.checksum_if_there, experiment.raw
+    )
+    return inputs | adapter_group(read_json(adapter, "an adapter's receipt") if adapter else None)
+
+
+def _recorded_version(receipt: Path) -> str | None:
+    try:
+        return read_json(receipt, "the probes' receipt")["inputs"]["behaviour"].get(HARNESS_PACKAGE)
+    except (InputError, OSError, LookupError, TypeError, AttributeError):
+        return None
