@@ -189,6 +189,30 @@ def layer_scaling(config: dict, layer: str, rank: int) -> float:
     return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
+def base_model_settings(name: str, origin: dict) -> dict:
+    """Settings by which PEFT and servers find an adapter's base model: a hub repository at a commit, or ``models/NAME``.
+
+    Parameters
+    ----------
+    name
+        Name of the base model in `models`.
+    origin
+        Where it comes from, as its receipt and recipes have it.
+    """
+    if origin.get("hub"):
+        return {"base_model_name_or_path": origin["hub"], "revision": origin["revision"]}
+    return {"base_model_name_or_path": f"models/{name}", "revision": None}
+
+
+def name_base_model(folder, name: str, origin: dict) -> None:
+    """Write an adapter's base model (`base_model_settings`) into its configuration."""
+    path = Path(folder) / "adapter_config.json"
+    config = read_json(path, "the adapter's configuration")
+    named = config | base_model_settings(name, origin)
+    if named != config:
+        path.write_text(json.dumps(named, indent=2) + "\n", encoding="utf-8")
+
+
 def with_uniform_scaling(config: dict, rank: int, scaling: float) -> dict:
     """Copy settings for factors of one rank and one scaling in all layers."""
     uniform = {"r": rank, "lora_alpha": scaling * rank, "use_rslora": False}

@@ -33,35 +33,44 @@ class Layer:
     b: "torch.Tensor"
     """Shape (outputs, rank)."""
     scaling: float
+    magnitude: "torch.Tensor | None" = None
+    """Of DoRA, shape (outputs,); None if the adapter has none."""
+
+
+def factor_layers(model, adapter: str = "default") -> list[Layer]:
+    """List the layers with LoRA factors; `a`, `b` and `magnitude` are the parameters themselves."""
+    return [
+        Layer(
+            name.removeprefix(_PREFIX),
+            module.lora_A[adapter].weight,
+            module.lora_B[adapter].weight,
+            module.scaling[adapter],
+            module.lora_magnitude_vector[adapter].weight if adapter in module.lora_magnitude_vector else None,
+        )
+        for name, module in model.named_modules()
+        if adapter in getattr(module, "lora_A", ())
+    ]
 
 
 def adapted_layers(model, adapter: str = "default", magnitudes: bool = False) -> list[Layer]:
-    """List the layers that an adapter of a PEFT model changes; `a` and `b` are the parameters themselves.
+    """List the layers that an adapter changes (`factor_layers`), if it has nothing else.
 
     Parameters
     ----------
     magnitudes
-        True if the caller minds the magnitudes of DoRA, which are none of the factors, by itself.
+        True if the adapter may have magnitudes of DoRA, which the caller minds.
 
     Raises
     ------
     InputError
         If the adapter has other weights than factors of linear layers, which the caller would leave out.
     """
-    layers = [
-        Layer(
-            name.removeprefix(_PREFIX),
-            module.lora_A[adapter].weight,
-            module.lora_B[adapter].weight,
-            module.scaling[adapter],
-        )
-        for name, module in model.named_modules()
-        if adapter in getattr(module, "lora_A", ())
-    ]
+    layers = factor_layers(model, adapter)
     factors = {id(weight) for layer in layers for weight in (layer.a, layer.b)}
+    factors |= {id(layer.magnitude) for layer in layers if magnitudes}
     for name, weight in model.named_parameters():
         is_adapter = weight.requires_grad or f".{adapter}." in name or name.endswith(f".{adapter}")
-        if is_adapter and id(weight) not in factors and not (magnitudes and "lora_magnitude_vector" in name):
+        if is_adapter and id(weight) not in factors:
             raise InputError(_no_factor(name.removeprefix(_PREFIX).replace(f".{adapter}", "")))
     if model.peft_config[adapter].target_parameters:
         raise InputError(_no_factor("target_parameters"))
@@ -303,7 +312,8 @@ def _check_weights(model, path: Path) -> None:
             "names, or belongs to another base model"
         )
     embeddings = {module.weight.data_ptr() for module in _embeddings(model)}
-    base_weights = {name: weight for name, weight in model.named_parameters() if weight.data_ptr() in embeddings}
+    parameters = model.named_parameters(remove_duplicate=False)  # an output head may be tied to the embeddings
+    base_weights = {name: weight for name, weight in parameters if weight.data_ptr() in embeddings}
     with safe_open(path, "pt") as file:
         for key, shape in actual.items():
             if key in expected:
