@@ -190,7 +190,7 @@ def layer_scaling(config: dict, layer: str, rank: int) -> float:
 
 
 def base_model_settings(name: str, origin: dict) -> dict:
-    """Settings by which PEFT and servers find an adapter's base model: a hub repository at a commit, or ``models/NAME``.
+    """Name the base model as PEFT and servers look it up: a hub repository at a commit, or the folder ``models/NAME``.
 
     Parameters
     ----------

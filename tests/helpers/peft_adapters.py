@@ -24,11 +24,43 @@ KINDS: dict[str, dict] = {
 """Settings of PEFT's `LoraConfig` by kind."""
 
 
-def lora_config(kind: str):
+def lora_config(kind: str, **settings):
     from peft import LoraConfig
 
-    settings = {"r": 4, "lora_alpha": 8, "target_modules": TARGETS, "task_type": "CAUSAL_LM"} | KINDS[kind]
-    return LoraConfig(**settings)
+    return LoraConfig(
+        **{"r": 4, "lora_alpha": 8, "target_modules": TARGETS, "task_type": "CAUSAL_LM"} | KINDS[kind] | settings
+    )
+
+
+def build_base(folder: Path) -> Path:
+    """Save a tiny random Qwen2 with tokenizer and receipt: its attention has biases, its embeddings are tied."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    from stagewise.models.receipts import write_model_receipt
+    from tests.helpers.tiny_llama import build_tokenizer
+
+    tokenizer = build_tokenizer()
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=2,
+        initializer_range=0.2,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = Qwen2ForCausalLM(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    write_model_receipt(folder, folder.name, {"path": "made by a test"})
+    return folder
 
 
 def draw(model, seed: int = 0) -> None:
@@ -42,14 +74,14 @@ def draw(model, seed: int = 0) -> None:
             parameter.data = parameter.data * 1.2 + noise if "magnitude" in name else parameter.data + noise
 
 
-def build(folder: Path, model_dir: Path, kind: str, dtype: str = "float32") -> Path:
+def build(folder: Path, model_dir: Path, kind: str, dtype: str = "float32", **settings) -> Path:
     """Save an adapter of some kind for a model folder, as `PeftModel.save_pretrained` does."""
     import torch
     from peft import get_peft_model
     from transformers import AutoModelForCausalLM
 
     base = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
-    model = get_peft_model(base, lora_config(kind))
+    model = get_peft_model(base, lora_config(kind, **settings))
     draw(model)
     if dtype != "float32":
         model.to(getattr(torch, dtype))
