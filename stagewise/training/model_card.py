@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from stagewise.models.adapter_settings import describe_adapter
 from stagewise.models.adapters import ADAPTER_CONFIG
 from stagewise.provenance.files import read_json
 from stagewise.recipe import Recipe
@@ -33,7 +34,7 @@ starting from {parents}. Fingerprint `{recipe.fingerprint}`.
 | setting | value |
 |---|---|
 | quantization, compute type | {recipe.quantization}, {summary["dtype"]} |
-| LoRA | r {written["r"]}, alpha {written["lora_alpha"]:g}, dropout {lora.dropout}, on {", ".join(lora.target_modules)}\
+| LoRA | {describe_adapter(written)}, dropout {lora.dropout}, on {", ".join(lora.target_modules)}\
 {f" of the last {lora.last_layers} layers" if lora.last_layers else ""}\
 {"; the parent's part is frozen" if recipe.training and recipe.parents and trains_new_lora(recipe) else ""} |
 | remedies | {remedies or "none"} |

@@ -104,3 +104,36 @@ def load(folder: Path, model_dir: Path):
     from transformers import AutoModelForCausalLM
 
     return PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32), folder)
+
+
+def adopt(folder: Path, stage, model_dir: Path) -> None:
+    """Write the recipe and the receipt of a stage beside its adapter, as if the stage had trained it."""
+    from stagewise.models.receipts import model_receipt
+    from stagewise.provenance.receipts import write_receipt
+
+    stage.recipe.write(folder / "recipe.json")
+    model = model_receipt(model_dir)["fingerprint"]
+    write_receipt(folder, {"inputs": {"recipe": stage.recipe.fingerprint, "model": model, "parents": []}})
+
+
+def train(folder: Path, model_dir: Path, steps: int) -> list[Path]:
+    """Train a LoRA adapter by transformers' Trainer alone; returns its checkpoints, one a step, in order."""
+    import torch
+    from peft import get_peft_model
+    from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
+
+    base = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
+    ids = list(range(3, 30))
+    arguments = TrainingArguments(
+        folder,
+        max_steps=steps,
+        save_steps=1,
+        learning_rate=1e-2,
+        per_device_train_batch_size=1,
+        report_to=[],
+        use_cpu=True,
+        disable_tqdm=True,
+    )
+    items = [{"input_ids": ids, "labels": ids}] * steps
+    Trainer(get_peft_model(base, lora_config("dora")), arguments, train_dataset=items).train()
+    return sorted(folder.glob("checkpoint-*"))
