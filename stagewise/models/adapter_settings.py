@@ -13,6 +13,8 @@ from pathlib import Path
 from stagewise.errors import InputError
 from stagewise.provenance.files import read_json
 
+ADAPTER_CONFIG = "adapter_config.json"
+
 # Settings of PEFT that say which weights an adapter has and how they are scaled, or that change no loaded weight.
 _READ = (
     "peft_type",
@@ -95,7 +97,7 @@ def read_adapter_settings(folder) -> dict:
     InputError
         Naming the setting that is refused.
     """
-    path = Path(folder) / "adapter_config.json"
+    path = Path(folder) / ADAPTER_CONFIG
     config = read_json(path, "the adapter's configuration")
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         peft_type = config.get("peft_type") if isinstance(config, dict) else config
@@ -206,7 +208,7 @@ def base_model_settings(name: str, origin: dict) -> dict:
 
 def name_base_model(folder, name: str, origin: dict) -> None:
     """Write an adapter's base model (`base_model_settings`) into its configuration."""
-    path = Path(folder) / "adapter_config.json"
+    path = Path(folder) / ADAPTER_CONFIG
     config = read_json(path, "the adapter's configuration")
     named = config | base_model_settings(name, origin)
     if named != config:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stagewise.errors import InputError
-from stagewise.models.adapter_settings import check_patterns, check_ranks, read_adapter_settings
+from stagewise.models.adapter_settings import ADAPTER_CONFIG, check_patterns, check_ranks, read_adapter_settings
 from stagewise.models.receipts import model_receipt
 from stagewise.provenance.receipts import read_receipt
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import torch
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
-
-ADAPTER_CONFIG = "adapter_config.json"
 
 _PREFIX = "base_model.model."
 
@@ -68,8 +66,9 @@ def adapted_layers(model, adapter: str = "default", magnitudes: bool = False) ->
     layers = factor_layers(model, adapter)
     factors = {id(weight) for layer in layers for weight in (layer.a, layer.b)}
     factors |= {id(layer.magnitude) for layer in layers if magnitudes}
+    has_biases = model.peft_config[adapter].bias != "none"  # which stand in the places of the base model's
     for name, weight in model.named_parameters():
-        is_adapter = weight.requires_grad or f".{adapter}." in name or name.endswith(f".{adapter}")
+        is_adapter = weight.requires_grad or f".{adapter}" in name or (has_biases and name.endswith(".bias"))
         if is_adapter and id(weight) not in factors:
             raise InputError(_no_factor(name.removeprefix(_PREFIX).replace(f".{adapter}", "")))
     if model.peft_config[adapter].target_parameters:

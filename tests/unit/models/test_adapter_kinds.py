@@ -109,7 +109,7 @@ def test_updates_have_the_scaling_of_their_layers(model, made, kind):
     assert layers == {name: updates.scaling(name) for name in updates.factors}
 
 
-@pytest.mark.parametrize("kind", ["dora", "bias", "head", "embeddings", "tokens"])
+@pytest.mark.parametrize("kind", ["dora", "bias", "all-biases", "head", "embeddings", "tokens"])
 def test_what_works_on_factors_refuses_other_weights(model, made, kind):
     with pytest.raises(InputError, match="is no factor of a linear layer"):
         adapted_layers(load_adapter(load_base(model, "none", "float32"), made(kind)))

@@ -22,7 +22,7 @@ from stagewise.remedies.anchor import Anchor
 from stagewise.training.new_lora import FrozenParent, add_new_lora
 from tests.helpers import peft_adapters
 from tests.helpers.peft_adapters import logits
-from tests.helpers.remedy_context import make_context, move
+from tests.helpers.remedy_context import make_context, make_hook, move
 from tests.helpers.toy_stage import Stage, interrupt
 from tests.helpers.toy_task import write_toy_split
 
@@ -189,6 +189,16 @@ def test_the_anchor_on_factors_holds_all_that_is_trained_and_that_on_products_re
 
     assert float(hook.loss(Pass())) == pytest.approx(0.25 * 0.5 / 2 * distance, rel=1e-5)
     assert any("magnitude" in name for name in start)
+
+
+def test_kl_needs_the_parents_own_head(model, parents):
+    """Its distributions follow from hidden states and a head that stays; that of an adapter would be the student's."""
+    for kind in ("head", "saved-embeddings"):
+        student = load_adapter(load_base(model, "none", "float32"), parents(kind).folder / "adapter", trainable=True)
+        with pytest.raises(InputError, match=r"remedies.kl: the parent adapter brings an output head"):
+            make_hook("kl", make_context(student))
+    student = load_adapter(load_base(model, "none", "float32"), parents("dora").folder / "adapter", trainable=True)
+    assert make_hook("kl", make_context(student)).states
 
 
 def test_checkpoints_of_one_run_of_transformers_trainer_are_adapters(tmp_path, model):
