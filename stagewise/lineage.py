@@ -155,6 +155,7 @@ def _add_arm(
         number = index + 1 if arm.adapters == "one" else 1
         if stage.is_trained:
             _check_parent(tree, config, key, stage, parent)
+            _check_plain_lora(tree, config, key, stage, parent)
             adapter = _trained_adapter(tree, config, stage, number, parent, run)
         else:
             adapter = _adopted_adapter(tree, config, stage, number, parent, run)
@@ -241,6 +242,8 @@ def _merged_adapter(tree: dict[str, Adapter], stage: Stage, adapter: Adapter, so
         remedy.check_number(len(sources))
     except ValueError as error:
         raise InputError(f"config: {key}.remedies.{kind}: {error}") from None
+    if remedy.needs_plain_lora and any(_is_dora(tree, source) for source in sources):
+        raise InputError(f"config: {key}.remedies.{kind} merges plain LoRA, and not DoRA; take lora.dora out")
     learnt = dict.fromkeys(task for source in sources for task in tree[source].learnt_tasks)
     return Adapter(
         lineage=f"{adapter.lineage}/{MERGED}{remedy.label}",
@@ -301,6 +304,31 @@ def _check_parent(tree: dict[str, Adapter], config: Config, key: str, stage: Sta
             f"config: {key} resumes its parent's last checkpoint (optimizer_state 'parent'), so the parent needs "
             "best_metric 'last' and a training of its own"
         )
+
+
+def _is_dora(tree: dict[str, Adapter], lineage: str | None) -> bool:
+    """Tell if an adapter has the magnitudes of DoRA: those of the last LoRA that a stage of its lineage made."""
+    while lineage and (parent := tree[lineage].parent) and not tree[lineage].new_lora:
+        lineage = parent
+    return lineage is not None and tree[lineage].lora.dora
+
+
+def _check_plain_lora(tree: dict[str, Adapter], config: Config, key: str, stage: Stage, parent: str | None) -> None:
+    """Refuse DoRA where plain LoRA is needed: by a remedy, or beside a parent's magnitudes."""
+    own, dora = config.stage_lora(stage).dora, _is_dora(tree, parent)
+    if parent and dora and stage.has_own_lora and not own:
+        raise InputError(
+            f"config: {key} trains a plain LoRA beside its parent's DoRA, whose magnitudes it has no part in; set its "
+            "lora.dora to true"
+        )
+    if not (own if parent is None or stage.has_own_lora else dora):
+        return
+    for kind, remedy in stage.remedies.in_training.items():
+        if remedy.needs_plain_lora:
+            raise InputError(
+                f"config: {key}.remedies.{kind} works on the factors of plain LoRA, and not with DoRA; take lora.dora "
+                "or the remedy out"
+            )
 
 
 def _add(tree: dict[str, Adapter], adapter: Adapter, arm_name: str, key: str, visited: set[str]) -> None:

@@ -13,7 +13,7 @@ from stagewise.config.training import LoraOverrides, TrainingOverrides
 from stagewise.errors import InputError
 from stagewise.remedies.registry import Remedies
 
-NEW_BRANCH = ("r", "alpha", "target_modules", "last_layers")
+NEW_BRANCH = ("r", "alpha", "target_modules", "last_layers", "dora", "rslora")
 """Settings of `lora` with which a later stage trains a LoRA of its own, beside its parent's."""
 
 _SWEPT_GROUPS = ("training", "lora", "remedies")

@@ -57,11 +57,21 @@ class Prompting(Settings):
         return template
 
 
+def _only_if_set(description: str):
+    """A switch that is off by default and then in no recipe, so that those of older versions stay current."""
+    return Field(False, description=description, exclude_if=lambda value: not value)
+
+
 class Lora(Settings):
     """LoRA adapters (Hu et al. 2021, arXiv:2106.09685)."""
 
     r: Whole = Field(16, ge=1, le=4096, description="Rank.")
-    alpha: Whole = Field(32, ge=1, le=1_000_000, description="Scaling numerator; the update is scaled by alpha / r.")
+    alpha: Whole = Field(
+        32,
+        ge=1,
+        le=1_000_000,
+        description="Scaling numerator; the update is scaled by alpha / r, with `rslora` by alpha / sqrt(r).",
+    )
     dropout: Number = Field(0.05, ge=0, lt=1, description="Dropout on the adapter's input.")
     target_modules: list[str] = Field(
         ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
@@ -73,6 +83,20 @@ class Lora(Settings):
         description="Adapt only the last N decoder layers: the others need no backward pass, and on a CPU their output "
         "is computed once per item, so training and scoring are faster. Null adapts all.",
     )
+    dora: bool = _only_if_set(
+        "DoRA (Liu et al. 2024, arXiv:2402.09353): a magnitude for each output of a layer is trained beside the "
+        "factors, which then change directions alone. A step takes longer, and remedies that work on the factors of "
+        "LoRA do not go with it."
+    )
+    rslora: bool = _only_if_set(
+        "rsLoRA (Kalajdzievski 2023, arXiv:2312.03732): the update is scaled by alpha / sqrt(r), so that a higher rank "
+        "does not slow learning down."
+    )
+
+    @property
+    def scaling(self) -> float:
+        """Factor on B A."""
+        return self.alpha / (math.sqrt(self.r) if self.rslora else self.r)
 
 
 class EarlyStopping(Settings):

@@ -126,8 +126,9 @@ def _stage_settings(config: Config, adapter: Adapter) -> dict[str, dict]:
         ("training", adapter.training, config.training),
         ("lora", adapter.lora, config.lora),
     ):
-        usual = experiment.model_dump(mode="json")
-        changed = {key: value for key, value in stage.model_dump(mode="json").items() if value != usual.get(key)}
+        # A switch that is off is left out of what is dumped.
+        fields = {key: getattr(stage, key) for key in type(stage).model_fields}
+        changed = {key: value for key, value in fields.items() if value != getattr(experiment, key)}
         settings |= {group: changed} if changed else {}
     return settings
 

@@ -1,15 +1,15 @@
 """LoRA adapters in files and on a model. Importing this module imports no torch."""
 
 import json
-import re
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stagewise.errors import InputError
+from stagewise.models.adapter_settings import ADAPTER_CONFIG, check_patterns, check_ranks, read_adapter_settings
 from stagewise.models.receipts import model_receipt
-from stagewise.provenance.files import read_json
 from stagewise.provenance.receipts import read_receipt
 
 if TYPE_CHECKING:
@@ -17,29 +17,7 @@ if TYPE_CHECKING:
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
-ADAPTER_CONFIG = "adapter_config.json"
-
 _PREFIX = "base_model.model."
-
-# Settings that may have a value; all others of PEFT make an adapter more than LoRA factors.
-_PLAIN_SETTINGS = (
-    "peft_type",
-    "task_type",
-    "base_model_name_or_path",
-    "revision",
-    "inference_mode",
-    "peft_version",
-    "r",
-    "lora_alpha",
-    "lora_dropout",
-    "target_modules",
-    "layers_to_transform",
-    "fan_in_fan_out",
-    "use_rslora",
-    "init_lora_weights",
-    "megatron_core",  # read with megatron_config alone
-    "qalora_group_size",  # read with use_qalora alone
-)
 
 
 @dataclass(frozen=True)
@@ -53,20 +31,56 @@ class Layer:
     b: "torch.Tensor"
     """Shape (outputs, rank)."""
     scaling: float
+    magnitude: "torch.Tensor | None" = None
+    """Of DoRA, shape (outputs,); None if the adapter has none."""
 
 
-def adapted_layers(model, adapter: str = "default") -> list[Layer]:
-    """List the layers that an adapter of a PEFT model changes; `a` and `b` are the parameters themselves."""
+def factor_layers(model, adapter: str = "default") -> list[Layer]:
+    """List the layers with LoRA factors; `a`, `b` and `magnitude` are the parameters themselves."""
     return [
         Layer(
             name.removeprefix(_PREFIX),
             module.lora_A[adapter].weight,
             module.lora_B[adapter].weight,
             module.scaling[adapter],
+            module.lora_magnitude_vector[adapter].weight if adapter in module.lora_magnitude_vector else None,
         )
         for name, module in model.named_modules()
         if adapter in getattr(module, "lora_A", ())
     ]
+
+
+def adapted_layers(model, adapter: str = "default", magnitudes: bool = False) -> list[Layer]:
+    """List the layers that an adapter changes (`factor_layers`), if it has nothing else.
+
+    Parameters
+    ----------
+    magnitudes
+        True if the adapter may have magnitudes of DoRA, which the caller minds.
+
+    Raises
+    ------
+    InputError
+        If the adapter has other weights than factors of linear layers, which the caller would leave out.
+    """
+    layers = factor_layers(model, adapter)
+    factors = {id(weight) for layer in layers for weight in (layer.a, layer.b)}
+    factors |= {id(layer.magnitude) for layer in layers if magnitudes}
+    has_biases = model.peft_config[adapter].bias != "none"  # which stand in the places of the base model's
+    for name, weight in model.named_parameters():
+        is_adapter = weight.requires_grad or f".{adapter}" in name or (has_biases and name.endswith(".bias"))
+        if is_adapter and id(weight) not in factors:
+            raise InputError(_no_factor(name.removeprefix(_PREFIX).replace(f".{adapter}", "")))
+    if model.peft_config[adapter].target_parameters:
+        raise InputError(_no_factor("target_parameters"))
+    return layers
+
+
+def _no_factor(name: str) -> str:
+    return (
+        f"the adapter's '{name}' is no factor of a linear layer, and what is asked for works on plain LoRA alone; "
+        "leave the remedy, the merge or the stage's own LoRA out, or start from a plain LoRA adapter"
+    )
 
 
 def read_adapter(folder) -> tuple[dict, dict[str, tuple["torch.Tensor", "torch.Tensor"]]]:
@@ -77,23 +91,40 @@ def read_adapter(folder) -> tuple[dict, dict[str, tuple["torch.Tensor", "torch.T
     InputError
         If the file is damaged, or holds anything but plain LoRA factors of finite numbers.
     """
+    config, factors, magnitudes = read_dora(folder)
+    if magnitudes:
+        raise InputError(f"{folder}: {_no_factor(f'{next(iter(magnitudes))}.lora_magnitude_vector')}")
+    return config, factors
+
+
+def read_dora(folder) -> tuple[dict, dict[str, tuple["torch.Tensor", "torch.Tensor"]], dict[str, "torch.Tensor"]]:
+    """Read an adapter as `read_adapter` does, and the magnitudes of DoRA by layer, shape (outputs,); none if plain."""
     from safetensors.torch import load_file
 
     path = Path(folder) / ADAPTER_WEIGHTS
+    config = read_adapter_settings(folder)
     check_finite_weights(folder)
-    tensors = load_file(path)
     factors: dict[str, list] = {}
-    for key, value in tensors.items():
+    magnitudes = {}
+    for key, value in load_file(path).items():
         name, _, kind = key.removeprefix(_PREFIX).rpartition(".lora_")
-        if kind not in ("A.weight", "B.weight"):
-            raise InputError(f"{path}: '{key}' is not a LoRA factor; only plain LoRA adapters can be worked on")
-        factors.setdefault(name, [None, None])["AB".index(kind[0])] = value
-    config = read_json(Path(folder) / ADAPTER_CONFIG, "the adapter's configuration")
-    return config, {name: (a, b) for name, (a, b) in factors.items()}
+        if kind == "magnitude_vector":
+            magnitudes[name] = value
+        elif kind not in ("A.weight", "B.weight") or config.get("target_parameters"):
+            raise InputError(f"{path}: {_no_factor(key)}")
+        else:
+            factors.setdefault(name, [None, None])["AB".index(kind[0])] = value
+    check_patterns(path, config, list(factors))
+    return config, {name: (a, b) for name, (a, b) in factors.items()}, magnitudes
 
 
-def write_adapter(folder, config: dict, factors: dict[str, tuple["torch.Tensor", "torch.Tensor"]]) -> None:
-    """Write an adapter as PEFT reads it."""
+def write_adapter(
+    folder,
+    config: dict,
+    factors: dict[str, tuple["torch.Tensor", "torch.Tensor"]],
+    magnitudes: dict[str, "torch.Tensor"] | None = None,
+) -> None:
+    """Write an adapter as PEFT reads it; `magnitudes` are those of DoRA by layer."""
     from safetensors.torch import save_file
 
     folder = Path(folder)
@@ -102,6 +133,8 @@ def write_adapter(folder, config: dict, factors: dict[str, tuple["torch.Tensor",
     for name, (a, b) in factors.items():
         tensors[f"{_PREFIX}{name}.lora_A.weight"] = a.contiguous()
         tensors[f"{_PREFIX}{name}.lora_B.weight"] = b.contiguous()
+    for name, magnitude in (magnitudes or {}).items():
+        tensors[f"{_PREFIX}{name}.lora_magnitude_vector"] = magnitude.contiguous()
     save_file(tensors, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
     (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
@@ -184,82 +217,118 @@ def adapter_receipt(adapter_dir, model_dir, verify: bool = True) -> dict:
     return receipt
 
 
-def check_plain_lora(folder: Path) -> None:
-    """Refuse an adapter that is more than LoRA factors of named layers; it may be somebody else's.
+def load_adapter(base, adapter_dir, trainable: bool = False, dropout: float | None = None):
+    """Load a LoRA adapter of any kind that is weights alone onto a base model.
 
-    PEFT imports modules that some settings name, matches layers with patterns that can take for ever, changes base
-    weights for some ways to initialize, and lets tensors of other names replace the base model's.
+    `adapter_receipt` checks beforehand that they belong together. LoRA factors and magnitudes stay float32 whatever the
+    base model's type, as in training: the adapter that predicts is the one that was validated. Modules and biases that
+    an adapter brings along have the base model's type. It is trained on with `dropout` on its input; None keeps the
+    dropout that it was trained with.
 
     Raises
     ------
     InputError
-        With the setting or tensor that is refused.
+        If the adapter is more than weights, does not fit the model's layers, or its weights are not finite.
     """
-    path = folder / ADAPTER_CONFIG
-    config = read_json(path, "the adapter's configuration")
-    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
-        peft_type = config.get("peft_type") if isinstance(config, dict) else config
-        raise InputError(f"{path}: peft_type is {str(peft_type)[:40]!r}, but only LORA adapters are read")
-    modules = config.get("target_modules")
-    is_plain = {
-        "target_modules": isinstance(modules, list)
-        and all(isinstance(name, str) and re.fullmatch(r"[\w.]+", name) for name in modules),
-        "init_lora_weights": isinstance(config.get("init_lora_weights", True), bool),
-    }
-    refused = [key for key, plain in is_plain.items() if not plain]
-    refused += [key for key, value in config.items() if key not in _PLAIN_SETTINGS and value and value != "none"]
-    if refused:
-        raise InputError(
-            f"{path}: '{refused[0]}' is not a setting of plain LoRA on named layers, and no other adapter is read"
-        )
-    _check_factors(folder / ADAPTER_WEIGHTS, config.get("r"))
+    from peft import LoraConfig, PeftModelForCausalLM
+
+    folder = adapter_folder(adapter_dir)
+    settings = read_adapter_settings(folder)
+    check_ranks(folder / ADAPTER_CONFIG, settings, max(_ranks(folder / ADAPTER_WEIGHTS), default=0))
+    check_finite_weights(folder)
+    check_patterns(folder / ADAPTER_CONFIG, settings, [name for name, _ in base.named_modules()])
+    settings = settings | {"task_type": "CAUSAL_LM", "auto_mapping": None, "inference_mode": not trainable}
+    if isinstance(settings.get("init_lora_weights"), str):
+        settings |= {"init_lora_weights": True, "eva_config": None}  # the weights are drawn already
+    if dropout is not None:
+        settings["lora_dropout"] = dropout
+    if settings.get("bias", "none") != "none":
+        _give_own_biases(base)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            config = LoraConfig.from_peft_type(**settings)
+            model = PeftModelForCausalLM(base, config)
+            _check_weights(model, folder / ADAPTER_WEIGHTS)
+            mapping = getattr(base, "_checkpoint_conversion_mapping", {})
+            model.load_adapter(
+                str(folder), "default", is_trainable=trainable, key_mapping=mapping, local_files_only=True
+            )
+    except InputError:
+        raise
+    except Exception as error:  # damaged files raise whatever their parsers raise
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{folder}: the adapter does not fit the base model ({reason})") from None
+    return model.train(trainable)
 
 
-def _check_factors(path: Path, rank) -> None:
-    """Refuse tensors that are no LoRA factors of this rank, without reading their values."""
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of a file's tensors, whose values are not read."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "pt") as tensors:
-            shapes = {key: tensors.get_slice(key).get_shape() for key in tensors.keys()}  # noqa: SIM118
+            return {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]}); get it again") from None
-    for key, shape in shapes.items():
-        side = re.fullmatch(r"base_model\.model\..+\.lora_(?:embedding_)?([AB])(?:\.weight)?", key)
-        if side is None or len(shape) != 2 or shape["AB".index(side[1])] != rank:
-            raise InputError(f"{path}: '{key[:100]}' is no LoRA factor of rank {rank}, which is all that is read")
 
 
-def load_adapter(base, adapter_dir, trainable: bool = False, dropout: float | None = None):
-    """Load an adapter onto a base model; `adapter_receipt` checks beforehand that they belong together.
+def _ranks(path: Path) -> Iterator[int]:
+    for key, shape in _shapes(path).items():
+        if key.endswith((".lora_A.weight", ".lora_embedding_A")) and len(shape) == 2:
+            yield shape[0]
 
-    Its weights stay float32 whatever the base model's type, as in training: the adapter that predicts is the one that
-    was validated. It is trained on with `dropout` on its input; None keeps the dropout that it was trained with.
+
+def _give_own_biases(base) -> None:
+    """Replace a model's biases by copies: PEFT writes an adapter's over them, and others share the model."""
+    import torch
+
+    for module in base.modules():
+        if isinstance(bias := getattr(module, "bias", None), torch.nn.Parameter):
+            module.bias = torch.nn.Parameter(bias.detach().clone(), requires_grad=False)
+
+
+def _check_weights(model, path: Path) -> None:
+    """Compare a file's tensors with those that PEFT would save of the model, which has drawn ones yet.
+
+    A file may hold the base model's embeddings too, which PEFT adds to it in some cases; they have to be the same.
 
     Raises
     ------
     InputError
-        If the adapter does not fit the model's layers, or its weights are not finite.
+        For a tensor that is missing, has another shape, or belongs to no adapted layer.
     """
-    from peft import LoraConfig, PeftModel
+    from peft import get_peft_model_state_dict
+    from safetensors import safe_open
 
-    folder = adapter_folder(adapter_dir)
-    check_plain_lora(folder)
-    check_finite_weights(folder)
-    reason = None
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            config = LoraConfig.from_pretrained(folder, local_files_only=True)
-            config.lora_dropout = config.lora_dropout if dropout is None else dropout
-            model = PeftModel.from_pretrained(
-                base, folder, is_trainable=trainable, config=config, local_files_only=True
-            )
-        except Exception as error:  # damaged files raise whatever their parsers raise
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-    # If the file lacks weights of a layer, PEFT only warns and goes on with untrained ones.
-    if any(str(warning.message).startswith("Found missing adapter keys") for warning in caught):
-        reason = "it has no weights for some of the layers it names"
-    if reason:
-        raise InputError(f"{folder}: the adapter does not fit the base model ({reason})")
-    return model.train(trainable)
+    expected = {
+        key: tuple(value.shape) for key, value in get_peft_model_state_dict(model, save_embedding_layers=False).items()
+    }
+    actual = _shapes(path)
+    if missing := sorted(set(expected) - set(actual)):
+        raise InputError(
+            f"{path}: '{missing[0]}' is missing, so it has no weights for some of the layers that its configuration "
+            "names, or belongs to another base model"
+        )
+    embeddings = {module.weight.data_ptr() for module in _embeddings(model)}
+    parameters = model.named_parameters(remove_duplicate=False)  # an output head may be tied to the embeddings
+    base_weights = {name: weight for name, weight in parameters if weight.data_ptr() in embeddings}
+    with safe_open(path, "pt") as file:
+        for key, shape in actual.items():
+            if key in expected:
+                if shape != expected[key]:
+                    raise InputError(
+                        f"{path}: '{key[:100]}' has the shape {shape}, but {expected[key]} by its configuration and "
+                        "base model"
+                    )
+            elif key not in base_weights or shape != tuple(base_weights[key].shape):
+                what = "is of another vocabulary" if key in base_weights else "belongs to none of its layers"
+                raise InputError(f"{path}: '{key[:100]}' {what}, and nothing but an adapter's weights is read")
+            elif not bool((file.get_tensor(key).to(base_weights[key]) == base_weights[key]).all()):
+                raise InputError(f"{path}: '{key[:100]}' is not the base model's, whose weights stay as they are")
+
+
+def _embeddings(model) -> list:
+    base = model.get_base_model()
+    modules = (base.get_input_embeddings(), base.get_output_embeddings())
+    return [module for module in modules if module is not None]

@@ -13,7 +13,7 @@ from stagewise.errors import InputError
 from stagewise.models.from_hub import fetch_from_hub
 from stagewise.models.from_package import fetch_from_package
 from stagewise.models.model_folder import check_files, is_model_file
-from stagewise.models.receipts import LOCAL_FILES, write_model_receipt
+from stagewise.models.receipts import LOCAL_FILES, LOCATION, write_model_receipt
 from stagewise.provenance.files import replaced_folder
 from stagewise.provenance.receipts import RECEIPT, read_receipt
 
@@ -75,8 +75,18 @@ def _use_in_place(model: Model, name: str, output: Path) -> str:
         )
     _make_room(output, source)
     names = check_files(source, str(source))
+    _remove_fetched(output, source)
     write_model_receipt(output, name, shareable(model.origin), files_at=source, names=names)
     return f"{name} is used in place, where its settings say"
+
+
+def _remove_fetched(output: Path, source: Path) -> None:
+    """Remove a model that was fetched to `output` before its settings named a directory: links take its place."""
+    if not (output / RECEIPT).is_file() or source.samefile(output):
+        return
+    receipt = read_receipt(output, "the base model", verify=False)
+    for name in receipt["files"] if receipt.get("path") == "." else ():
+        (output / name).unlink(missing_ok=True)
 
 
 def _is_current(output: Path, name: str, origin: dict) -> bool:
@@ -99,7 +109,8 @@ def _make_room(output: Path, source: Path | None = None) -> None:
     if not output.is_dir() or (output / RECEIPT).is_file():
         return
     names = [path.name for path in output.iterdir() if not _LEFTOVER.fullmatch(path.name)]
-    names = [name for name in names if name not in LOCAL_FILES]
+    links = {path.name for path in output.iterdir() if path.is_symlink() and (output / LOCATION).is_file()}
+    names = [name for name in names if name not in LOCAL_FILES and name not in links]
     if not all(map(is_model_file, names)) or (source and source.samefile(output)):
         raise InputError(f"{output}: this folder holds something else than a fetched model; name another --output")
     if names:

@@ -265,12 +265,11 @@ def frozen_layer_count(model, last_layers: int | None = None) -> int:
 
     A model without adapter counts those below the `last_layers`, or none.
     """
-    layers = decoder_layers(model)
-    adapters = [_adapted_modules(layer) for layer in layers]
-    if not _adapted_modules(model):
+    layers, biases = decoder_layers(model), _has_own_biases(model)
+    changed, everywhere = [_changed_modules(layer, biases) for layer in layers], _changed_modules(model, biases)
+    if not everywhere:
         return max(0, len(layers) - last_layers) if last_layers else 0
-    inside = sum(adapters) == _adapted_modules(model)
-    return next(n for n, number in enumerate(adapters) if number) if inside else 0
+    return next(n for n, number in enumerate(changed) if number) if sum(changed) == everywhere else 0
 
 
 def _remembers_lengths(model) -> bool:
@@ -296,8 +295,20 @@ def _single_threads(number: int) -> Iterator[Executor]:
         torch.set_num_threads(threads)  # those that begin later would take over the last setting
 
 
-def _adapted_modules(module) -> int:
-    return sum(hasattr(inner, "lora_A") for inner in module.modules())
+def _has_own_biases(model) -> bool:
+    """Tell if an adapter brings biases, which stand in the place of the base model's."""
+    return any(getattr(config, "bias", "none") != "none" for config in getattr(model, "peft_config", {}).values())
+
+
+def _changed_modules(module, biases: bool) -> int:
+    """Count modules with LoRA factors, modules that PEFT has wrapped to save or to train, and, if asked, biases."""
+
+    def is_changed(inner) -> bool:
+        return any(hasattr(inner, name) for name in ("lora_A", "original_module")) or (
+            biases and inner._parameters.get("bias") is not None
+        )
+
+    return sum(map(is_changed, module.modules()))
 
 
 @contextmanager

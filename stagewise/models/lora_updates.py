@@ -3,12 +3,12 @@
 Importing this module imports no torch.
 """
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from stagewise.models.adapter_settings import layer_scaling, with_uniform_scaling
 from stagewise.models.adapters import read_adapter, write_adapter
 
 
@@ -36,23 +36,30 @@ class LoraUpdates:
         )
 
     @property
-    def rank(self) -> int:
-        return self.config["r"]
+    def ranks(self) -> set[int]:
+        """Ranks of its layers' updates."""
+        return {len(a) for a, _ in self.factors.values()}
 
     @property
-    def scaling(self) -> float:
-        return self.config["lora_alpha"] / (math.sqrt(self.rank) if self.config.get("use_rslora") else self.rank)
+    def rank(self) -> int:
+        """Largest rank of a layer's update."""
+        return max(self.ranks)
+
+    def scaling(self, layer: str) -> float:
+        """Scaling of a layer's update, 1 if the adapter leaves the layer alone."""
+        return layer_scaling(self.config, layer, len(self.factors[layer][0])) if layer in self.factors else 1.0
 
     def factors_of(self, layer: str, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """Factors of a layer's update with `shape`; zeros if the adapter leaves the layer alone."""
+        """Factors of a layer's update with `shape`, filled up with zeros to the adapter's `rank`."""
         outputs, inputs = shape
-        zeros = np.zeros((self.rank, inputs), np.float32), np.zeros((outputs, self.rank), np.float32)
-        return self.factors.get(layer, zeros)
+        a, b = self.factors.get(layer, (np.zeros((0, inputs), np.float32), np.zeros((outputs, 0), np.float32)))
+        lacking = self.rank - len(a)
+        return (np.pad(a, ((0, lacking), (0, 0))), np.pad(b, ((0, 0), (0, lacking)))) if lacking else (a, b)
 
     def update(self, layer: str, shape: tuple[int, int]) -> np.ndarray:
         """Update of a layer, of shape (outputs, inputs); zeros if the adapter leaves the layer alone."""
         a, b = self.factors_of(layer, shape)
-        return np.float32(self.scaling) * (b @ a)
+        return np.float32(self.scaling(layer)) * (b @ a)
 
 
 def layer_shapes(adapters: list[LoraUpdates]) -> dict[str, tuple[int, int]]:
@@ -106,7 +113,7 @@ def write_updates(folder, adapters: list[LoraUpdates], rank: int, factors: dict)
     """
     import torch
 
-    config = adapters[-1].config | {"r": rank, "lora_alpha": rank, "use_rslora": False}
+    config = with_uniform_scaling(adapters[-1].config, rank, 1)
     if set(factors) != set(adapters[-1].factors):
         # Names and numbers of layers, which a configuration has otherwise, cannot say any set of layers.
         config |= {"target_modules": list(factors), "layers_to_transform": None}

@@ -89,7 +89,7 @@ def float32_head(model, rows: int = 16384):
     import torch
     from torch.utils.checkpoint import checkpoint
 
-    head = model.get_output_embeddings()
+    head = _head(model)
     if type(head) is not torch.nn.Linear or head.weight.dtype == torch.float32:
         yield
         return
@@ -115,3 +115,11 @@ def float32_head(model, rows: int = 16384):
         yield
     finally:
         hook.remove()
+
+
+def _head(model):
+    """The layer that computes the output head: an adapter's own copy, or the one that its factors are added to."""
+    head = model.get_output_embeddings()
+    if (copies := getattr(head, "modules_to_save", None)) is not None:
+        return copies[head.active_adapters[0]]
+    return getattr(head, "base_layer", head)

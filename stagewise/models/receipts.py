@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from stagewise.config.shareable import LOCAL
@@ -14,6 +15,7 @@ from stagewise.provenance.receipts import RECEIPT, check_files, read_receipt
 LOCATION = "location"
 """File beside a receipt with the path of the directory that holds a model's files, if that is not the receipt's own.
 
+Links to those files lie beside it, by which other tools load the folder.
 It stays on this machine; the receipt may be passed on.
 """
 
@@ -62,7 +64,7 @@ def write_model_receipt(folder, name: str, origin: dict, files_at=None, names=No
 
 
 def write_location(folder, directory) -> None:
-    """Write down where a receipt's files are on this machine.
+    """Write down where a receipt's files are on this machine, and link them, so that other tools load the folder.
 
     The path is as absolute as it was named; a relative one starts at the receipt, so that both can be moved.
     """
@@ -71,6 +73,22 @@ def write_location(folder, directory) -> None:
     path = str(target) if directory.is_absolute() else os.path.relpath(target, folder.resolve())
     with atomic(folder / LOCATION) as temporary:
         temporary.write_text(f"{path}\n", encoding="utf-8")
+    _link_files(folder, path)
+
+
+def _link_files(folder: Path, directory: str) -> None:
+    """Link the model files of a directory, as seen from `folder`, beside a receipt; older links are removed.
+
+    Nothing of this package reads them. A file system without links has none.
+    """
+    for path in folder.iterdir():
+        if path.is_symlink():
+            path.unlink()
+    for source in sorted((folder / directory).iterdir()):
+        is_part = is_model_file(source.name) and source.name != RECEIPT and source.is_file()
+        if is_part and not (folder / source.name).exists():
+            with suppress(OSError):
+                (folder / source.name).symlink_to(os.path.join(directory, source.name))
 
 
 def located(model_dir, receipt: dict) -> dict:

@@ -21,8 +21,12 @@ class Anchor(Remedy):
     of: Literal["product", "factors"] = Field(
         "product",
         description="Distance between the weight updates (alpha / r) B A, or between the factors A and B themselves, "
-        "which also forbids what leaves the update as it is.",
+        "which also forbids what leaves the update as it is, and whatever else of the adapter is trained.",
     )
+
+    @property
+    def needs_plain_lora(self) -> bool:
+        return self.of == "product"
 
     @property
     def label(self) -> str:
@@ -34,16 +38,22 @@ class Anchor(Remedy):
 
 class AnchorPenalty(TrainingHook):
     def __init__(self, context: TrainingContext, settings: Anchor):
-        from stagewise.models.adapters import adapted_layers
+        from stagewise.models.adapters import adapted_layers, factor_layers
 
         self.settings = settings
-        self.layers = [
-            (layer, layer.a.detach().clone(), layer.b.detach().clone()) for layer in adapted_layers(context.model)
+        layers = (adapted_layers if settings.of == "product" else factor_layers)(context.model)
+        self.layers = [(layer, layer.a.detach().clone(), layer.b.detach().clone()) for layer in layers]
+        factors = {id(weight) for layer in layers for weight in (layer.a, layer.b)}
+        trained = [
+            weight for weight in context.model.parameters() if weight.requires_grad and id(weight) not in factors
         ]
+        self.others = [(weight, weight.detach().clone()) for weight in trained]
 
     def loss(self, batch: Batch):
         distance = product_distance if self.settings.of == "product" else factor_distance
-        return batch.batch_fraction * self.settings.strength / 2 * sum(distance(*layer) for layer in self.layers)
+        total = sum(distance(*layer) for layer in self.layers)
+        total += sum((weight - start).square().sum() for weight, start in self.others)
+        return batch.batch_fraction * self.settings.strength / 2 * total
 
 
 def factor_distance(layer, a, b):

@@ -173,6 +173,11 @@ class Remedy(Settings):
     """True if no optimizer goes on with it: neither the parent's in its stage, nor its stage's in a child."""
 
     @property
+    def needs_plain_lora(self) -> bool:
+        """True if it works on the factors of plain LoRA, and so not with DoRA's magnitudes."""
+        return self.new_lora
+
+    @property
     def label(self) -> str:
         """Name of the remedy with its main setting, for a folder: ``rehearsal-10``."""
         return type(self).__name__.lower()
@@ -206,6 +211,11 @@ class Merge(Settings):
     """As `Remedy.paper`."""
     behaviour: ClassVar[int] = 1
     """As `Remedy.behaviour`."""
+
+    @property
+    def needs_plain_lora(self) -> bool:
+        """As `Remedy.needs_plain_lora`."""
+        return True
 
     @property
     def label(self) -> str:

@@ -22,6 +22,10 @@ class Blend(Merge):
     alpha: Number = Field(0.5, ge=0, le=1, description="Share of the child.")
 
     @property
+    def needs_plain_lora(self) -> bool:
+        return self.alpha not in (0, 1)
+
+    @property
     def label(self) -> str:
         return f"blend-{self.alpha:g}"
 
@@ -35,9 +39,10 @@ class Blend(Merge):
                 shutil.copyfile((child if self.alpha else parent) / name, folder / name)
             return
         blended = [LoraUpdates.read(parent), LoraUpdates.read(child)]
-        scales = [np.float32(s * e.scaling) for s, e in zip((1 - self.alpha, self.alpha), blended, strict=True)]
         factors = {}
         for name, shape in layer_shapes(blended).items():
+            shares = zip((1 - self.alpha, self.alpha), blended, strict=True)
+            scales = [np.float32(share * entry.scaling(name)) for share, entry in shares]
             (parent_a, parent_b), (child_a, child_b) = (entry.factors_of(name, shape) for entry in blended)
             b = np.concatenate([scales[0] * parent_b, scales[1] * child_b], 1)
             factors[name] = np.concatenate([parent_a, child_a]), b

@@ -47,6 +47,7 @@ class ParentDivergence(TrainingHook):
 
     def __init__(self, context: TrainingContext, settings: Kl):
         self.model, self.settings = context.model, settings
+        _check_frozen_head(context.model)
         numbers = [number for number, row in enumerate(context.rows) if row["task"] in context.learns]
         self.starts = {number: context.rows[number]["prompt_tokens"] - 1 for number in numbers}
         self.states = _parent_states(context, numbers)
@@ -74,6 +75,16 @@ class ParentDivergence(TrainingHook):
         one, other = (parent, student) if self.settings.direction == "forward" else (student, parent)
         divergence = (one.exp() * (one - other)).sum(-1)  # of each position, nats
         return self.settings.strength * (weights * divergence).sum()
+
+
+def _check_frozen_head(model) -> None:
+    """Raise an ``InputError`` if the adapter brings an output head, which is trained: the parent's would be gone."""
+    head = model.get_base_model().get_output_embeddings()
+    if any(parameter.requires_grad for parameter in head.parameters()):
+        raise InputError(
+            "remedies.kl: the parent adapter brings an output head of its own, which is trained, so that the parent's "
+            "distributions cannot be computed from its hidden states; take remedies.distill, or leave the remedy out"
+        )
 
 
 def _parent_states(context: TrainingContext, numbers: list[int]) -> dict:

@@ -117,16 +117,17 @@ class Merge(MergeRemedy):
         from stagewise.models.lora_updates import layer_shapes, write_updates
 
         first = adapters[0]
-        if other := next((adapter for adapter in adapters if adapter.rank != first.rank), None):
+        if other := next((adapter for adapter in adapters if adapter.ranks != {first.rank}), None):
+            ranks = " and ".join(map(str, sorted(other.ranks)))
             raise InputError(
-                f"{other.folder}: has rank {other.rank} and {first.folder} rank {first.rank}, but '{self.method}' "
+                f"{other.folder}: has rank {ranks} and {first.folder} rank {first.rank}, but '{self.method}' "
                 f"merges factors of one rank; choose the method {self.method}{ON_UPDATES}"
             )
         factors = {}
         for layer, shape in layer_shapes(adapters).items():
             scaled = []
             for weight, adapter in zip(weights, adapters, strict=True):
-                (a, b), strength = adapter.factors_of(layer, shape), weight * adapter.scaling
+                (a, b), strength = adapter.factors_of(layer, shape), weight * adapter.scaling(layer)
                 root = np.float32(abs(strength) ** 0.5)
                 scaled.append((np.float32(np.sign(strength)) * root * a, root * b))
             factors[layer] = tuple(self.combine(list(side), draw) for side in zip(*scaled, strict=True))

@@ -58,6 +58,11 @@ def audit_weights(model, frozen_digest: str | None = None) -> Iterator[WeightsAu
         raise RuntimeError(f"the processes' adapters are {distance:g} apart; a remedy must act equally on each of them")
 
 
+def freezes_whole_base(model) -> bool:
+    """Tell if the frozen weights are all of the base model's: no bias, and no whole module, is trained in its place."""
+    return all("lora_" in name for name, parameter in model.named_parameters() if parameter.requires_grad)
+
+
 def weights_digest(parameters) -> str:
     """Compute the SHA-256 of tensors' bytes, in the given order."""
     import torch

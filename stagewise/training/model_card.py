@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from stagewise.models.adapter_settings import describe_adapter
 from stagewise.models.adapters import ADAPTER_CONFIG
 from stagewise.provenance.files import read_json
 from stagewise.recipe import Recipe
@@ -125,9 +126,8 @@ def _cell(value) -> str:
 
 def _lora(recipe: Recipe, written: dict) -> str:
     modules = written["target_modules"]
-    kind = "DoRA, " if written.get("use_dora") else "rsLoRA, " if written.get("use_rslora") else ""
     text = (
-        f"{kind}r {written['r']}, alpha {written['lora_alpha']:g}, dropout {recipe.lora.dropout}, "
+        f"{describe_adapter(written)}, dropout {recipe.lora.dropout}, "
         f"on {modules if isinstance(modules, str) else ', '.join(sorted(modules))}"
     )
     if recipe.lora.last_layers:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from stagewise.errors import InputError, Unfinished
 from stagewise.inference.control_tokens import describe_control_tokens
+from stagewise.models.adapter_settings import base_model_settings
 from stagewise.models.gpu_lock import take_gpus
 from stagewise.models.shared_base import SharedBase
 from stagewise.provenance.cache import adapter_cache
@@ -150,7 +151,7 @@ def train_unless_out_of_memory(stage: Stage, processes) -> Stage | None:
 
 def train_prepared(stage: Stage, processes) -> None:
     """Train a stage that is ready, and leave the finished adapter in the cache."""
-    from stagewise.training.audit import UnchangedAdapter, audit_weights
+    from stagewise.training.audit import UnchangedAdapter, audit_weights, freezes_whole_base
     from stagewise.training.stage_data import training_hooks
 
     job, options, base, cached = stage.job, stage.options, stage.base, stage.cached
@@ -159,14 +160,17 @@ def train_prepared(stage: Stage, processes) -> None:
     if processes.is_main_process:
         announce(stage)
     try:
-        with options.limit.heeding_sigterm(), audit_weights(trainer.model, base.weights_digest) as audit:
+        is_shared = freezes_whole_base(trainer.model)
+        digest = base.weights_digest if is_shared else None
+        with options.limit.heeding_sigterm(), audit_weights(trainer.model, digest) as audit:
             started = time.monotonic()
             hooks = training_hooks(
                 job.recipe, stage.data, trainer.model, stage.tokenizer, stage.steps, trainer.frozen_layers
             )
             run_or_resume(stage, trainer, hooks)
             seconds = time.monotonic() - started
-        base.weights_digest = audit.frozen_digest
+        if is_shared:
+            base.weights_digest = audit.frozen_digest
     except UnchangedAdapter:
         raise InputError(
             f"{job.recipe_file}: {stage.steps} steps changed no weight of the adapter (the warm-up starts at a "
@@ -261,8 +265,11 @@ def build_trainer(stage: Stage, scratch: Path) -> "StageTrainer":
     )
     # PEFT would store this machine's path to the base model, in checkpoints too.
     config = trainer.model.peft_config["default"]
-    config.base_model_name_or_path = recipe.model.name
-    config.target_modules = sorted(config.target_modules)  # a set has no order of its own
+    for key, value in base_model_settings(recipe.model.name, recipe.model.origin).items():
+        setattr(config, key, value)
+    for key in ("target_modules", "exclude_modules"):
+        if isinstance(names := getattr(config, key), set):
+            setattr(config, key, sorted(names))  # a set has no order of its own
     if dropped := len(data.rows) - len(trainer.train_dataset):
         raise InputError(f"{stage.job.data_dir}: {dropped} training items were dropped")
     trainer.use_frozen_layers(stage.base.frozen_layers(trainer.model, training=True))

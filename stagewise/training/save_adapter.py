@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from stagewise.errors import InputError
+from stagewise.models.adapter_settings import name_base_model
 from stagewise.models.adapters import check_finite_weights
 from stagewise.provenance.files import replaced_folder, write_json
 from stagewise.provenance.receipts import write_receipt
@@ -41,6 +42,7 @@ def save_adapter(
     """
     with replaced_folder(cached / "adapter") as folder:
         write_weights(folder)
+        name_base_model(folder, job.recipe.model.name, job.recipe.model.origin)
         try:
             check_finite_weights(folder)
         except InputError:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stagewise.data.items import read_split
+from stagewise.errors import InputError
 from stagewise.inference.prompts import EncodedPrompts, Encoder, Template
 from stagewise.recipe import Recipe
 from stagewise.remedies.base import Remedy, Row, StartContext, TrainingContext, TrainingHook
@@ -173,10 +174,24 @@ def initial_adapter(recipe: Recipe, base, parent_dir, scratch: Path) -> tuple:
     for name, remedy in recipe.remedies.in_training.items():
         start = remedy.start(StartContext(start, scratch / f"start-{name}", base, lora, recipe.seed))
     if start:
-        return load_adapter(base, start, trainable=True, dropout=lora.dropout), None
+        model = load_adapter(base, start, trainable=True, dropout=lora.dropout)
+        _check_head(model, start)
+        return model, None
     tree = ModuleTree.of(base)
     adapted_modules(tree, lora)  # refuses what PEFT would ignore
     return base, lora_config(tree, lora)
+
+
+def _check_head(model, folder: Path) -> None:
+    """Refuse to train on an adapter of the output head's weights: trl's loss reads the head's own alone."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils.other import TrainableTokensWrapper
+
+    if isinstance(model.get_base_model().get_output_embeddings(), BaseTunerLayer | TrainableTokensWrapper):
+        raise InputError(
+            f"{folder}: this adapter adds to the weights of the output head, or of embeddings that the head shares; it "
+            "can be scored, but not trained on"
+        )
 
 
 def training_hooks(

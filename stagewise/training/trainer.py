@@ -27,15 +27,16 @@ _EXTRA_TOKENS = "extra_tokens"  # among a checkpoint's sums
 
 
 def cast_trainable_to_float32(model) -> int:
-    """Cast every trainable parameter to float32 in place; return the number of trainable parameters.
+    """Cast every trainable LoRA weight to float32 in place; return the number of trainable parameters.
 
     trl casts the adapter of a quantized model to bfloat16 when it builds a trainer, but a resumed run loads it as
-    float32: the two runs then diverge. Call this right after the trainer is built, before the optimizer is.
+    float32: the two runs then diverge. Call this right after the trainer is built, before the optimizer is. What an
+    adapter brings beside LoRA, whole modules and biases, computes in the base model's type.
     """
     count = 0
-    for parameter in model.parameters():
+    for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            parameter.data = parameter.data.to(torch.float32)
+            parameter.data = parameter.data.to(torch.float32 if "lora_" in name else model.dtype)
             count += parameter.numel()
     return count
 

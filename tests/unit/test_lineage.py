@@ -1,8 +1,10 @@
 """Properties of the tree of adapters, on drawn arms."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stagewise.errors import InputError
 from stagewise.lineage import BASE, data_folder, lineage_tree, run_folder, steps_of_arm, walk_earlier_tasks
 from tests.helpers import fake_results as made
 from tests.helpers import properties  # noqa: F401
@@ -80,3 +82,50 @@ def test_a_merge_follows_the_training_with_all_other_remedies_and_shares_it():
     for adapter, merge in zip(merged, merges.values(), strict=True):
         assert (adapter.training, adapter.sources) == (None, [first.lineage, second.lineage])
         assert {n: r.model_dump(exclude_defaults=True) for n, r in adapter.remedies.chosen.items()} == {"merge": merge}
+
+
+DORA = {"dora": True}
+
+
+@pytest.mark.parametrize(
+    ("stages", "lora", "says"),
+    [
+        ([{}, {"remedies": {"anchor": {}}}], DORA, r"stages\[1\].remedies.anchor works on the factors of plain LoRA"),
+        ([{}, {"remedies": {"orthogonal": {}}}], DORA, "remedies.orthogonal works on the factors"),
+        ([{"remedies": {"minor": {}}}], DORA, r"stages\[0\].remedies.minor works on the factors"),
+        ([{}, {"remedies": {"merge": {}}}], DORA, "remedies.merge merges plain LoRA"),
+        ([{"lora": DORA}, {"remedies": {"anchor": {}}}], {}, "remedies.anchor works on the factors"),
+        ([{}, {"lora": {"r": 8, "dora": False}}], DORA, "trains a plain LoRA beside its parent's DoRA"),
+        ([{"lora": DORA}, {"lora": {"r": 8}}], {}, "trains a plain LoRA beside its parent's DoRA"),
+        ([{}, {"lora": DORA}, {"remedies": {"gpm": {}}}], {}, r"stages\[2\].remedies.gpm works on the factors"),
+    ],
+)
+def test_dora_where_plain_lora_is_needed_is_refused(stages, lora, says):
+    with pytest.raises(InputError, match=says):
+        lineage_tree(arm(stages, lora))
+
+
+@pytest.mark.parametrize(
+    ("stages", "lora"),
+    [
+        ([{}, {"remedies": {"anchor": {"of": "factors"}}}], DORA),
+        ([{}, {"remedies": {"ewc": {}}}, {"remedies": {"blend": {"alpha": 1}}}], DORA),
+        ([{}, {"lora": {"r": 8}}], DORA),
+        ([{}, {"lora": DORA}], {}),
+        ([{}, {"remedies": {"anchor": {}}}, {"lora": DORA}], {}),
+        ([{}, {"remedies": {"anchor": {}}}], {"rslora": True}),
+    ],
+)
+def test_dora_goes_with_what_needs_no_factors(stages, lora):
+    tree = lineage_tree(arm(stages, lora))
+    assert [adapter.new_lora for adapter in tree.values() if adapter.training] == [
+        number > 0 and bool(stage.get("lora")) for number, stage in enumerate(stages)
+    ]
+
+
+def arm(stages: list[dict], lora: dict):
+    tasks = ("pubmedqa", "dreaddit", "pubmedqa")
+    named = [
+        {"task": task, "name": f"s{n}"} | stage for n, (stage, task) in enumerate(zip(stages, tasks, strict=False))
+    ]
+    return made.config(arms={"sequential": {"stages": named}}, lora=lora, seeds=[0])

@@ -52,6 +52,15 @@ def test_a_recipe_survives_its_file(data, tmp_path):
     assert values["behaviour"] == {"training": TRAINING_BEHAVIOUR, "anchor": 1, "distill": 2}
 
 
+def test_a_kind_of_lora_is_part_of_the_recipe_if_it_is_not_plain(data):
+    """Recipes of older versions, which have no such settings, stay current."""
+    plain, *others = (build(data, lora=lora) for lora in ({}, {"dora": False}, {"dora": True}, {"rslora": True}))
+    assert not {"dora", "rslora"} & set(plain.model_dump(mode="json")["lora"])
+    assert others[0].fingerprint == plain.fingerprint
+    assert len({recipe.fingerprint for recipe in (plain, *others[1:])}) == 3
+    assert others[1].model_dump(mode="json")["lora"]["dora"] is True
+
+
 def test_a_remedys_null_is_part_of_the_recipe(data):
     """Left out, it would come back as the default: another setting."""
     values = build(data).model_dump(mode="json")

@@ -198,7 +198,8 @@ def test_a_reference_that_is_no_arm_is_refused():
 
 @pytest.mark.parametrize(
     ("lora", "is_new", "last_layers"),
-    [({}, False, 10), ({"dropout": 0.1}, False, 10), ({"r": 4}, True, 10), ({"last_layers": 12}, True, 12)],
+    [({}, False, 10), ({"dropout": 0.1}, False, 10), ({"r": 4}, True, 10), ({"last_layers": 12}, True, 12)]
+    + [({"dora": True}, True, 10), ({"rslora": False}, True, 10)],
 )
 def test_a_later_stage_with_settings_of_lora_has_a_branch_of_its_own(lora, is_new, last_layers):
     tree = lineage_tree(config({"a": {"stages": [FIRST | {"lora": {"r": 8}}, SECOND | {"lora": lora}]}}))
@@ -206,3 +207,15 @@ def test_a_later_stage_with_settings_of_lora_has_a_branch_of_its_own(lora, is_ne
     assert (first.lora.r, first.new_lora) == (8, False)
     assert (second.new_lora, second.last_layers) == (is_new, last_layers)
     assert second.lora.r == lora.get("r", 16)
+
+
+def test_kinds_of_lora_are_swept():
+    arms = {"a": {"stages": [FIRST | {"sweep": {"lora.dora": [False, True], "lora.rslora": [False, True]}}]}}
+    splits = {"splits": ["validation", "test"]}
+    adapters = lineage_tree(config(arms, evaluation=splits)).values()
+    assert [(adapter.lora.dora, adapter.lora.rslora) for adapter in adapters][:4] == [
+        (False, False),
+        (False, True),
+        (True, False),
+        (True, True),
+    ]

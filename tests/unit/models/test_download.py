@@ -35,8 +35,9 @@ def leftovers(folder: Path) -> list[str]:
 def test_a_directory_is_used_in_place(tiny_model, tmp_path):
     output = tmp_path / "models" / "mine"
     assert fetch(output, {"path": str(tiny_model)}, "--name", "mine") == 0
-    assert leftovers(output) == ["location", "receipt.json"]
     receipt = model_receipt(output, verify=True)
+    assert leftovers(output) == sorted(["location", "checksums", "receipt.json", *receipt["files"]])
+    assert all((output / name).readlink() == tiny_model / name for name in receipt["files"])
     assert receipt["model"] == "mine"
     assert model_files(output).resolve() == tiny_model.resolve()
     # The receipt may be passed on, so it does not say where that is.
@@ -52,6 +53,35 @@ def test_a_relative_directory_is_found_from_anywhere(tiny_model, tmp_path, monke
     assert fetch(tmp_path / "mine", {"path": tiny_model.name}) == 0
     monkeypatch.chdir(tmp_path)
     assert model_files("mine").resolve() == tiny_model.resolve()
+
+
+def test_other_tools_load_a_directory_that_is_used_in_place(tiny_model, tmp_path, monkeypatch):
+    """Also after the project and the directory beside it have moved; a link to a file that is gone goes too."""
+    from transformers import AutoModelForCausalLM
+
+    shutil.copytree(tiny_model, tmp_path / "work" / "source")
+    (tmp_path / "work" / "source" / "notes.txt").write_text("x", encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "work")
+    assert fetch("models/mine", {"path": "source"}) == 0
+    (tmp_path / "work" / "source" / "notes.txt").unlink()
+    assert fetch("models/mine", {"path": "source"}) == 0
+    assert "notes.txt" not in leftovers(Path("models/mine"))
+    (tmp_path / "work").rename(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert AutoModelForCausalLM.from_pretrained("models/mine").config.hidden_size == 64
+
+
+def test_a_fetched_model_is_no_part_of_a_directory_that_takes_its_place(tiny_model, tmp_path):
+    output = shutil.copytree(tiny_model, tmp_path / "models" / "mine")
+    source = shutil.copytree(tiny_model, tmp_path / "source")
+    (source / "generation_config.json").unlink()
+    assert fetch(output, {"path": str(source)}) == 0
+    assert not (output / "generation_config.json").exists()
+    assert (output / "model.safetensors").samefile(source / "model.safetensors")
+    # Snakemake deletes the receipt before the step runs again: links are none of a model without one.
+    (output / "receipt.json").unlink()
+    assert fetch(output, {"path": str(source)}) == 0
+    assert leftovers(output.parent) == ["mine"]
 
 
 def test_a_change_in_the_directory_is_noticed(tiny_model, tmp_path):
@@ -106,6 +136,7 @@ def test_what_a_killed_fetch_left_is_no_obstacle(tiny_model, tmp_path, capsys):
     assert fetch(output, {"path": str(tiny_model)}) == 0
     # Snakemake deletes the receipt before the step runs; weights beside it may be somebody's own.
     (output / "receipt.json").unlink()
+    (output / "model.safetensors").unlink()  # a link
     (output / "model.safetensors").write_text("weights", encoding="utf-8")
     assert fetch(output, {"path": str(tiny_model)}) == 0
     assert (tmp_path / "mine.without-receipt-1" / "model.safetensors").read_text(encoding="utf-8") == "weights"

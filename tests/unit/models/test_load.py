@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from stagewise.errors import InputError
 from stagewise.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_receipt, load_adapter
@@ -187,53 +186,12 @@ def test_an_adapter_that_does_not_fit_is_refused(tiny_model, adapter, tmp_path):
         load_adapter(base, wider)
     ranks = shutil.copytree(adapter, tmp_path / "ranks")
     edit(ranks / ADAPTER_CONFIG, r=8)
-    with pytest.raises(InputError, match="is no LoRA factor of rank 8"):
+    with pytest.raises(InputError, match=r"has the shape \(4, 64\), but \(8, 64\) by its configuration"):
         load_adapter(load_base(tiny_model, "none", "float32"), ranks)
     kind = shutil.copytree(adapter, tmp_path / "kind")
     edit(kind / ADAPTER_CONFIG, peft_type="PROMPT_TUNING")
     with pytest.raises(InputError, match="only LORA adapters"):
         load_adapter(base, kind)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"megatron_config": {"a": 1}, "megatron_core": "evil"},
-        {"auto_mapping": {"base_model_class": "Evil", "parent_library": "evil"}},
-        {"target_modules": "(a+)+$"},
-        {"target_modules": ["q_proj", "(a+)+$"]},
-        {"layers_pattern": "(a+)+$"},
-        {"rank_pattern": {"(a+)+$": 4}},
-        {"init_lora_weights": "pissa"},
-        {"modules_to_save": ["embed_tokens"]},
-        {"layer_replication": [[0, 2]]},
-        {"use_dora": True},
-        {"a_setting_of_tomorrow": "evil"},
-        {"r": 10**9},
-    ],
-    ids=lambda changes: "-".join(changes),
-)
-def test_an_adapter_of_somebody_else_that_is_more_than_plain_lora_is_refused(
-    tiny_model, adapter, tmp_path, monkeypatch, changes
-):
-    (tmp_path / "evil.py").write_text("raise SystemExit('ran')\n", encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    other = shutil.copytree(adapter, tmp_path / "other")
-    edit(other / ADAPTER_CONFIG, **changes)
-    with pytest.raises(InputError, match="plain LoRA|LoRA factor of rank"):
-        load_adapter(load_base(tiny_model, "none", "float32"), other)
-
-
-def test_a_tensor_of_another_name_replaces_no_base_weight(tiny_model, adapter, tmp_path):
-    other = shutil.copytree(adapter, tmp_path / "other")
-    tensors = load_file(other / ADAPTER_WEIGHTS)
-    name = "base_model.model.model.norm.weight"
-    save_file(tensors | {name: torch.zeros(64)}, other / ADAPTER_WEIGHTS)
-    with pytest.raises(InputError, match=f"'{name}' is no LoRA factor"):
-        load_adapter(load_base(tiny_model, "none", "float32"), other)
-    (other / ADAPTER_WEIGHTS).write_bytes(b"\x80\x04.")
-    with pytest.raises(InputError, match="cannot be read"):
-        load_adapter(load_base(tiny_model, "none", "float32"), other)
 
 
 def test_attention_code_of_a_hub_is_refused(copied):

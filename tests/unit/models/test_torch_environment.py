@@ -177,11 +177,15 @@ def test_bfloat16_is_read_from_the_kernels_list(tmp_path):
     assert cpu_has_bfloat16(tmp_path / "none") is False
 
 
-def test_d_trainable_weights_become_float32_and_frozen_ones_stay():
-    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2)).to(torch.bfloat16)
-    model[0].requires_grad_(False)
-    parameters = list(model[1].parameters())
-    assert cast_trainable_to_float32(model) == 10
-    assert [p.dtype for p in model.parameters()] == [torch.bfloat16] * 2 + [torch.float32] * 2
+def test_d_trainable_lora_weights_become_float32_and_frozen_ones_stay():
+    """What an adapter brings beside LoRA has the model's type, which trl changes for a quantized one."""
+    kinds = {"frozen": torch.bfloat16, "lora_A": torch.bfloat16, "saved": torch.float32}
+    model = torch.nn.ModuleDict({name: torch.nn.Linear(4, 2, dtype=dtype) for name, dtype in kinds.items()})
+    model.dtype = torch.bfloat16
+    model["frozen"].requires_grad_(False)
+    parameters = list(model["lora_A"].parameters())
+    assert cast_trainable_to_float32(model) == 20
+    types = {name: {p.dtype for p in module.parameters()} for name, module in model.items()}
+    assert types == {"frozen": {torch.bfloat16}, "lora_A": {torch.float32}, "saved": {torch.bfloat16}}
     # In place: an optimizer that holds the parameters goes on with them.
-    assert all(a is b for a, b in zip(parameters, model[1].parameters(), strict=True))
+    assert all(a is b for a, b in zip(parameters, model["lora_A"].parameters(), strict=True))
