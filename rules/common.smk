@@ -20,6 +20,7 @@ from stagewise.config.mirror import MIRROR_VARIABLE
 from stagewise.config.tasks import SPLITS
 from stagewise.data.raw_files import RAW, raw_path
 from stagewise.errors import InputError, one_line, refusal
+from stagewise.config.arms import ADOPTED, TUNED
 from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_tree
 from stagewise.models.compute_type import experiment_compute_type
 from stagewise.models.gpus import DEVICE_VARIABLE, JOBS_VARIABLE, jobs_per_gpu, visible_gpus
@@ -90,6 +91,8 @@ MODEL = f"models/{CONFIG.model}"
 DEFINITION = os.path.relpath(workflow.main_snakefile)
 TASKS = list(CONFIG.active_tasks)
 SCORED = CONFIG.evaluation.splits
+# Adapters from elsewhere by their folders' names.
+ADOPTED_ADAPTERS = {adapter.adopted.folder: adapter.adopted for adapter in ADAPTERS.values() if adapter.adopted}
 DATA = data_folders(CONFIG)
 # Trainings and predictions wait for it (rules/preflight.smk) and are not made from it.
 PREFLIGHT = f"{R}/preflight.json"
@@ -98,6 +101,8 @@ WAITING_FOR_PREFLIGHT = set()  # outputs; rules/current.smk fills it once it is 
 
 wildcard_constraints:
     data=r"data(/fold-\d+)?",
+    model="[^/]+",
+    adopted="[^/]+",
     lineage=rf"{BASE}(/[^/]+)*",
 
 
@@ -145,6 +150,20 @@ def learning_prompts(wildcards) -> list[str]:
 def parent_files(file):
     """A file of every adapter that a lineage's is made from."""
     return lambda wildcards: [f"{R}/{parent}/{file}" for parent in adapter_of(wildcards).parents]
+
+
+def taken_from(wildcards) -> list[str]:
+    """Receipt of what a lineage's stage takes from elsewhere; none if it is trained or merged."""
+    adapter = adapter_of(wildcards)
+    if adapter.adopted:
+        return [f"adapters/{adapter.adopted.folder}/receipt.json"]
+    return tuned_model(wildcards)
+
+
+def tuned_model(wildcards) -> list[str]:
+    """Receipt of the fully fine-tuned model in a lineage's place; none for the base model and for adapters."""
+    adapter = ADAPTERS.get(wildcards.lineage)
+    return [f"models/{adapter.tuned_model}/receipt.json"] if adapter and adapter.tuned_model else []
 
 
 def adapter_receipt(wildcards) -> list[str]:

@@ -13,11 +13,11 @@ from stagewise.errors import InputError
 from stagewise.inference.control_tokens import describe_control_tokens
 from stagewise.inference.finite import check_finite_logprobs
 from stagewise.inference.prompts import Template
-from stagewise.models.adapters import adapter_receipt
 from stagewise.models.frozen_layers import KeptLayers
 from stagewise.models.gpu_lock import take_gpus
 from stagewise.models.receipts import model_receipt
 from stagewise.models.shared_base import SharedBase
+from stagewise.models.tuned import ScoredModel, scored_model
 from stagewise.predictions.fingerprint import adapter_group, data_checksums, prediction_inputs
 from stagewise.predictions.prediction_files import write_predictions
 from stagewise.predictions.predictor import Predictor
@@ -37,8 +37,8 @@ class PredictionJob:
     """With a resolved compute type."""
     templates: dict[str, Template]
     """Each task's prompt."""
-    adapter_dir: Path | None
-    """Folder of the adapter; None for the untuned base model."""
+    scored: ScoredModel
+    """What is loaded: the base model, maybe with an adapter, or a fully fine-tuned model."""
     data_dir: Path
     splits: dict[str, dict[str, str]]
     """SHA-256 of the splits that are scored, by task and split."""
@@ -57,11 +57,11 @@ class PredictionJob:
             If an input is not the one it should be.
         """
         templates = {name: Template.read(task.prompt, task.fields) for name, task in settings.tasks.items()}
-        adapter = adapter_receipt(adapter_dir, model_dir) if adapter_dir else None
+        scored = scored_model(model_dir, adapter_dir)
         splits = data_checksums(data_dir, settings)
         inputs = prediction_inputs(settings, templates, model_receipt(model_dir)["fingerprint"], splits)
-        inputs |= adapter_group(adapter)
-        return cls(settings, templates, adapter_dir, Path(data_dir), splits, inputs, image)
+        inputs |= adapter_group(scored.receipt)
+        return cls(settings, templates, scored, Path(data_dir), splits, inputs, image)
 
     def cached(self, checkpoints) -> Path:
         """Folder of the finished predictions in the cache."""
@@ -127,7 +127,8 @@ def predict_splits(
             print(f"{output}: made before from the same adapter and items, copied", file=sys.stderr)
             return
         with replaced_folder(output) as folder:
-            job.write(folder, SharedBase(model_dir, settings.quantization, settings.dtype, kept_layers), output)
+            base = SharedBase(job.scored.model_dir, settings.quantization, settings.dtype, kept_layers)
+            job.write(folder, base, output)
         if cached:
             shutil.rmtree(cached, ignore_errors=True)  # damaged, if it is there
             cache.keep(output, cached)
@@ -195,7 +196,7 @@ def write_all_predictions(folder: Path, job: PredictionJob, base: SharedBase) ->
     """Write the prediction file of every task and split; return a summary of the work for the receipt."""
     from stagewise.models.torch_environment import import_libraries
 
-    settings, adapter_dir = job.settings, job.adapter_dir
+    settings, adapter_dir = job.settings, job.scored.adapter_dir
     import_libraries("peft" if adapter_dir else "transformers.modeling_utils", quantization=settings.quantization)
     predictor = Predictor.load(settings, base, adapter_dir)
     in_training = TrainingAnswers(adapter_dir, settings, job.templates, job.splits)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from stagewise.errors import InputError
-from stagewise.models.adapters import check_finite_weights
+from stagewise.models.adapters import ADAPTER_WEIGHTS, check_finite_weights
 from stagewise.provenance.files import replaced_folder, write_json
 from stagewise.provenance.receipts import write_receipt
+from stagewise.training.adopted_card import write_adopted_card
 from stagewise.training.job import AdapterJob
 from stagewise.training.model_card import write_card
 
@@ -42,7 +43,8 @@ def save_adapter(
     with replaced_folder(cached / "adapter") as folder:
         write_weights(folder)
         try:
-            check_finite_weights(folder)
+            if (folder / ADAPTER_WEIGHTS).is_file():  # a fully fine-tuned model has none here
+                check_finite_weights(folder)
         except InputError:
             raise InputError(
                 f"{job.recipe_file}: this adapter's weights come out not finite (NaN or infinite), so it is not kept; "
@@ -55,5 +57,8 @@ def save_adapter(
             writer = csv.writer(handle, lineterminator="\n")
             writer.writerow(("step", "epoch", "split", "metric", "value"))
             writer.writerows(log)
-        write_card(folder, job.recipe, summary)
+        if job.recipe.adopted:
+            write_adopted_card(folder, job.recipe)
+        else:
+            write_card(folder, job.recipe, summary)
         write_receipt(folder, {"inputs": job.inputs, "image": job.image})

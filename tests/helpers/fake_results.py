@@ -253,7 +253,7 @@ def _write_adapter(results: Path, adapter: Adapter, settings: Config, parents: l
     }
     planned = recipe_settings(settings, adapter)
     recipe = Recipe.build(
-        **planned.model_dump(exclude={"tasks", "remedies", "dtype"}),
+        **planned.model_dump(exclude={"tasks", "remedies", "dtype", "adopted", "tuned_model", "lora_of_parent"}),
         dtype="float32",
         tasks={
             task: values.model_dump()
