@@ -79,6 +79,10 @@ except InputError as error:
     # One sentence is enough: a traceback would bury it.
     sys.exit(f"error: {one_line(error)}")
 
+if workflow.is_main_process:
+    for task in CONFIG.unused_tasks:
+        print(f"tasks.{task} is in no arm and no probe, so nothing is made of it", file=sys.stderr)
+
 DRY_RUN = bool(workflow.output_settings.dryrun)
 IMAGE = ["--image", IMAGE_SHA256] if IMAGE_SHA256 else []
 R = CONFIG.results

@@ -57,11 +57,11 @@ def list_hub_files(model: Model, timeout: float | None = None, wanted: Callable[
     return {file.rfilename: file for file in info.siblings if wanted(file.rfilename)}
 
 
-def check_hub_access(model: Model, timeout: float) -> None:
+def check_hub_access(model: Model, timeout: float, file: str = "config.json") -> None:
     """Ask the hub for the head of a file: a gated repository lists its files to everyone, and gives them to some."""
     import huggingface_hub
 
-    url = huggingface_hub.hf_hub_url(model.hub, "config.json", revision=model.revision)
+    url = huggingface_hub.hf_hub_url(model.hub, file, revision=model.revision)
     huggingface_hub.get_hf_file_metadata(url, timeout=timeout)
 
 
