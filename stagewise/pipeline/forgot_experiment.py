@@ -127,7 +127,7 @@ def write_experiment(question: Question, values: dict[str, Any]) -> list[Path]:
     if private := _difference(values, public):
         written.append((folder / PLACES, "Folders of this machine; not to be passed on", private))
     for path, about, content in written:
-        with atomic(path) as temporary:
+        with atomic(path, private=path.name == PLACES) as temporary:
             text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
             temporary.write_text(f"# {about}. Written by `python -m scripts.forgot`.\n{text}", encoding="utf-8")
     return [path for path, _, _ in written]
@@ -193,7 +193,7 @@ def _tasks(question: Question, declared: dict) -> dict[str, dict]:
 
 
 def _tasks_of_file(question: Question, path: Path) -> dict[str, dict]:
-    """Read tasks from a file, as they stand under `tasks:`; paths in it start at its folder, or else at the project's."""
+    """Read tasks from a file, as under `tasks:`; paths in it start at its folder, or else at the project's."""
     values = read_yaml(path)
     tasks = values["tasks"] if isinstance(values.get("tasks"), dict) else values
     if not tasks:
