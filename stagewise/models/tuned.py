@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stagewise.errors import InputError
-from stagewise.models.adapters import ADAPTER_WEIGHTS, adapter_receipt
+from stagewise.models.adapters import ADAPTER_WEIGHTS, adapter_folder, adapter_receipt
 from stagewise.models.receipts import model_receipt
 from stagewise.provenance.files import read_json
 from stagewise.provenance.receipts import read_receipt
@@ -45,16 +45,23 @@ def scored_model(model_dir, adapter_dir) -> ScoredModel:
     """
     if adapter_dir is None:
         return ScoredModel(None, Path(model_dir), None)
-    if not (Path(adapter_dir) / MODEL_FILE).is_file():
-        return ScoredModel(adapter_receipt(adapter_dir, model_dir), Path(model_dir), Path(adapter_dir))
-    receipt = read_receipt(adapter_dir, "the adopted model")
+    folder = stage_folder(adapter_dir)
+    if not (folder / MODEL_FILE).is_file():
+        return ScoredModel(adapter_receipt(folder, model_dir), Path(model_dir), folder)
+    receipt = read_receipt(folder, "the adopted model")
     if receipt["inputs"]["model"] != model_receipt(model_dir)["fingerprint"]:
-        raise InputError(f"{adapter_dir}: adopted beside another base model than {model_dir}; run its stage again")
-    facts = read_json(Path(adapter_dir) / MODEL_FILE, "the adopted model")
+        raise InputError(f"{folder}: adopted beside another base model than {model_dir}; name that one")
+    facts = read_json(folder / MODEL_FILE, "the adopted model")
     tuned = Path(model_dir).parent / facts["name"]
     if model_receipt(tuned)["fingerprint"] != facts["fingerprint"]:
-        raise InputError(f"{tuned}: not the model that {adapter_dir} names; run the stage again that adopts it")
+        raise InputError(f"{tuned}: not the model that {folder} names; run the stage again that adopts it")
     return ScoredModel(receipt, tuned, None)
+
+
+def stage_folder(path) -> Path:
+    """Find the folder that a stage has left, as `adapter_folder`, also of a fully fine-tuned model."""
+    folders = (Path(path), Path(path) / "adapter")
+    return next((folder for folder in folders if (folder / MODEL_FILE).is_file()), None) or adapter_folder(path)
 
 
 def weights_checksum(receipt: dict) -> str | None:
