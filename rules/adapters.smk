@@ -20,6 +20,7 @@ rule write_recipe:
         prompts=learning_prompts,
         code=lambda wc: adapter_of(wc).remedies.files,
         parents=parent_files("recipe.json"),
+        taken=taken_from,
     output:
         f"{R}/{{lineage}}/recipe.json",
     log:
@@ -30,9 +31,10 @@ rule write_recipe:
         settings=lambda wc: write_settings(recipe_settings(CONFIG, adapter_of(wc))),
         model=lambda wc, input: dirname(input.model),
         data=data_of,
+        taken=lambda wc, input: ["--taken", dirname(input.taken[0])] if input.taken else [],
     shell:
         "python -m scripts.write_recipe --settings {params.settings:q} --model {params.model:q} --data {params.data:q}"
-        " --parents {input.parents:q} --output {output:q} 2>&1 | tee {log:q}"
+        " --parents {input.parents:q} {params.taken:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
 rule train_adapter:
@@ -53,7 +55,7 @@ rule train_adapter:
     log:
         f"logs/{R}/{{lineage}}/train_adapter.log",
     wildcard_constraints:
-        lineage=rf"{BASE}(/[^/]+)*/(?!{MERGED})[^/]+",
+        lineage=rf"{BASE}(/[^/]+)*/(?!{MERGED}|{ADOPTED}|{TUNED})[^/]+",
     group:
         one_job
     threads: threads_of
@@ -125,3 +127,68 @@ rule merge_adapters:
         "python -m scripts.merge_adapters --recipe {input.recipe:q} --model {params.model:q} --data {params.data:q}"
         " --parents {params.parents:q} --checkpoints {params.checkpoints:q} --output {params.folder:q}"
         " --frozen-layers-mb {resources.frozen_layers_mb} {params.scoring:q} {params.image:q} 2>&1 | tee {log:q}"
+
+
+rule adopt_adapter:
+    """Put an adapter from elsewhere in its place, once it is known to fit the base model."""
+    input:
+        recipe=f"{R}/{{lineage}}/recipe.json",
+        model=f"{MODEL}/receipt.json",
+        taken=taken_from,
+        data=learning_splits,
+    output:
+        weights=f"{R}/{{lineage}}/adapter/adapter_model.safetensors",
+        config=f"{R}/{{lineage}}/adapter/adapter_config.json",
+        card=f"{R}/{{lineage}}/adapter/README.md",
+        log=f"{R}/{{lineage}}/adapter/training_log.csv",
+        summary=f"{R}/{{lineage}}/adapter/training.json",
+        receipt=f"{R}/{{lineage}}/adapter/receipt.json",
+    log:
+        f"logs/{R}/{{lineage}}/adopt_adapter.log",
+    wildcard_constraints:
+        lineage=rf"{BASE}(/[^/]+)*/{ADOPTED}[^/]+",
+    group:
+        one_job
+    params:
+        model=lambda wc, input: dirname(input.model),
+        adapter=lambda wc, input: dirname(input.taken[0]),
+        data=data_of,
+        checkpoints=f"{R}/checkpoints",
+        folder=f"{R}/{{lineage}}/adapter",
+        image=IMAGE,
+    shell:
+        "python -m scripts.adopt_adapter --recipe {input.recipe:q} --model {params.model:q}"
+        " --adapter {params.adapter:q} --data {params.data:q} --checkpoints {params.checkpoints:q}"
+        " --output {params.folder:q} {params.image:q} 2>&1 | tee {log:q}"
+
+
+rule adopt_model:
+    """Put a fully fine-tuned model in the place of an adapter."""
+    input:
+        recipe=f"{R}/{{lineage}}/recipe.json",
+        model=f"{MODEL}/receipt.json",
+        taken=taken_from,
+        data=learning_splits,
+    output:
+        model=f"{R}/{{lineage}}/adapter/model.json",
+        card=f"{R}/{{lineage}}/adapter/README.md",
+        log=f"{R}/{{lineage}}/adapter/training_log.csv",
+        summary=f"{R}/{{lineage}}/adapter/training.json",
+        receipt=f"{R}/{{lineage}}/adapter/receipt.json",
+    log:
+        f"logs/{R}/{{lineage}}/adopt_model.log",
+    wildcard_constraints:
+        lineage=rf"{BASE}(/[^/]+)*/{TUNED}[^/]+",
+    group:
+        one_job
+    params:
+        model=lambda wc, input: dirname(input.model),
+        tuned=lambda wc, input: dirname(input.taken[0]),
+        data=data_of,
+        checkpoints=f"{R}/checkpoints",
+        folder=f"{R}/{{lineage}}/adapter",
+        image=IMAGE,
+    shell:
+        "python -m scripts.adopt_model --recipe {input.recipe:q} --model {params.model:q} --tuned {params.tuned:q}"
+        " --data {params.data:q} --checkpoints {params.checkpoints:q} --output {params.folder:q} {params.image:q}"
+        " 2>&1 | tee {log:q}"

@@ -21,6 +21,7 @@ from stagewise.config.tasks import SPLITS
 from stagewise.data.probe_texts import fetched_texts
 from stagewise.data.raw_files import RAW, raw_path
 from stagewise.errors import InputError, one_line, refusal
+from stagewise.config.arms import ADOPTED, TUNED
 from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_tree
 from stagewise.models.compute_type import experiment_compute_type
 from stagewise.models.gpus import DEVICE_VARIABLE, JOBS_VARIABLE, jobs_per_gpu, visible_gpus
@@ -80,6 +81,10 @@ except InputError as error:
     # One sentence is enough: a traceback would bury it.
     sys.exit(f"error: {one_line(error)}")
 
+if workflow.is_main_process:
+    for task in CONFIG.unused_tasks:
+        print(f"tasks.{task} is in no arm and no probe, so nothing is made of it", file=sys.stderr)
+
 DRY_RUN = bool(workflow.output_settings.dryrun)
 IMAGE = ["--image", IMAGE_SHA256] if IMAGE_SHA256 else []
 R = CONFIG.results
@@ -92,6 +97,8 @@ MODEL = f"models/{CONFIG.model}"
 DEFINITION = os.path.relpath(workflow.main_snakefile)
 TASKS = list(CONFIG.active_tasks)
 SCORED = CONFIG.evaluation.splits
+# Adapters from elsewhere by their folders' names.
+ADOPTED_ADAPTERS = {adapter.adopted.folder: adapter.adopted for adapter in ADAPTERS.values() if adapter.adopted}
 DATA = data_folders(CONFIG)
 # Trainings and predictions wait for it (rules/preflight.smk) and are not made from it.
 PREFLIGHT = f"{R}/preflight.json"
@@ -100,6 +107,8 @@ WAITING_FOR_PREFLIGHT = set()  # outputs; rules/current.smk fills it once it is 
 
 wildcard_constraints:
     data=r"data(/fold-\d+)?",
+    model="[^/]+",
+    adopted="[^/]+",
     lineage=rf"{BASE}(/[^/]+)*",
 
 
@@ -147,6 +156,20 @@ def learning_prompts(wildcards) -> list[str]:
 def parent_files(file):
     """A file of every adapter that a lineage's is made from."""
     return lambda wildcards: [f"{R}/{parent}/{file}" for parent in adapter_of(wildcards).parents]
+
+
+def taken_from(wildcards) -> list[str]:
+    """Receipt of what a lineage's stage takes from elsewhere; none if it is trained or merged."""
+    adapter = adapter_of(wildcards)
+    if adapter.adopted:
+        return [f"adapters/{adapter.adopted.folder}/receipt.json"]
+    return tuned_model(wildcards)
+
+
+def tuned_model(wildcards) -> list[str]:
+    """Receipt of the fully fine-tuned model in a lineage's place; none for the base model and for adapters."""
+    adapter = ADAPTERS.get(wildcards.lineage)
+    return [f"models/{adapter.tuned_model}/receipt.json"] if adapter and adapter.tuned_model else []
 
 
 def adapter_receipt(wildcards) -> list[str]:

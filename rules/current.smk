@@ -19,7 +19,7 @@ try:
     # A job's own process makes no plan.
     if workflow.is_main_process:
         # Raw files of a task may be another experiment's as well.
-        RUN = RunStart([R, MODEL, *{dirname(path) for path in FETCHED}])
+        RUN = RunStart([R, *FETCHED_FOLDERS, *{dirname(path) for path in FETCHED}])
         # A default storage provider gives the rules' files other names.
         renamed = workflow.storage_settings and workflow.storage_settings.default_storage_provider
         # A dry run leaves the disk alone (unless its files have other names), and others' files cannot be dated.

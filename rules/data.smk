@@ -1,8 +1,9 @@
-"""Raw files, the base model and the splits.
+"""Raw files, models, adapters from elsewhere, and the splits.
 
 Requires   the sources that the configuration declares
 Produces   data/raw/{task}/{role}/{file}          fetched raw files, read only from then on
-           models/{name}/receipt.json             the base model beside its receipt
+           models/{name}/receipt.json             the base model, or a fully fine-tuned one, beside its receipt
+           adapters/{name}/                       weights and configuration of an adapter from elsewhere, and a receipt
            {results}/data/{task}/{split}.jsonl    items; set_aside.csv says what was left out and why
            {results}/data/summary.json            counts and checksums; with folds, both in data/fold-{k}/
 """
@@ -13,6 +14,9 @@ FETCHED = {
     for role, file in spec.sources[spec.source].files.items()
     if file.url
 }
+
+
+FETCHED_FOLDERS = [f"models/{name}" for name in CONFIG.used_models] + [f"adapters/{name}" for name in ADOPTED_ADAPTERS]
 
 
 rule fetch_data:
@@ -32,21 +36,38 @@ rule fetch_data:
 
 
 rule fetch_model:
-    """Fetch the base model, or write the receipt of a directory that is used where it is."""
+    """Fetch a model, or write the receipt of a directory that is used where it is."""
     input:
         DEFINITION,
     output:
-        f"{MODEL}/receipt.json",
+        "models/{model}/receipt.json",
     log:
-        f"logs/fetch_model/{CONFIG.model}.log",
+        "logs/fetch_model/{model}.log",
     localrule: True
     params:
-        settings=write_settings(CONFIG.base_model),
-        name=CONFIG.model,
+        settings=lambda wc: write_settings(CONFIG.used_models[wc.model]),
         folder=lambda wc, output: dirname(output[0]),
     shell:
-        "python -m scripts.fetch_model --settings {params.settings:q} --name {params.name:q}"
+        "python -m scripts.fetch_model --settings {params.settings:q} --name {wildcards.model:q}"
         " --output {params.folder:q} 2>&1 | tee {log:q}"
+
+
+rule fetch_adapter:
+    """Fetch an adapter from elsewhere: from the hub, or a copy of a local folder's."""
+    input:
+        DEFINITION,
+    output:
+        weights="adapters/{adopted}/adapter_model.safetensors",
+        config="adapters/{adopted}/adapter_config.json",
+        receipt="adapters/{adopted}/receipt.json",
+    log:
+        "logs/fetch_adapter/{adopted}.log",
+    localrule: True
+    params:
+        settings=lambda wc: write_settings(ADOPTED_ADAPTERS[wc.adopted]),
+        folder=lambda wc, output: dirname(output.receipt),
+    shell:
+        "python -m scripts.fetch_adapter --settings {params.settings:q} --output {params.folder:q} 2>&1 | tee {log:q}"
 
 
 rule make_splits:

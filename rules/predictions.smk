@@ -10,6 +10,7 @@ rule predict:
     input:
         adapter=adapter_receipt,
         model=f"{MODEL}/receipt.json",
+        tuned=tuned_model,
         data=lambda wc: [f"{data_of(wc)}/{task}/{split}.jsonl" for task in TASKS for split in SCORED],
         summary=lambda wc: f"{data_of(wc)}/summary.json",
         prompts=[task.prompt for task in CONFIG.active_tasks.values()],

@@ -1,6 +1,6 @@
 """Checks of everything that settings, tokenizer, model configuration and splits determine, before anything expensive.
 
-Requires   models/{name}/receipt.json, {results}/data/{task}/{split}.jsonl and their summary, the prompts
+Requires   models/{name}/receipt.json, adapters/{name}/receipt.json, {results}/data/{task}/{split}.jsonl and their summary, the prompts
 Produces   {results}/preflight.json    a record that trainings and predictions wait for; made anew in each run that has any
 
 `snakemake preflight` checks whenever it is asked to. A run whose model or splits are still to be made checks twice: at
@@ -10,6 +10,7 @@ its start what it can without them (`onstart` in the Snakefile), and here.
 # Ancient: the record is made for the jobs that wait for it in this run (rules/current.smk), and for no other reason.
 CHECKED = {
     "model": ancient(f"{MODEL}/receipt.json"),
+    "taken": ancient([f"{folder}/receipt.json" for folder in FETCHED_FOLDERS if folder != MODEL]),
     "summaries": ancient(expand(f"{R}/{{data}}/summary.json", data=DATA)),
     "splits": ancient(expand(f"{R}/{{data}}/{{task}}/{{split}}.jsonl", data=DATA, task=TASKS, split=SPLITS)),
     "prompts": ancient([task.prompt for task in CONFIG.active_tasks.values()]),

@@ -13,8 +13,8 @@ from stagewise.config.step_settings import ScoringSettings
 from stagewise.errors import exit_on_input_error
 from stagewise.inference.item_files import item_from_fields, item_from_json, read_item_file, write_answers
 from stagewise.inference.question import ask_model, find_model, find_question
-from stagewise.models.adapters import adapter_receipt
 from stagewise.models.compute_type import with_compute_type
+from stagewise.models.tuned import scored_model
 
 EPILOG = """examples:
   python -m scripts.infer --adapter results/base/seed-0/pubmedqa --field question="Does ...?" --field context="..."
@@ -54,9 +54,8 @@ def main(argv=None) -> int:
     else:
         items = [item_from_fields(args.field, question)]
     model = find_model(args.model, question)
-    if args.adapter:
-        adapter_receipt(args.adapter, model)
-    answers = ask_model(question, items, model, args.adapter, args.tokens_per_batch)
+    scored = scored_model(model, args.adapter)
+    answers = ask_model(question, items, scored.model_dir, scored.adapter_dir, args.tokens_per_batch)
     if not args.input:
         del answers[0]["id"]  # a single item has no name
     if args.output:

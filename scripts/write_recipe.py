@@ -6,11 +6,14 @@ import sys
 from stagewise.cli import add_settings
 from stagewise.config.experiment import Config
 from stagewise.config.step_settings import RecipeSettings
+from stagewise.config.training import Lora
 from stagewise.errors import InputError, exit_on_input_error
+from stagewise.models.adopted import lora_settings, recipe_part
 from stagewise.models.compute_type import resolve, with_compute_type
 from stagewise.pipeline.build_recipe import build_recipe
+from stagewise.pipeline.planned_model import describe_adopted_model
 from stagewise.provenance.receipts import read_receipt
-from stagewise.recipe import Recipe, check_parents_numerics, describe_base_model
+from stagewise.recipe import Recipe, RecipeAdopted, check_parents_numerics, describe_base_model
 
 
 @exit_on_input_error
@@ -22,6 +25,7 @@ def main(argv=None) -> int:
     parser.add_argument(
         "--parents", nargs="*", default=[], help="recipes of the adapters it is made from; none for a first stage"
     )
+    parser.add_argument("--taken", help="folder of the fetched adapter or model, if the stage takes it from elsewhere")
     parser.add_argument("--output", required=True, help="recipe.json to write")
 
     def narrow(config: Config) -> RecipeSettings:
@@ -40,8 +44,23 @@ def main(argv=None) -> int:
     model = describe_base_model(read_receipt(args.model, "the base model", verify=False))
     parents = [Recipe.read(path) for path in args.parents]
     check_parents_numerics(settings, parents)
-    build_recipe(settings, model, args.data, parents).write(args.output)
+    taken = None
+    if settings.adopted or settings.tuned_model:
+        taken = _taken(settings, args.taken)
+    elif args.taken:
+        raise InputError(f"--taken: the stage {settings.lineage} takes nothing from elsewhere; leave it out")
+    build_recipe(settings, model, args.data, parents, taken=taken).write(args.output)
     return 0
+
+
+def _taken(settings: RecipeSettings, folder: str | None) -> tuple[RecipeAdopted, Lora | None]:
+    """Describe what a stage takes from elsewhere, and the LoRA of an adapter."""
+    if folder is None:
+        raise InputError(f"--taken: name the folder of what the stage {settings.lineage} takes from elsewhere")
+    if settings.adopted:
+        receipt = read_receipt(folder, "the fetched adapter")
+        return recipe_part(settings.adopted, receipt), lora_settings(folder)
+    return describe_adopted_model(read_receipt(folder, "the fetched model", verify=False)), None
 
 
 if __name__ == "__main__":

@@ -197,6 +197,7 @@ def recipe_fingerprint(values: dict) -> str:
     facts["model"] = values["model"]["fingerprint"]
     if adopted := values.get("adopted"):
         facts["adopted"] = {key: value for key, value in adopted.items() if key != "origin"}
+        del facts["seed"]  # nothing is drawn, so one adapter in several runs is scored once
     facts["parents"] = [parent["fingerprint"] for parent in values["parents"]]
     return fingerprint(facts)
 

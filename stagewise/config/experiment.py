@@ -140,6 +140,8 @@ class Config(Settings):
     @model_validator(mode="after")
     def references_exist(self):
         for kind, chosen in (("models", self.models), ("tasks", self.tasks), ("arms", self.arms)):
+            if kind == "tasks" and self.probes.item_scored:
+                continue
             if not any(value is not None for value in chosen.values()):
                 raise ValueError(f"{kind} is empty; declare at least one")
         for task in self.tasks:

@@ -13,7 +13,7 @@ from stagewise.inference.control_tokens import describe_control_tokens
 from stagewise.inference.finite import check_finite_logprobs
 from stagewise.inference.prompts import Encoder, Template
 from stagewise.inference.within_memory import within_memory
-from stagewise.models.adapters import adapter_folder
+from stagewise.models.tuned import stage_folder
 from stagewise.recipe import Recipe
 
 DEFAULT_SETTINGS = "config.yaml"
@@ -148,7 +148,7 @@ def find_question(adapter_dir, task: str | None, settings: list[str] | None, par
 
 def recipes_by_task(adapter_dir) -> dict[str, Recipe]:
     """Read the recipe in an adapter's folder or beside it, by task: its stage's own tasks, then its ancestors'."""
-    folder = adapter_folder(adapter_dir).resolve()
+    folder = stage_folder(adapter_dir).resolve()
     for candidate in (folder / "recipe.json", folder.parent / "recipe.json"):
         if candidate.is_file():
             recipe = Recipe.read(candidate)

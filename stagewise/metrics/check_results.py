@@ -6,7 +6,7 @@ from pathlib import Path
 from stagewise.config.experiment import Config
 from stagewise.errors import InputError
 from stagewise.lineage import BASE, Adapter
-from stagewise.models.adapters import ADAPTER_WEIGHTS
+from stagewise.models.tuned import weights_checksum
 from stagewise.provenance.receipts import read_receipt
 
 
@@ -35,7 +35,7 @@ def check_adapters(
         recipe, folder = planned[lineage], results / lineage
         path = folder / "recipe.json"
         receipt = read_receipt(folder / "adapter", "the adapter", verify=False)
-        weights[lineage] = receipt["files"].get(ADAPTER_WEIGHTS)
+        weights[lineage] = weights_checksum(receipt)
         _check_equal(
             path,
             "the adapter was planned for another base model than the one that was scored",

@@ -28,9 +28,11 @@ class Adapters:
         kept = {lineage for lineage in steps[-1].answered_by.values() if lineage in self.adapters}
         sizes = [self.bytes[lineage] for lineage in kept]
         trained = [lineage for lineage in made if self.adapters[lineage].training is not None]
+        merged = [lineage for lineage in made if self.adapters[lineage].sources]
         return {
             "trainings": len(trained),
-            "merges": len(made) - len(trained),
+            "merges": len(merged),
+            "adopted": len(made) - len(trained) - len(merged),
             **{key: self._sum(key, made) for key in ("steps", "tokens", "extra_tokens", "seconds")},
             "planned_steps": sum(self._planned_steps(lineage) for lineage in made),
             "adapters": len(kept),

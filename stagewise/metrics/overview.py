@@ -13,6 +13,7 @@ from stagewise.metrics.comparisons import references_of
 from stagewise.metrics.read_results import ExperimentResults
 from stagewise.metrics.schema import (
     AdapterRecord,
+    AdoptedRecord,
     ArmStage,
     Experiment,
     LabelCount,
@@ -24,6 +25,7 @@ from stagewise.metrics.schema import (
     TaskRecord,
     TrainingRecord,
 )
+from stagewise.recipe import RecipeAdopted
 
 SAMPLE = "sample"
 
@@ -109,12 +111,17 @@ def adapter_records(results: ExperimentResults) -> list[AdapterRecord]:
             remedies=shareable(adapter.remedies.model_dump(mode="json", exclude_none=True)),
             settings=_stage_settings(results.config, adapter),
             sources=adapter.sources,
+            adopted=_adopted_record(results.recipes[lineage].adopted),
             arms=adapter.arms,
             fingerprint=results.recipes[lineage].fingerprint,
             bytes=results.adapter_bytes[lineage],
         )
         for lineage, adapter in results.adapters.items()
     ]
+
+
+def _adopted_record(adopted: RecipeAdopted | None) -> AdoptedRecord | None:
+    return AdoptedRecord(**adopted.model_dump()) if adopted else None
 
 
 def _stage_settings(config: Config, adapter: Adapter) -> dict[str, dict]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from stagewise.errors import InputError
 from stagewise.models.adapter_settings import ADAPTER_CONFIG, check_patterns, check_ranks, read_adapter_settings
 from stagewise.models.receipts import model_receipt
-from stagewise.provenance.receipts import read_receipt
+from stagewise.provenance.receipts import RECEIPT, read_receipt
 
 if TYPE_CHECKING:
     import torch
@@ -205,6 +205,11 @@ def adapter_receipt(adapter_dir, model_dir, verify: bool = True) -> dict:
         If the adapter is incomplete or damaged, or belongs to another base model.
     """
     folder = adapter_folder(adapter_dir)
+    if not (folder / RECEIPT).is_file():
+        raise InputError(
+            f"{folder}: an adapter from elsewhere, without a receipt of this workflow; a stage with 'adapter' takes it "
+            "in (docs/your-own-adapter.md), and python -m scripts.forgot says in one command what it forgot"
+        )
     receipt = read_receipt(folder, "the adapter", verify=verify)
     if ADAPTER_WEIGHTS not in receipt["files"]:
         raise InputError(f"{folder}: its receipt does not vouch for {ADAPTER_WEIGHTS}; train the adapter again")

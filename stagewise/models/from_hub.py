@@ -1,9 +1,9 @@
-"""Fetch a base model from a hub repository, at a commit."""
+"""Fetch a base model, or an adapter, from a hub repository, at a commit."""
 
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,8 +15,10 @@ from stagewise.provenance.files import sha256_file
 _BY_HAND = "run this step where the network is, or put the files in a directory and use 'path'"
 
 
-def fetch_from_hub(model: Model, folder: Path) -> list[str]:
-    """Fetch the model's files at its commit into `folder`, and list their names, sorted.
+def fetch_from_hub(model: Model, folder: Path, files: dict | None = None) -> list[str]:
+    """Fetch files of a repository at its commit into `folder`, and list their names, sorted.
+
+    They are `files`, as `list_hub_files` gives them; the model's if not given.
 
     Files that are there already are not fetched again, and an interrupted download is continued.
 
@@ -27,7 +29,7 @@ def fetch_from_hub(model: Model, folder: Path) -> list[str]:
     with explained_refusals(model):
         import huggingface_hub
 
-        files = list_hub_files(model)
+        files = files or list_hub_files(model)
         size = sum(file.size for file in files.values())
         print(f"fetching {source}: {len(files)} files, {size / 1e9:.2f} GB", file=sys.stderr)
         huggingface_hub.snapshot_download(
@@ -44,22 +46,22 @@ def fetch_from_hub(model: Model, folder: Path) -> list[str]:
     return sorted(files)
 
 
-def list_hub_files(model: Model, timeout: float | None = None) -> dict:
-    """Ask the hub for the model's files at its commit, by name: each has a ``size`` in bytes."""
+def list_hub_files(model: Model, timeout: float | None = None, wanted: Callable[[str], bool] = is_model_file) -> dict:
+    """Ask the hub for the wanted files at the commit, by name: each has a ``size`` in bytes."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import huggingface_hub
 
     info = huggingface_hub.HfApi().model_info(
         model.hub, revision=model.revision, files_metadata=True, **({"timeout": timeout} if timeout else {})
     )
-    return {file.rfilename: file for file in info.siblings if is_model_file(file.rfilename)}
+    return {file.rfilename: file for file in info.siblings if wanted(file.rfilename)}
 
 
-def check_hub_access(model: Model, timeout: float) -> None:
+def check_hub_access(model: Model, timeout: float, file: str = "config.json") -> None:
     """Ask the hub for the head of a file: a gated repository lists its files to everyone, and gives them to some."""
     import huggingface_hub
 
-    url = huggingface_hub.hf_hub_url(model.hub, "config.json", revision=model.revision)
+    url = huggingface_hub.hf_hub_url(model.hub, file, revision=model.revision)
     huggingface_hub.get_hf_file_metadata(url, timeout=timeout)
 
 

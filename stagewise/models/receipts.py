@@ -153,8 +153,14 @@ def current_fingerprint(model_dir, receipt: dict, checksum: Callable[..., str] =
 
     A fetched model is fetched again as it was; a directory of the user's is taken as it is.
     """
+    files = current_files(model_dir, receipt, checksum)
+    return receipt["fingerprint"] if files is receipt["files"] else fingerprint(files)
+
+
+def current_files(model_dir, receipt: dict, checksum: Callable[..., str] = sha256_file) -> dict[str, str]:
+    """SHA-256 by name of the files that a receipt written now would have (`current_fingerprint`)."""
     files = _present_files(model_dir, receipt, checksum)
-    return fingerprint(files) if files and receipt["path"] != "." else receipt["fingerprint"]
+    return files if files and receipt["path"] != "." else receipt["files"]
 
 
 def holds_model(model_dir, receipt: dict) -> bool:

@@ -12,7 +12,9 @@ from stagewise.config.tasks import SPLITS, File
 from stagewise.data.probe_texts import fetched_texts
 from stagewise.data.raw_files import raw_path
 from stagewise.lineage import BASE, Adapter, data_folder
-from stagewise.models.adapters import ADAPTER_WEIGHTS, adapter_inputs
+from stagewise.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_inputs
+from stagewise.models.adopted import ADOPTED_FILES
+from stagewise.models.tuned import MODEL_FILE
 from stagewise.pipeline import inputs
 from stagewise.pipeline.artifact import DECLARATIONS, Artifact, DvcOut, declares
 from stagewise.pipeline.experiment import Experiment
@@ -24,14 +26,9 @@ from stagewise.provenance.files import read_json
 from stagewise.provenance.receipts import RECEIPT
 from stagewise.recipe import Recipe
 
-ADAPTER_FILES = (
-    ADAPTER_WEIGHTS,
-    "adapter_config.json",
-    "README.md",
-    "training_log.csv",
-    "training.json",
-    RECEIPT,
-)
+_FACTS = ("README.md", "training_log.csv", "training.json", RECEIPT)
+ADAPTER_FILES = (ADAPTER_WEIGHTS, ADAPTER_CONFIG, *_FACTS)
+TUNED_FILES = (MODEL_FILE, *_FACTS)
 
 
 def declared_artifacts(experiment: Experiment) -> Iterator[Artifact]:
@@ -72,23 +69,39 @@ def _fetched_files(experiment: Experiment) -> dict[Path, tuple[File, bool]]:
 
 
 @declares("fetch_model")
-def declare_base_model(experiment: Experiment) -> Iterator[Artifact]:
-    """The base model beside its receipt."""
-    settings, folder = experiment.config.base_model, experiment.model
-    # A directory of the user's own is used where it is: its folder holds the receipt, and its path, which stays here.
-    tracked = DvcOut(folder, cache=settings.redistribute, dependency=folder / RECEIPT)
-    if settings.path is not None:
-        tracked = DvcOut(folder / RECEIPT)
-    yield Artifact(
-        rule="fetch_model",
-        phase="fetch",
-        label=str(folder),
-        outputs=(folder / RECEIPT,),
-        inputs=(experiment.definition,),
-        reasons=lambda: experiment.model_changes,
-        tracked=(tracked,),
-        keep=experiment.locate_model,
-    )
+def declare_models(experiment: Experiment) -> Iterator[Artifact]:
+    """The base model, and fully fine-tuned ones, beside their receipts."""
+    for model in experiment.models.values():
+        folder = model.folder
+        # A directory of the user's own is used where it is: its folder holds the receipt, and its path, which stays.
+        tracked = DvcOut(folder, cache=model.settings.redistribute, dependency=folder / RECEIPT)
+        if model.settings.path is not None:
+            tracked = DvcOut(folder / RECEIPT)
+        yield Artifact(
+            rule="fetch_model",
+            phase="fetch",
+            label=str(folder),
+            outputs=(folder / RECEIPT,),
+            inputs=(experiment.definition,),
+            reasons=partial(getattr, model, "changes"),
+            tracked=(tracked,),
+            keep=model.locate,
+        )
+
+
+@declares("fetch_adapter")
+def declare_fetched_adapters(experiment: Experiment) -> Iterator[Artifact]:
+    """Adapters from elsewhere, beside their receipts."""
+    for adapter in experiment.adopted_adapters.values():
+        yield Artifact(
+            rule="fetch_adapter",
+            phase="fetch",
+            label=str(adapter.folder),
+            outputs=tuple(adapter.folder / name for name in (*ADOPTED_FILES, RECEIPT)),
+            inputs=(experiment.definition,),
+            reasons=partial(getattr, adapter, "changes"),
+            tracked=(DvcOut(adapter.folder),),
+        )
 
 
 @declares("make_splits")
@@ -147,6 +160,7 @@ def declare_recipes(experiment: Experiment) -> Iterator[Artifact]:
             outputs=(path,),
             inputs=(
                 experiment.model / RECEIPT,
+                *experiment.taken_from(adapter),
                 *experiment.split_files(adapter.data, adapter.learnt_tasks, SPLITS[:2]),
                 *(Path(experiment.config.active_tasks[task].prompt) for task in adapter.learnt_tasks),
                 *adapter.remedies.files,
@@ -167,10 +181,24 @@ def declare_trained_adapters(experiment: Experiment) -> Iterator[Artifact]:
 @declares("merge_adapters")
 def declare_merged_adapters(experiment: Experiment) -> Iterator[Artifact]:
     """Adapters that are merged from others."""
-    yield from _declare_adapters(experiment, "merge_adapters", lambda adapter: adapter.training is None)
+    yield from _declare_adapters(experiment, "merge_adapters", lambda adapter: bool(adapter.sources))
 
 
-def _declare_adapters(experiment: Experiment, rule: str, belongs) -> Iterator[Artifact]:
+@declares("adopt_adapter")
+def declare_adopted_adapters(experiment: Experiment) -> Iterator[Artifact]:
+    """Adapters that are taken from elsewhere."""
+    yield from _declare_adapters(experiment, "adopt_adapter", lambda adapter: adapter.adopted is not None)
+
+
+@declares("adopt_model")
+def declare_adopted_models(experiment: Experiment) -> Iterator[Artifact]:
+    """Fully fine-tuned models in the place of adapters."""
+    yield from _declare_adapters(experiment, "adopt_model", lambda adapter: bool(adapter.tuned_model), TUNED_FILES)
+
+
+def _declare_adapters(
+    experiment: Experiment, rule: str, belongs, files: tuple[str, ...] = ADAPTER_FILES
+) -> Iterator[Artifact]:
     for adapter in filter(belongs, experiment.adapters.values()):
         folder = experiment.results / adapter.lineage / "adapter"
         parents = [experiment.results / parent / "adapter" / RECEIPT for parent in adapter.parents]
@@ -189,10 +217,11 @@ def _declare_adapters(experiment: Experiment, rule: str, belongs) -> Iterator[Ar
             rule=rule,
             phase=stage_name(adapter),
             label=adapter.lineage,
-            outputs=tuple(folder / name for name in ADAPTER_FILES),
+            outputs=tuple(folder / name for name in files),
             inputs=(
                 experiment.results / adapter.lineage / "recipe.json",
                 experiment.model / RECEIPT,
+                *experiment.taken_from(adapter),
                 *parents,
                 *experiment.split_files(adapter.data, adapter.learnt_tasks, SPLITS[:2]),
             ),
@@ -227,6 +256,7 @@ def declare_predictions(experiment: Experiment) -> Iterator[Artifact]:
             inputs=(
                 *((receipt,) if receipt else ()),
                 experiment.model / RECEIPT,
+                *(experiment.taken_from(adapter) if adapter and adapter.tuned_model else ()),
                 *experiment.split_files(data, tasks, scored),
                 experiment.results / data / "summary.json",
                 *(Path(task.prompt) for task in tasks.values()),

@@ -6,11 +6,12 @@ from stagewise.config.experiment import Config
 from stagewise.config.shareable import shareable_file
 from stagewise.config.step_settings import RecipeSettings, TaskSettings
 from stagewise.config.tasks import SPLITS
+from stagewise.config.training import Lora
 from stagewise.errors import InputError
 from stagewise.inference.prompts import Template
 from stagewise.lineage import Adapter
 from stagewise.provenance.files import sha256_file
-from stagewise.recipe import Recipe, RecipeModel, code_fingerprints
+from stagewise.recipe import Recipe, RecipeAdopted, RecipeModel, code_fingerprints
 from stagewise.training import behaviour_versions
 
 
@@ -47,7 +48,12 @@ def recipe_settings(config: Config, adapter: Adapter) -> RecipeSettings:
 
 
 def build_recipe(
-    settings: RecipeSettings, model: RecipeModel, data_dir, parents: list[Recipe], checksum=None
+    settings: RecipeSettings,
+    model: RecipeModel,
+    data_dir,
+    parents: list[Recipe],
+    checksum=None,
+    taken: tuple[RecipeAdopted, Lora | None] | None = None,
 ) -> Recipe:
     """Build the recipe of one adapter.
 
@@ -63,6 +69,8 @@ def build_recipe(
         Recipes of the adapters it is made from: none for a first stage, one for a later one, more for a merged one.
     checksum
         Function that returns a file's SHA-256, for a plan that has remembered it; reads the file if not given.
+    taken
+        What the stage takes from elsewhere, and the LoRA of an adapter; None if it is made here.
     """
     if settings.dtype == "auto":
         raise ValueError("a recipe holds the resolved compute type, see stagewise.models.compute_type")
@@ -74,7 +82,9 @@ def build_recipe(
             "data": {split: (checksum or _checksum)(Path(data_dir) / name / f"{split}.jsonl") for split in SPLITS[:2]},
         }
     return Recipe.build(
-        **settings.model_dump(exclude={"tasks", "remedies", "adopted", "tuned_model", "lora_of_parent"}),
+        **settings.model_dump(exclude={"tasks", "remedies", "lora", "adopted", "tuned_model", "lora_of_parent"}),
+        lora=_lora(settings, parents, taken),
+        adopted=taken[0] if taken else None,
         tasks=tasks,
         remedies=settings.remedies,
         code=code_fingerprints(settings.remedies, checksum or sha256_file),
@@ -82,6 +92,15 @@ def build_recipe(
         model=model,
         parents=[{"lineage": parent.lineage, "fingerprint": parent.fingerprint} for parent in parents],
     )
+
+
+def _lora(settings: RecipeSettings, parents: list[Recipe], taken: tuple[RecipeAdopted, Lora | None] | None) -> Lora:
+    """LoRA of the adapter: an adopted one's, what went on from one has its shape, or else as the settings say."""
+    if taken:
+        return taken[1] or Lora()  # a fully fine-tuned model has none
+    if settings.lora_of_parent:
+        return parents[0].lora.model_copy(update={"dropout": settings.lora.dropout})
+    return settings.lora
 
 
 def _checksum(path: Path) -> str:

@@ -60,6 +60,7 @@ _RULES: list[Rule] = [
     *(("*", _pattern(path), "none", reason) for path, reason in _SETTINGS.items()),
     ("recipe", r"lineage|stage|parents\[\d+\]\.lineage", "none", _NAME),
     ("recipe", r"model\.name|model\.origin(\..*)?", "none", "a name; the model's files are compared"),
+    ("recipe", r"adopted\.origin(\..*)?", "none", "a name; the adopted files are compared"),
     ("recipe", r"tasks\.[^.]+\.prompt\.file", "none", "a name; the prompt's text is compared"),
     ("recipe", r"tasks\.[^.]+\.fields(\[.*)?", "none", "names of columns; the items are compared"),
     ("training", r"lineage|task", "none", _NAME),

@@ -6,23 +6,22 @@ from functools import cached_property
 from pathlib import Path
 
 from stagewise.config.experiment import Config
-from stagewise.config.shareable import LOCAL, shareable
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.config.tasks import SPLITS
+from stagewise.config.training import Lora
 from stagewise.data.raw_files import RAW
-from stagewise.errors import InputError
 from stagewise.inference.prompts import Template
 from stagewise.lineage import Adapter, data_folders, lineage_tree
-from stagewise.models.receipts import changed_model_files, current_fingerprint, holds_model, located, write_location
 from stagewise.pipeline import inputs
 from stagewise.pipeline.build_recipe import build_recipe, recipe_settings
+from stagewise.pipeline.planned_adapter import PlannedAdapter
+from stagewise.pipeline.planned_model import PlannedModel
 from stagewise.predictions.fingerprint import adapter_group, data_checksums, prediction_inputs
 from stagewise.provenance.code import ProjectCode
 from stagewise.provenance.files import read_json, sha256_file
-from stagewise.provenance.fingerprints import fingerprint
 from stagewise.provenance.receipts import RECEIPT, damaged_files
 from stagewise.provenance.sealed_json import CHECKSUM, is_sealed
-from stagewise.recipe import Recipe, RecipeModel, describe_base_model
+from stagewise.recipe import Recipe, RecipeAdopted, RecipeModel
 
 DEFINITION = Path("Snakefile")
 """Input of steps that have no other, or none that is sure to have a date."""
@@ -63,7 +62,11 @@ class Experiment:
         self.image, self.definition, self.raw = image, definition, raw
         self.checksum, self.code = checksum, code or ProjectCode()
         self.adapters: dict[str, Adapter] = lineage_tree(config)
-        self.results, self.model = Path(config.results), Path("models") / config.model
+        self.results = Path(config.results)
+        self.models = {name: PlannedModel(name, model, checksum) for name, model in config.used_models.items()}
+        self.model = self.models[config.model].folder
+        sources = {adapter.adopted.folder: adapter.adopted for adapter in self.adapters.values() if adapter.adopted}
+        self.adopted_adapters = {name: PlannedAdapter(source, checksum) for name, source in sources.items()}
         self.checkpoints = self.results / "checkpoints"
         self.data_folders = data_folders(config)
         self._recipes: dict[str, Recipe] = {}
@@ -92,67 +95,23 @@ class Experiment:
         return self.summary(folder)["tasks"][path.parent.name]["splits"][path.stem]["sha256"]
 
     @cached_property
-    def model_receipt(self) -> dict | None:
-        """The base model's receipt; None if the model is not here."""
-        path = self.model / RECEIPT
-        return located(self.model, read_json(path, "the base model's receipt")) if path.is_file() else None
-
-    @cached_property
-    def model_changes(self) -> list[str]:
-        """Differences between the base model and its receipt, or the configuration."""
-        receipt, settings = self.model_receipt, self.config.base_model
-        recorded, expected = shareable(receipt["origin"]), shareable(settings.origin)
-        if (receipt["model"], recorded) != (self.config.model, expected):
-            return inputs.reasons({"settings": recorded}, {"settings": expected}) or [
-                f"model {receipt['model']} -> {self.config.model}"
-            ]
-        if fingerprint(receipt["files"]) != receipt["fingerprint"]:
-            return [f"damaged: {RECEIPT}"]
-        if self._model_has_moved:
-            there = receipt | {"path": str(Path(settings.path).resolve())}
-            # A receipt of an earlier version holds the path itself.
-            if read_json(self.model / RECEIPT, "the receipt")["path"] != LOCAL or not holds_model(self.model, there):
-                return [f"the model's folder is {settings.path} now"]
-            return changed_model_files(self.model, there, self.checksum)
-        return changed_model_files(self.model, receipt, self.checksum)
-
-    @property
-    def _model_has_moved(self) -> bool:
-        """True if the configuration names another directory than the receipt, or the receipt came without its place."""
-        path = self.config.base_model.path and Path(self.config.base_model.path)
-        return bool(path) and path.is_dir() and (self.model / self.model_receipt["path"]).resolve() != path.resolve()
-
-    def locate_model(self) -> None:
-        """Write down where the model is now: its files are the same, so nothing is made again."""
-        if self._model_has_moved:
-            write_location(self.model, self.config.base_model.path)
-
-    @cached_property
     def base_model(self) -> RecipeModel:
         """Describe the base model: as it is here, or else as the recipes have it."""
-        origin, path = shareable(self.config.base_model.origin), self.config.base_model.path
-        if receipt := self.model_receipt:
-            if path and Path(path).is_dir():
-                # What the folder holds now decides, wherever it was when the receipt was written.
-                there = receipt | {"path": str(Path(path).resolve())}
-                return describe_base_model(
-                    {
-                        "model": self.config.model,
-                        "origin": origin,
-                        "fingerprint": current_fingerprint(self.model, there, self.checksum),
-                    }
-                )
-            if shareable(receipt["origin"]) != origin:
-                raise InputError(f"{self.model}: not the model that the configuration names")
-            return describe_base_model(receipt | {"fingerprint": fingerprint(receipt["files"])})
-        for lineage in self.adapters:
-            try:
-                model = Recipe.read(self.results / lineage / "recipe.json").model
-            except InputError:
-                continue
-            if model.origin == origin:
-                return model
-        raise InputError(f"{self.model}: the base model is not here, and no recipe names this one")
+        recipes = (self.results / lineage / "recipe.json" for lineage in self.adapters)
+        return self.models[self.config.model].as_base(recipes)
+
+    def taken_from(self, adapter: Adapter) -> list[Path]:
+        """Receipts of what a stage takes from elsewhere."""
+        if adapter.adopted:
+            return [self.adopted_adapters[adapter.adopted.folder].folder / RECEIPT]
+        return [self.models[adapter.tuned_model].folder / RECEIPT] if adapter.tuned_model else []
+
+    def _adopted(self, adapter: Adapter) -> tuple[RecipeAdopted, Lora | None] | None:
+        """Describe what a stage takes from elsewhere, and the adapter's LoRA; None if it takes nothing."""
+        recipe = self.results / adapter.lineage / "recipe.json"
+        if adapter.adopted:
+            return self.adopted_adapters[adapter.adopted.folder].as_adopted(recipe)
+        return (self.models[adapter.tuned_model].as_adopted(recipe), None) if adapter.tuned_model else None
 
     def expected_recipe(self, lineage: str) -> Recipe:
         """Build the recipe that an adapter should have."""
@@ -164,6 +123,7 @@ class Experiment:
                 self.results / adapter.data,
                 [self.expected_recipe(parent) for parent in adapter.parents],
                 self.split_checksum,
+                self._adopted(adapter),
             )
         return self._recipes[lineage]
 

@@ -6,9 +6,12 @@ from collections.abc import Iterable
 # By rule: what it has made, `{n}` of it, below the results folder `{results}`. Those that only prepare are left out.
 _MADE = {
     "fetch_data": "Raw files fetched into data/raw: {n}.",
-    "fetch_model": "The base model is in models.",
+    "fetch_model": "Models fetched into models: {n}.",
+    "fetch_adapter": "Adapters fetched into adapters: {n}.",
     "make_splits": "The splits are in {results}/data.",
     "train_adapter": "Adapters trained, below {results}/base: {n}.",
+    "adopt_adapter": "Adapters taken from elsewhere, below {results}/base: {n}.",
+    "adopt_model": "Fully fine-tuned models taken from elsewhere, below {results}/base: {n}.",
     "merge_adapters": "Adapters merged, below {results}/base: {n}.",
     "predict": "Models scored, below {results}/base: {n}.",
     "probe": "Models probed, below {results}/base: {n}.",

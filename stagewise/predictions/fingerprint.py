@@ -6,7 +6,7 @@ from stagewise.config.identity import EVERYWHERE, GENERATION_ALONE, PREDICTIONS,
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.errors import InputError
 from stagewise.inference.prompts import Template
-from stagewise.models.adapters import ADAPTER_WEIGHTS
+from stagewise.models.tuned import weights_checksum
 from stagewise.predictions import PREDICTION_BEHAVIOUR
 from stagewise.provenance.files import read_json, sha256_file
 
@@ -63,7 +63,7 @@ def adapter_group(receipt: dict | None) -> dict:
     if receipt is None:
         return {"adapter": None}
     # Training on a GPU is not reproducible to the bit: the recipe alone does not say which weights these are.
-    return {"adapter": {"recipe": receipt["inputs"]["recipe"], "weights": receipt["files"][ADAPTER_WEIGHTS]}}
+    return {"adapter": {"recipe": receipt["inputs"]["recipe"], "weights": weights_checksum(receipt)}}
 
 
 def data_checksums(data_dir, settings: ScoringSettings, checksum=None) -> dict[str, dict[str, str]]:

@@ -15,11 +15,11 @@ from stagewise.errors import InputError
 from stagewise.inference.control_tokens import describe_control_tokens
 from stagewise.inference.finite import check_finite_logprobs
 from stagewise.inference.prompts import Template
-from stagewise.models.adapters import adapter_receipt
 from stagewise.models.frozen_layers import KeptLayers
 from stagewise.models.gpu_lock import take_gpus
 from stagewise.models.receipts import model_receipt
 from stagewise.models.shared_base import SharedBase
+from stagewise.models.tuned import ScoredModel, scored_model
 from stagewise.predictions.fingerprint import adapter_group, data_checksums, prediction_inputs, split_name
 from stagewise.predictions.kept_files import KeptFiles, is_current
 from stagewise.predictions.prediction_files import write_predictions
@@ -39,9 +39,8 @@ class PredictionJob:
     """With a resolved compute type."""
     templates: dict[str, Template]
     """Each task's prompt."""
-    model_dir: Path
-    adapter_dir: Path | None
-    """Folder of the adapter; None for the untuned base model."""
+    scored: ScoredModel
+    """What is loaded: the base model, maybe with an adapter, or a fully fine-tuned model."""
     data_dir: Path
     splits: dict[str, dict[str, str]]
     """SHA-256 of the splits that are scored, by task and split."""
@@ -60,11 +59,11 @@ class PredictionJob:
             If an input is not the one it should be.
         """
         templates = {name: Template.read(task.prompt, task.fields) for name, task in settings.tasks.items()}
-        adapter = adapter_receipt(adapter_dir, model_dir) if adapter_dir else None
+        scored = scored_model(model_dir, adapter_dir)
         splits = data_checksums(data_dir, settings)
         inputs = prediction_inputs(settings, templates, model_receipt(model_dir)["fingerprint"], splits)
-        inputs |= adapter_group(adapter)
-        return cls(settings, templates, model_dir, adapter_dir, Path(data_dir), splits, inputs, image)
+        inputs |= adapter_group(scored.receipt)
+        return cls(settings, templates, scored, Path(data_dir), splits, inputs, image)
 
     def kept(self, checkpoints) -> KeptFiles:
         """Finished files in the cache."""
@@ -127,7 +126,7 @@ def predict_splits(
         with locked(kept.together, title):
             names = kept.missing()
             if names:
-                base = SharedBase(model_dir, settings.quantization, settings.dtype, kept_layers)
+                base = SharedBase(job.scored.model_dir, settings.quantization, settings.dtype, kept_layers)
                 job.make(names, kept, base, output)
             with replaced_folder(output) as made:
                 kept.copy_all(made)
@@ -184,7 +183,7 @@ def make_files(names: list[str], kept: KeptFiles, job: PredictionJob, base: Shar
     """Score the items of files named as ``task.split``, and keep each file; return how each was made (`FACTS`)."""
     from stagewise.models.torch_environment import import_libraries
 
-    settings, adapter_dir = job.settings, job.adapter_dir
+    settings, adapter_dir = job.settings, job.scored.adapter_dir
     import_libraries("peft" if adapter_dir else "transformers.modeling_utils", quantization=settings.quantization)
     predictor = Predictor.load(settings, base, adapter_dir)
     in_training = TrainingAnswers(adapter_dir, settings, job.templates, job.splits)
@@ -207,8 +206,9 @@ def _make_task(
 ) -> Iterator[dict]:
     """Score the items of a task's splits, and keep a file for each; yield how each was made."""
     settings, started = job.settings, time.monotonic()  # what is done once for a task counts with its first file
+    model_dir, adapter_dir = job.scored.model_dir, job.scored.adapter_dir
     check = partial(
-        check_finite_logprobs, task=task, model_dir=job.model_dir, adapter_dir=job.adapter_dir, dtype=settings.dtype
+        check_finite_logprobs, task=task, model_dir=model_dir, adapter_dir=adapter_dir, dtype=settings.dtype
     )
     encoder = predictor.encoder(task, job.templates[task])
     content_free = predictor.score_content_free(encoder)

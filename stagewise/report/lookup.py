@@ -326,6 +326,13 @@ class View:
             stages.setdefault((adapter.stage, adapter.task), []).append(adapter)
         return stages
 
+    @staticmethod
+    def learning(adapter: AdapterRecord) -> str:
+        """What an adapter's stage learns, or what one from elsewhere learnt there, if that is known."""
+        if adapter.adopted is None:
+            return f"learns {adapter.task}"
+        return f"from elsewhere, learnt {adapter.task}" if adapter.task else "from elsewhere"
+
     def remedies(self, adapter: AdapterRecord) -> str:
         """Remedies of an adapter's stage with their settings; empty if there is none."""
         return "; ".join(

@@ -115,7 +115,7 @@ class Writer:
         lines = []
         for child in self.view.children(lineage):
             arms = f" ({escape(', '.join(child.arms))})" if self.view.several_arms else ""
-            name = f"{escape(child.lineage.split('/')[-1])}: stage {child.stage}, learns {escape(child.task)}"
+            name = f"{escape(child.lineage.split('/')[-1])}: stage {child.stage}, {escape(self.view.learning(child))}"
             lines.append(f"{'  ' * depth}- {name}, {self.view.run(child)}{arms}")
             lines += self._tree(child.lineage, depth + 1)
         return lines

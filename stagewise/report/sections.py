@@ -296,10 +296,12 @@ def calibration_section(view: View) -> Section:
 
 def training_section(view: View) -> Section:
     """Training summaries and times."""
-    trained = [setup.training(view), setup.losses(view)]
+    trained = [table for table in (setup.training(view), setup.losses(view)) if table.rows]
     blocks: list[Block] = [TableBlock(table, in_markdown=False) for table in trained]
-    if not view.metrics.training:
+    if not trained:
         blocks = [Text("– Nothing was trained.")]
+    if (adopted := setup.adopted(view)).rows:
+        blocks.append(TableBlock(adopted, in_markdown=False))
     blocks.append(TableBlock(setup.scoring(view)))
     return Section("training", "Training summaries", blocks, folded=True, chapter=CROSS_TASK)
 

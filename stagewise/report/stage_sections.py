@@ -22,15 +22,18 @@ def stage_sections(view: View) -> list[Section]:
             if s.task in tasks
         ]
         scorers = [name for name in view.scorers if name in lineages or name not in view.adapters]
+        trained = [lineage for lineage in lineages if not view.adapters[lineage].adopted]
         parts = (
-            ("settings", "Settings", [setup.settings(view, lineages)]),
-            ("training", "Training summary", [setup.training(view, lineages), setup.losses(view, lineages)]),
+            ("settings", "Settings", [setup.settings(view, trained)] if trained else []),
+            ("training", "Training summary", [setup.training(view, trained), setup.losses(view, trained)]),
+            ("adopted", "From elsewhere", [setup.adopted(view, lineages)]),
             ("result", "Result", [scores.before_after(view, view.main_split, task, scorers) for task in tasks]),
         )
-        name = f"stage-{number}-{stage_task}"
-        blocks = [Text(" ".join(said)), Text(f"{', '.join(sizes)} items.", lead="Data")]
-        blocks += [
-            Section(f"{name}-{part}", title, [TableBlock(table) for table in tables]) for part, title, tables in parts
-        ]
-        sections.append(Section(name, f"Stage {number}: {stage_task}", blocks, on_page=False))
+        name = f"stage-{number}-{stage_task or 'adopted'}"
+        blocks = [Text(" ".join(said))] if said else []
+        blocks += [Text(f"{', '.join(sizes)} items.", lead="Data")] if sizes else []
+        for part, title, tables in parts:
+            if shown := [TableBlock(table) for table in tables if table.rows]:
+                blocks.append(Section(f"{name}-{part}", title, shown))
+        sections.append(Section(name, f"Stage {number}: {stage_task or 'from elsewhere'}", blocks, on_page=False))
     return sections

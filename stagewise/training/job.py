@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Protocol
 
 from stagewise.errors import InputError, one_line
-from stagewise.models.adapters import adapter_folder, adapter_inputs, adapter_receipt, check_finite_weights
+from stagewise.models.adapters import (
+    ADAPTER_WEIGHTS,
+    adapter_folder,
+    adapter_inputs,
+    adapter_receipt,
+    check_finite_weights,
+)
 from stagewise.models.shared_base import SharedBase
 from stagewise.provenance.cache import adapter_cache
 from stagewise.provenance.files import replaced_folder, sha256_file
@@ -123,8 +129,8 @@ def _check_parents(recipe_file, recipe: Recipe, model_dir, parent_dirs) -> list[
 def _is_intact(folder: Path) -> bool:
     """Check a cached adapter against its receipt; the main process removes one that is damaged or not finite."""
     try:
-        read_receipt(folder, "the stored adapter")
-        check_finite_weights(folder)
+        if ADAPTER_WEIGHTS in read_receipt(folder, "the stored adapter")["files"]:
+            check_finite_weights(folder)
     except (InputError, OSError):
         if process_index():
             return False

@@ -51,6 +51,8 @@ def train_adapter(job: AdapterJob, options: RunOptions) -> None:
     """
     training = job.recipe.training
     if not training:
+        if job.recipe.adopted:
+            raise InputError(f"{job.recipe_file}: this adapter is taken from elsewhere; see scripts.adopt_adapter")
         raise InputError(f"{job.recipe_file}: this adapter is merged from others; see scripts.merge_adapters")
     if options.processes < 1:
         raise InputError(f"--processes must be at least 1 (got {options.processes})")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from stagewise.errors import InputError
 from stagewise.models.adapter_settings import name_base_model
-from stagewise.models.adapters import check_finite_weights
+from stagewise.models.adapters import ADAPTER_WEIGHTS, check_finite_weights
 from stagewise.provenance.files import replaced_folder, write_json
 from stagewise.provenance.receipts import write_receipt
+from stagewise.training.adopted_card import write_adopted_card
 from stagewise.training.job import AdapterJob
 from stagewise.training.model_card import write_card
 
@@ -42,9 +43,10 @@ def save_adapter(
     """
     with replaced_folder(cached / "adapter") as folder:
         write_weights(folder)
-        name_base_model(folder, job.recipe.model.name, job.recipe.model.origin)
         try:
-            check_finite_weights(folder)
+            if (folder / ADAPTER_WEIGHTS).is_file():  # a fully fine-tuned model has none here
+                name_base_model(folder, job.recipe.model.name, job.recipe.model.origin)
+                check_finite_weights(folder)
         except InputError:
             raise InputError(
                 f"{job.recipe_file}: this adapter's weights come out not finite (NaN or infinite), so it is not kept; "
@@ -57,5 +59,8 @@ def save_adapter(
             writer = csv.writer(handle, lineterminator="\n")
             writer.writerow(("step", "epoch", "split", "metric", "value"))
             writer.writerows(log)
-        write_card(folder, job.recipe, summary)
+        if job.recipe.adopted:
+            write_adopted_card(folder, job.recipe)
+        else:
+            write_card(folder, job.recipe, summary)
         write_receipt(folder, {"inputs": job.inputs, "image": job.image})

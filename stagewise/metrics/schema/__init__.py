@@ -43,6 +43,7 @@ from stagewise.metrics.schema.comparisons import (
 )
 from stagewise.metrics.schema.experiment import (
     AdapterRecord,
+    AdoptedRecord,
     Agreement,
     AgreementGroup,
     ArmStage,
@@ -72,8 +73,9 @@ from stagewise.provenance.files import read_json
 
 __all__ = [
     "BASELINES", "INVALID", "MAJORITY", "RULES", "SCHEMA_VERSION", "TFIDF", "TFIDF_BALANCED", "AdapterRecord",
-    "Agreement", "AgreementGroup", "AnswerRecord", "ArmComparison", "ArmDifference", "ArmStage", "ArmSummary",
-    "ArmTask", "AurocPair", "CalibrationBin", "Claim", "Confusion", "Cost", "Discrimination", "Drift", "Experiment",
+    "AdoptedRecord", "Agreement", "AgreementGroup", "AnswerRecord", "ArmComparison", "ArmDifference", "ArmStage",
+    "ArmSummary", "ArmTask", "AurocPair", "CalibrationBin", "Claim", "Confusion", "Cost", "Discrimination", "Drift",
+    "Experiment",
     "Flips", "Forgetting", "LabelCount", "LabelScore", "Learning", "Lineage", "MeasureName", "MeasureRecord", "Omitted",
     "Pairs", "PriorShift", "Probe", "ProbeChange", "ProbeScore", "Published", "PublishedRecord", "RawFile", "Record",
     "ReportMetrics", "RuleGain", "RuleName", "Score", "ScoringRecord", "SetAside", "SplitRecord", "TaskRecord",

@@ -68,6 +68,14 @@ class ArmStage(Record):
     answers: dict[str, Lineage] = Field(description="Who answers each task: this adapter, or each task's own.")
 
 
+class AdoptedRecord(Record):
+    """What a stage took from elsewhere, as it was; nothing of it was trained here."""
+
+    kind: Literal["adapter", "model"] = Field(description="A LoRA adapter, or a fully fine-tuned model.")
+    origin: dict[str, Any] = Field(description="Where it came from; `(local)` is a folder of one machine.")
+    files: dict[str, str] = Field(description="SHA-256 of its files by name.")
+
+
 class AdapterRecord(Record):
     """One adapter of the lineage tree."""
 
@@ -85,6 +93,7 @@ class AdapterRecord(Record):
         "its own keys or what its sweep set.",
     )
     sources: list[Lineage] = Field(description="Adapters it was merged from without training; empty if it was trained.")
+    adopted: AdoptedRecord | None = Field(None, description="What its stage took from elsewhere; null if it was made.")
     arms: list[str] = Field(description="Arms that pass through this adapter.")
     fingerprint: str = Field(description="Fingerprint of its recipe.")
     bytes: int | None = Field(description="Size of its weights file.")
@@ -231,6 +240,7 @@ class Cost(Record):
     )
     steps_over_reference: float | None = Field(None, description="Ratio of `steps` to the reference arm's.")
     merges: float
+    adopted: float = Field(0, description="Adapters and models from elsewhere, whose training is in no other figure.")
     tokens: float = Field(description="Tokens trained on, over all its stages.")
     extra_tokens: float = Field(description="Tokens that remedies read beside.")
     seconds: float

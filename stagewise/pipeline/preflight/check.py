@@ -58,6 +58,9 @@ def run_check(each: Check, context: Context) -> Iterator[Finding]:
     if missing:
         yield Finding(WAITS + " and the ".join(missing), "later", check=each.name)
         return
+    if each.step == "training" and not context.trainings:
+        yield Finding("not needed, nothing is trained", check=each.name)
+        return
     can_fail = each.step == "any" or not context.nothing_to_train
     try:
         for finding in each.function(context):

@@ -12,9 +12,11 @@ from stagewise.data.items import SplitItem, read_split
 from stagewise.data.raw_files import RAW
 from stagewise.errors import InputError
 from stagewise.lineage import Adapter, data_folders, lineage_tree
+from stagewise.models.adopted import lora_settings
 from stagewise.models.compute_type import experiment_compute_type
 from stagewise.models.module_tree import ModuleTree, read_module_tree, text_settings
 from stagewise.models.receipts import model_files
+from stagewise.pipeline.planned_adapter import ADAPTERS
 from stagewise.pipeline.preflight.record import is_marked_stale
 from stagewise.provenance.files import read_json
 from stagewise.provenance.receipts import RECEIPT
@@ -70,9 +72,17 @@ class Context:
         """LoRA settings of all trainings, each once."""
         loras: list[Lora] = []
         for adapter in self.trainings:
-            if adapter.lora not in loras:
-                loras.append(adapter.lora)
+            if (lora := self.lora_of(adapter)) not in loras:
+                loras.append(lora)
         return loras
+
+    def lora_of(self, adapter: Adapter) -> Lora:
+        """LoRA settings of a training: its own, or those of the fetched adapter that it goes on from."""
+        first = adapter
+        while first.lora_of_parent:
+            first = self.adapters[first.parent]
+        folder = ADAPTERS / first.adopted.folder if first.adopted else None
+        return lora_settings(folder) if folder and (folder / RECEIPT).is_file() else adapter.lora
 
     @cached_property
     def nothing_to_train(self) -> bool:

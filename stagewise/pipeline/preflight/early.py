@@ -6,7 +6,7 @@ from stagewise.config.experiment import Config
 from stagewise.pipeline.preflight.context import Context
 from stagewise.pipeline.preflight.run import run_preflight
 
-PREPARING = {"fetch_data", "fetch_model", "make_splits"}
+PREPARING = {"fetch_data", "fetch_model", "fetch_adapter", "make_splits"}
 """Rules that make what the full check reads."""
 
 FULL = {"run_preflight", "preflight"}

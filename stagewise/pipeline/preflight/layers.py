@@ -3,8 +3,11 @@
 from stagewise.config.training import Lora
 from stagewise.models.module_tree import ModuleTree
 from stagewise.models.target_modules import adapted_modules
+from stagewise.pipeline.planned_adapter import ADAPTERS
 from stagewise.pipeline.preflight.check import Finding, check
 from stagewise.pipeline.preflight.context import Context
+from stagewise.provenance.receipts import RECEIPT
+from stagewise.training.adopt import check_fits
 
 _RECURRENT = ("mamba", "rwkv", "recurrent", "linear_attention", "ssm", "gated_delta")
 
@@ -27,6 +30,17 @@ def _check_lora(tree: ModuleTree, lora: Lora):
             f"config: lora.r is {lora.r}, and the smallest of the adapted layers has rank {rank}: the adapter there "
             "has more weights than the layer; lower lora.r or take that layer out of lora.target_modules",
         )
+
+
+@check("adopted layers", "model")
+def check_adopted_layers(context: Context):
+    """Adapters from elsewhere are for layers that this model has, of their sizes."""
+    folders = {ADAPTERS / adapter.adopted.folder for adapter in context.adapters.values() if adapter.adopted}
+    fetched = sorted(folder for folder in folders if (folder / RECEIPT).is_file())
+    for folder in fetched:
+        check_fits(folder, context.tree, context.config.model)
+    if folders:
+        yield Finding(f"{len(fetched)} adapters fit")
 
 
 @check("model", "model")

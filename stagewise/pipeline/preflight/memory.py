@@ -23,7 +23,7 @@ CHECKPOINT = 12
 def check_memory(context: Context):
     """The largest training fits: refused if its weights alone exceed the memory, a warning if it may be too little."""
     on_gpu = bool(visible_gpus()) and not context.elsewhere
-    ways = [(adapter.training, adapter.lora) for adapter in context.trainings]
+    ways = [(adapter.training, context.lora_of(adapter)) for adapter in context.trainings]
     estimates = [_estimate(context, *way, on_gpu) for n, way in enumerate(ways) if way not in ways[:n]]
     weights, peak = max(e.weights for e in estimates), max(e.peak for e in estimates)
     there = min((gpu.memory for gpu in visible_gpus()), key=lambda m: m.free or 0) if on_gpu else memory()

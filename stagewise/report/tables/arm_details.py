@@ -12,7 +12,7 @@ from stagewise.report.tables.arms import (
     measured_rules,
     p_cell,
 )
-from stagewise.report.tables.number_format import MISSING, count, interval
+from stagewise.report.tables.number_format import MISSING, count, interval, listed
 from stagewise.report.tables.table import Cell, Column, Table, numeric, value, value_cell, verdict_cell
 
 STATISTICS = {
@@ -176,10 +176,11 @@ def cost(view: View) -> Table:
 
 
 def _cost_cells(view: View, record: Cost) -> list[Cell]:
-    merges = f"+ {number_format.plural(round(record.merges), 'merge')}" if record.merges else ""
+    beside = [number_format.plural(round(record.merges), "merge")] if record.merges else []
+    beside += [f"{round(record.adopted)} from elsewhere"] if record.adopted else []
     adapters = Cell(count(record.adapters), *_size(record))
     return [
-        Cell(number_format.number(record.trainings), merges),
+        Cell(number_format.number(record.trainings), f"+ {listed(beside)}" if beside else ""),
         Cell(f"{record.steps:,.0f}", _steps_detail(view, record)),
         Cell(f"{record.tokens:,.0f}", _ratio(view, record.tokens_over_reference)),
         Cell(f"{record.extra_tokens:,.0f}"),

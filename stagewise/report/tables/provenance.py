@@ -27,7 +27,7 @@ def fingerprints(view: View) -> Table:
     table = Table("fingerprints", caption, ["Lineage", "Made with", "Fingerprint"])
     table.add(code("base"), view.experiment.model, checksum(view.experiment.model_fingerprint))
     for adapter in view.adapters.values():
-        made = f"stage {adapter.stage}, {adapter.task}, {view.run(adapter)}"
+        made = f"stage {adapter.stage}, {adapter.task or 'from elsewhere'}, {view.run(adapter)}"
         made += f", {remedies}" if (remedies := view.remedies(adapter)) else ""
         table.add(code(adapter.lineage), made, checksum(adapter.fingerprint))
     return table

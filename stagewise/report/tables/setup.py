@@ -1,5 +1,6 @@
 """Setup of the experiment: arms, data, settings, training and scoring."""
 
+from stagewise.config.shareable import LOCAL
 from stagewise.lineage import BASE
 from stagewise.metrics.schema import SplitRecord, TrainingRecord
 from stagewise.report.lookup import View
@@ -26,7 +27,9 @@ def run(view: View) -> Table:
     table.add(
         "Compute type", Cell(e.compute_type or e.dtype, "configured as auto" if e.dtype == "auto" else "as configured")
     )
-    table.add("Trained on", "; ".join(devices) or Cell(MISSING, reason="training recorded no device"))
+    nothing = all(adapter.adopted for adapter in view.adapters.values())
+    reason = "nothing was trained here" if nothing else "training recorded no device"
+    table.add("Trained on", "; ".join(devices) or Cell(MISSING, reason=reason))
     if view.tasks:
         table.add("Tasks", ", ".join(view.tasks))
     if view.probes:
@@ -71,9 +74,12 @@ def _describe_arm(view: View, arm: str) -> str:
     for step in view.steps(arm)[1:]:
         adapters = [view.adapters[name] for name in dict.fromkeys((_trained(view, step.lineage), step.lineage))]
         remedies = "; ".join(filter(None, map(view.remedies, adapters)))
-        stages.append(" + ".join(step.tasks) + (f" ({remedies})" if remedies else ""))
+        elsewhere = "from elsewhere" if adapters[-1].adopted else ""
+        notes = "; ".join(filter(None, (elsewhere if step.tasks else "", remedies)))
+        stages.append((" + ".join(step.tasks) or elsewhere) + (f" ({notes})" if notes else ""))
     *_, last = view.steps(arm)
-    if len(stages) > 1 and view.adapters[_trained(view, last.lineage)].parent == BASE:
+    newest = view.adapters[_trained(view, last.lineage)]
+    if len(stages) > 1 and newest.parent == BASE and not newest.adopted:
         return f"{', '.join(stages)}: an adapter for each"
     return " → ".join(stages)
 
@@ -83,8 +89,8 @@ def settings(view: View, lineages=None) -> Table:
     config = view.experiment.config
     sets: list[tuple[list[str], dict]] = []
     for lineage in lineages or view.adapters:
-        if view.adapters[lineage].sources:
-            continue  # made of others without training
+        if view.adapters[lineage].sources or view.adapters[lineage].adopted:
+            continue  # made of others without training, or trained elsewhere
         values, path = _stage_settings(view, lineage), view.stage_path(lineage)
         paths = next((names for names, others in sets if others == values), None)
         if paths is None:
@@ -220,8 +226,30 @@ def losses(view: View, lineages=None) -> Table:
 
 
 def _trainings(view: View, lineages) -> list[TrainingRecord]:
-    """Training records of the given adapters, of all by default."""
-    return [record for record in view.metrics.training if lineages is None or record.lineage in lineages]
+    """Training records of the given adapters, of all by default; none of those that were trained elsewhere."""
+    return [
+        record
+        for record in view.metrics.training
+        if (lineages is None or record.lineage in lineages) and not view.adapters[record.lineage].adopted
+    ]
+
+
+def adopted(view: View, lineages=None) -> Table:
+    """Origin and checksum of each adapter and model that was taken from elsewhere."""
+    caption = "Taken from elsewhere as it was: what it cost to train is not known here."
+    table = Table("adopted", caption, ["Adapter", "Kind", Column("Origin", wide=True), "Weights, SHA-256"])
+    for adapter in view.adapters.values():
+        if adapter.adopted is None or not (lineages is None or adapter.lineage in lineages):
+            continue
+        origin, files = adapter.adopted.origin, adapter.adopted.files
+        weights = next((sha256 for name, sha256 in files.items() if name.endswith(".safetensors")), None)
+        table.add(
+            Cell(view.name(adapter.lineage), f"stage {adapter.stage}"),
+            "LoRA adapter" if adapter.adopted.kind == "adapter" else "fully fine-tuned model",
+            " at ".join(map(str, origin.values())) or LOCAL,
+            checksum(weights) if weights else Cell(MISSING, reason="not recorded"),
+        )
+    return table
 
 
 def _steps(record: TrainingRecord) -> Cell:

@@ -154,7 +154,20 @@ def runs_remark(view: View) -> str:
     text += f"Intervals are over items and {view.over_runs()} together"
     if runs < FEW_RUNS:
         text += "; with so few, arms share one estimate of training noise"
-    return f"{text}."
+    return f"{text}.{_adopted_remark(view)}"
+
+
+def _adopted_remark(view: View) -> str:
+    """Say which stages are one adapter from elsewhere in all runs; empty if there is none."""
+    files: dict[str, list[dict]] = {}
+    for adapter in view.adapters.values():
+        if adapter.adopted:
+            files.setdefault(view.stage_path(adapter.lineage), []).append(adapter.adopted.files)
+    same = [path for path, runs in files.items() if all(one == runs[0] for one in runs)]
+    if not same:
+        return ""
+    verb = "is one adapter" if len(same) == 1 else "are one adapter each"
+    return f" {capital(listed(same))} {verb} from elsewhere in all runs, so its own training noise is in no interval."
 
 
 def against_reference(view: View, arm: str) -> Sentence | None:

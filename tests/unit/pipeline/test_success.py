@@ -10,7 +10,7 @@ def test_the_report_is_named_if_the_targets_include_it():
 
 def test_without_a_report_what_was_made_is_said():
     made = ["fetch_model", "make_splits", "splits"]
-    assert success_lines("out", made, set(made)) == ["The base model is in models.", "The splits are in out/data."]
+    assert success_lines("out", made, set(made)) == ["Models fetched into models: 1.", "The splits are in out/data."]
     made = ["train_adapter", "train_adapter", "write_recipe"]
     assert success_lines("out", made, {*made, "make_splits"}) == ["Adapters trained, below out/base: 2."]
     assert success_lines("out", ["preflight"], {"preflight"}) == []
