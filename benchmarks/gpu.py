@@ -1,6 +1,7 @@
 """Training on a GPU: speed, share of its measured bfloat16 rate and memory, in the ways that a user can choose.
 
 python -m benchmarks.gpu        # make bench-gpu; without a GPU it says so and records nothing
+python -m benchmarks.gpu --cases "llama-1b, bfloat16, micro-batch 16" "llama-1b, NF4, micro-batch 16"
 
 Models of random weights: one of Llama-3.2-1B's sizes, one of the embedded model's. The items are filler of the real
 data's token lengths (benchmarks/lengths.json); the settings are those of experiments/published.yaml, with 32 items a
@@ -57,6 +58,21 @@ CASES = (
 )
 
 
+def choose_cases(names: list[str] | None) -> list[Case]:
+    """Cases of these names, in the order of `CASES`; all without names.
+
+    Raises
+    ------
+    InputError
+        If a name is none of a case.
+    """
+    known = {case.name: case for case in CASES}
+    for name in names or ():
+        if name not in known:
+            raise InputError(f"--cases '{name}' is no case; there are: {'; '.join(known)}")
+    return [case for name, case in known.items() if not names or name in names]
+
+
 def gpu_name() -> str | None:
     """Name of the GPU that torch would use; None if it would use none."""
     import torch
@@ -85,7 +101,9 @@ def run(
     gflops = measure_rate(next(iter(sizes.values())), "bfloat16", device, RATE_ROWS)
     progress.say(f"bfloat16 products: {gflops / 1000:.0f} TFLOP/s")
     models = {
-        name: build_model(folder / "random" / name, shape, tokenizer_dir, device) for name, shape in sizes.items()
+        name: build_model(folder / "random" / name, shape, tokenizer_dir, device)
+        for name, shape in sizes.items()
+        if name in {case.model for case in cases}
     }
     figures = []
     for case in cases:
@@ -187,7 +205,9 @@ def train_in_process(arguments: list[str]) -> None:
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__.split("\n")[0])
     parser.add_argument("--models", type=Path, default=ROOT / "models", help="folder of fetched models (models)")
+    parser.add_argument("--cases", nargs="+", metavar="NAME", help="cases to measure, by name (all)")
     args = parser.parse_args(argv)
+    cases = choose_cases(args.cases)
     if gpu_name() is None:
         print("torch sees no GPU, so nothing was measured and the records stay as they are", file=sys.stderr)
         return 0
@@ -196,7 +216,7 @@ def main(argv=None) -> int:
         raise InputError(f"{tokenizer}: fetch the embedded model first (snakemake --cores 1 --until fetch_model)")
     with tempfile.TemporaryDirectory() as temporary:
         progress = Progress("gpu", 20 * 60)
-        figures = run(Path(temporary), CASES, tokenizer, SIZES, "cuda", progress, train_in_process)
+        figures = run(Path(temporary), cases, tokenizer, SIZES, "cuda", progress, train_in_process)
     path = write_record("gpu", {"items_per_step": ITEMS_PER_STEP, "items": TRAINED}, figures)
     print(f"written to {path}; python -m benchmarks.tables draws the tables anew", file=sys.stderr)
     return 0

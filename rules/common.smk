@@ -229,7 +229,7 @@ def one_job(wildcards):
 def threads_of(wildcards) -> int:
     """Threads of a training or prediction, at most: --cores and the profile bring them down."""
     cores = workflow.resource_settings.cores
-    return threads_per_job(ADAPTERS, wildcards.lineage, CONFIG.base_model, cores, memory(), on_gpu=bool(GPUS))
+    return threads_per_job(ADAPTERS, wildcards.lineage, CONFIG.base_model, cores, memory(), GPU_JOBS)
 
 
 def time_limit(wildcards, resources) -> list:

@@ -8,14 +8,14 @@ MOST = 8
 """A process gains little from more."""
 
 ON_GPU = 4
-"""The threads only feed the GPU."""
+"""Most threads of a process on a GPU: they only feed it."""
 
 MEMORY = 4e9
 """Bytes of the machine's memory for each process beside others."""
 
 
 def threads_per_job(
-    adapters: dict[str, Adapter], lineage: str, model: Model, cores: int | None, memory: Memory, on_gpu: bool
+    adapters: dict[str, Adapter], lineage: str, model: Model, cores: int | None, memory: Memory, gpu_jobs: int
 ) -> int:
     """Share the cores among the jobs that can run at the same time: one for each adapter of the same stage.
 
@@ -32,9 +32,11 @@ def threads_per_job(
         What is trained or scored; one that is not among the adapters is the base model.
     cores
         Cores of the run; None if jobs run on other machines.
+    gpu_jobs
+        Jobs that may share the machine's GPUs at the same time; 0 without any.
     """
-    if on_gpu:
-        return ON_GPU
+    if gpu_jobs:
+        return ON_GPU if cores is None else min(ON_GPU, max(1, cores // gpu_jobs))
     if cores is None or model.package is None or lineage not in adapters:
         return MOST
     adapter = adapters[lineage]

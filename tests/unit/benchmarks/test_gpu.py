@@ -26,6 +26,23 @@ def test_the_cases_are_the_micro_batches_types_and_kernels_that_a_user_can_choos
     assert all(gpu.ITEMS_PER_STEP % case.micro_batch == 0 for case in gpu.CASES)
 
 
+def test_cases_are_chosen_by_name_in_the_order_of_all():
+    names = [gpu.CASES[-1].name, gpu.CASES[0].name]
+    assert gpu.choose_cases(names) == [gpu.CASES[0], gpu.CASES[-1]]
+    assert gpu.choose_cases(None) == list(gpu.CASES)
+    with pytest.raises(InputError, match="^--cases 'llama' is no case; there are: llama-1b, bfloat16, micro-batch 4; "):
+        gpu.choose_cases(["llama"])
+
+
+def test_only_models_of_the_chosen_cases_are_built(tmp_path, monkeypatch):
+    built = []
+    monkeypatch.setattr(gpu, "build_model", lambda folder, *_: built.append(folder.name) or folder)
+    monkeypatch.setattr(gpu, "measure_case", lambda *_: {"tokens_per_second": 1.0, "tokens_per_item": 80.0})
+    monkeypatch.setattr(gpu, "measure_rate", lambda *_: 1.0)
+    gpu.run(tmp_path, [gpu.Case("b")], tmp_path, {"a": TINY, "b": TINY}, "cpu", Progress("gpu", 60), print)
+    assert built == ["b"]
+
+
 def test_a_case_that_does_not_fit_leaves_the_others_measured(tmp_path, tiny_model, monkeypatch):
     def measure_case(folder, case, model, train):
         if case.quantization == "nf4":

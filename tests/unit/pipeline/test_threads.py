@@ -20,18 +20,20 @@ HUB = CONFIG.base_model.model_validate({"hub": "owner/name", "revision": "0" * 4
     [(BASE, 2, 8), (FIRST, 2, 2), (SECOND, 2, 1), (SECOND, 1, 1), (SECOND, 6, 3), (FIRST, 16, 8), (SECOND, 40, 8)],
 )
 def test_adapters_of_one_stage_share_the_cores(lineage, cores, threads):
-    assert threads_per_job(ADAPTERS, lineage, CONFIG.base_model, cores, PLENTY, on_gpu=False) == threads
+    assert threads_per_job(ADAPTERS, lineage, CONFIG.base_model, cores, PLENTY, gpu_jobs=0) == threads
 
 
 @pytest.mark.parametrize(
-    ("model", "cores", "memory", "on_gpu", "threads"),
+    ("model", "cores", "memory", "gpu_jobs", "threads"),
     [
-        (CONFIG.base_model, 4, Memory(7 * 10**9, None), False, 4),  # no room for two
-        (CONFIG.base_model, 4, Memory(None, None), False, 2),
-        (HUB, 4, PLENTY, False, 8),  # perhaps too large for two
-        (CONFIG.base_model, None, PLENTY, False, 8),  # another machine's cores
-        (CONFIG.base_model, 2, PLENTY, True, 4),
+        (CONFIG.base_model, 4, Memory(7 * 10**9, None), 0, 4),  # no room for two
+        (CONFIG.base_model, 4, Memory(None, None), 0, 2),
+        (HUB, 4, PLENTY, 0, 8),  # perhaps too large for two
+        (CONFIG.base_model, None, PLENTY, 0, 8),  # another machine's cores
+        (CONFIG.base_model, 16, PLENTY, 1, 4),
+        (CONFIG.base_model, 16, PLENTY, 12, 1),  # or fewer than 12 would run at a time
+        (CONFIG.base_model, None, PLENTY, 12, 4),
     ],
 )
-def test_a_job_that_may_have_no_other_beside_it_takes_what_there_is(model, cores, memory, on_gpu, threads):
-    assert threads_per_job(ADAPTERS, SECOND, model, cores, memory, on_gpu) == threads
+def test_a_job_that_may_have_no_other_beside_it_takes_what_there_is(model, cores, memory, gpu_jobs, threads):
+    assert threads_per_job(ADAPTERS, SECOND, model, cores, memory, gpu_jobs) == threads
