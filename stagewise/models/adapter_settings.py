@@ -221,6 +221,12 @@ def with_uniform_scaling(config: dict, rank: int, scaling: float) -> dict:
     return config | uniform | {key: {} for key in ("rank_pattern", "alpha_pattern") if config.get(key)}
 
 
+def with_layers(config: dict, layers: list[str]) -> dict:
+    """Copy settings for layers of these whole names: names with numbers of layers cannot say every set of layers."""
+    others = ("exclude_modules", "layers_to_transform", "layers_pattern")
+    return config | {"target_modules": layers} | dict.fromkeys(others)
+
+
 def describe_adapter(config: dict) -> str:
     """Describe an adapter's kind, rank and alpha in words."""
     kind = "".join(name for key, name in (("use_dora", "DoRA, "), ("use_rslora", "rsLoRA, ")) if config.get(key))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stagewise.models.adapter_settings import layer_scaling, with_uniform_scaling
+from stagewise.models.adapter_settings import layer_scaling, with_layers, with_uniform_scaling
 from stagewise.models.adapters import read_adapter, write_adapter
 
 
@@ -115,6 +115,5 @@ def write_updates(folder, adapters: list[LoraUpdates], rank: int, factors: dict)
 
     config = with_uniform_scaling(adapters[-1].config, rank, 1)
     if set(factors) != set(adapters[-1].factors):
-        # Names and numbers of layers, which a configuration has otherwise, cannot say any set of layers.
-        config |= {"target_modules": list(factors), "layers_to_transform": None}
+        config = with_layers(config, list(factors))
     write_adapter(folder, config, {name: tuple(map(torch.from_numpy, pair)) for name, pair in factors.items()})

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stagewise.errors import InputError
-from stagewise.models.adapter_settings import layer_scaling, with_uniform_scaling
+from stagewise.models.adapter_settings import layer_scaling, with_layers, with_uniform_scaling
 from stagewise.models.adapters import adapted_layers, read_dora, write_adapter
 from stagewise.models.module_tree import ModuleTree
 from stagewise.models.target_modules import adapted_modules
@@ -102,7 +102,7 @@ def add_new_lora(parent: Path | None, folder: Path, base, lora: "Lora", seed: in
             weight = layer_weight(base.get_submodule(name)).cpu()
             magnitudes[name] = (weight + lora.scaling * b.double() @ a.double()).norm(dim=1).float()
     if parent and wider.keys() != factors.keys():
-        config |= {"target_modules": sorted(wider), "layers_to_transform": None}
+        config = with_layers(config, sorted(wider))
     config = with_uniform_scaling(config, rank + lora.r, lora.scaling) | {"lora_dropout": lora.dropout}
     write_adapter(folder, config | ({"use_dora": True} if lora.dora else {}), wider, magnitudes)
     return folder

@@ -175,18 +175,23 @@ def initial_adapter(recipe: Recipe, base, parent_dir, scratch: Path) -> tuple:
         start = remedy.start(StartContext(start, scratch / f"start-{name}", base, lora, recipe.seed))
     if start:
         model = load_adapter(base, start, trainable=True, dropout=lora.dropout)
-        _check_head(model, start)
+        _check_trainable(model, start)
         return model, None
     tree = ModuleTree.of(base)
     adapted_modules(tree, lora)  # refuses what PEFT would ignore
     return base, lora_config(tree, lora)
 
 
-def _check_head(model, folder: Path) -> None:
-    """Refuse to train on an adapter of the output head's weights: trl's loss reads the head's own alone."""
+def _check_trainable(model, folder: Path) -> None:
+    """Refuse to train on an adapter of the output head's weights, of which trl's loss reads the head's own alone.
+
+    An adapter of parameters that are no layers, such as fused experts, is refused too: no test has trained one.
+    """
     from peft.tuners.tuners_utils import BaseTunerLayer
     from peft.utils.other import TrainableTokensWrapper
 
+    if model.peft_config["default"].target_parameters:
+        raise InputError(f"{folder}: 'target_parameters' can be scored, but not trained on")
     if isinstance(model.get_base_model().get_output_embeddings(), BaseTunerLayer | TrainableTokensWrapper):
         raise InputError(
             f"{folder}: this adapter adds to the weights of the output head, or of embeddings that the head shares; it "

@@ -8,7 +8,7 @@ KINDS: dict[str, dict] = {
     "plain": {"task_type": None},
     "dora": {"use_dora": True},
     "rslora": {"use_rslora": True},
-    "patterns": {"rank_pattern": {"q_proj": 2, r"layers\.1\..*v_proj": 6}, "alpha_pattern": {"^model.layers.0": 3}},
+    "patterns": {"rank_pattern": {"q_proj": 2, r"layers\.1\..*v_proj": 6}, "alpha_pattern": {r"layers\.0\..*": 3}},
     "all-linear": {"target_modules": "all-linear", "init_lora_weights": "gaussian"},
     "expression": {"target_modules": r".*layers\.1\.(self_attn|mlp)\.(q|k|v|up|down)_proj"},
     "layers": {"layers_to_transform": 1, "layers_pattern": "layers", "exclude_modules": ["v_proj"]},

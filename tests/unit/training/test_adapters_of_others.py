@@ -15,11 +15,13 @@ from stagewise.models.adapters import (
     adapted_layers,
     factor_layers,
     load_adapter,
+    read_adapter,
 )
 from stagewise.models.load import load_base
 from stagewise.models.shared_base import SharedBase
 from stagewise.remedies.anchor import Anchor
 from stagewise.training.new_lora import FrozenParent, add_new_lora
+from stagewise.training.stage_data import _check_trainable
 from tests.helpers import peft_adapters
 from tests.helpers.peft_adapters import logits
 from tests.helpers.remedy_context import make_context, make_hook, move
@@ -82,6 +84,20 @@ def test_an_adapter_of_the_output_head_is_scored_and_not_trained_on(tmp_path, mo
     assert "adds to the weights of the output head" in capsys.readouterr().err
 
 
+def test_factors_of_parameters_are_scored_and_not_trained_on(tmp_path, model):
+    """PEFT adapts a parameter by its name; here a layer's weight stands for the fused experts of a mixture."""
+    names = ["mlp.up_proj.weight", "mlp.down_proj.weight"]
+    folder = peft_adapters.build(tmp_path, model, "plain", target_parameters=names, target_modules=["q_proj"])
+    loaded = load_adapter(load_base(model, "none", "float32"), folder, trainable=True, dropout=0.0)
+    torch.testing.assert_close(logits(loaded), logits(peft_adapters.load(folder, model)), rtol=0, atol=1e-5)
+    with pytest.raises(InputError, match="'target_parameters' is no factor of a linear layer"):
+        adapted_layers(loaded)
+    with pytest.raises(InputError, match="is no factor of a linear layer"):
+        read_adapter(folder)
+    with pytest.raises(InputError, match="'target_parameters' can be scored, but not trained on"):
+        _check_trainable(loaded, folder)
+
+
 def test_a_resumed_training_of_all_weights_ends_as_an_undisturbed_one(tmp_path, model, data, parents, monkeypatch):
     """Factors, magnitudes, and modules and biases that the adapter brings along."""
     parent = Stage(tmp_path, model, data, "parent")
@@ -137,7 +153,7 @@ def test_dora_and_rslora_are_settings_of_a_stage(tmp_path, model, data):
     assert "| LoRA | DoRA, rsLoRA, r 4, alpha 8" in card
 
 
-@pytest.mark.parametrize("kind", ["plain", "rslora", "patterns", "dora", "dora-patterns"])
+@pytest.mark.parametrize("kind", ["plain", "rslora", "patterns", "layers", "dora", "dora-patterns"])
 @pytest.mark.parametrize("own", [{}, {"dora": True}, {"rslora": True}], ids="-".join)
 def test_a_lora_beside_a_parent_of_any_kind_starts_as_the_parent(tmp_path, model, parents, kind, own):
     parent, base = parents(kind).folder / "adapter", load_base(model, "none", "float32")
@@ -182,7 +198,9 @@ def test_the_anchor_on_factors_holds_all_that_is_trained_and_that_on_products_re
     hook = Anchor(strength=0.5, of="factors").hook(make_context(student))
     start = {name: weight.detach().clone() for name, weight in student.named_parameters() if weight.requires_grad}
     move(student)
-    distance = sum(float((weight - start[n]).square().sum()) for n, weight in student.named_parameters() if n in start)
+    distance = sum(
+        float((weight.detach() - start[n]).square().sum()) for n, weight in student.named_parameters() if n in start
+    )
 
     class Pass:
         batch_fraction = 0.25
