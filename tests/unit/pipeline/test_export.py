@@ -139,7 +139,7 @@ def test_the_card_holds_no_text_of_items_and_prompts_only_if_asked(study, tmp_pa
     plain = run(study / SECOND, tmp_path / "plain", "--model", tiny_model, *BASE)
     assert "{text}" not in plain.text
     asked = run(study / SECOND, tmp_path / "asked", "--model", tiny_model, *BASE, "--prompts")
-    assert "{text}" in asked.text and "answers: `yes`, `no`, `maybe`" in asked.text
+    assert "{text}" in asked.text and "after an empty system message; answers: `yes`, `no`, `maybe`" in asked.text
     items = (study / "data" / "pubmedqa" / "test.jsonl").read_text().splitlines()
     for fields in (json.loads(line)["fields"] for line in items):
         assert not any(text in asked.text for text in fields.values())
