@@ -15,6 +15,7 @@ from stagewise.models.adapters import load_adapter
 from stagewise.models.load import load_base
 from stagewise.models.receipts import write_model_receipt
 from stagewise.provenance.receipts import write_receipt
+from stagewise.provenance.sealed_json import write_sealed
 from stagewise.recipe import Recipe
 from stagewise.report.tables.number_format import interval, signed_decimal
 from tests.helpers.exported_study import FIRST, SECOND, write_study
@@ -166,7 +167,18 @@ def test_a_report_of_another_training_is_not_used(study, tmp_path, tiny_model, c
     card = run(results / SECOND, tmp_path / "out", "--model", tiny_model, *BASE)
     assert card.data.eval_results is None and "another training" in card.text
     argv = (results / SECOND, "--output", tmp_path / "no", "--model", tiny_model, "--results", results)
-    refuse(capsys, tmp_path, "not about the adapter", *argv)
+    refuse(capsys, tmp_path, "this report is about another training than", *argv)
+    shutil.copytree(study / SECOND / "adapter", results / SECOND / "adapter", dirs_exist_ok=True)
+    _leave_out(results / "report_metrics.json", SECOND)
+    card = run(results / SECOND, tmp_path / "swept", "--model", tiny_model, *BASE)
+    assert card.data.eval_results is None and "is about other adapters" in card.text
+
+
+def _leave_out(path, lineage: str) -> None:
+    """Leave an adapter out of a report, as that of a sweep does with settings that were not chosen."""
+    values = json.loads(path.read_text())
+    values["adapters"] = [adapter for adapter in values["adapters"] if adapter["lineage"] != lineage]
+    write_sealed(path, values)
 
 
 def test_an_edited_report_is_refused(study, tmp_path, tiny_model, capsys):
