@@ -14,6 +14,7 @@ from stagewise.metrics.schema import read_metrics
 from stagewise.models.adapters import load_adapter
 from stagewise.models.load import load_base
 from stagewise.models.receipts import write_model_receipt
+from stagewise.pipeline.export_report import Reported
 from stagewise.provenance.receipts import write_receipt
 from stagewise.provenance.sealed_json import write_sealed
 from stagewise.recipe import Recipe
@@ -134,6 +135,14 @@ def test_the_card_says_what_was_forgotten_and_what_is_claimed_of_it(study, tmp_p
     assert f"| {signed_decimal(change.value)} {interval(change.low, change.high, signed_decimal)} |" in row
     assert f"| {record.pairs.lost} | {record.pairs.gained} |" in row
     assert ("a loss is shown" if claim.verdict == "worse" else claim.verdict) in row
+
+
+def test_data_sets_that_come_from_the_hub_are_named(study):
+    metrics, recipe = read_metrics(study / "report_metrics.json"), Recipe.read(study / SECOND / "recipe.json")
+    assert Reported(metrics, recipe).datasets() == []
+    files = metrics.experiment.config["tasks"]["pubmedqa"]["sources"]["sample"]["files"]
+    files["items"]["url"] = "https://huggingface.co/datasets/owner/name/resolve/0123/data.json"
+    assert Reported(metrics, recipe).datasets() == ["owner/name"]
 
 
 def test_the_card_holds_no_text_of_items_and_prompts_only_if_asked(study, tmp_path, tiny_model):
