@@ -100,18 +100,16 @@ def export(options: ExportOptions) -> str | None:
         if not options.merge:
             _write_adapter(source, folder)
         _copy_tokenizer(source, folder)
-        if converter:
-            write_gguf(converter, folder, options.gguf, None if options.merge else source.base.here())
         card = ExportCard(source, name, options.push, licence, check, reported, without, options.prompts)
         (folder / CARD).write_text(format_export_card(card), encoding="utf-8")
+        if converter:  # it reads the card, too
+            write_gguf(converter, folder, options.gguf, None if options.merge else source.base.here())
         _make_readable(folder)
     print(f"{options.output}: {_describe(source, check, reported, without)}", file=sys.stderr)
     if not options.push:
         return None
-    what = "a LoRA adapter" if check is None else "a model with a LoRA adapter merged in"
-    return push_folder(
-        options.output, options.push, options.private, options.branch, f"Add {what}, exported by stagewise"
-    )
+    message = f"Add {'a model with a LoRA adapter merged in' if options.merge else 'a LoRA adapter'}"
+    return push_folder(options.output, options.push, options.private, options.branch, message)
 
 
 def _check_options(options: ExportOptions) -> None:

@@ -124,14 +124,16 @@ def _origin(source: Source, merged: MergeCheck | None) -> str:
 
 
 def _prompts(recipe: Recipe) -> str:
-    blocks = []
+    """Templates of the tasks' prompts, and where they stand in a chat."""
+    place, system = "as plain text", recipe.prompting.system
+    if recipe.prompting.format == "chat":
+        place = "in the user's turn of the chat template"
+        if system is not None:
+            place += f", after the system message `{system}`" if system else ", after an empty system message"
+    blocks, fence = [], "`" * 4
     for name, task in recipe.tasks.items():
-        fence = "`" * 4
         answers = ", ".join(f"`{word}`" for word in task.words)
-        blocks.append(
-            f"Prompt of `{name}`, in the chat template's user turn; answers: {answers}.\n\n"
-            f"{fence}text\n{task.prompt.text.strip()}\n{fence}"
-        )
+        blocks.append(f"Prompt of `{name}`, {place}; answers: {answers}.\n\n{fence}text\n{task.prompt.text}\n{fence}")
     return "\n\n".join(blocks)
 
 

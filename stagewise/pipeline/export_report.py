@@ -99,23 +99,22 @@ def find_report(adapter: Path, recipe: Recipe, results: str | None) -> tuple[Rep
     metrics = read_metrics(path)
     if not is_sealed(read_json(path, "the report's metrics")):
         raise InputError(f"{path}: does not match its own checksum (edited?); run the step that writes it again")
-    if not _is_about(metrics, recipe, sha256_file(adapter / ADAPTER_WEIGHTS), folder):
-        if results:
-            raise InputError(f"{path}: this report is not about the adapter {adapter}; name the results it belongs to")
-        return None, "the report beside it is about another training"
-    return Reported(metrics, recipe), ""
+    reason = _why_not_about(metrics, recipe, sha256_file(adapter / ADAPTER_WEIGHTS), folder)
+    if reason and results:
+        raise InputError(f"{path}: this report is about {reason} than {adapter}; name the results of that one")
+    return (None, f"the report beside it is about {reason}") if reason else (Reported(metrics, recipe), "")
 
 
-def _is_about(metrics: ReportMetrics, recipe: Recipe, weights: str, folder: Path) -> bool:
-    """Tell if a report in `folder` is about an adapter with this recipe and these weights (SHA-256)."""
+def _why_not_about(metrics: ReportMetrics, recipe: Recipe, weights: str, folder: Path) -> str | None:
+    """Say what a report in `folder` is about if not about an adapter with this recipe and these weights (SHA-256)."""
     record = next((adapter for adapter in metrics.adapters if adapter.lineage == recipe.lineage), None)
-    if record is None or record.fingerprint != recipe.fingerprint:
-        return False
+    if record is None:  # of a sweep it shows the chosen settings alone
+        return "other adapters"
     scored = folder / recipe.lineage / "predictions" / RECEIPT
-    if not scored.is_file():
-        return True
-    inputs = read_json(scored, "the receipt of the predictions").get("inputs", {})
-    return (inputs.get("adapter") or {}).get("weights", weights) == weights
+    receipt = read_json(scored, "the receipt of the predictions") if scored.is_file() else {}
+    scored_weights = (receipt.get("inputs", {}).get("adapter") or {}).get("weights", weights)
+    is_same = record.fingerprint == recipe.fingerprint and scored_weights == weights
+    return None if is_same else "another training"
 
 
 def _results_folder(adapter: Path, lineage: str) -> Path | None:

@@ -14,7 +14,9 @@ from stagewise.metrics.schema import read_metrics
 from stagewise.models.adapters import load_adapter
 from stagewise.models.load import load_base
 from stagewise.models.receipts import write_model_receipt
+from stagewise.pipeline.export_report import Reported
 from stagewise.provenance.receipts import write_receipt
+from stagewise.provenance.sealed_json import write_sealed
 from stagewise.recipe import Recipe
 from stagewise.report.tables.number_format import interval, signed_decimal
 from tests.helpers.exported_study import FIRST, SECOND, write_study
@@ -135,11 +137,19 @@ def test_the_card_says_what_was_forgotten_and_what_is_claimed_of_it(study, tmp_p
     assert ("a loss is shown" if claim.verdict == "worse" else claim.verdict) in row
 
 
+def test_data_sets_that_come_from_the_hub_are_named(study):
+    metrics, recipe = read_metrics(study / "report_metrics.json"), Recipe.read(study / SECOND / "recipe.json")
+    assert Reported(metrics, recipe).datasets() == []
+    files = metrics.experiment.config["tasks"]["pubmedqa"]["sources"]["sample"]["files"]
+    files["items"]["url"] = "https://huggingface.co/datasets/owner/name/resolve/0123/data.json"
+    assert Reported(metrics, recipe).datasets() == ["owner/name"]
+
+
 def test_the_card_holds_no_text_of_items_and_prompts_only_if_asked(study, tmp_path, tiny_model):
     plain = run(study / SECOND, tmp_path / "plain", "--model", tiny_model, *BASE)
     assert "{text}" not in plain.text
     asked = run(study / SECOND, tmp_path / "asked", "--model", tiny_model, *BASE, "--prompts")
-    assert "{text}" in asked.text and "answers: `yes`, `no`, `maybe`" in asked.text
+    assert "{text}" in asked.text and "after an empty system message; answers: `yes`, `no`, `maybe`" in asked.text
     items = (study / "data" / "pubmedqa" / "test.jsonl").read_text().splitlines()
     for fields in (json.loads(line)["fields"] for line in items):
         assert not any(text in asked.text for text in fields.values())
@@ -166,7 +176,18 @@ def test_a_report_of_another_training_is_not_used(study, tmp_path, tiny_model, c
     card = run(results / SECOND, tmp_path / "out", "--model", tiny_model, *BASE)
     assert card.data.eval_results is None and "another training" in card.text
     argv = (results / SECOND, "--output", tmp_path / "no", "--model", tiny_model, "--results", results)
-    refuse(capsys, tmp_path, "not about the adapter", *argv)
+    refuse(capsys, tmp_path, "this report is about another training than", *argv)
+    shutil.copytree(study / SECOND / "adapter", results / SECOND / "adapter", dirs_exist_ok=True)
+    _leave_out(results / "report_metrics.json", SECOND)
+    card = run(results / SECOND, tmp_path / "swept", "--model", tiny_model, *BASE)
+    assert card.data.eval_results is None and "is about other adapters" in card.text
+
+
+def _leave_out(path, lineage: str) -> None:
+    """Leave an adapter out of a report, as that of a sweep does with settings that were not chosen."""
+    values = json.loads(path.read_text())
+    values["adapters"] = [adapter for adapter in values["adapters"] if adapter["lineage"] != lineage]
+    write_sealed(path, values)
 
 
 def test_an_edited_report_is_refused(study, tmp_path, tiny_model, capsys):

@@ -80,7 +80,7 @@ def test_a_pushed_adapter_arrives_with_a_valid_card_and_loads_from_there(study, 
     assert done.returncode == 0, done.stderr
     repository = hub.repositories["me/adapter"]
     assert repository.files == {path.name: path.read_bytes() for path in out.iterdir()}
-    assert repository.private and repository.messages == ["Add a LoRA adapter, exported by stagewise"]
+    assert repository.private and repository.messages == ["Add a LoRA adapter"]
     assert done.stdout == f"{hub.address}/me/adapter/commit/{repository.commit('main')}\n"
     card = ModelCard(hub.validated[0])
     assert len(card.data.eval_results) == 8 and card.data.model_name == "adapter" and card.data.base_model == BASE
