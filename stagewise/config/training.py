@@ -221,7 +221,10 @@ RecipeTraining = create_model(
 def _overrides(name: str, settings: type[Settings]) -> type[Settings]:
     """Make a class with the same settings, none of them required."""
     fields = {
-        key: (Annotated[field.annotation, Field(), *field.metadata] | None, Field(None, description=field.description))
+        key: (
+            Annotated[field.annotation, Field(), *field.metadata] | None,
+            Field(None, description=field.description, exclude_if=field.exclude_if),
+        )
         for key, field in settings.model_fields.items()
     }
     return create_model(name, __base__=Settings, **fields)

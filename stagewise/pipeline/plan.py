@@ -120,8 +120,8 @@ def _mixed_packages(artifacts: list[Artifact], verdicts: list[Verdict]) -> list[
         try:
             facts = read_json(artifact.packages, "a finished output")
             parts = facts.get("scoring", {}).items()  # of predictions, if not all files were made with the same ones
-            by_part = {f"{artifact.label}/{name}": part["packages"] for name, part in parts if "packages" in part}
-            made |= by_part or {artifact.label: facts["packages"]}
+            by_part = {f"{artifact.label}/{name}": part["packages"] for name, part in parts if part.get("packages")}
+            made |= by_part or {artifact.label: facts["packages"] or {}}
         except (InputError, OSError, LookupError, TypeError, AttributeError):
             continue
     return [f"warning: {sentence}" for sentence in mixed_versions(made, package_versions())]

@@ -121,20 +121,21 @@ def keep_files(folder: Path, checkpoints, image: str | None, checksums: Checksum
         return
     try:
         receipt = read_receipt(folder, "the predictions", verify=False)
-        facts = split_facts(receipt, folder)
-        records = {name: file_inputs(receipt["inputs"], name) for name in facts}
+        records = {name: file_inputs(receipt["inputs"], name) for name in receipt["inputs"]["files"]}
+        made_in = receipt.get("image") if image else None
+        targets = {name: cache.predictions_cache(checkpoints, record, made_in) for name, record in records.items()}
+        new = [name for name, target in targets.items() if not target.is_dir()]
+        facts = split_facts(receipt, folder) if new else {}
     except (InputError, LookupError, TypeError, AttributeError):
         return  # damaged, or of no version that is known here
     if not is_sealed(receipt):
         return
-    made_in = receipt.get("image") if image else None
-    for name, record in records.items():
-        cached, path = cache.predictions_cache(checkpoints, record, made_in), Path(folder) / f"{name}.csv"
-        if cached.is_dir() or not path.is_file() or (checksums or sha256_file)(path) != receipt["files"][path.name]:
-            continue
-        with replaced_folder(cached) as made:
-            cache.link(path, made / path.name, checksums)
-            _write_facts(made, record, receipt.get("image"), facts[name])
+    for name in new:
+        path = Path(folder) / f"{name}.csv"
+        if path.is_file() and (checksums or sha256_file)(path) == receipt["files"].get(path.name):
+            with replaced_folder(targets[name]) as made:
+                cache.link(path, made / path.name, checksums)
+                _write_facts(made, records[name], receipt.get("image"), facts[name])
 
 
 def _write_facts(folder: Path, inputs: dict, image: str | None, facts: dict) -> None:
@@ -161,12 +162,15 @@ def summarize_files(facts: dict[str, dict]) -> dict:
     for key in _PER_FILE:
         summary[key] = {name: entry[key] for name, entry in facts.items() if entry[key] is not None}
     for key in _PER_TASK:
-        values = ((split_name(name)[0], entry[key]) for name, entry in reversed(facts.items()))
-        summary[key] = dict(reversed([(task, value) for task, value in values if value is not None]))
+        summary[key] = {}
+        for name, entry in facts.items():
+            if entry[key] is not None:
+                summary[key].setdefault(split_name(name)[0], entry[key])
     mixed = [key for key in _MAY_DIFFER if any(entry[key] != first[key] for entry in facts.values())]
+    batches, devices = ([entry[key] for entry in facts.values() if entry[key]] for key in _MAY_DIFFER[:2])
     summary |= {
-        "tokens_per_batch": min(entry["tokens_per_batch"] for entry in facts.values()),
-        "device": " and ".join(dict.fromkeys(entry["device"] for entry in facts.values())),
+        "tokens_per_batch": min(batches, default=None),  # an older version did not say
+        "device": " and ".join(dict.fromkeys(devices)) or None,
         "packages": first["packages"],
     }
     summary["scoring"] = {name: {key: entry[key] for key in (*_SUMS, *mixed)} for name, entry in facts.items()}

@@ -98,7 +98,7 @@ class TrainingContext:
     frozen_layers: "FrozenLayers | None" = None
     """The model's frozen layers, if their output is kept; then passes of a remedy can do without computing them."""
     steps: int = 0
-    """Optimizer steps of the stage."""
+    """Optimizer steps that are planned for the stage; early stopping may end it before."""
 
 
 @dataclass

@@ -59,7 +59,7 @@ class Stage:
     passes: Passes
     """Passes that the optimizer steps are split into."""
     steps: int
-    """Optimizer steps."""
+    """Optimizer steps that are planned."""
     checkpoint: "Checkpoint | None"
     """Checkpoint to go on from."""
 

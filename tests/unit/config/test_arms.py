@@ -6,6 +6,7 @@ import pytest
 
 from stagewise.config.arms import Stage
 from stagewise.config.base import validate
+from stagewise.config.identity import facts
 from stagewise.config.load_config import check
 from stagewise.config.yaml_files import merge, read_yaml
 from stagewise.errors import InputError
@@ -62,6 +63,17 @@ def test_limits_of_a_training_are_swept_and_set_by_stage():
     settings = config({"a": {"stages": [FIRST | {"training": {"early_stopping": {"patience": 1}}}]}}, training=usual)
     (adapter,) = lineage_tree(settings).values()
     assert adapter.training.early_stopping.model_dump() == {"patience": 1, "min_delta": 0.5}
+
+
+def test_limits_that_nobody_sets_are_no_facts():
+    """Otherwise every result of the version before would be made from other settings."""
+    values = facts(config({"a": {"stages": [FIRST]}}))
+    stage_values = values["arms"]["a"]["stages"][0]["training"]
+    for group in (values["training"], stage_values):
+        assert not {"max_steps", "early_stopping"} & set(group) and "warmup_ratio" in group
+    assert "max_length" not in values["tasks"]["pubmedqa"]
+    set_by_stage = facts(config({"a": {"stages": [FIRST | {"training": {"max_steps": 9}}]}}))
+    assert set_by_stage["arms"]["a"]["stages"][0]["training"]["max_steps"] == 9
 
 
 @pytest.mark.parametrize(

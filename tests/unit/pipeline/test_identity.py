@@ -18,6 +18,7 @@ from stagewise.pipeline.plan import prepare_plan
 from stagewise.predictions import PREDICTION_BEHAVIOUR
 from stagewise.provenance.checksums import ChecksumMemory
 from stagewise.provenance.code import ProjectCode
+from stagewise.provenance.packages import package_versions
 from stagewise.provenance.receipts import write_receipt
 from stagewise.training import TRAINING_BEHAVIOUR
 from tests.helpers.project_copy import ProjectCopy
@@ -416,3 +417,14 @@ def test_an_edited_receipt_of_the_model_is_not_believed(copy):
     receipt = json.loads(path.read_text())
     path.write_text(json.dumps(receipt | {"fingerprint": "5" * 64}))
     assert stale() == {"models/mine": ["damaged: receipt.json"]}
+
+
+def test_predictions_of_several_package_versions_are_named_by_file(copy, capsys):
+    folder = RESULTS / "base" / "predictions"
+    receipt = json.loads((folder / "receipt.json").read_text())
+    parts = {"dreaddit.test": {"packages": {"torch": "0.1.0"}}, "pubmedqa.test": {"packages": package_versions()}}
+    write_receipt(folder, {"inputs": receipt["inputs"], "packages": package_versions(), "scoring": parts})
+    Path(RESULTS / "report.html").unlink()
+    experiment = Experiment(study(), checksum=ChecksumMemory(), code=ProjectCode(ChecksumMemory(), root=Path()))
+    prepare_plan(experiment, list(declared_artifacts(experiment)), None)
+    assert "warning: torch 0.1.0 made base/predictions/dreaddit.test, this environment has" in capsys.readouterr().err
