@@ -149,7 +149,11 @@ def read_item_scores(results: Path, predictions: dict[str, dict], probes: list[s
 def _check_receipt(path: Path, receipt: dict, base: dict, probes: list[str]) -> None:
     """Refuse scores of another model, of other items, or made in another way than the base model's."""
     ours, theirs = receipt.get("inputs", {}), base.get("inputs", {})
-    for key, what in (("model", "of another base model"), ("settings", "made with other settings")):
+    for key, what in (
+        ("model", "of another base model"),
+        ("settings", "made with other settings"),
+        ("behaviour", "made by another version"),
+    ):
         if ours.get(key) != theirs.get(key):
             raise InputError(f"{path}: these scores are {what} than those of the untuned model; {WORKFLOW}")
     for probe in probes:
