@@ -88,10 +88,11 @@ class ItemScores:
 class ProbeTable:
     """Resampled values of every probe with one score per item, by lineage and probe."""
 
-    def __init__(self, items: dict[str, ItemScores], bootstrap: Bootstrap):
-        self._items, self.bootstrap = items, bootstrap
+    def __init__(self, scores: dict[str, ItemScores], bootstrap: Bootstrap):
+        """`scores` by probe."""
+        self._items, self.bootstrap = scores, bootstrap
         self._values: dict[str, dict[str, Resampled]] = {}
-        self.measures = {probe: items.measure for probe, items in items.items()}
+        self.measures = {probe: items.measure for probe, items in scores.items()}
         """Measure of each probe."""
 
     def __contains__(self, probe: str) -> bool:
