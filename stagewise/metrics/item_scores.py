@@ -88,10 +88,11 @@ class ItemScores:
 class ProbeTable:
     """Resampled values of every probe with one score per item, by lineage and probe."""
 
-    def __init__(self, items: dict[str, ItemScores], bootstrap: Bootstrap):
-        self._items, self.bootstrap = items, bootstrap
+    def __init__(self, scores: dict[str, ItemScores], bootstrap: Bootstrap):
+        """`scores` by probe."""
+        self._items, self.bootstrap = scores, bootstrap
         self._values: dict[str, dict[str, Resampled]] = {}
-        self.measures = {probe: items.measure for probe, items in items.items()}
+        self.measures = {probe: items.measure for probe, items in scores.items()}
         """Measure of each probe."""
 
     def __contains__(self, probe: str) -> bool:
@@ -149,7 +150,11 @@ def read_item_scores(results: Path, predictions: dict[str, dict], probes: list[s
 def _check_receipt(path: Path, receipt: dict, base: dict, probes: list[str]) -> None:
     """Refuse scores of another model, of other items, or made in another way than the base model's."""
     ours, theirs = receipt.get("inputs", {}), base.get("inputs", {})
-    for key, what in (("model", "of another base model"), ("settings", "made with other settings")):
+    for key, what in (
+        ("model", "of another base model"),
+        ("settings", "made with other settings"),
+        ("behaviour", "made by another version"),
+    ):
         if ours.get(key) != theirs.get(key):
             raise InputError(f"{path}: these scores are {what} than those of the untuned model; {WORKFLOW}")
     for probe in probes:

@@ -15,10 +15,8 @@ class ShownProbes:
     def __init__(self, metrics: ReportMetrics, measures: dict[str, ShownMeasure]):
         """`measures` are those of the tasks."""
         self.records: dict[str, Probe] = {record.probe: record for record in metrics.probes}
-        self._changes, self._steps, self._task_measures = metrics.probe_changes, metrics.arms, measures
-        self._scores = {tuple(score.lineages): {} for score in metrics.probe_scores}
-        for score in metrics.probe_scores:
-            self._scores[tuple(score.lineages)][score.probe] = score.value
+        self._changes, self._task_measures = metrics.probe_changes, measures
+        self._values = {(*score.lineages, score.probe): score.value for score in metrics.probe_scores}
         self._learnt: dict[str, set[str]] = {}
         for step in metrics.arms:
             self._learnt.setdefault(step.arm, set()).update(step.tasks)
@@ -60,7 +58,7 @@ class ShownProbes:
 
     def item_value(self, lineages: list[str], probe: str) -> Value | None:
         """Value of one lineage, or of several over their runs, on a probe with one score per item."""
-        return self._scores.get(tuple(dict.fromkeys(lineages)), {}).get(probe)
+        return self._values.get((*dict.fromkeys(lineages), probe))
 
     def change(self, arm: str, probe: str, stage: int, against: str = BASE) -> Value | None:
         """Paired change after a stage since the untuned model (``base``) or the stage before (``before``).

@@ -134,7 +134,7 @@ class ReportMetrics(Record):
     drifts: list[Drift] = Field(
         [], description="Of every trained adapter on the tasks of its stage; empty without label probabilities."
     )
-    probes: list[Probe] = Field([], description="What is scored of every adapter and that some arm does not learn.")
+    probes: list[Probe] = Field([], description="What every adapter is scored on, whether or not its arm learns it.")
     probe_scores: list[ProbeScore] = []
     probe_changes: list[ProbeChange] = []
     agreement: list[Agreement]

@@ -46,7 +46,12 @@ def kept(view: View) -> Table:
             changes = [view.change(arm, task, measure.name, rule) for rule in rules]
             table.add(
                 arm_cell(view, arm),
-                verdict_cell(view.claim("kept", arm, task), view.several_runs, _why_no_claim(view, arm)),
+                verdict_cell(
+                    view.claim("kept", arm, task),
+                    view.several_runs,
+                    _why_no_claim(view, arm),
+                    measure.higher_is_better,
+                ),
                 value_cell(view.learnt_value(arm, task, measure.name), measure.write),
                 value_cell(view.arm_value(arm, task, measure.name), measure.write),
                 *(value_cell(change, measure.write_difference) for change in changes),
@@ -105,7 +110,7 @@ def against_reference(view: View) -> Table:
                 table.part(f"{heading}, against {reference}" if len(view.references) > 1 else heading)
                 table.add(
                     arm_cell(view, arm),
-                    verdict_cell(claim, view.several_runs),
+                    verdict_cell(claim, view.several_runs, higher_is_better=measure.higher_is_better),
                     value_cell(claim.difference, measure.write_difference),
                     _bounds_cell(record.items or record.difference, measure),
                     _bounds_cell(record.training, measure),

@@ -3,7 +3,6 @@
 from stagewise.lineage import BASE
 from stagewise.metrics.schema import ProbeChange, Value
 from stagewise.report.lookup import View
-from stagewise.report.tables.arm_details import NO_TASK_CLAIM
 from stagewise.report.tables.arms import arm_cell, p_cell
 from stagewise.report.tables.number_format import MISSING, count, p_value
 from stagewise.report.tables.table import Cell, Column, Table, bare_cell, numeric, value, value_cell, verdict_cell
@@ -12,6 +11,10 @@ MOST_STAGES = 4
 """Stages that have a column of their own; of more, the last alone."""
 
 SAME_MODEL = "the untuned model still answers it"
+
+REFERENCES_ALONE = "the report makes claims of probes for the reference arms alone"
+
+UNKNOWN_NOISE = "nothing is known of the noise"
 
 
 def probe_value(view: View, arm: str, probe: str, stage: int = -1) -> Value | None:
@@ -64,17 +67,17 @@ def probes(view: View) -> Table:
                 arm_cell(view, arm),
                 verdict_cell(claim, view.several_runs, why, measure.higher_is_better),
                 *(bare_cell(entry, measure.write, "the arm has no such stage") for entry in shown),
-                value_cell(view.probes.change(arm, probe, last), measure.write_difference, SAME_MODEL),
+                value_cell(view.probes.change(arm, probe, last), measure.write_difference, why),
                 p_cell(claim, "p_corrected", why),
-                value(claim and claim.detectable, measure.write, why if claim is None else "not found by any"),
+                value(claim and claim.detectable, measure.write, why if claim is None else UNKNOWN_NOISE),
             )
     return table
 
 
 def _why_no_claim(view: View, arm: str, probe: str) -> str:
-    if view.probes.change(arm, probe, last_stage(view, arm)) is None:
+    if set(view.answered_by(arm, probe)) == {BASE}:
         return SAME_MODEL
-    return NO_TASK_CLAIM if view.claims_average and not view.is_reference(arm) else "not compared"
+    return REFERENCES_ALONE if view.claims_average and not view.is_reference(arm) else "not compared"
 
 
 def against_reference(view: View) -> Table:
@@ -100,7 +103,7 @@ def against_reference(view: View) -> Table:
                 value_cell(claim.difference, measure.write_difference),
                 p_cell(claim, "p"),
                 p_cell(claim, "p_corrected"),
-                value(claim.detectable, measure.write, "nothing is known of the noise"),
+                value(claim.detectable, measure.write, UNKNOWN_NOISE),
             )
     return table
 

@@ -144,9 +144,8 @@ def verdict_cell(
         return Cell(number_format.MISSING, reason=why)
     sign, style = SIGNS[claim.verdict] if several_runs else ("", "")
     reason = (claim.reason or "").rstrip(".") or None
-    words = dict(
-        zip(("better", "worse"), ("higher", "lower") if higher_is_better else ("lower", "higher"), strict=True)
-    )
+    better, worse = ("higher", "lower") if higher_is_better else ("lower", "higher")
+    words = {"better": better, "worse": worse}
     text = claim.verdict if several_runs else words.get(claim.verdict, claim.verdict)
     return Cell(text, reason=reason, style=style, sign=sign)
 

@@ -139,6 +139,7 @@ HEAD = ["id", "score", "weight"]
         ({"facts": {}}, "does not vouch for the probe 'arc'"),
         ({"model": "other"}, "of another base model than those of the untuned model"),
         ({"settings": {"harness": 1}}, "made with other settings"),
+        ({"behaviour": {"lm_eval": "0.4.9"}}, "made by another version than those of the untuned model"),
         ({"adapter": {"recipe": "r", "weights": "x"}}, "these scores are of another adapter than the predictions"),
     ],
 )

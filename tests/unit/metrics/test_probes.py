@@ -180,8 +180,8 @@ def test_a_plan_counts_the_claims_of_probes(one, tmp_path, outcome):
     assert plan.others + sum(g.number for g in plan.comparisons) == len([c for c in report.claims if c.kind in kinds])
     assert plan.averaged == ("pubmedqa", "dreaddit")
     # With the number of its items a probe has its own difference.
-    known = plan_of(made.config(**overlay), sizes | {"arc_easy": TaskItems(150)})
-    assert known.others < plan.others and known.step == pytest.approx(plan.step)
+    counted = plan_of(made.config(**overlay), sizes | {"arc_easy": TaskItems(150)})
+    assert counted.others < plan.others and counted.step == pytest.approx(plan.step)
 
 
 def test_a_report_of_the_version_before_is_read(small, tmp_path):

@@ -79,11 +79,11 @@ def test_claims_about_probes_are_planned(tmp_path, capsys):
     assert "A report of 6 claims; 3 claims are about what is kept, about probes or about arms" in out
     assert "| Training noise | pubmedqa (probe): against the untuned model |" in out
     assert run(tmp_path, *items, "arc_easy=2376", "--effect", "5") == 0
-    known = capsys.readouterr().out
-    assert "arc_easy (probe): against the untuned model |" in known and "2376 test items of arc_easy" in known
+    counted = capsys.readouterr().out
+    assert "arc_easy (probe): against the untuned model |" in counted and "2376 test items of arc_easy" in counted
     (one, few), (other,) = (
         [float(cell) for cell in next(x for x in text.splitlines() if x.startswith("| any")).split("|")[2:-1]]
-        for text in (known, out)
+        for text in (counted, out)
     )
     assert few < one == other
     assert run(tmp_path, *items, "prose=50") == 2
