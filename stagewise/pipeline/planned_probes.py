@@ -1,10 +1,9 @@
 """Probes with one score per item, as a plan declares them."""
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 
-from stagewise.config.step_settings import ProbeSettings
 from stagewise.errors import InputError
 from stagewise.lineage import BASE
 from stagewise.pipeline.artifact import Artifact, DvcOut
@@ -20,11 +19,20 @@ from stagewise.provenance.receipts import RECEIPT
 def probe_artifacts(experiment: Experiment) -> Iterator[Artifact]:
     """Declare the scores of the base model and of every adapter on the probes with one score per item."""
     probes, settings = experiment.config.probes.item_scored, experiment.config.probe_settings()
-    for lineage in (BASE, *experiment.adapters) if probes else ():
+    if not probes:
+        return
+    files = probe_files(settings, experiment.raw)
+
+    @cache
+    def shared_inputs(harness: str | None) -> dict:
+        model = experiment.base_model.fingerprint
+        return probe_inputs(settings, model, harness, experiment.checksum_if_there, experiment.raw)
+
+    for lineage in (BASE, *experiment.adapters):
         folder = experiment.results / lineage / "probes"
         adapter = experiment.adapters.get(lineage)
         receipt = experiment.results / lineage / "adapter" / RECEIPT if adapter else None
-        expected = partial(expected_probe_inputs, experiment, settings, receipt, folder / RECEIPT)
+        expected = partial(expected_probe_inputs, shared_inputs, receipt, folder / RECEIPT)
         yield Artifact(
             rule="probe",
             phase="probes",
@@ -33,7 +41,7 @@ def probe_artifacts(experiment: Experiment) -> Iterator[Artifact]:
             inputs=(
                 *((receipt,) if receipt else ()),
                 experiment.model / RECEIPT,
-                *probe_files(settings, experiment.raw).values(),
+                *files.values(),
             ),
             reasons=partial(experiment.record_reasons, folder / RECEIPT, expected),
             record=folder / RECEIPT,
@@ -44,21 +52,20 @@ def probe_artifacts(experiment: Experiment) -> Iterator[Artifact]:
         )
 
 
-def expected_probe_inputs(experiment: Experiment, settings: ProbeSettings, adapter: Path | None, receipt: Path) -> dict:
+def expected_probe_inputs(shared_inputs: Callable[[str | None], dict], adapter: Path | None, receipt: Path) -> dict:
     """Record what the probes of one model are made from.
 
     Parameters
     ----------
+    shared_inputs
+        Record of all but the adapter, by the version of lm-evaluation-harness.
     adapter
         Receipt of the adapter; None for the base model.
     receipt
         Receipt of the scores, if they are there. On a machine without lm-evaluation-harness, which cannot score its
         tasks anyway, the version that made them counts.
     """
-    version = harness_version() or _recorded_version(receipt)
-    inputs = probe_inputs(
-        settings, experiment.base_model.fingerprint, version, experiment.checksum_if_there, experiment.raw
-    )
+    inputs = shared_inputs(harness_version() or _recorded_version(receipt))
     return inputs | adapter_group(read_json(adapter, "an adapter's receipt") if adapter else None)
 
 

@@ -105,7 +105,13 @@ class TaskLoader:
         """
         manager = self.check_name(name)
         try:
-            return HarnessTasks(name, manager.load([name]))
+            try:
+                return HarnessTasks(name, manager.load([name]))
+            except Exception:
+                if manager is not self._included or name in manager.all_subtasks:
+                    raise
+                # A group of the folder may have tasks of the harness.
+                return HarnessTasks(name, self._all.load([name]))
         except Exception as error:  # definitions and data sets raise whatever their readers raise
             raise InputError(_load_problem(name, error)) from None
 
@@ -117,7 +123,7 @@ class TaskLoader:
         InputError
             If none has it, with names that are near.
         """
-        manager = self._included if name in self._included.all_subtasks else self._all
+        manager = self._included if name in self._included.all_tasks else self._all
         if name not in manager.all_tasks:
             raise InputError(unknown_task(name, manager.all_tasks, self.harness.include))
         return manager

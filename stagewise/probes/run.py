@@ -11,6 +11,7 @@ from pathlib import Path
 from stagewise.config.step_settings import ProbeSettings
 from stagewise.data.probe_texts import check_text, read_text, text_path
 from stagewise.errors import InputError
+from stagewise.inference.finite import check_finite_logprobs
 from stagewise.models.adapters import adapter_receipt
 from stagewise.models.frozen_layers import KeptLayers
 from stagewise.models.gpu_lock import take_gpus
@@ -20,7 +21,7 @@ from stagewise.predictions.fingerprint import adapter_group
 from stagewise.probes.fingerprint import inputs_of_probe, probe_inputs
 from stagewise.probes.harness_package import check_harness, harness_version
 from stagewise.probes.score_files import SCORES, collect_scores, is_current
-from stagewise.probes.scores import ProbeScores, check_finite_scores
+from stagewise.probes.scores import ProbeScores
 from stagewise.provenance import cache
 from stagewise.provenance.files import replaced_folder
 from stagewise.provenance.lock import locked
@@ -118,7 +119,8 @@ class ProbedModel:
                 raise InputError(f"probes.texts.{probe}: {error}") from None
         else:
             scores = self._harness.score(probe)
-        check_finite_scores(scores, probe, self.job.adapter_dir or self.job.model_dir)
+        values = [item.score for item in scores.items]
+        check_finite_logprobs(values, probe, self.job.model_dir, self.job.adapter_dir, settings.dtype)
         return scores
 
     @cached_property

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from stagewise.errors import InputError
-
 COLUMNS = ("id", "score", "weight")
 
 
@@ -69,18 +67,3 @@ class ProbeScores:
             writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
             writer.writerow(COLUMNS)
             writer.writerows((item.id, repr(float(item.score)), repr(float(item.weight))) for item in self.items)
-
-
-def check_finite_scores(scores: ProbeScores, probe: str, scored) -> None:
-    """Refuse scores that are no finite numbers; `scored` is the folder of the adapter or model that was asked.
-
-    Raises
-    ------
-    InputError
-        Naming the probe and the adapter or model.
-    """
-    if not all(math.isfinite(item.score) for item in scores.items):
-        raise InputError(
-            f"{scored}: scores of the probe {probe} are not finite (NaN or infinite), so its training may have "
-            "diverged; train it again with a lower training.learning_rate, or set dtype to another type"
-        )

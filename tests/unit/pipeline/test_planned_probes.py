@@ -136,6 +136,16 @@ def test_an_adapter_of_other_weights(copy):
     assert "adapter changed" in stale()["base/seed-0/pubmedqa/probes"]
 
 
+def test_a_text_with_an_address_is_fetched_and_not_passed_on(copy):
+    """Its folder is that of a task's raw files."""
+    text = {"path": None, "url": "https://example.org/texts/prose.txt", "sha256": "0" * 64}
+    artifacts = list(declared_artifacts(Experiment(study({"probes": {"texts": {"prose": text}}}))))
+    (fetched,) = (artifact for artifact in artifacts if artifact.rule == "fetch_data")
+    path = Path("data/raw/prose/text/prose.txt")
+    assert fetched.outputs == (path,) and not fetched.tracked[0].push
+    assert all(path in artifact.inputs for artifact in artifacts if artifact.rule == "probe")
+
+
 def test_dvc_has_a_stage_of_probes(copy):
     config = study()
     document = stages(config, {"config.yaml": {"probes": {}, "tasks": {}}})["stages"]

@@ -109,6 +109,14 @@ def test_a_text_that_cannot_be_scored_is_refused(step, capsys, content, says):
     assert not step.output.exists()
 
 
+def test_scores_that_are_no_numbers_are_refused(step, capsys, monkeypatch):
+    from stagewise.probes import texts
+
+    monkeypatch.setattr(texts, "_summed_losses", lambda model, pad, rows, *others: [float("nan")] * len(rows))
+    check_refusal(step.run(), capsys.readouterr().err, "log-probabilities of prose are not finite")
+    assert not step.output.exists()
+
+
 def test_a_folder_of_something_else_is_refused(step, capsys):
     step.output.mkdir()
     (step.output / "notes.txt").write_text("mine")
