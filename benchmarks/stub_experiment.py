@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stagewise.config.experiment import Config
 from stagewise.config.load_config import load
+from stagewise.models.adopted import fetch_adapter
 from stagewise.models.compute_type import with_compute_type
 from stagewise.models.receipts import write_model_receipt
 from stagewise.pipeline.artifact import Artifact
@@ -28,10 +29,14 @@ def write_stubs(config: Config, code: ProjectCode | None = None) -> None:
         for path in artifact.outputs:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{path}\n", encoding="utf-8")
+        folder = artifact.outputs[0].parent
         if artifact.rule == "fetch_model":
-            if config.base_model.path is None:
-                (experiment.model / "config.json").write_text("{}\n", encoding="utf-8")
-            write_model_receipt(experiment.model, config.model, config.base_model.origin, config.base_model.path)
+            model = config.used_models[folder.name]
+            if model.path is None:
+                (folder / "config.json").write_text("{}\n", encoding="utf-8")
+            write_model_receipt(folder, folder.name, model.origin, model.path)
+        elif artifact.rule == "fetch_adapter":
+            fetch_adapter(experiment.adopted_adapters[folder.name].adopted, folder)
         elif artifact.record or artifact.expected:
             _write_record(artifact)
 

@@ -8,7 +8,7 @@ from stagewise.config.experiment import Config
 from stagewise.config.step_settings import RecipeSettings
 from stagewise.config.training import Lora
 from stagewise.errors import InputError, exit_on_input_error
-from stagewise.models.adopted import lora_settings, recipe_part
+from stagewise.models.adopted import describe_adopted_adapter, lora_settings
 from stagewise.models.compute_type import resolve, with_compute_type
 from stagewise.pipeline.build_recipe import build_recipe
 from stagewise.pipeline.planned_model import describe_adopted_model
@@ -58,8 +58,8 @@ def _taken(settings: RecipeSettings, folder: str | None) -> tuple[RecipeAdopted,
     if folder is None:
         raise InputError(f"--taken: name the folder of what the stage {settings.lineage} takes from elsewhere")
     if settings.adopted:
-        receipt = read_receipt(folder, "the fetched adapter")
-        return recipe_part(settings.adopted, receipt), lora_settings(folder)
+        read_receipt(folder, "the fetched adapter")  # every file is as it was fetched
+        return describe_adopted_adapter(settings.adopted, folder), lora_settings(folder)
     return describe_adopted_model(read_receipt(folder, "the fetched model", verify=False)), None
 
 

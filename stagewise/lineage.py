@@ -285,6 +285,11 @@ def _check_parent(tree: dict[str, Adapter], config: Config, key: str, stage: Sta
             raise InputError(
                 f"config: {key}.remedies.{kind} needs an earlier stage, and this one starts from the base model"
             )
+        if parent is not None and (remedy.needs_earlier or remedy.makes_items) and not tree[parent].learnt_tasks:
+            raise InputError(
+                f"config: {key}.remedies.{kind} works on the earlier tasks, and the adapter before names none that it "
+                "learnt; name them there with 'learnt'"
+            )
     if parent is None or config.stage_training(stage, first=False).optimizer_state != "parent":
         return
     if stage.has_own_lora or any(remedy.new_lora for remedy in stage.remedies.in_training.values()):

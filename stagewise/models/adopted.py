@@ -154,13 +154,10 @@ def changed_files(adopted: AdoptedAdapter, receipt: dict, checksum: Checksum = s
     return [f"adapter file {name} changed" for name in ADOPTED_FILES if checksum(source / name) != recorded[name]]
 
 
-def recipe_part(adopted: AdoptedAdapter, receipt: dict, checksum: Checksum = sha256_file) -> RecipeAdopted:
-    """Describe an adapter for a recipe: its files as they are now, in the user's folder if that is here."""
-    files = {name: receipt["files"][name] for name in ADOPTED_FILES}
-    if adopted.path and Path(adopted.path).is_dir():
-        source = local_folder(adopted.path)
-        files = {name: checksum(source / name) for name in ADOPTED_FILES}
-    return RecipeAdopted(kind="adapter", origin=receipt["origin"], files=files)
+def describe_adopted_adapter(adopted: AdoptedAdapter, folder, checksum: Checksum = sha256_file) -> RecipeAdopted:
+    """Describe an adapter, whose files are in `folder`, for a recipe."""
+    files = {name: checksum(Path(folder) / name) for name in ADOPTED_FILES}
+    return RecipeAdopted(kind="adapter", origin=adapter_origin(adopted), files=files)
 
 
 def lora_settings(folder) -> Lora:

@@ -79,6 +79,8 @@ def recipe_inputs(recipe: Recipe) -> dict:
     values = recipe.model_dump(mode="json", serialize_as_any=True, exclude={"lineage", "stage", "fingerprint"})
     groups = {name: values.pop(name) for name in ("code", "behaviour", "model", "parents", "tasks")}
     tasks = groups.pop("tasks")
+    if adopted := values.get("adopted"):
+        del adopted["origin"]  # its files alone count
     options = {
         name: {key: value for key, value in task.items() if key not in ("prompt", "data")}
         for name, task in tasks.items()

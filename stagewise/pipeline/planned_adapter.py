@@ -6,7 +6,13 @@ from pathlib import Path
 from stagewise.config.adopted import AdoptedAdapter
 from stagewise.config.training import Lora
 from stagewise.errors import InputError
-from stagewise.models.adopted import adapter_origin, changed_files, lora_settings, recipe_part
+from stagewise.models.adopted import (
+    adapter_origin,
+    changed_files,
+    describe_adopted_adapter,
+    local_folder,
+    lora_settings,
+)
 from stagewise.pipeline import inputs
 from stagewise.pipeline.planned_model import recorded_adoption
 from stagewise.provenance.files import read_json
@@ -32,9 +38,11 @@ class PlannedAdapter:
         return read_json(path, "the adapter's receipt") if path.is_file() else None
 
     @property
-    def is_here(self) -> bool:
-        """True if it is fetched, or can be copied from a folder of the user's."""
-        return self.receipt is not None or (self.adopted.path is not None and Path(self.adopted.path).is_dir())
+    def _files_at(self) -> Path | None:
+        """Where its files are: in the user's folder, which decides what is current, or fetched; None if in neither."""
+        if self.adopted.path is not None and Path(self.adopted.path).is_dir():
+            return local_folder(self.adopted.path)
+        return self.folder if self.receipt is not None else None
 
     @cached_property
     def changes(self) -> list[str]:
@@ -49,8 +57,8 @@ class PlannedAdapter:
 
     def as_adopted(self, recipe: Path) -> tuple[RecipeAdopted, Lora]:
         """Describe it as what a stage adopts: as it is here, or else as the stage's `recipe` has it."""
-        if self.receipt is not None:
-            return recipe_part(self.adopted, self.receipt, self._checksum), lora_settings(self.folder)
+        if (folder := self._files_at) is not None:
+            return describe_adopted_adapter(self.adopted, folder, self._checksum), lora_settings(folder)
         adopted = recorded_adoption(recipe, f"{self.folder}: the adapter is not here")
         if adopted.origin != adapter_origin(self.adopted):
             raise InputError(f"{recipe}: names another adapter than the configuration")

@@ -88,9 +88,9 @@ def test_every_rule_calls_a_step_and_every_step_can_explain_itself():
 def test_the_rule_graph_shows_every_rule():
     picture = (ROOT / "docs" / "rulegraph.svg").read_text()
     rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
-    # The default experiment's items are embedded, so it fetches nothing but the model, none of its arms merges, and it
-    # has no probes. `preflight` is a target of its own.
-    absent = {"fetch_data", "merge_adapters", "preflight", "probe"}
+    # The default experiment's items are embedded, so it fetches nothing but the model, none of its arms merges or takes
+    # anything from elsewhere, and it has no probes. `preflight` is a target of its own.
+    absent = {"fetch_data", "fetch_adapter", "adopt_adapter", "adopt_model", "merge_adapters", "preflight", "probe"}
     for name in set(re.findall(r"^rule (\w+):", rules, re.M)) - absent:
         assert f">{name}<" in picture, f"make docs/rulegraph.svg draws the graph anew: {name} is missing"
 

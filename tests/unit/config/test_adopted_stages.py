@@ -133,3 +133,12 @@ def test_short_forms_of_probes():
 def test_probes_that_cannot_be_are_refused(probes, says):
     with pytest.raises(InputError, match=says):
         one_arm(LATER, probes=probes)
+
+
+@pytest.mark.parametrize("remedy", [{"rehearsal": {}}, {"ewc": {"strength": 1.0}}, {"self_replay": {}}])
+def test_a_remedy_of_earlier_tasks_needs_to_know_what_was_learnt_elsewhere(remedy):
+    unknown, later = {"adapter": "runs/mine"}, LATER | {"remedies": remedy}
+    with pytest.raises(InputError, match="names none that it learnt; name them there with 'learnt'"):
+        lineage_tree(one_arm(unknown, later))
+    assert len(lineage_tree(one_arm(MINE, later))) == 2
+    assert len(lineage_tree(one_arm(unknown, LATER | {"remedies": {"anchor": {"strength": 0.1}}}))) == 2

@@ -38,6 +38,7 @@ METRICS_ALONE = {
     "Arm": "the lineage tree reads it; what it gives is in the recipes",
     "Config": "a training reads its recipe alone and a prediction its own settings, so it reaches neither",
     "Logging": "says what a training writes down",
+    "Probes": "the steps that score read their parts of it",
     "Stage": "the lineage tree reads it; what it gives is in the recipes",
     "Statistics": "says how figures are computed",
 }
