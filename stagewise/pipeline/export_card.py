@@ -7,6 +7,7 @@ from stagewise.config.base_model import Model
 from stagewise.models.adapters import ADAPTER_CONFIG
 from stagewise.models.licences import licence_metadata
 from stagewise.models.merged_model import MergeCheck
+from stagewise.pipeline.export_probes import probe_results, probe_table
 from stagewise.pipeline.export_report import Reported, evaluation_results, forgetting_table, score_table
 from stagewise.pipeline.export_source import Source
 from stagewise.provenance.files import read_json
@@ -30,6 +31,8 @@ tokenizer = AutoTokenizer.from_pretrained("{place}")
 
 TAGS_ELSEWHERE = ("lora",)
 """Of an adapter that was not trained here."""
+
+_PROBES = "Change of what its arm does not learn, on the same items, since the untuned model."
 
 PLACE = "FOLDER"
 """Stands for the exported folder, which has no address of its own."""
@@ -62,7 +65,7 @@ def format_export_card(card: ExportCard) -> str:
     It holds no text of any item and no path of this machine.
     """
     source, hub = card.source, card.source.base.hub
-    results = evaluation_results(card.reported) if card.reported else []
+    results = [*evaluation_results(card.reported), *probe_results(card.reported)] if card.reported else []
     if source.is_made_here:
         licence = licence_metadata(card.licence.licence if card.licence else None)
     else:
@@ -107,6 +110,8 @@ def _text(card: ExportCard) -> str:
         sections += ["## Scores", _score_sentence(reported), score_table(reported)]
         lost = forgetting_table(reported)
         sections += ["## What it forgot", _forgetting_sentence(reported, lost), *([lost] if lost else [])]
+        if probes := probe_table(reported):
+            sections += [_PROBES, probes]
     else:
         sections += ["## Scores", f"None: {card.without}."]
     if source.recipe:
