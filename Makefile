@@ -14,7 +14,7 @@ run: $(VENV)/.run-$(TORCH)
 test: $(VENV)/.dev-$(TORCH)
 	pytest -n auto --dist loadfile --no-loadscope-reorder
 
-# lm-evaluation-harness, for experiments that have `probes.harness` (docs/probes.md).
+# lm-evaluation-harness, for experiments that have `probes.harness` (docs/probes.md); with TORCH as for the others.
 harness: $(VENV)/.harness-$(TORCH)
 
 # An experiment twice from scratch, every byte compared: make certify ARGS="--cores 4 --configfile experiments/real.yaml"

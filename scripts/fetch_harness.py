@@ -6,13 +6,12 @@ The data sets go to the hub's cache (HF_HOME), from which the probe step reads t
 """
 
 import argparse
-import os
 import sys
 
 from stagewise.errors import InputError, exit_on_input_error
 from stagewise.probes.command_line import add_probe_settings, read_probe_settings
 from stagewise.probes.harness_package import check_harness
-from stagewise.probes.harness_tasks import OFFLINE, TaskLoader
+from stagewise.probes.harness_tasks import TaskLoader
 
 
 @exit_on_input_error(network=True)
@@ -28,8 +27,6 @@ def main(argv=None) -> int:
     if harness is None:
         raise InputError("config: probes.harness is not set, so there is nothing to fetch")
     check_harness(harness)
-    for name in OFFLINE:
-        os.environ.setdefault(name, "0")
     loader = TaskLoader(harness)
     for name in harness.tasks:
         tasks = loader.load(name)

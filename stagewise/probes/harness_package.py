@@ -7,7 +7,7 @@ from stagewise.config.probes import Harness
 from stagewise.errors import InputError
 from stagewise.probes.fingerprint import HARNESS_PACKAGE
 
-INSTALL = "make harness"
+INSTALL = "pip install --no-deps --require-hashes -r envs/harness.txt"
 
 
 @lru_cache(maxsize=1)

@@ -15,12 +15,10 @@ from stagewise.errors import InputError
 
 FETCH = "python -m scripts.fetch_harness --settings config.yaml"
 
-OFFLINE = ("HF_DATASETS_OFFLINE", "HF_HUB_OFFLINE")
-
 
 def stay_offline() -> None:
     """Keep the hub's libraries off the network; call it before they are imported. What the user has set stays."""
-    for name in OFFLINE:
+    for name in ("HF_DATASETS_OFFLINE", "HF_HUB_OFFLINE"):
         os.environ.setdefault(name, "1")
 
 

@@ -42,7 +42,7 @@ def test_segments_beyond_the_positions_of_the_model_fail(tiny_experiment):
 def test_a_missing_harness_names_the_command_that_installs_it(tiny_experiment, monkeypatch):
     monkeypatch.setattr(harness_package, "harness_version", lambda: None)
     (problem,) = probe_problems(tiny_experiment, harness=["arc_easy"])
-    assert problem[0] == "failure" and "`make harness`" in problem[1]
+    assert problem[0] == "failure" and "`pip install --no-deps --require-hashes -r envs/harness.txt`" in problem[1]
 
 
 def test_tasks_are_looked_up_by_name(tiny_experiment, monkeypatch):
