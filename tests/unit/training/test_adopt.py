@@ -234,6 +234,24 @@ def test_predictions_in_its_place_are_that_models_own(tmp_path, project):
     assert in_its_place.equals(step.table("trial.test"))
 
 
+def test_probes_in_its_place_are_that_models_own(tmp_path, project):
+    from tests.helpers.probe_step import ProbeStep
+
+    lineage = "base/seed-0/tuned-probed"
+    project.recipe((describe_adopted_model(model_receipt(project.tuned)), None), lineage, tuned_model="tuned")
+    assert adopt_model.main(project.argv(lineage, tuned=project.tuned)) == 0
+    step = ProbeStep(tmp_path, project.base)
+    assert step.run(adapter=project.folder / lineage / "adapter") == 0
+    in_its_place, inputs = step.table(), step.receipt()["inputs"]
+    assert inputs["model"] == model_receipt(project.base)["fingerprint"]
+    assert inputs["adapter"]["weights"] == sha256_file(project.folder / lineage / "adapter" / "model.json")
+    step.run()
+    assert not in_its_place.equals(step.table())
+    step.model = project.tuned
+    step.run()
+    assert in_its_place.equals(step.table())
+
+
 def test_an_adapter_without_a_receipt_is_refused_with_the_way_out(tmp_path, project, capsys):
     from tests.helpers.prediction_step import PredictionStep
 
