@@ -23,6 +23,9 @@ ARM = "adapter"
 OWN_TEXT = "data/sample/held-out.txt"
 """The project's own text, which is probed if no other is named."""
 
+OWN_SEGMENTS = 64
+"""Tokens of a segment of it: it is short, and an interval needs some two dozen segments."""
+
 EXPERIMENT, PLACES = "experiment.yaml", "places.yaml"
 
 # What belongs to the question; everything else may come from the user's configuration files.
@@ -218,6 +221,8 @@ def _probes(question: Question, tasks: dict) -> dict[str, Any]:
             raise InputError(f"--text '{path}': there is no such file; name a text in UTF-8")
     names = _distinct([short_name(str(Path(path).with_suffix(""))) for path in texts])
     probes["texts"] = {name: {"path": _place(question, path)} for name, path in zip(names, texts, strict=True)}
+    if not question.texts:
+        probes["texts"][names[0]]["segment_tokens"] = OWN_SEGMENTS
     if question.harness:
         limit = {"limit": question.limit} if question.limit else {}
         probes["harness"] = {"tasks": question.harness} | limit

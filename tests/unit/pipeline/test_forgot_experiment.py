@@ -70,7 +70,8 @@ def test_an_adapter_of_a_folder_elsewhere_on_the_users_task(place):
 
 def test_without_a_task_our_own_text_is_probed(place):
     config = experiment(place)
-    assert list(config.active_tasks) == [] and config.probes.texts["held-out"].path == "data/sample/held-out.txt"
+    (text,) = config.probes.texts.values()
+    assert list(config.active_tasks) == [] and (text.path, text.segment_tokens) == ("data/sample/held-out.txt", 64)
 
 
 def test_checkpoints_follow_each_other_and_names_stay_apart(place):
