@@ -175,6 +175,7 @@ def lora_settings(folder) -> Lora:
         "dropout": float(config.get("lora_dropout", 0.0)),
         "target_modules": sorted(targets),
     }
+    values |= {key: True for key, setting in (("dora", "use_dora"), ("rslora", "use_rslora")) if config.get(setting)}
     try:
         return Lora(**values)
     except ValueError:

@@ -82,6 +82,8 @@ def _stage(name: str, artifacts: list[Artifact], made_by, command: list[str], fi
         f"Adapters of stage {number}, and their parents' weights",
         _STAGES["stage-1"][1],
     )
+    if any(artifact.rule == "fetch_adapter" for artifact in artifacts):
+        keys = (*keys, *_PLAN_KEYS)  # stages name these adapters
     outs = [out for artifact in artifacts for out in artifact.tracked]
     metrics = [_tracked(out) for out in outs if out.metrics]
     given = {path: {key: content[key] for key in keys if key in content} for path, content in files.items()}

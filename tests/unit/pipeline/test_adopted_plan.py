@@ -158,6 +158,7 @@ def test_what_nothing_knows_is_refused(copy):
 
 def test_dvc_tracks_what_is_fetched(copy):
     fetch = stages(study(), {"config.yaml": read_yaml("config.yaml")})["stages"]["fetch"]
+    assert "arms" in next(iter(fetch["params"][0].values()))
     tracked = {path for out in fetch["outs"] for path in out}
     assert {str(fetched()), "models/own/receipt.json", "models/tuned/receipt.json"} <= tracked
 
