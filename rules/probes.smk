@@ -15,6 +15,7 @@ rule probe:
     input:
         adapter=adapter_receipt,
         model=f"{MODEL}/receipt.json",
+        tuned=tuned_model,
         files=list(map(str, probe_files(CONFIG.probe_settings()).values())),
         preflight=preflight_before("probes/receipt.json"),
     output:

@@ -41,6 +41,7 @@ def probe_artifacts(experiment: Experiment) -> Iterator[Artifact]:
             inputs=(
                 *((receipt,) if receipt else ()),
                 experiment.model / RECEIPT,
+                *(experiment.taken_from(adapter) if adapter and adapter.tuned_model else ()),
                 *files.values(),
             ),
             reasons=partial(experiment.record_reasons, folder / RECEIPT, expected),

@@ -12,11 +12,11 @@ from stagewise.config.step_settings import ProbeSettings
 from stagewise.data.probe_texts import check_text, read_text, text_path
 from stagewise.errors import InputError
 from stagewise.inference.finite import check_finite_logprobs
-from stagewise.models.adapters import adapter_receipt
 from stagewise.models.frozen_layers import KeptLayers
 from stagewise.models.gpu_lock import take_gpus
 from stagewise.models.receipts import model_receipt
 from stagewise.models.shared_base import SharedBase
+from stagewise.models.tuned import scored_model
 from stagewise.predictions.fingerprint import adapter_group
 from stagewise.probes.fingerprint import inputs_of_probe, probe_inputs
 from stagewise.probes.harness_package import check_harness, harness_version
@@ -55,11 +55,12 @@ class ProbeJob:
         InputError
             If an input is not the one it should be.
         """
-        adapter = adapter_receipt(adapter_dir, model_dir) if adapter_dir else None
+        scored = scored_model(model_dir, adapter_dir)
         for name, text in settings.texts.items():
             check_text(name, text)
         inputs = probe_inputs(settings, model_receipt(model_dir)["fingerprint"], harness_version())
-        return cls(settings, Path(model_dir), adapter_dir, inputs | adapter_group(adapter), image, **ways)
+        made_from = inputs | adapter_group(scored.receipt)
+        return cls(settings, scored.model_dir, scored.adapter_dir, made_from, image, **ways)
 
     @property
     def probes(self) -> list[str]:
