@@ -82,9 +82,10 @@ def experiment_values(question: Question) -> dict[str, Any]:
     for name in question.learnt:
         if name not in tasks:
             raise InputError(f"--learnt '{name}' is not one of the tasks that --task names ({', '.join(tasks)})")
-    for stage, name in zip(stages, _distinct([short_name(source) for source in sources]), strict=True):
+    names = _distinct([short_name(source) for source in question.adapters or question.models])
+    for stage, name in zip(stages, names, strict=True):
         stage |= {"name": name} | ({"learnt": question.learnt} if question.learnt else {})
-    name = short_name(sources[-1])
+    name = names[-1]
     values = {
         "experiment": f"forgot-{name}",
         "results": f"results-forgot/{name}-{fingerprint([base, sources])[:8]}",

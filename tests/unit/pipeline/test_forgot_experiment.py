@@ -83,7 +83,7 @@ def test_a_tuned_model_and_a_base_model_by_name_or_commit(place):
     config = experiment(place, base="smollm2-135m-instruct", adapters=[], models=["tuned"])
     (stage,) = next(iter(config.active_arms.values())).stages
     assert config.model == "smollm2-135m-instruct" and config.models[stage.model].path == str(place / "user" / "tuned")
-    assert stage.folder == "tuned-" + stage.name and stage.name.startswith("tuned-")
+    assert stage.folder == "tuned-tuned" and config.results.startswith("results-forgot/tuned-")
     hub = experiment(place, base=f"owner/model@{COMMIT}").base_model
     assert (hub.hub, hub.revision) == ("owner/model", COMMIT)
 
