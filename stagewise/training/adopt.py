@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from stagewise.errors import InputError
+from stagewise.models.adapter_settings import read_adapter_settings
 from stagewise.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from stagewise.models.adopted import ADOPTED_FILES, factor_shapes
 from stagewise.models.module_tree import ModuleTree, read_module_tree
@@ -78,7 +79,7 @@ def check_fits(folder: Path, tree: ModuleTree, model: str) -> None:
 
     Factors of embeddings and whole modules are left to `load_adapter`, which loads them or says why not.
     """
-    claimed = read_json(folder / ADAPTER_CONFIG, "the adapter's configuration").get("base_model_name_or_path")
+    claimed = read_adapter_settings(folder).get("base_model_name_or_path")
     way_out = f"name the base model that it was trained on ({ADAPTER_CONFIG} says {str(claimed)[:80]!r})"
     for name, shapes in factor_shapes(folder / ADAPTER_WEIGHTS).items():
         module = tree.modules.get(name)
