@@ -1,6 +1,5 @@
 """Adoption of an adapter, or of a fully fine-tuned model, as a stage of the lineage. No module of torch is imported."""
 
-import json
 import re
 import shutil
 import sys
@@ -8,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from stagewise.errors import InputError
-from stagewise.models.adapter_settings import read_adapter_settings
+from stagewise.models.adapter_settings import base_model_settings, read_adapter_settings
 from stagewise.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from stagewise.models.adopted import ADOPTED_FILES, factor_shapes
 from stagewise.models.module_tree import ModuleTree, read_module_tree
@@ -40,7 +39,7 @@ def adopt_adapter(job: AdapterJob, source) -> None:
     check_fits(source, read_module_tree(model_files(job.model_dir)), recipe.model.name)
     if notice := _other_base(read_json(source / ADAPTER_CONFIG, "the adapter's configuration"), recipe):
         print(f"{recipe.lineage}: {notice}", file=sys.stderr)
-    get_or_make(job, partial(_save, job, write_weights=partial(_copy_adapter, source, recipe)))
+    get_or_make(job, partial(_save, job, write_weights=partial(_copy_adapter, source)))
 
 
 def adopt_model(job: AdapterJob, tuned) -> None:
@@ -97,18 +96,16 @@ def check_fits(folder: Path, tree: ModuleTree, model: str) -> None:
 
 def _other_base(config: dict, recipe: Recipe) -> str | None:
     """Say that an adapter names another hub model as its base; a path of the machine it was made on says nothing."""
-    claimed, scored_on = str(config.get("base_model_name_or_path")), recipe.model.origin.get("hub", recipe.model.name)
+    claimed = str(config.get("base_model_name_or_path"))
+    scored_on = base_model_settings(recipe.model.name, recipe.model.origin)["base_model_name_or_path"]
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", claimed) or claimed == scored_on:
         return None
     return f"the adapter names {claimed} as its base model and is scored on {scored_on}"
 
 
-def _copy_adapter(source: Path, recipe: Recipe, folder: Path) -> None:
+def _copy_adapter(source: Path, folder: Path) -> None:
     for name in ADOPTED_FILES:
         shutil.copyfile(source / name, folder / name)
-    config = read_json(folder / ADAPTER_CONFIG, "the adapter's configuration")
-    config["base_model_name_or_path"] = recipe.model.name
-    (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def _save(job: AdapterJob, cached: Path, write_weights) -> None:

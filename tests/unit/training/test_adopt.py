@@ -184,8 +184,10 @@ def test_another_base_model_of_the_adapters_own_is_said_once(project, capsys):
     source = save_adapter(project.folder / "runs" / "named", project.base, name="owner/other-base")
     assert project.adopt(source, lineage="base/seed-0/adopted-named") == 0
     said = [line for line in capsys.readouterr().err.splitlines() if "owner/other-base" in line]
+    config = json.loads((project.folder / "base/seed-0/adopted-named/adapter/adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "models/tiny"
     assert said == [
-        "base/seed-0/adopted-named: the adapter names owner/other-base as its base model and is scored on tiny"
+        "base/seed-0/adopted-named: the adapter names owner/other-base as its base model and is scored on models/tiny"
     ]
 
 
