@@ -155,7 +155,11 @@ def test_what_nothing_knows_is_refused(copy):
 
 
 def test_dvc_tracks_what_is_fetched(copy):
-    fetch = stages(study(), {"config.yaml": read_yaml("config.yaml")})["stages"]["fetch"]
+    document = stages(study(), {"config.yaml": read_yaml("config.yaml")})["stages"]
+    fetch, first = document["fetch"], document["stage-1"]
     assert "arms" in next(iter(fetch["params"][0].values()))
     tracked = {path for out in fetch["outs"] for path in out}
     assert {str(fetched()), "models/own/receipt.json", "models/tuned/receipt.json"} <= tracked
+    private = {path for out in fetch["outs"] + first["outs"] for path, how in out.items() if how.get("push") is False}
+    assert {str(fetched()), f"results/{MINE}/adapter"} <= private  # their licence is somebody else's
+    assert "results/base/seed-0/tuned-tuned/adapter" not in private  # it holds no weights
