@@ -160,7 +160,7 @@ def _declare_adapters(
             reasons=partial(experiment.record_reasons, folder / RECEIPT, expected),
             record=folder / RECEIPT,
             expected=expected,
-            tracked=(DvcOut(folder),),
+            tracked=(DvcOut(folder, push=adapter.adopted is None),),
             keep=keep,
             packages=folder / "training.json",
         )

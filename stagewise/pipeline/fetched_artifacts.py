@@ -76,5 +76,5 @@ def declare_fetched_adapters(experiment: Experiment) -> Iterator[Artifact]:
             outputs=tuple(adapter.folder / name for name in (*ADOPTED_FILES, RECEIPT)),
             inputs=(experiment.definition,),
             reasons=partial(getattr, adapter, "changes"),
-            tracked=(DvcOut(adapter.folder),),
+            tracked=(DvcOut(adapter.folder, push=False),),  # its licence is somebody else's
         )

@@ -83,7 +83,11 @@ class KeptFiles:
             facts[name] = read_receipt(self.folder(name), "the stored predictions")
             shutil.copy2(self.folder(name) / f"{name}.csv", folder)
         images = {entry["image"] for entry in facts.values()}
-        image = self.image if len(images) > 1 else images.pop()
+        image = images.pop() if len(images) == 1 else self.image
+        if not facts:  # probes alone are scored
+            settings = self.inputs["settings"]
+            nothing = {"method": settings["evaluation"]["method"], "dtype": settings["dtype"], "packages": {}}
+            return write_receipt(folder, {"inputs": self.inputs, "image": image} | nothing)
         return write_receipt(folder, {"inputs": self.inputs, "image": image} | summarize_files(facts))
 
 

@@ -1,6 +1,5 @@
 """Adoption of an adapter, or of a fully fine-tuned model, as a stage of the lineage. No module of torch is imported."""
 
-import json
 import re
 import shutil
 import sys
@@ -8,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from stagewise.errors import InputError
+from stagewise.models.adapter_settings import base_model_settings, read_adapter_settings
 from stagewise.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from stagewise.models.adopted import ADOPTED_FILES, factor_shapes
 from stagewise.models.module_tree import ModuleTree, read_module_tree
@@ -39,7 +39,7 @@ def adopt_adapter(job: AdapterJob, source) -> None:
     check_fits(source, read_module_tree(model_files(job.model_dir)), recipe.model.name)
     if notice := _other_base(read_json(source / ADAPTER_CONFIG, "the adapter's configuration"), recipe):
         print(f"{recipe.lineage}: {notice}", file=sys.stderr)
-    get_or_make(job, partial(_save, job, write_weights=partial(_copy_adapter, source, recipe)))
+    get_or_make(job, partial(_save, job, write_weights=partial(_copy_adapter, source)))
 
 
 def adopt_model(job: AdapterJob, tuned) -> None:
@@ -78,7 +78,7 @@ def check_fits(folder: Path, tree: ModuleTree, model: str) -> None:
 
     Factors of embeddings and whole modules are left to `load_adapter`, which loads them or says why not.
     """
-    claimed = read_json(folder / ADAPTER_CONFIG, "the adapter's configuration").get("base_model_name_or_path")
+    claimed = read_adapter_settings(folder).get("base_model_name_or_path")
     way_out = f"name the base model that it was trained on ({ADAPTER_CONFIG} says {str(claimed)[:80]!r})"
     for name, shapes in factor_shapes(folder / ADAPTER_WEIGHTS).items():
         module = tree.modules.get(name)
@@ -96,18 +96,16 @@ def check_fits(folder: Path, tree: ModuleTree, model: str) -> None:
 
 def _other_base(config: dict, recipe: Recipe) -> str | None:
     """Say that an adapter names another hub model as its base; a path of the machine it was made on says nothing."""
-    claimed, scored_on = str(config.get("base_model_name_or_path")), recipe.model.origin.get("hub", recipe.model.name)
+    claimed = str(config.get("base_model_name_or_path"))
+    scored_on = base_model_settings(recipe.model.name, recipe.model.origin)["base_model_name_or_path"]
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", claimed) or claimed == scored_on:
         return None
     return f"the adapter names {claimed} as its base model and is scored on {scored_on}"
 
 
-def _copy_adapter(source: Path, recipe: Recipe, folder: Path) -> None:
+def _copy_adapter(source: Path, folder: Path) -> None:
     for name in ADOPTED_FILES:
         shutil.copyfile(source / name, folder / name)
-    config = read_json(folder / ADAPTER_CONFIG, "the adapter's configuration")
-    config["base_model_name_or_path"] = recipe.model.name
-    (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def _save(job: AdapterJob, cached: Path, write_weights) -> None:

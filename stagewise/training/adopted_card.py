@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from stagewise.models.adapter_settings import describe_adapter
+from stagewise.provenance.files import read_json
 from stagewise.recipe import Recipe
 
 
@@ -12,8 +14,8 @@ def write_adopted_card(folder: Path, recipe: Recipe) -> None:
     rows = [("origin", origin or "a local folder")]
     rows += [(f"SHA-256 of {name}", f"`{sha256}`") for name, sha256 in adopted.files.items()]
     if adopted.kind == "adapter":
-        targets = ", ".join(lora.target_modules)
-        rows.append(("LoRA", f"r {lora.r}, alpha {lora.alpha}, dropout {lora.dropout:g}, on {targets}"))
+        kind = describe_adapter(read_json(folder / "adapter_config.json", "the adapter's configuration"))
+        rows.append(("LoRA", f"{kind}, dropout {lora.dropout:g}, on {', '.join(lora.target_modules)}"))
     rows.append(("tasks that it learnt elsewhere", ", ".join(f"`{name}`" for name in recipe.learns) or "not said"))
     what = "A LoRA adapter" if adopted.kind == "adapter" else "A fully fine-tuned model, named in `model.json`,"
     table = "\n".join(f"| {key} | {value} |" for key, value in rows)

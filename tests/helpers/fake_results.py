@@ -15,8 +15,10 @@ from stagewise.config.base import validate
 from stagewise.config.experiment import Config
 from stagewise.config.yaml_files import merge, read_yaml
 from stagewise.lineage import BASE, Adapter, data_folder, lineage_tree
+from stagewise.models.adopted import adapter_origin
 from stagewise.pipeline.build_recipe import recipe_settings
 from stagewise.provenance.files import sha256_file, write_json
+from stagewise.provenance.fingerprints import fingerprint
 from stagewise.provenance.receipts import write_receipt
 from stagewise.recipe import Recipe
 from stagewise.training import behaviour_versions
@@ -258,6 +260,7 @@ def _write_adapter(results: Path, adapter: Adapter, settings: Config, parents: l
     planned = recipe_settings(settings, adapter)
     recipe = Recipe.build(
         **planned.model_dump(exclude={"tasks", "remedies", "dtype", "adopted", "tuned_model", "lora_of_parent"}),
+        adopted=_adopted(adapter),
         dtype="float32",
         tasks={
             task: values.model_dump()
@@ -284,6 +287,16 @@ def _write_adapter(results: Path, adapter: Adapter, settings: Config, parents: l
     }
     write_receipt(folder / "adapter", {"inputs": inputs}, [weights])
     return recipe
+
+
+def _adopted(adapter: Adapter) -> dict | None:
+    """What the recipe of a stage from elsewhere says of it: checksums that its source's name decides."""
+    if adapter.adopted:
+        files = {"adapter_model.safetensors": fingerprint(adapter.adopted.source)}
+        return {"kind": "adapter", "origin": adapter_origin(adapter.adopted), "files": files}
+    if adapter.tuned_model:
+        return {"kind": "model", "origin": {}, "files": {"model.safetensors": fingerprint(adapter.tuned_model)}}
+    return None
 
 
 def _training(adapter: Adapter, recipe: Recipe, splits: dict) -> dict:

@@ -166,8 +166,11 @@ def _adopted_remark(view: View) -> str:
     same = [path for path, runs in files.items() if all(one == runs[0] for one in runs)]
     if not same:
         return ""
-    verb = "is one adapter" if len(same) == 1 else "are one adapter each"
-    return f" {capital(listed(same))} {verb} from elsewhere in all runs, so its own training noise is in no interval."
+    if len(same) == 1:
+        return f" The stage {same[0]} is one adapter from elsewhere in all runs: its training noise is in no interval."
+    return (
+        f" The stages {listed(same)} are one adapter each in all runs, from elsewhere: their noise is in no interval."
+    )
 
 
 def against_reference(view: View, arm: str) -> Sentence | None:

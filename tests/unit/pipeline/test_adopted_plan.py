@@ -10,12 +10,10 @@ from benchmarks.stub_experiment import write_stubs
 from stagewise.config.load_config import check
 from stagewise.config.yaml_files import merge, read_yaml
 from stagewise.errors import InputError
-from stagewise.models.machine import Memory
 from stagewise.pipeline.artifacts import declared_artifacts
 from stagewise.pipeline.dvc_stages import stages
 from stagewise.pipeline.experiment import Experiment
 from stagewise.pipeline.freshness import settle
-from stagewise.pipeline.threads import threads_per_job
 from stagewise.provenance.checksums import ChecksumMemory
 from stagewise.provenance.code import ProjectCode
 from stagewise.recipe import Recipe
@@ -157,13 +155,11 @@ def test_what_nothing_knows_is_refused(copy):
 
 
 def test_dvc_tracks_what_is_fetched(copy):
-    fetch = stages(study(), {"config.yaml": read_yaml("config.yaml")})["stages"]["fetch"]
+    document = stages(study(), {"config.yaml": read_yaml("config.yaml")})["stages"]
+    fetch, first = document["fetch"], document["stage-1"]
     assert "arms" in next(iter(fetch["params"][0].values()))
     tracked = {path for out in fetch["outs"] for path in out}
     assert {str(fetched()), "models/own/receipt.json", "models/tuned/receipt.json"} <= tracked
-
-
-def test_no_threads_are_shared_with_what_is_not_trained(copy):
-    adapters, memory = experiment_now().adapters, Memory(10**12, None)
-    model = check(read_yaml("config.yaml"), ["config.yaml"]).base_model
-    assert threads_per_job(adapters, f"{MINE}/dreaddit", model, 4, memory, on_gpu=False) == 4
+    private = {path for out in fetch["outs"] + first["outs"] for path, how in out.items() if how.get("push") is False}
+    assert {str(fetched()), f"results/{MINE}/adapter"} <= private  # their licence is somebody else's
+    assert "results/base/seed-0/tuned-tuned/adapter" not in private  # it holds no weights

@@ -7,8 +7,10 @@ import pytest
 from scripts import predict
 from stagewise.provenance.files import sha256_file, write_json
 from stagewise.provenance.lock import locked
+from stagewise.provenance.receipts import read_receipt
 from tests.helpers import tiny_data
 from tests.helpers.contradicting_tasks import PROMPTS, AdapterFolder, task_settings, write_data
+from tests.helpers.prediction_step import PredictionStep
 
 SPLITS = ("validation", "test")
 
@@ -179,3 +181,15 @@ def test_no_scoring_is_begun_without_the_time_for_it(trained, scoring):
         update={"evaluation": scoring.settings.evaluation.model_copy(update={"method": "generation"})}
     )
     assert not is_scored(10, 1, Scoring(generating)) and is_scored(None, 1, Scoring(generating))
+
+
+def test_without_a_task_nothing_is_loaded(tmp_path, tiny_model, monkeypatch):
+    """As in an experiment of probes that are no tasks."""
+    from stagewise.models import load
+
+    monkeypatch.setattr(load, "load_base", lambda *given: pytest.fail("loaded"))
+    step = PredictionStep(tmp_path, tiny_model)
+    assert step.run(step.settings() | {"tasks": {}}) == 0
+    receipt = read_receipt(step.output, "the predictions")
+    assert receipt["method"] == "likelihood" and receipt["files"] == {}
+    assert step.run(step.settings() | {"tasks": {}}) == 0

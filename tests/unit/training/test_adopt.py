@@ -184,8 +184,10 @@ def test_another_base_model_of_the_adapters_own_is_said_once(project, capsys):
     source = save_adapter(project.folder / "runs" / "named", project.base, name="owner/other-base")
     assert project.adopt(source, lineage="base/seed-0/adopted-named") == 0
     said = [line for line in capsys.readouterr().err.splitlines() if "owner/other-base" in line]
+    config = json.loads((project.folder / "base/seed-0/adopted-named/adapter/adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "models/tiny"
     assert said == [
-        "base/seed-0/adopted-named: the adapter names owner/other-base as its base model and is scored on tiny"
+        "base/seed-0/adopted-named: the adapter names owner/other-base as its base model and is scored on models/tiny"
     ]
 
 
@@ -257,3 +259,19 @@ def test_an_adapter_without_a_receipt_is_refused_with_the_way_out(tmp_path, proj
 
     code = PredictionStep(tmp_path, project.base).run(adapter=project.source)
     check_refusal(code, capsys.readouterr().err, "a stage with 'adapter' takes it in", "scripts.forgot")
+
+
+def test_probes_in_its_place_are_that_models_own(tmp_path, project):
+    from tests.helpers.probe_step import ProbeStep
+
+    lineage = "base/seed-0/tuned-probed"
+    project.recipe((describe_adopted_model(model_receipt(project.tuned)), None), lineage, tuned_model="tuned")
+    assert adopt_model.main(project.argv(lineage, tuned=project.tuned)) == 0
+    step = ProbeStep(tmp_path, project.base)
+    assert step.run() == 0
+    untuned = step.value()
+    assert step.run(adapter=project.folder / lineage / "adapter") == 0
+    in_its_place, inputs = step.value(), step.receipt()["inputs"]
+    assert inputs["model"] == model_receipt(project.base)["fingerprint"]
+    step.model = project.tuned
+    assert step.run() == 0 and step.value() == in_its_place != untuned
