@@ -29,6 +29,8 @@ _MOST = 2000  # parsed files that are remembered, those of older code among them
 _SEARCHES = {"import_module", "__import__", "iter_modules", "walk_packages"}
 # Every step imports the remedies for their settings, but only a training calls them, which a behaviour version covers.
 _TRAINING_ONLY = "stagewise.remedies."
+# Every step imports the package itself, too, which imports nothing: its functions are for notebooks.
+_PACKAGE = "stagewise"
 
 
 class ProjectCode:
@@ -121,6 +123,7 @@ class ProjectCode:
             self._used.add(checksum)
             value, at_import, in_functions, searches = self._parsed[checksum]
             imported = at_import if name.startswith(_TRAINING_ONLY) else at_import + in_functions
+            imported = [] if name == _PACKAGE else imported
             self._modules[name] = (value, self._resolve(name, imported, searches))
         return self._modules[name]
 

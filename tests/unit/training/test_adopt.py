@@ -259,19 +259,3 @@ def test_an_adapter_without_a_receipt_is_refused_with_the_way_out(tmp_path, proj
 
     code = PredictionStep(tmp_path, project.base).run(adapter=project.source)
     check_refusal(code, capsys.readouterr().err, "a stage with 'adapter' takes it in", "scripts.forgot")
-
-
-def test_probes_in_its_place_are_that_models_own(tmp_path, project):
-    from tests.helpers.probe_step import ProbeStep
-
-    lineage = "base/seed-0/tuned-probed"
-    project.recipe((describe_adopted_model(model_receipt(project.tuned)), None), lineage, tuned_model="tuned")
-    assert adopt_model.main(project.argv(lineage, tuned=project.tuned)) == 0
-    step = ProbeStep(tmp_path, project.base)
-    assert step.run() == 0
-    untuned = step.value()
-    assert step.run(adapter=project.folder / lineage / "adapter") == 0
-    in_its_place, inputs = step.value(), step.receipt()["inputs"]
-    assert inputs["model"] == model_receipt(project.base)["fingerprint"]
-    step.model = project.tuned
-    assert step.run() == 0 and step.value() == in_its_place != untuned
