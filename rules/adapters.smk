@@ -147,8 +147,7 @@ rule adopt_adapter:
         f"logs/{R}/{{lineage}}/adopt_adapter.log",
     wildcard_constraints:
         lineage=rf"{BASE}(/[^/]+)*/{ADOPTED}[^/]+",
-    group:
-        one_job
+    localrule: True
     params:
         model=lambda wc, input: dirname(input.model),
         adapter=lambda wc, input: dirname(input.taken[0]),
@@ -179,8 +178,7 @@ rule adopt_model:
         f"logs/{R}/{{lineage}}/adopt_model.log",
     wildcard_constraints:
         lineage=rf"{BASE}(/[^/]+)*/{TUNED}[^/]+",
-    group:
-        one_job
+    localrule: True
     params:
         model=lambda wc, input: dirname(input.model),
         tuned=lambda wc, input: dirname(input.taken[0]),

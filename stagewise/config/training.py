@@ -218,12 +218,16 @@ RecipeTraining = create_model(
 )
 
 
+def _is_not_set(value) -> bool:
+    return value is None
+
+
 def _overrides(name: str, settings: type[Settings]) -> type[Settings]:
     """Make a class with the same settings, none of them required."""
     fields = {
         key: (
             Annotated[field.annotation, Field(), *field.metadata] | None,
-            Field(None, description=field.description, exclude_if=field.exclude_if),
+            Field(None, description=field.description, exclude_if=field.exclude_if and _is_not_set),
         )
         for key, field in settings.model_fields.items()
     }
