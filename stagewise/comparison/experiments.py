@@ -105,6 +105,11 @@ def all_tasks(experiments: list[Experiment]) -> list[str]:
     return list(dict.fromkeys(task for e in experiments for task in e.tasks))
 
 
+def all_probes(experiments: list[Experiment]) -> list[str]:
+    """Probes of all experiments, the first one's first."""
+    return list(dict.fromkeys(probe for e in experiments for probe in e.view.probes))
+
+
 def all_arms(experiments: list[Experiment]) -> list[str]:
     """The untuned model and the arms of all experiments, the first one's first."""
     return list(dict.fromkeys(arm for e in experiments for arm in e.arms))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from stagewise.comparison import tables
-from stagewise.comparison.experiments import UNTUNED, Experiment, shared_measure
+from stagewise.comparison.experiments import UNTUNED, Experiment, all_probes, shared_measure
 from stagewise.comparison.figure import draw_figure
 from stagewise.comparison.pairs import Pair, compare_arms
 from stagewise.pipeline.compare_results import compare_results
@@ -79,10 +79,14 @@ def build_sections(comparison: Comparison) -> list[Section]:
     result: list[Block] = [Text(sentence.text, style="verdict") for sentence in comparison.headlines]
     result += [Text(remark(comparison)), TableBlock(tables.paired(comparison.pairs, measure), "main")]
     score_blocks: list[Block] = [Figures(), TableBlock(tables.scores(experiments, measure))]
+    probes = []
+    if all_probes(experiments):
+        probes = [Section("probes", "Probes", [TableBlock(tables.probes(experiments))])]
     return [
         Section("result", "Paired differences", result),
         Section("scores", "Scores side by side", score_blocks),
         Section("changes", "Changes since learnt", [TableBlock(tables.changes(experiments, measure))]),
+        *probes,
         Section("costs", "Cost", [TableBlock(tables.costs(experiments))]),
         Section("experiments", "The experiments", [TableBlock(tables.overview(experiments))]),
         *_settings_sections(experiments),

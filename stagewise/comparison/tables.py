@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from stagewise.comparison.experiments import UNTUNED, Experiment, all_arms, all_tasks
+from stagewise.comparison.experiments import UNTUNED, Experiment, all_arms, all_probes, all_tasks
 from stagewise.comparison.pairs import Pair
 from stagewise.metrics.schema import BASELINES, Cost, Value
 from stagewise.report.lookup import NAMES
@@ -10,6 +10,7 @@ from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables import number_format
 from stagewise.report.tables.arms import NO_LATER_STAGE, p_cell
 from stagewise.report.tables.number_format import MISSING, count, plural
+from stagewise.report.tables.probes import last_stage
 from stagewise.report.tables.table import Cell, Column, Table, numeric, value_cell, verdict_cell
 
 NO_TASK = "not a task of this experiment"
@@ -90,6 +91,27 @@ def changes(experiments: list[Experiment], measure: ShownMeasure) -> Table:
 def _change(e: Experiment, arm: str, task: str, measure: ShownMeasure) -> Cell:
     why = NO_TASK if task not in e.view.tasks else NO_LATER_STAGE
     return value_cell(e.view.change(arm, task, measure.name), measure.write_difference, why)
+
+
+def probes(experiments: list[Experiment]) -> Table:
+    """Changes of probes since the untuned model: every arm, experiment beside experiment."""
+    names = all_probes(experiments)
+    caption = (
+        "Change of each probe from the untuned model to the arm's last stage, on the same items. Brackets: intervals "
+        "of each experiment's own report. No stage learns a probe; of bits per byte, less is better."
+    )
+    table = _by_arm("probes", caption, numeric(*names))
+    for arm, e in _rows(experiments, table):
+        if arm != UNTUNED:
+            table.add(arm, e.label, *(_probe_change(e, arm, probe) for probe in names))
+    return table
+
+
+def _probe_change(e: Experiment, arm: str, probe: str) -> Cell:
+    if probe not in e.view.probes.records:
+        return Cell(MISSING, reason="not a probe of this experiment")
+    change = e.view.probes.change(arm, probe, last_stage(e.view, arm))
+    return value_cell(change, e.view.probes.measure(probe).write_difference, "this arm learns it, or never answers it")
 
 
 COSTS: dict[str, Callable[[Cost], str]] = {

@@ -151,17 +151,46 @@ def pair_cells(pairs) -> dict:
 
 
 def summary_frame(view: View) -> pd.DataFrame:
-    """Average, backward transfer, forgetting and forward transfer of every arm."""
-    statistics = ("average", "backward_transfer", "forgetting", "forward_transfer")
+    """Average, backward transfer, forgetting, forward transfer and change of probes of every arm."""
+    statistics = ("average", "backward_transfer", "forgetting", "forward_transfer", "probe_change")
     rows = (
         row
         for record in view.metrics.arm_summaries
         for statistic in statistics
         for row in measure_rows(
-            getattr(record, statistic), arm=record.arm, split=record.split, rule=record.rule, statistic=statistic
+            getattr(record, statistic) or {}, arm=record.arm, split=record.split, rule=record.rule, statistic=statistic
         )
     )
     return make_frame({"arm": TEXT, "statistic": TEXT, "split": TEXT} | SCORE, rows)
+
+
+def probe_frame(view: View) -> pd.DataFrame:
+    """Changes of probes since the untuned model and since the stage before, and values of those scored by item."""
+    columns = {"kind": TEXT, "probe": TEXT, "scored": TEXT, "measure": TEXT, "arms": TEXT, "stage": COUNT}
+    columns |= {"lineage": TEXT, "against": TEXT, "items": COUNT, "runs": COUNT, **VALUE, "p": NUMBER}
+
+    def rows() -> Iterator[dict]:
+        for score in view.metrics.probe_scores:
+            first = _adapter_cells(view, score.lineages[0], one_run=False)
+            yield {"kind": "value", **_probe_cells(view, score.probe), **first} | {
+                "lineage": lineage_pattern(score.lineages),
+                **value_cells(score.value),
+            }
+        for record in view.metrics.probe_changes:
+            yield {"kind": "change", **_probe_cells(view, record.probe), "arms": ", ".join(record.arms)} | {
+                "stage": record.stage,
+                "lineage": lineage_pattern(record.lineages),
+                "against": lineage_pattern(record.against_lineages),
+                **value_cells(record.change),
+                "p": record.p,
+            }
+
+    return make_frame(columns, rows())
+
+
+def _probe_cells(view: View, probe: str) -> dict:
+    record = view.probes.records[probe]
+    return {"probe": probe, "scored": record.kind, "measure": record.measure, "items": record.items}
 
 
 def claim_frame(view: View) -> pd.DataFrame:

@@ -142,8 +142,21 @@ class Results:
 
     @property
     def summaries(self) -> pd.DataFrame:
-        """Average, backward transfer, forgetting and forward transfer (`statistic`) of every arm."""
+        """Average, backward transfer, forgetting and forward transfer (`statistic`) of every arm.
+
+        ``probe_change`` is the mean change of the tasks that it never learns, if there are such probes.
+        """
         return frames.summary_frame(self.view)
+
+    @property
+    def probes(self) -> pd.DataFrame:
+        """What is scored and never learnt: `kind` is ``value`` or ``change`` (`lineage` minus `against`, same items).
+
+        `scored`: ``task``, ``harness`` or ``text``. Values of probes that are tasks are among the `scores`. Shares run
+        from 0 to 1; bits per byte are better if lower. `p` is of these adapters alone and uncorrected; `claims` has
+        what is claimed.
+        """
+        return frames.probe_frame(self.view)
 
     @property
     def claims(self) -> pd.DataFrame:

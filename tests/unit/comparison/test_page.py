@@ -8,10 +8,12 @@ from html import escape
 import pytest
 
 from scripts import compare
+from stagewise.comparison import tables
 from stagewise.comparison.experiments import load_experiments
 from stagewise.comparison.page import Comparison, build_sections, render_markdown
 from stagewise.provenance.receipts import read_receipt
 from stagewise.report import markdown
+from tests.helpers import report_experiments
 from tests.helpers.compared_experiments import changed
 from tests.helpers.report_experiments import Page
 from tests.helpers.report_experiments import estimate as written
@@ -88,3 +90,17 @@ def test_pages_lie_outside_of_the_results(one_run, capsys):
     assert compare.main([*map(str, one_run), "--output", str(one_run[0] / "comparison")]) == 2
     assert "lies in the results of example; name a folder outside of them" in capsys.readouterr().err
     assert not (one_run[0] / "comparison").exists()
+
+
+def test_probes_stand_side_by_side(tmp_path):
+    first = report_experiments.experiment("probes")
+    other = changed(first, tmp_path / "other", lambda values: values["experiment"].update(name="other"))
+    experiments = load_experiments([first, other])
+    table = tables.probes(experiments)
+    assert [column.text for column in table.columns[2:]] == list(experiments[0].view.probes)
+    arm = experiments[0].view.arms[0]
+    rows = [row for row in table.rows if row[0].text == arm]
+    assert len(rows) == 2 and rows[0][2:] == rows[1][2:]
+    change = experiments[0].view.probes.change(arm, "prose", 2)
+    assert rows[0][-1].text == experiments[0].view.probes.measure("prose").write_difference(change.value)
+    assert "Probes" in {section.title for section in build_sections(Comparison.of(experiments))}

@@ -120,6 +120,24 @@ def test_claims_summaries_costs_and_curves(two_seeds):
     assert losses.step.tolist() == [0, 10, 20, 30, 40] and losses.value.min() == 0.5
 
 
+def test_probes_have_their_values_and_changes():
+    probed = stagewise.load(report_experiments.experiment("probes"))
+    frame = probed.probes
+    values, changes = (frame[frame.kind == kind] for kind in ("value", "change"))
+    assert set(values.scored) == {"harness", "text"}  # those of tasks are among the scores
+    assert {"task", "harness", "text"} == set(changes.scored)
+    record = next(r for r in probed.metrics.probe_changes if (r.probe, r.against, r.stage) == ("prose", "base", 2))
+    same = changes.query("probe == 'prose' and against == 'base' and stage == 2")
+    row = same[same.lineage == record.lineages[0]].iloc[0]
+    assert (row.value, row.low, row.high, row.p) == (*_interval(record.change), record.p)
+    assert (row.measure, row["items"]) == ("bits_per_byte", 60)
+    assert "probe_change" in set(probed.summaries.statistic)
+
+
+def _interval(value) -> tuple:
+    return value.value, value.low, value.high
+
+
 def test_any_other_part_is_a_frame_too(small):
     splits = small.records("splits")
     assert set(splits.columns) >= {"task", "split", "items", "sha256"} and len(splits) == len(small.metrics.splits)
