@@ -87,7 +87,7 @@ def test_model_that_is_not_as_its_receipt_says(tmp_path, capsys, tiny_model, pre
 ADAPTERS = {
     "no configuration": ("adapter_config.json", None, False, "no adapter here .adapter_config.json is missing"),
     "no weights": (ADAPTER_WEIGHTS, None, False, "weights .adapter_model.safetensors. are missing; only safetensors"),
-    "no receipt": ("receipt.json", None, False, "the receipt of the adapter is missing"),
+    "no receipt": ("receipt.json", None, False, "an adapter from elsewhere, without a receipt of this workflow"),
     "receipt cut": ("receipt.json", "{", False, "the receipt of the adapter is not valid JSON"),
     "receipt of a list": ("receipt.json", "[1]", False, "the receipt of the adapter is not an object with keys"),
     "configuration edited": ("adapter_config.json", "{}", False, "the adapter does not match its receipt"),
