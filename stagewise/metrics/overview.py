@@ -25,7 +25,7 @@ from stagewise.metrics.schema import (
     TaskRecord,
     TrainingRecord,
 )
-from stagewise.recipe import RecipeAdopted
+from stagewise.recipe import Recipe, RecipeAdopted
 
 SAMPLE = "sample"
 
@@ -109,7 +109,7 @@ def adapter_records(results: ExperimentResults) -> list[AdapterRecord]:
             seed=adapter.seed,
             fold=adapter.fold,
             remedies=shareable(adapter.remedies.model_dump(mode="json", exclude_none=True)),
-            settings=_stage_settings(results.config, adapter),
+            settings=_stage_settings(results.config, adapter, results.recipes[lineage]),
             sources=adapter.sources,
             adopted=_adopted_record(results.recipes[lineage].adopted),
             arms=adapter.arms,
@@ -124,14 +124,17 @@ def _adopted_record(adopted: RecipeAdopted | None) -> AdoptedRecord | None:
     return AdoptedRecord(**adopted.model_dump()) if adopted else None
 
 
-def _stage_settings(config: Config, adapter: Adapter) -> dict[str, dict]:
-    """Collect the settings of an adapter's stage that differ from the experiment's; none of one without training."""
+def _stage_settings(config: Config, adapter: Adapter, recipe: Recipe) -> dict[str, dict]:
+    """Collect the settings of an adapter's stage that differ from the experiment's; none of one without training.
+
+    A stage that goes on with an adapter from elsewhere has that one's shape, which its recipe knows.
+    """
     if adapter.training is None:
         return {}
     settings = {}
     for group, stage, experiment in (
         ("training", adapter.training, config.training),
-        ("lora", adapter.lora, config.lora),
+        ("lora", recipe.lora, config.lora),
     ):
         # A switch that is off is left out of what is dumped.
         fields = {key: getattr(stage, key) for key in type(stage).model_fields}

@@ -2,6 +2,8 @@
 
 import pytest
 
+from stagewise.metrics.overview import adapter_records
+from stagewise.metrics.read_results import read_results
 from stagewise.report import html, markdown
 from stagewise.report.figures import curves
 from stagewise.report.lookup import View
@@ -33,6 +35,17 @@ def test_origin_and_checksum_stand_in_place_of_a_training(shown):
     assert [row[0].text for row in setup.training(shown).rows] == ["adopted-mine → dreaddit"]
     assert [row[0].text for row in setup.losses(shown).rows] == ["adopted-mine → dreaddit"]
     assert curves.missing_reason(shown, "base/seed-0/adopted-mine") == "trained elsewhere"
+
+
+def test_a_stage_that_goes_on_with_it_has_its_shape(tmp_path):
+    settings = fake_results.config(arms={"sequential": None, "mine": {"stages": [HUB, LATER]}})
+    results = read_results(settings, fake_results.write_results(tmp_path, settings))
+    lineage = "base/seed-0/adopted-mine/dreaddit"
+    shape = {"r": 3, "alpha": 6, "target_modules": ["q_proj"], "rslora": True}
+    lora = settings.lora.model_copy(update=shape)
+    results.recipes[lineage] = results.recipes[lineage].model_copy(update={"lora": lora})
+    (record,) = (record for record in adapter_records(results) if record.lineage == lineage)
+    assert record.settings["lora"] == shape  # and not the experiment's
 
 
 def test_what_it_cost_is_from_elsewhere(shown):
