@@ -9,6 +9,7 @@ from stagewise.config.experiment import Config
 from stagewise.errors import InputError
 from stagewise.models.adapters import ADAPTER_CONFIG, adapter_folder, adapter_receipt, check_finite_weights
 from stagewise.models.receipts import model_files, model_receipt
+from stagewise.models.tuned import MODEL_FILE
 from stagewise.provenance.files import read_json
 from stagewise.provenance.receipts import RECEIPT, read_receipt
 from stagewise.recipe import Recipe
@@ -87,6 +88,8 @@ def find_source(adapter, model: str | None, base: str | None) -> Source:
     InputError
         If the adapter is incomplete, damaged or of another base model.
     """
+    if any((Path(adapter) / inner / MODEL_FILE).is_file() for inner in ("", "adapter")):
+        raise InputError(f"{adapter}: a fully fine-tuned model, not an adapter; pass on the model's own folder")
     folder = adapter_folder(adapter)
     recipe = _find_recipe(folder)
     config = read_json(folder / ADAPTER_CONFIG, "the adapter's configuration")

@@ -231,6 +231,12 @@ def test_what_an_adapter_from_elsewhere_names_as_its_base_model(elsewhere, tmp_p
     refuse(capsys, tmp_path, "does not match its receipt", elsewhere, "--output", tmp_path / "x")
 
 
+def test_a_fully_fine_tuned_model_is_no_adapter(tmp_path, capsys):
+    (tmp_path / "stage" / "adapter").mkdir(parents=True)
+    (tmp_path / "stage" / "adapter" / "model.json").write_text("{}")
+    refuse(capsys, tmp_path, "a fully fine-tuned model, not an adapter", tmp_path / "stage", "--output", tmp_path / "x")
+
+
 def test_an_adapter_of_another_base_model_is_refused(study, tmp_path, capsys):
     other = build(tmp_path / "other", seed=5)
     refuse(capsys, tmp_path, "another base model", study / SECOND, "--output", tmp_path / "out", "--model", other)
