@@ -11,6 +11,7 @@ import argparse
 import os
 import subprocess
 import sys
+from codecs import getincrementaldecoder
 from pathlib import Path
 
 from stagewise.cli import positive
@@ -18,6 +19,11 @@ from stagewise.errors import InputError, exit_on_input_error
 from stagewise.pipeline.forgot_experiment import Question, check_experiment, experiment_values, write_experiment
 
 PROJECT = Path(__file__).resolve().parents[1]
+
+_REASON = "error: "
+"""Beginning of a line in which the workflow says why it stopped."""
+
+_KEPT = 100_000  # characters of its output that are searched for that
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -71,21 +77,32 @@ def main(argv=None) -> int:
 
 
 def run_workflow(files: list[Path], cores: str) -> None:
-    """Run the workflow on these configuration files alone; its progress goes to standard error.
+    """Run the workflow on these configuration files alone; what it says goes to standard error.
 
     Raises
     ------
     InputError
-        If a step failed, which has said why.
+        If a step failed, with the last reason that was given.
     """
     command = [sys.executable, "-m", "snakemake", "--cores", cores, "--replace-workflow-config", "--configfile"]
     # The steps are started by name.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    done = subprocess.run(
-        [*command, *map(str, files)], cwd=PROJECT, env=os.environ | {"PATH": path}, stdout=sys.stderr.fileno()
-    )
-    if done.returncode:
-        raise InputError(f"{files[0]}: the workflow stopped, for the reason that it names above; then ask again")
+    said, decoder = "", getincrementaldecoder("utf-8")("replace")
+    with subprocess.Popen(
+        [*command, *map(str, files)],
+        cwd=PROJECT,
+        env=os.environ | {"PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        while part := process.stdout.read1():  # not line by line: a progress bar ends none
+            text = decoder.decode(part)
+            print(text, end="", file=sys.stderr, flush=True)
+            said = (said + text)[-_KEPT:]
+    if process.returncode:
+        reasons = [line for line in said.splitlines() if line.startswith(_REASON)]
+        reason = reasons[-1].removeprefix(_REASON) if reasons else "the workflow stopped, for the reason above"
+        raise InputError(f"{reason}; then ask again")
 
 
 def answer_lines(results: Path) -> list[str]:

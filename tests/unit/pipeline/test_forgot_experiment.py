@@ -147,3 +147,21 @@ def test_a_refusal_starts_no_workflow(place, capsys, monkeypatch):
     monkeypatch.setattr(forgot, "run_workflow", lambda *given: pytest.fail("started"))
     code = forgot.main(["--base", "nowhere", "--adapter", "runs/mine"])
     check_refusal(code, capsys.readouterr().err, "'nowhere' is no model")
+
+
+@pytest.mark.parametrize(
+    ("says", "reason"),
+    [
+        (
+            "error: first\nmore\nerror: fetch failed: é is no adapter\nWorkflowError:",
+            "fetch failed: é is no adapter; then",
+        ),
+        ("Killed", "the workflow stopped, for the reason above; then"),
+    ],
+)
+def test_the_last_sentence_is_the_workflows_reason(tmp_path, monkeypatch, capfd, says, reason):
+    (tmp_path / "snakemake.py").write_text(f"print({says!r}); raise SystemExit(1)", encoding="utf-8")
+    monkeypatch.setattr(forgot, "PROJECT", tmp_path)  # `python -m` looks there first
+    with pytest.raises(InputError) as error:
+        forgot.run_workflow([tmp_path / "experiment.yaml"], "1")
+    assert str(error.value).startswith(reason) and says.splitlines()[0] in capfd.readouterr().err
