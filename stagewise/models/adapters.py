@@ -148,14 +148,15 @@ def check_finite_weights(folder) -> None:
         Naming the file and the first such tensor.
     """
     path = Path(folder) / ADAPTER_WEIGHTS
-    if (name := _first_not_finite(path)) is not None:
+    if (name := first_not_finite(path)) is not None:
         raise InputError(
             f"{path}: the weights '{name}' are not finite (NaN or infinite), so the training that left them has "
             "diverged; train the adapter again with a lower training.learning_rate"
         )
 
 
-def _first_not_finite(path: Path) -> str | None:
+def first_not_finite(path: Path) -> str | None:
+    """Name the first tensor of a safetensors file that holds NaN or infinite numbers; None if all are finite."""
     import numpy as np
     from safetensors import SafetensorError, safe_open
 

@@ -14,7 +14,7 @@ from stagewise.config.base_model import Model
 from stagewise.config.shareable import shareable_folder
 from stagewise.config.training import Lora
 from stagewise.errors import InputError
-from stagewise.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from stagewise.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, first_not_finite
 from stagewise.models.from_hub import explained_refusals, fetch_from_hub, list_hub_files
 from stagewise.provenance.files import read_json, replaced_folder, sha256_file
 from stagewise.provenance.receipts import RECEIPT, read_receipt, write_receipt
@@ -56,6 +56,7 @@ def fetch_adapter(adopted: AdoptedAdapter, output) -> str:
     with replaced_folder(output) as folder:
         licence = _from_hub(adopted, output, folder) if adopted.hub else _from_folder(adopted.path, folder)
         check_is_lora(folder, adopted.source)
+        _check_finite(folder, adopted.source)
         write_receipt(folder, {"origin": adapter_origin(adopted), "licence": licence}, ADOPTED_FILES)
     return f"{adopted.source} is there"
 
@@ -133,6 +134,14 @@ def check_is_lora(folder: Path, source: str) -> None:
         raise InputError(
             f"{source}: {ADAPTER_CONFIG} has the peft_type {str(config.get('peft_type'))[:40]!r}, but only LORA "
             "adapters are read"
+        )
+
+
+def _check_finite(folder: Path, source: str) -> None:
+    if name := first_not_finite(folder / ADAPTER_WEIGHTS):
+        raise InputError(
+            f"{source}: the weights '{name}' are not finite (NaN or infinite), as a training that has diverged leaves "
+            "them; name an earlier checkpoint"
         )
 
 

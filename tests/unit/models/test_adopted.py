@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from scripts import fetch_adapter
 from stagewise.config.adopted import AdoptedAdapter
@@ -63,6 +64,12 @@ def test_a_folder_that_was_trained_on_is_fetched_again_and_says_which_file_chang
     assert changed_files(adopted, receipt) == []
 
 
+def diverge(path) -> None:
+    tensors = load_file(path)
+    next(iter(tensors.values()))[0, 0] = float("nan")
+    save_file(tensors, path)
+
+
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
@@ -75,6 +82,7 @@ def test_a_folder_that_was_trained_on_is_fetched_again_and_says_which_file_chang
             "only adapter_model.bin, which can run code",
         ),
         (lambda path: (path / "adapter_config.json").write_text('{"peft_type": "IA3"}'), "peft_type 'IA3'"),
+        (lambda path: diverge(path / "adapter_model.safetensors"), "are not finite (NaN or infinite), as a training"),
     ],
 )
 def test_what_is_no_lora_adapter_in_safetensors_is_refused(tmp_path, copy, damage, says, capsys):
