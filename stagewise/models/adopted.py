@@ -138,7 +138,11 @@ def check_is_lora(folder: Path, source: str) -> None:
 
 
 def _check_finite(folder: Path, source: str) -> None:
-    if name := first_not_finite(folder / ADAPTER_WEIGHTS):
+    try:
+        name = first_not_finite(folder / ADAPTER_WEIGHTS)
+    except InputError:
+        raise InputError(f"{source}: {ADAPTER_WEIGHTS} is no safetensors file, or is damaged; get it again") from None
+    if name:
         raise InputError(
             f"{source}: the weights '{name}' are not finite (NaN or infinite), as a training that has diverged leaves "
             "them; name an earlier checkpoint"

@@ -82,6 +82,7 @@ def diverge(path) -> None:
             "only adapter_model.bin, which can run code",
         ),
         (lambda path: (path / "adapter_config.json").write_text('{"peft_type": "IA3"}'), "peft_type 'IA3'"),
+        (lambda path: (path / "adapter_model.safetensors").write_text("cut"), "is no safetensors file, or is damaged"),
         (lambda path: diverge(path / "adapter_model.safetensors"), "are not finite (NaN or infinite), as a training"),
     ],
 )

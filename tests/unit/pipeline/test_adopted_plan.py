@@ -4,7 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from benchmarks.stub_experiment import write_stubs
 from stagewise.config.load_config import check
@@ -52,7 +54,7 @@ def finished(tmp_path_factory) -> Path:
     write_model(path / "my-tuned", "{} \n")
     (path / "runs" / "mine").mkdir(parents=True)
     (path / "runs" / "mine" / "adapter_config.json").write_text(json.dumps(SETTINGS))
-    (path / "runs" / "mine" / "adapter_model.safetensors").write_text("weights")
+    save_file({"lora_A": np.zeros((3, 4), "float32")}, path / "runs" / "mine" / "adapter_model.safetensors")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
         code = ProjectCode(root=Path())
