@@ -66,11 +66,11 @@ def choose_cases(names: list[str] | None) -> list[Case]:
     InputError
         If a name is none of a case.
     """
-    known = {case.name: case for case in CASES}
+    by_name = {case.name: case for case in CASES}
     for name in names or ():
-        if name not in known:
-            raise InputError(f"--cases '{name}' is no case; there are: {'; '.join(known)}")
-    return [case for name, case in known.items() if not names or name in names]
+        if name not in by_name:
+            raise InputError(f"--cases '{name}' is no case; there are: {'; '.join(by_name)}")
+    return [case for name, case in by_name.items() if not names or name in names]
 
 
 def gpu_name() -> str | None:

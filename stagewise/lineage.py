@@ -7,7 +7,7 @@ fine-tuned model. Arms that share a stage therefore share its adapter. Folds add
 ``base/fold-3/seed-0/…``.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from stagewise.config.adopted import AdoptedAdapter
@@ -320,13 +320,13 @@ def _is_dora(tree: dict[str, Adapter], lineage: str | None) -> bool:
 
 def _check_plain_lora(tree: dict[str, Adapter], config: Config, key: str, stage: Stage, parent: str | None) -> None:
     """Refuse DoRA where plain LoRA is needed: by a remedy, or beside a parent's magnitudes."""
-    own, dora = config.stage_lora(stage).dora, _is_dora(tree, parent)
-    if parent and dora and stage.has_own_lora and not own:
+    new_is_dora, parent_is_dora = config.stage_lora(stage).dora, _is_dora(tree, parent)
+    if parent_is_dora and stage.has_own_lora and not new_is_dora:
         raise InputError(
             f"config: {key} trains a plain LoRA beside its parent's DoRA, whose magnitudes it has no part in; set its "
             "lora.dora to true"
         )
-    if not (own if parent is None or stage.has_own_lora else dora):
+    if not (new_is_dora if parent is None or stage.has_own_lora else parent_is_dora):
         return
     for kind, remedy in stage.remedies.in_training.items():
         if remedy.needs_plain_lora:
@@ -349,44 +349,3 @@ def _add(tree: dict[str, Adapter], adapter: Adapter, arm_name: str, key: str, vi
     visited.add(adapter.lineage)
     if arm_name not in shared.arms:
         shared.arms.append(arm_name)
-
-
-@dataclass(frozen=True)
-class EarlierTask:
-    """A task that an arm learnt in one run, after a later stage that did not learn it."""
-
-    arm: str
-    fold: int | None
-    seed: int
-    task: str
-    learnt: Step
-    """Step of the stage that learnt it last."""
-    later: Step
-    last: bool
-    """True if the later stage is the arm's last one."""
-
-    @property
-    def before(self) -> str:
-        """Lineage that answers the task right after the stage that learnt it."""
-        return self.learnt.answered_by[self.task]
-
-    @property
-    def after(self) -> str:
-        """Lineage that answers the task after the later stage."""
-        return self.later.answered_by[self.task]
-
-
-def walk_earlier_tasks(config: Config) -> Iterator[EarlierTask]:
-    """Yield each earlier task of each arm and run after every later stage.
-
-    A stage that learns the task again cannot show forgetting; later stages are then compared with that one.
-    """
-    for arm in config.active_arms:
-        for fold, seed in config.runs:
-            learnt: dict[str, Step] = {}
-            _, *steps = steps_of_arm(config, arm, seed, fold)
-            for step in steps:
-                for task, learnt_at in learnt.items():
-                    if task not in step.tasks:
-                        yield EarlierTask(arm, fold, seed, task, learnt_at, step, last=step is steps[-1])
-                learnt |= dict.fromkeys(step.tasks, step)

@@ -53,7 +53,7 @@ class RecipeParent(Settings):
 
 
 class RecipeAdopted(Settings):
-    """What a stage took from elsewhere; the files alone count."""
+    """An adapter or model that a stage took from elsewhere; the files alone count."""
 
     kind: Literal["adapter", "model"]
     origin: dict[str, Any]

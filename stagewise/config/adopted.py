@@ -10,7 +10,7 @@ from stagewise.config.base import Settings, shown
 from stagewise.provenance.fingerprints import fingerprint
 
 PLACES = ("{seed}", "{fold}")
-"""What an adapter's path may leave open, to be filled in for each run."""
+"""Placeholders of an adapter's path, filled in for each run."""
 
 _HUB = re.compile(r"(?P<hub>[\w.-]+/[\w.-]+)@(?P<revision>[^@/]+)")
 

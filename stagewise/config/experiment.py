@@ -200,10 +200,10 @@ class Config(Settings):
             self.stage_training(stage, first)
         except ValidationError as error:
             raise ValueError(f"{key}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
-        own = [task for task in stage.tasks if self.tasks[task].max_length is not None]
-        if stage.training.max_length is not None and len(own) == len(stage.tasks):
+        limited = [task for task in stage.tasks if self.tasks[task].max_length is not None]
+        if stage.training.max_length is not None and len(limited) == len(stage.tasks):
             raise ValueError(
-                f"{key}.max_length has no effect, tasks.{own[0]}.max_length takes its place; take one of them out"
+                f"{key}.max_length has no effect, tasks.{limited[0]}.max_length takes its place; take one of them out"
             )
 
     @model_validator(mode="after")

@@ -55,7 +55,7 @@ class HeldOutText(Settings):
 
 
 class Probes(Settings):
-    """What every adapter and the base model are scored on, and no stage learns."""
+    """Tasks, texts and benchmarks that every adapter and the base model are scored on, and no stage learns."""
 
     tasks: list[Name] = Field([], description="Tasks, of `tasks`, that are scored whether or not an arm learns them.")
     harness: Harness | None = Field(

@@ -223,8 +223,8 @@ class Encoder:
     @property
     def _longer(self) -> str:
         """Say which settings give prompts more room."""
-        own = f" (or tasks.{self.task}.max_length, which takes its place for this task)" if self.task else ""
-        return f"raise training.max_length{own}"
+        task_limit = f" (or tasks.{self.task}.max_length, which takes its place for this task)" if self.task else ""
+        return f"raise training.max_length{task_limit}"
 
     def encode_beginning(self, name: str, fields: dict[str, str]) -> list[int]:
         """Encode a prompt up to the first place of the field `name`, for a model that writes it.

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from stagewise.config.experiment import Config
-from stagewise.lineage import BASE, Adapter, Step, run_folder, steps_of_arm, walk_earlier_tasks
+from stagewise.lineage import BASE, Adapter, Step, run_folder, steps_of_arm
 from stagewise.measures import MEASURES
 from stagewise.metrics import baselines, choice, overview, published_figures
 from stagewise.metrics.annotator_agreement import agreement_columns, agreement_record
@@ -19,6 +19,7 @@ from stagewise.metrics.crossed import Runs
 from stagewise.metrics.decision_rules import ARGMAX, DecisionRules, log_priors
 from stagewise.metrics.discrimination import DiscriminationTable
 from stagewise.metrics.drift import drift_records
+from stagewise.metrics.earlier_tasks import walk_earlier_tasks
 from stagewise.metrics.forgetting import (
     PairedChanges,
     flip_records,

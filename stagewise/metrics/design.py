@@ -74,7 +74,7 @@ class Design:
     tasks: dict[str, TaskItems]
     """Tasks, and probes whose number of items is known."""
     comparisons: list[Comparisons]
-    """What can be forgotten, what can be lost on a probe, and what is compared with the reference arm."""
+    """List the tasks that can be forgotten, the probes that can lose, and the arms with a reference."""
     family: int
     """Claims of the whole report."""
     averaged: tuple[str, ...] | None = None

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stagewise.lineage import BASE, Adapter, EarlierTask
+from stagewise.lineage import BASE, Adapter
 from stagewise.measures import MEASURES
 from stagewise.metrics.bootstrap import Bootstrap
+from stagewise.metrics.earlier_tasks import EarlierTask
 from stagewise.metrics.prediction_table import Key, Predictions
 from stagewise.metrics.schema import BASELINES, Flips, Forgetting, Learning, Pairs, Value
 from stagewise.metrics.scores import ResampledScores, ScoreTable, missing_reason

@@ -171,7 +171,7 @@ def _check_receipt(path: Path, receipt: dict, base: dict, probes: list[str]) -> 
 
 
 FACTS = {"measure": str, "higher_is_better": bool, "checksum": str, "kind": str}
-"""What a receipt says of each probe, with its type."""
+"""Keys of each probe in a receipt, with their types."""
 
 
 def _read_probe(results: Path, probe: str, receipts: dict[str, dict]) -> ItemScores:

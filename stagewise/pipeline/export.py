@@ -41,7 +41,7 @@ _LICENCE_FILES = ("LICEN[CS]E*", "NOTICE*", "USE_POLICY*")
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What is exported, and where to."""
+    """Choices of an export: the adapter, the forms to write, and the places."""
 
     adapter: str
     """Folder of the adapter, or of its lineage."""

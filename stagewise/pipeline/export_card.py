@@ -40,7 +40,7 @@ PLACE = "FOLDER"
 
 @dataclass(frozen=True)
 class ExportCard:
-    """What the card of an export is written from."""
+    """Facts that the card of an export is written from."""
 
     source: Source
     name: str

@@ -30,7 +30,7 @@ _HUB_DATASET = re.compile(r"https://huggingface\.co/datasets/([\w.-]+/[\w.-]+)/r
 
 @dataclass(frozen=True)
 class Reported:
-    """What a report says of one adapter."""
+    """Records of a report about one adapter."""
 
     metrics: ReportMetrics
     recipe: Recipe

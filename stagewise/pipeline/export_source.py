@@ -36,7 +36,7 @@ class BaseModel:
 
     @property
     def reference(self) -> str:
-        """What an adapter's configuration calls it: the repository, or the absolute path of its files.
+        """Name of it in an adapter's configuration: the repository, or the absolute path of its files.
 
         Raises
         ------

@@ -36,7 +36,7 @@ _HUB = re.compile(r"(?P<hub>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
 
 @dataclass(frozen=True)
 class Question:
-    """What a user asks, as the command line has it."""
+    """A user's question, as the command line has it."""
 
     project: Path
     """Folder of the project, which relative paths of configurations start from."""

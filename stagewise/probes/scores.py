@@ -36,7 +36,7 @@ class ProbeScores:
     group: str | None = None
     """Name of the group of harness tasks whose items these are."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """What else the receipt says of the probe."""
+    """Other keys of the probe in the receipt."""
 
     @property
     def value(self) -> float:

@@ -328,7 +328,7 @@ class View:
 
     @staticmethod
     def learning(adapter: AdapterRecord) -> str:
-        """What an adapter's stage learns, or what one from elsewhere learnt there, if that is known."""
+        """Tasks that an adapter's stage learns, or that one from elsewhere learnt there, if that is known."""
         if adapter.adopted is None:
             return f"learns {adapter.task}"
         return f"from elsewhere, learnt {adapter.task}" if adapter.task else "from elsewhere"

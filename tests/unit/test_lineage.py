@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagewise.errors import InputError
-from stagewise.lineage import BASE, data_folder, lineage_tree, run_folder, steps_of_arm, walk_earlier_tasks
+from stagewise.lineage import BASE, data_folder, lineage_tree, run_folder, steps_of_arm
+from stagewise.metrics.earlier_tasks import walk_earlier_tasks
 from tests.helpers import fake_results as made
 from tests.helpers import properties  # noqa: F401
 

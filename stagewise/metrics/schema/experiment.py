@@ -69,7 +69,7 @@ class ArmStage(Record):
 
 
 class AdoptedRecord(Record):
-    """What a stage took from elsewhere, as it was; nothing of it was trained here."""
+    """An adapter or model that a stage took from elsewhere, as it was; nothing of it was trained here."""
 
     kind: Literal["adapter", "model"] = Field(description="A LoRA adapter, or a fully fine-tuned model.")
     origin: dict[str, Any] = Field(description="Where it came from; `(local)` is a folder of one machine.")
