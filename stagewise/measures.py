@@ -16,6 +16,8 @@ from typing import Literal
 
 import numpy as np
 
+from stagewise.task_kinds import LABEL_KINDS, TaskKind
+
 MEASURES: dict[str, "Measure"] = {}
 """Every measure by name, in the order of the report."""
 
@@ -24,6 +26,12 @@ RESERVED = ("loss", "last")
 
 PRIMARY = "accuracy"
 """The measure that claims are about if `statistics.primary_measure` names no other."""
+
+DEFAULTS: dict[TaskKind, str] = {"multi_label": "jaccard", "generation": "token_f1"}
+"""The same of kinds that do not have it."""
+
+TASK_SCORE = "task_score"
+"""Name of the pseudo-measure that is each task's own measure, for experiments whose tasks have different ones."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,8 @@ class Measure:
     test: Literal["sign-flip"] | None
     """Exact test of a paired difference; None if answers are exchanged in drawn patterns."""
     function: Callable[..., np.ndarray]
+    kinds: tuple[TaskKind, ...] = LABEL_KINDS
+    """Kinds of tasks that have it."""
 
     @property
     def is_accuracy(self) -> bool:
@@ -58,7 +68,7 @@ class Measure:
         return low - high, high - low
 
 
-def measure(name: str, *, title: str, range, higher_is_better=True, needs="confusion", test=None):
+def measure(name: str, *, title: str, range, higher_is_better=True, needs="confusion", test=None, kinds=LABEL_KINDS):
     """Register a function as a measure.
 
     Parameters
@@ -79,6 +89,8 @@ def measure(name: str, *, title: str, range, higher_is_better=True, needs="confu
     test
         ``sign-flip`` if it is the share of right answers: a difference is then tested exactly (McNemar's test, for
         single answers). Others are tested by drawn exchanges of answers.
+    kinds
+        Kinds of tasks that have the measure.
     """
 
     if name in RESERVED:
@@ -89,10 +101,20 @@ def measure(name: str, *, title: str, range, higher_is_better=True, needs="confu
     def register(function):
         if name in MEASURES:
             raise ValueError(f"the measure '{name}' is registered twice")
-        MEASURES[name] = Measure(name, title, tuple(range), higher_is_better, needs, test, function)
+        MEASURES[name] = Measure(name, title, tuple(range), higher_is_better, needs, test, function, kinds)
         return function
 
     return register
+
+
+def measures_of(kind: TaskKind) -> dict[str, Measure]:
+    """List the measures that a kind of task has, by name."""
+    return {name: entry for name, entry in MEASURES.items() if kind in entry.kinds}
+
+
+def own_measure(kind: TaskKind, primary: str) -> str:
+    """Name the measure of a task that chooses none: the experiment's `primary` where the kind has it."""
+    return primary if primary in measures_of(kind) else DEFAULTS.get(kind, PRIMARY)
 
 
 def confusion_counts(gold: np.ndarray, answer: np.ndarray, labels: int, weights=None) -> np.ndarray:

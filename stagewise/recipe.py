@@ -11,6 +11,7 @@ from stagewise.errors import InputError
 from stagewise.provenance.files import read_json, sha256_file, write_json
 from stagewise.provenance.fingerprints import fingerprint
 from stagewise.remedies.registry import Remedies
+from stagewise.task_kinds import TaskKind
 
 # Keys that only name or locate an adapter; its bytes do not depend on them.
 _NAMES = ("lineage", "stage", "fingerprint")
@@ -26,6 +27,7 @@ class RecipePrompt(Settings):
 class RecipeTask(Settings):
     """A task of the adapter's lineage."""
 
+    kind: TaskKind = Field("classification", exclude_if=lambda value: value == "classification")
     prompt: RecipePrompt
     words: list[str]
     """Label words, in order."""
@@ -33,6 +35,8 @@ class RecipeTask(Settings):
     max_length: int | None = Field(None, exclude_if=lambda value: value is None)  # as `new_lora` below
     """Tokens of prompt and answer; None leaves the task the recipe's."""
     fields: list[str]
+    no_label: str | None = Field(None, exclude_if=lambda value: value is None)
+    """Answer to an item of `multi_label` without a label; None is `none`."""
     data: dict[str, str]
     """SHA-256 of each split that is learnt from or validated on."""
 

@@ -17,6 +17,9 @@ from stagewise.config.step_settings import DataSettings, ProbeSettings, ScoringS
 from stagewise.config.tasks import Duplicates, Fold, IdsSplit, Limit, Name, Task
 from stagewise.config.training import Logging, Lora, Prompting, Training
 from stagewise.config.yaml_files import merge
+from stagewise.measures import RESERVED as NO_MEASURES
+from stagewise.measures import TASK_SCORE, measures_of, own_measure
+from stagewise.task_kinds import LABEL_KINDS
 
 # Names of folders and files beside a child's folder in the lineage tree.
 RESERVED = {"adapter", "predictions", "probes", "recipe.json", "base"}
@@ -151,6 +154,7 @@ class Config(Settings):
                 )
         if not self.models.get(self.model):
             raise ValueError(f"model '{self.model}' is not one of models ({', '.join(self.models)})")
+        self._check_measures()
         check_orders(self.arms, self.orders, self.tasks)
         for arm_name, arm in self.active_arms.items():
             for variant in self.arm_variants[arm_name].values():
@@ -169,6 +173,12 @@ class Config(Settings):
                 arms = ", ".join(name for name, arm in self.arms.items() if arm is not None)
                 raise ValueError(f"{key}.reference '{name}' is not one of the arms ({arms})")
         return self
+
+    def _check_measures(self) -> None:
+        for name, task in self.tasks.items():
+            if task is not None and task.measure is not None and task.measure not in measures_of(task.kind):
+                measures = ", ".join(measures_of(task.kind))
+                raise ValueError(f"tasks.{name}.measure '{task.measure}' is none of a {task.kind} task ({measures})")
 
     def _check_stage(self, key: str, stage: Stage, first: bool, arm: Arm) -> None:
         for task in stage.tasks:
@@ -197,9 +207,15 @@ class Config(Settings):
     def _check_training(self, key: str, stage: Stage, first: bool) -> None:
         """Refuse settings of a stage that do not go with the experiment's."""
         try:
-            self.stage_training(stage, first)
+            training = self.stage_training(stage, first)
         except ValidationError as error:
             raise ValueError(f"{key}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+        generated = [task for task in stage.tasks if self.tasks[task].kind not in LABEL_KINDS]
+        if generated and training.best_metric not in NO_MEASURES:
+            raise ValueError(
+                f"{key}.best_metric '{training.best_metric}' is no measure of '{generated[0]}', whose answers are "
+                "generated; take 'loss' or 'last'"
+            )
         limited = [task for task in stage.tasks if self.tasks[task].max_length is not None]
         if stage.training.max_length is not None and len(limited) == len(stage.tasks):
             raise ValueError(
@@ -253,6 +269,18 @@ class Config(Settings):
         return list(
             dict.fromkeys(task for arm in self.active_arms.values() for stage in arm.stages for task in stage.tasks)
         )
+
+    @property
+    def own_measures(self) -> dict[str, str]:
+        """The measure that claims about each active task are about, by task."""
+        primary = self.statistics.primary_measure
+        return {name: task.measure or own_measure(task.kind, primary) for name, task in self.active_tasks.items()}
+
+    @property
+    def primary_measure(self) -> str:
+        """The measure that all tasks share, or `task_score`: of each task its own."""
+        names = dict.fromkeys(self.own_measures.values())
+        return TASK_SCORE if len(names) > 1 else next(iter(names), self.statistics.primary_measure)
 
     @property
     def unused_tasks(self) -> list[str]:

@@ -21,6 +21,9 @@ SPLITS = {
     "tasks.*.prompt": "read when a prompt is rendered, after the splits are made",
     "tasks.*.shorten": "applied when a prompt is rendered, after the splits are made",
     "tasks.*.max_length": "applied when a prompt is rendered, after the splits are made",
+    "tasks.*.measure": "names the measure that claims are about",
+    "tasks.*.max_new_tokens": "read when answers are generated, after the splits are made",
+    "tasks.*.stop": "read when answers are generated, after the splits are made",
     "tasks.*.sources.*.files.*.url": "where a file comes from; its sha256 says what it is",
 }
 PREDICTIONS = {
@@ -29,6 +32,11 @@ PREDICTIONS = {
     "tasks.*.label": "in the items, whose checksums count",
     "tasks.*.labels.*.value": "in the items, whose checksums count; the word is what is scored",
     "tasks.*.fields": "in the items, whose checksums count",
+    "tasks.*.options.columns": "in the items, whose checksums count",
+    "tasks.*.options.gold": "in the items, whose checksums count",
+    "tasks.*.separator": "in the items, whose checksums count",
+    "tasks.*.unknown_labels": "in the items, whose checksums count",
+    "tasks.*.measure": "names the measure that claims are about",
     "tasks.*.group": "in the items, whose checksums count",
     "tasks.*.identity": "in the items, whose checksums count",
     "tasks.*.source": "in the items, whose checksums count",

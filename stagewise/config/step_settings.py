@@ -9,6 +9,7 @@ from stagewise.config.probes import Harness, HeldOutText
 from stagewise.config.tasks import Duplicates, Limit, Name, Task
 from stagewise.config.training import Lora, Prompting, RecipeTraining
 from stagewise.remedies.registry import Remedies
+from stagewise.task_kinds import TaskKind
 
 
 class DataSettings(Settings):
@@ -44,11 +45,13 @@ class ProbeSettings(Settings):
 class TaskSettings(Settings):
     """Settings that determine a task's prompts and answers."""
 
+    kind: TaskKind = Field("classification", exclude_if=lambda value: value == "classification")
     prompt: str
     words: list[str]
     shorten: str | None
     max_length: int | None = Field(None, exclude_if=lambda value: value is None)
     fields: list[str]
+    no_label: str | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class RecipeSettings(Settings):

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from stagewise.config.base import MAX_COUNT, MAX_SEED, FilePath, MaxLength, Number, Settings, Whole, shown
 from stagewise.config.label_texts import check_distinct, check_label_word
+from stagewise.task_kinds import LABEL_KINDS, LETTERS, TaskKind
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=100)]
 """Name of a task, an arm, a model or a file's role, which may become the name of a folder."""
@@ -151,6 +152,27 @@ class Column(Settings):
     )
 
 
+class Options(Settings):
+    """Options of each item of a multiple-choice task, which the model answers by their letters."""
+
+    columns: list[str] = Field(
+        min_length=1,
+        description="A column that holds an item's options, as a list or a mapping, or a column for each option, of "
+        "which an item may leave the last ones empty. In the prompt file, `{options}` is the list with letters.",
+    )
+    most: Whole = Field(ge=2, le=len(LETTERS), description="Options of the item that has most; others may have fewer.")
+    gold: Literal["letter", "index", "number", "key", "text"] = Field(
+        "letter",
+        description="Form of the gold label: the option's letter, its place from 0 (`index`) or from 1 (`number`), its "
+        "key in a mapping, or its text.",
+    )
+
+    @field_validator("columns", mode="before", json_schema_input_type=list[str] | str)
+    @classmethod
+    def short_form(cls, value):
+        return [value] if isinstance(value, str) else value
+
+
 class IdsSplit(Settings):
     """Splits given by item ids: either three lists, or a test list and folds."""
 
@@ -194,14 +216,55 @@ class RandomSplit(Settings):
 Split = Annotated[IdsSplit | FilesSplit | RandomSplit, Field(discriminator="rule")]
 
 
-class Task(Settings):
-    """A labelled classification data set with its prompt and label words."""
+def _if_set(default, description: str, **limits):
+    """A setting that is in no fingerprint while it has its default, so that results of older versions stay current."""
+    return Field(default, description=description, exclude_if=lambda value: value == default, **limits)
 
+
+class Task(Settings):
+    """A data set with its prompt and its answers."""
+
+    kind: TaskKind = _if_set(
+        "classification",
+        "`classification`: one label. `ordinal`: one label of an order, the lowest first. `multiple_choice`: one of "
+        "the options that each item has. `multi_label`: any number of labels. `generation`: free text, with one or more "
+        "references.",
+    )
     prompt: FilePath = Field(description="Text file with one `{name}` per prompt variable.")
-    labels: list[Label] = Field(min_length=2, description="Labels, in the order of the report.")
-    id: str = Field(description="Column that identifies an item.")
-    label: str = Field(description="Column with the gold label.")
+    labels: list[Label] = Field(
+        [], description="Labels, in the order of the report; none for `multiple_choice` and `generation`."
+    )
+    id: str | None = Field(
+        None, description="Column that identifies an item; null takes a checksum of its content, which reveals no text."
+    )
+    label: str = Field(
+        description="Column with the gold label; with a list of labels (`multi_label`), or with the reference or a "
+        "list of references (`generation`)."
+    )
+    unknown_labels: Literal["stop", "set_aside"] = _if_set(
+        "stop", "Rows whose label is none of `labels`: they stop the run, or are set aside and counted."
+    )
     fields: dict[Name, Column] = Field(min_length=1, description="Prompt variables.")
+    options: Options | None = _if_set(None, "Options of each item, for `multiple_choice`.")
+    separator: str | None = _if_set(
+        None, "Text between the labels of a `multi_label` column that holds one text instead of a list.", min_length=1
+    )
+    no_label: Annotated[str, AfterValidator(check_label_word)] | None = _if_set(
+        None, "Answer to an item of `multi_label` that has no label; null answers `none`."
+    )
+    measure: str | None = _if_set(
+        None,
+        "The task's own measure, which claims about it are about; null takes `statistics.primary_measure` where it "
+        "applies, else accuracy, `jaccard` (multi_label) or `token_f1` (generation).",
+    )
+    max_new_tokens: Whole | None = _if_set(
+        None,
+        "Tokens generated per item of `generation` or `multi_label`; null generates as many as the longest answer of "
+        "the items has, at most 256.",
+        ge=1,
+        le=4096,
+    )
+    stop: list[str] = _if_set([], "Texts at which a generated answer of `generation` ends.")
     shorten: str | None = Field(
         None, description="Variable to cut at its end if a prompt is too long; if null, that is an error."
     )
@@ -236,6 +299,7 @@ class Task(Settings):
         for key, options in (("source", self.sources), ("split", self.splits)):
             if (chosen := getattr(self, key)) not in options:
                 raise ValueError(f"{key} '{chosen}' is not one of its {key}s ({', '.join(options)})")
+        self._check_kind()
         check_distinct([label.word for label in self.labels], [label.value for label in self.labels])
         for key, names in (("shorten", [self.shorten] if self.shorten else []), ("identity", self.identity or [])):
             for name in names:
@@ -255,10 +319,45 @@ class Task(Settings):
                 )
         return self
 
+    def _check_kind(self) -> None:
+        """Refuse settings that do not go with the kind of task."""
+        has_labels = self.kind in ("classification", "ordinal", "multi_label")
+        if has_labels and len(self.labels) < 2:
+            raise ValueError(f"kind '{self.kind}' needs at least 2 labels")
+        given = {
+            "labels": (self.labels, has_labels),
+            "options": (self.options, self.kind == "multiple_choice"),
+            "separator": (self.separator, self.kind == "multi_label"),
+            "no_label": (self.no_label, self.kind == "multi_label"),
+            "max_new_tokens": (self.max_new_tokens, self.kind not in LABEL_KINDS),
+            "stop": (self.stop, self.kind == "generation"),
+        }
+        for key, (value, fits) in given.items():
+            if value and not fits:
+                raise ValueError(f"'{key}' does not go with kind '{self.kind}'; take it out, or name another kind")
+        if self.kind == "multiple_choice" and self.options is None:
+            raise ValueError("kind 'multiple_choice' needs 'options': the columns with the options of each item")
+        if self.options and "options" in self.fields:
+            raise ValueError("fields: 'options' is the list of options itself; give the field another name")
+        if self.kind == "multi_label":
+            check_distinct([*self.words, self.answer_without_label], [])
+            if comma := next((word for word in self.words if "," in word), None):
+                raise ValueError(f"the label word '{comma}' holds a comma, which stands between labels; take it out")
+
     @property
     def words(self) -> list[str]:
-        """Label words, in label order."""
-        return [label.word for label in self.labels]
+        """Label words, in label order: of multiple choice the letters of the options, of generation none."""
+        return list(LETTERS[: self.options.most]) if self.options else [label.word for label in self.labels]
+
+    @property
+    def variables(self) -> list[str]:
+        """Variables of the prompt: the fields, and the list of options."""
+        return [*self.fields, *(["options"] if self.options else [])]
+
+    @property
+    def answer_without_label(self) -> str:
+        """Answer to an item of `multi_label` that has no label."""
+        return self.no_label or "none"
 
 
 MaxItems = Annotated[Whole, Field(ge=2, le=MAX_COUNT)]

@@ -14,7 +14,8 @@ class Item:
 
     id: str
     label: str
-    """The label word, not the raw value."""
+    """What the model is taught to answer: the label word, not the raw value; label words joined by a comma and a blank;
+    the letter of an option; the first reference."""
     fields: dict[str, str]
     group: str | None
     file: str
@@ -24,6 +25,12 @@ class Item:
     """Record number in the raw file, from 1."""
     agreement: dict[str, float | None] | None = None
     """Agreement of annotators with the gold label, 0 to 1, by column; None if the source has none."""
+    labels: tuple[str, ...] | None = None
+    """Label words of a multi-label task, in label order."""
+    references: tuple[str, ...] | None = None
+    """References of a generation task, the first of which is learnt."""
+    options: int | None = None
+    """Number of options of a multiple-choice task."""
 
     @property
     def location(self) -> str:
@@ -55,6 +62,12 @@ class SplitItem(TypedDict):
     """Number of the item's group within the split (`group_numbers`); left out if the item belongs to none."""
     agreement: NotRequired[dict[str, float]]
     """Agreement of annotators with the gold label, by column; columns without a value are left out."""
+    labels: NotRequired[list[str]]
+    """Label words of a multi-label task."""
+    references: NotRequired[list[str]]
+    """References of a generation task."""
+    options: NotRequired[int]
+    """Number of options of a multiple-choice task."""
 
 
 def group_numbers(items: Iterable[Item]) -> dict[str, int]:
@@ -70,6 +83,9 @@ def write_line(item: Item, numbers: dict[str, int]) -> str:
         values["group"] = numbers[item.group]
     if item.agreement is not None:
         values["agreement"] = item.agreement
+    for key in ("labels", "references", "options"):
+        if (value := getattr(item, key)) is not None:
+            values[key] = value
     return json.dumps(values, ensure_ascii=False) + "\n"
 
 
@@ -79,16 +95,17 @@ def read_split(path, label_words: list[str]) -> list[SplitItem]:
     Raises
     ------
     InputError
-        For a missing file, a line that is not an item, or a label that is not one of `label_words`.
+        For a missing file, a line that is not an item, or a label that is not one of `label_words`, if there are any.
     """
     items: list[SplitItem] = []
     try:
         with open(path, encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 item = _read_line(line)
-                if item["label"] not in label_words:
+                words = item.get("labels", [item["label"]]) if label_words else []
+                if unknown := [word for word in words if word not in label_words]:
                     raise InputError(
-                        f"{path}: line {number}: the label '{item['label']}' is not one of {', '.join(label_words)}; "
+                        f"{path}: line {number}: the label '{unknown[0]}' is not one of {', '.join(label_words)}; "
                         "run the step that writes it again (scripts.make_splits)"
                     )
                 items.append(item)
@@ -110,6 +127,15 @@ def _read_line(line: str) -> SplitItem:
     if not (isinstance(values["id"], str) and isinstance(values["fields"], dict) and isinstance(columns, dict)):
         raise TypeError
     item: SplitItem = {"id": values["id"], "label": values["label"], "fields": values["fields"]}
+    for key in ("labels", "references"):
+        if (texts := values.get(key)) is not None:
+            if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+                raise TypeError
+            item[key] = texts
+    if (options := values.get("options")) is not None:
+        if type(options) is not int:
+            raise TypeError
+        item["options"] = options
     if (group := values.get("group")) is not None:
         if type(group) is not int:
             raise TypeError

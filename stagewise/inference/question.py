@@ -56,8 +56,8 @@ class Question:
             raise InputError(f"--task '{task}' is not one of {', '.join(settings.tasks)}")
         return cls(
             task=task,
-            template=Template.read(spec.prompt, spec.fields),
-            fields=list(spec.fields),
+            template=Template.read(spec.prompt, spec.variables),
+            fields=spec.variables,
             label_words=spec.words,
             shorten=spec.shorten,
             prompting=settings.prompting,

@@ -25,11 +25,13 @@ def recipe_settings(config: Config, adapter: Adapter) -> RecipeSettings:
         seed=adapter.seed,
         tasks={
             name: TaskSettings(
+                kind=task.kind,
                 prompt=task.prompt,
                 words=task.words,
                 shorten=task.shorten,
                 max_length=task.max_length,
-                fields=list(task.fields),
+                fields=task.variables,
+                no_label=task.no_label,
             )
             for name, task in tasks.items()
         },

@@ -130,7 +130,7 @@ class Experiment:
     @cached_property
     def _scoring(self) -> tuple[ScoringSettings, dict[str, Template]]:
         settings = self.config.scoring_settings()
-        return settings, {name: Template.read(task.prompt, task.fields) for name, task in settings.tasks.items()}
+        return settings, {name: Template.read(task.prompt, task.variables) for name, task in settings.tasks.items()}
 
     def prediction_inputs(self, folder: str, adapter: Path | None) -> dict:
         """Record what predictions on a folder of splits are made from; `adapter` is the path of its receipt."""

@@ -58,7 +58,7 @@ class PredictionJob:
         InputError
             If an input is not the one it should be.
         """
-        templates = {name: Template.read(task.prompt, task.fields) for name, task in settings.tasks.items()}
+        templates = {name: Template.read(task.prompt, task.variables) for name, task in settings.tasks.items()}
         scored = scored_model(model_dir, adapter_dir)
         splits = data_checksums(data_dir, settings)
         inputs = prediction_inputs(settings, templates, model_receipt(model_dir)["fingerprint"], splits)

@@ -31,7 +31,7 @@ def check_prompts(context: Context):
     """Every prompt fits, with its answer, into `max_length` and the model's positions; labels can be told apart."""
     config = context.config
     for task, spec in config.active_tasks.items():
-        template = Template.read(spec.prompt, spec.fields)
+        template = Template.read(spec.prompt, spec.variables)
         max_length = spec.max_length or config.training.max_length
         encoder = Encoder(context.tokenizer, template, config.prompting, spec.words, max_length, spec.shorten, task)
         yield from _check_label_words(context, task, encoder)
