@@ -80,9 +80,7 @@ class Join(Settings):
     @model_validator(mode="after")
     def key_goes_with_on(self):
         if self.key is not None and self.on is None:
-            raise ValueError(
-                "'key' names a column of these files that is joined with the column 'on', which is missing"
-            )
+            raise ValueError("'key' is the name that these files have for the column 'on', which is missing")
         return self
 
 

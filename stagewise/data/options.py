@@ -25,11 +25,13 @@ class ItemOptions(NamedTuple):
     @property
     def texts(self) -> list[str]:
         """Texts without letters of their own, if every option has its letter, each in one line."""
-        matches = [_LETTER.match(text) for text in self.raw]
-        letters = [match[1].upper() if match else "" for match in matches]
-        lettered = letters == list(LETTERS[: len(letters)])
-        bare = (text[match.end() :] if lettered else text for text, match in zip(self.raw, matches, strict=True))
-        return [" ".join(text.split()) for text in bare]
+        texts = self.raw
+        while texts:  # AQuA has options with two letters: `A)A)59`
+            matches = [_LETTER.match(text) for text in texts]
+            if [match[1].upper() if match else "" for match in matches] != list(LETTERS[: len(texts)]):
+                break
+            texts = [text[match.end() :] for text, match in zip(texts, matches, strict=True)]
+        return [" ".join(text.split()) for text in texts]
 
     @property
     def lines(self) -> str:

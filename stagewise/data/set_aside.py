@@ -83,10 +83,10 @@ def check_unknown_labels(name: str, task: Task, losses: Losses) -> None:
     raise InputError(
         f"tasks.{name}: the column '{task.label}' holds {losses.list_unknown()}{f' and {more} more' * (more > 0)}, "
         f"none of which is a label of the task; add them to tasks.{name}.labels, or set tasks.{name}.unknown_labels to "
-        f"set_aside{_separator_hint(task)}"
+        f"set_aside{_separator_hint(name, task)}"
     )
 
 
-def _separator_hint(task: Task) -> str:
+def _separator_hint(name: str, task: Task) -> str:
     apart = task.kind == "multi_label" and task.separator is None
-    return "; if a text holds several labels, say with tasks.NAME.separator what stands between them" if apart else ""
+    return f"; if a text holds several, say with tasks.{name}.separator what stands between them" if apart else ""
