@@ -72,15 +72,15 @@ class Join(Settings):
     )
     columns: list[str] = Field(description="Columns that come from these files.", min_length=1)
     reader: Reader | None = Field(None, description="Format of these files; null takes the source's.")
-    on: str | None = Field(
+    by: str | None = Field(
         None, description="Column of both files by whose values rows are joined; null joins them row by row."
     )
     key: str | None = Field(None, description="Name of that column in these files, if they call it otherwise.")
 
     @model_validator(mode="after")
-    def key_goes_with_on(self):
-        if self.key is not None and self.on is None:
-            raise ValueError("'key' is the name that these files have for the column 'on', which is missing")
+    def key_goes_with_by(self):
+        if self.key is not None and self.by is None:
+            raise ValueError("'key' is the name that these files have for the column 'by', which is missing")
         return self
 
 

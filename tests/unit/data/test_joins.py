@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from stagewise.config.tasks import Task
+from stagewise.data.foreign_code import foreign_code
 from tests.helpers.data_step import make_task, run_data_step
 from tests.helpers.refusals import check_refusal
 from tests.helpers.tiny_data import write_csv, write_jsonl
@@ -65,7 +67,7 @@ def test_lines_hold_one_column(tmp_path, capsys):
     check_refusal(done.code, done.error, "train_text.txt: format lines has one column, but text, title are read of it")
 
 
-KEYED = {"files": {"items": "labels"}, "columns": ["label"], "on": "id"}
+KEYED = {"files": {"items": "labels"}, "columns": ["label"], "by": "id"}
 
 
 def keyed_task(tmp_path, labels: list[dict], join: dict, form="csv", **changes) -> dict:
@@ -113,7 +115,7 @@ def test_a_joined_file_is_part_of_what_the_splits_are_made_of(tmp_path, capsys):
         ({"files": {"items": "lables"}}, "joins[0].files names 'lables', which is not one of items, labels"),
         ({"files": {"items": "items"}}, "joins[0].files: 'items' is joined to another file and has no items"),
         ({"files": {"labels": "items"}}, "needs a file 'items', but source 'made' has labels"),
-        ({"on": None, "key": "case"}, "'key' is the name that these files have for the column 'on', which is missing"),
+        ({"by": None, "key": "case"}, "'key' is the name that these files have for the column 'by', which is missing"),
         ({"columns": []}, "columns"),
     ],
 )
@@ -145,3 +147,10 @@ def test_annotators_and_groups_may_come_from_a_joined_file(tmp_path, capsys):
     items = every_item(run_data_step(tmp_path, capsys, settings))
     assert all(item["agreement"] == {"again": float(item["label"] == "yes")} for item in items)
     assert all("group" in item for item in items)
+
+
+def test_the_code_of_a_joined_files_format_is_part_of_the_splits(tmp_path, monkeypatch):
+    (tmp_path / "label_files.py").write_text("def read(path, reader, columns):\n    return []\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = keyed_task(tmp_path, [{"id": 1, "label": 1}], {"reader": {"format": "label_files:read"}})
+    assert list(foreign_code({"t": Task.model_validate(settings)})) == ["label_files:read"]
