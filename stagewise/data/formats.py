@@ -26,8 +26,8 @@ Format = Callable[[Path, Reader, list[str]], list[dict]]
 FORMATS: dict[str, Format] = {}
 """Formats of this package by name, see `register`."""
 
-KEY = "key"
-"""Column for the ids of a keyed JSON file."""
+KEY, VALUE = "key", "value"
+"""Columns of a keyed JSON file: for the ids, and for what stands beside them if that is no record."""
 
 
 def register(name: str) -> Callable[[Format], Format]:
@@ -57,6 +57,8 @@ def read_json(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
     if not reader.keyed:
         return select_columns(path, values, columns)
     records = []
+    if VALUE in columns and {*columns} <= {KEY, VALUE}:
+        return [{KEY: key, VALUE: value} for key, value in values.pairs]
     for row, (key, record) in enumerate(values.pairs, 1):
         if not isinstance(record, dict):
             hint = "; it looks like a single record: put it in a list and set reader.keyed: false" if row == 1 else ""

@@ -11,7 +11,7 @@ from stagewise.errors import InputError
 
 def task_columns(task: Task) -> list[str]:
     """List the columns that a task reads, in the order of its settings."""
-    columns = [task.id, task.label, task.group, *(column.column for column in task.fields.values())]
+    columns = [task.id, *task.label_columns, task.group, *(column.column for column in task.fields.values())]
     columns += [*(task.options.columns if task.options else []), *task.sources[task.source].agreement]
     return list(dict.fromkeys(column for column in columns if column is not None))
 

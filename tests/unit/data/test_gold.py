@@ -103,6 +103,34 @@ def test_a_set_of_labels_is_answered_in_declared_order(tmp_path, capsys, write, 
     assert sum(map(Counter, counts), Counter()) == {"joy": 15, "anger": 10, "fear": 10}
 
 
+def test_labels_may_be_columns_of_zeros_and_ones(tmp_path, capsys):
+    cells = [("1", 0, True), (1.0, "0.0", False), (0, 0, 0), (0, 1, "false")]
+    rows = [row | dict(zip(("joy", "anger", "fear"), cells[n % 4], strict=True)) for n, row in enumerate(make_rows(24))]
+    rows[20] |= {"joy": "", "anger": None, "fear": None}
+    words = labels({"anger": "angry", "joy": "glad", "fear": "afraid"})
+    settings = jsonl_task(tmp_path, rows, kind="multi_label", label=None, labels=words)
+    done = run_data_step(tmp_path, capsys, settings)
+    items = every_item(done)
+    assert [items[f"i{n}"]["label"] for n in range(4)] == ["glad, afraid", "glad", "none", "angry"]
+    assert done.set_aside() == [("raw.jsonl", "21", "i20", "empty label")]
+    rows[5]["fear"] = -1
+    done = run_data_step(tmp_path, capsys, jsonl_task(tmp_path, rows, kind="multi_label", label=None, labels=words))
+    sentence = check_refusal(done.code, done.error, "the column 'anger, joy, fear' holds 'fear: -1' (1 rows), none of")
+    assert "separator" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"kind": "classification"}, "'label' is required but missing"),
+        ({"kind": "multi_label", "separator": ";"}, "'separator' stands between the labels of the column 'label'"),
+    ],
+)
+def test_a_column_of_labels_is_missing(tmp_path, capsys, changes, says):
+    done = run_data_step(tmp_path, capsys, jsonl_task(tmp_path, make_rows(20), label=None, **changes))
+    check_refusal(done.code, done.error, says)
+
+
 def test_a_set_without_label_has_its_own_answer_and_a_missing_one_is_set_aside(tmp_path, capsys):
     rows = make_rows(25, label=lambda n: SETS[n % 5])
     rows[0]["label"] = None

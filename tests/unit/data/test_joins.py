@@ -88,6 +88,15 @@ def test_labels_of_another_file_are_joined_by_a_key_in_any_order(tmp_path, capsy
     assert done.set_aside() == [("texts.jsonl", "4", "3", "empty label")]
 
 
+def test_labels_by_id_in_json_are_joined_by_their_key(tmp_path, capsys):
+    settings = keyed_task(tmp_path, [{"id": 1, "label": 1}], {}, label="value")
+    (tmp_path / "labels").write_text(json.dumps({str(n): n % 2 for n in range(20)}))
+    join = {"reader": {"format": "json", "keyed": True}, "columns": ["value"], "key": "key"}
+    settings["sources"]["made"]["joins"] = [KEYED | join]
+    items = every_item(run_data_step(tmp_path, capsys, settings))
+    assert len(items) == 20 and all(item["label"] == ["no", "yes"][int(item["id"]) % 2] for item in items)
+
+
 @pytest.mark.parametrize(
     ("labels", "says"),
     [
