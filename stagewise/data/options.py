@@ -99,7 +99,8 @@ class GoldOption:
         """Place of the right option, from 0; None if `gold` is none of the options."""
         form, count = self.settings.gold, len(options.raw)
         if form in ("index", "number"):
-            place = int(gold) if re.fullmatch(r"\d{1,9}", gold) else None
+            digits = re.fullmatch(r"(\d{1,9})(\.0)?", gold)
+            place = int(digits[1]) if digits else None
             self.counted.update(["zero"] * (place == 0) + ["number"] * (place == count))
             place = place - 1 if place is not None and form == "number" else place
         elif form == "letter":

@@ -80,10 +80,11 @@ def check_unknown_labels(name: str, task: Task, losses: Losses) -> None:
     """Refuse values of the label column that are no label, unless their rows are to be set aside."""
     if task.unknown_labels == "set_aside" or task.kind == "multiple_choice" or not losses.unknown_labels:
         return
+    setting = f"tasks.{name}.unknown_labels"
     more = f" and {rest} more" if (rest := len(losses.unknown_labels) - 5) > 0 else ""
     raise InputError(
         f"tasks.{name}: the column '{_label_column(task)}' holds {losses.list_unknown()}{more}, none of "
-        f"which is a label of the task; add them to tasks.{name}.labels, or set tasks.{name}.unknown_labels to set_aside"
+        f"which is a label of the task; add them to tasks.{name}.labels, or set {setting} to set_aside"
         f"{_separator_hint(name, task)}"
     )
 
