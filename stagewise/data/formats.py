@@ -145,6 +145,7 @@ def _csv_rows(path: Path, reader: Reader, columns: list[str]) -> tuple[list[dict
         unnamed = [name for place, name in enumerate(header) if name == f"Unnamed: {place}"]
         # The first column of a table that pandas wrote, which is its index, has no name.
         names = {column: unnamed[0] if not column and len(unnamed) == 1 else column for column in columns}
+        _refuse_other_separator(path, reader, header, columns)
         check_columns(path, list(names.values()), header)
         positions = {column: header.index(name) for column, name in names.items()}
         begun = lines.line_num + 1
@@ -164,6 +165,19 @@ def _csv_rows(path: Path, reader: Reader, columns: list[str]) -> tuple[list[dict
     if not rows:
         raise InputError(f"{path}: there is a header but no row")
     return rows, names
+
+
+def _refuse_other_separator(path: Path, reader: Reader, header: list[str], columns: list[str]) -> None:
+    """Refuse a table that another character separates: it has one column, whose name holds that character."""
+    if len(header) != 1 or header[0] in columns:
+        return
+    for separator, setting in (
+        ("\t", "reader.format: tsv"),
+        (";", "reader.delimiter: ';'"),
+        (",", "reader.format: csv"),
+    ):
+        if {*columns} & {*header[0].split(separator)}:
+            raise InputError(f"{path}: its columns are separated by {separator!r}; set {setting}")
 
 
 def _refuse_unclear_escapes(path: Path, reader: Reader, text: str) -> None:

@@ -134,6 +134,20 @@ def test_quotes_may_be_text(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("delimiter", "form", "says"),
+    [
+        ("\t", "csv", r"its columns are separated by '\\t'; set reader.format: tsv"),
+        (";", "csv", "its columns are separated by ';'; set reader.delimiter: ';'"),
+        (",", "tsv", "its columns are separated by ','; set reader.format: csv"),
+    ],
+)
+def test_another_separator_is_named(tmp_path, delimiter, form, says):
+    path = write_csv(tmp_path / "f", [{"id": 1, "text": "a", "label": "x"}], delimiter=delimiter)
+    with pytest.raises(InputError, match=says):
+        read(path, format=form)
+
+
+@pytest.mark.parametrize(
     ("reader", "says"),
     [
         ({"format": "tsv", "delimiter": ";"}, "fields of format tsv are separated by tabs"),
