@@ -78,7 +78,7 @@ def test_a_remedys_null_is_part_of_the_recipe(data):
         {"max_length": 97},
         {"prompting": {"system": "Be brief."}},
         {"prompting": {"template": {"date_string": "26 Jul 2024"}}},
-        {"lora": {"r": 4}},
+        {"lora": {"r": 4, "target_modules": ["q_proj"]}},
         {"training": {"learning_rate": 1e-3}},
         {"training": {"batch_size": 5}},
         {"training": None, "remedies": {}},
