@@ -117,7 +117,7 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
 
 def _check_complete(files, model, loading: dict) -> None:
     """Refuse a model without some of its weights, which transformers would draw at random in each process."""
-    for name, stored, expected in loading["mismatched_keys"]:
+    for name, stored, expected in sorted(loading["mismatched_keys"]):
         raise InputError(
             f"{files}: {name} has the shape {tuple(stored)}, and {tuple(expected)} by config.json; get both again from "
             "the same place"

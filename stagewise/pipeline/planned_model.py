@@ -129,7 +129,9 @@ class PlannedModel:
     @property
     def _files_at(self) -> Path | None:
         """Directory of the model's files; None if they are not here."""
-        directory = Path(self.settings.path) if self._is_in_place else self.folder / (self.receipt or {}).get("path", "")
+        directory = (
+            Path(self.settings.path) if self._is_in_place else self.folder / (self.receipt or {}).get("path", "")
+        )
         return directory if (directory / "config.json").is_file() else None
 
 

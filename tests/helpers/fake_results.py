@@ -260,7 +260,9 @@ def _write_adapter(results: Path, adapter: Adapter, settings: Config, parents: l
     }
     planned = recipe_settings(settings, adapter)
     recipe = Recipe.build(
-        **planned.model_dump(exclude={"tasks", "remedies", "dtype", "lora", "adopted", "tuned_model", "lora_of_parent"}),
+        **planned.model_dump(
+            exclude={"tasks", "remedies", "dtype", "lora", "adopted", "tuned_model", "lora_of_parent"}
+        ),
         lora=planned.lora.model_copy(update={"target_modules": LLAMA_LAYERS}),
         adopted=_adopted(adapter),
         dtype="float32",

@@ -1,24 +1,17 @@
 """Every decoder family in use: trained, scored as a plain forward pass scores, and scored again from its files."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
 
+from stagewise.config.training import Lora
 from stagewise.inference.likelihood import score
 from stagewise.models.adapters import load_adapter
 from stagewise.models.load import load_base, load_tokenizer
 from stagewise.models.memory_estimate import estimate_memory
 from stagewise.models.module_tree import ModuleTree
-from stagewise.models.target_modules import (
-    LLAMA_LAYERS,
-    LLAMA_LIKE,
-    adapted_modules,
-    adapter_parameters,
-    all_linear_names,
-)
-from stagewise.recipe import Recipe
+from stagewise.models.target_modules import adapted_modules, adapter_parameters
+from stagewise.training.stage_data import load_stage_data
 from tests.helpers.decoder_families import DECODERS, build_decoder, save_decoder
 from tests.helpers.toy_stage import Stage
 from tests.helpers.toy_task import write_toy_split
@@ -41,24 +34,39 @@ def plain_scores(model) -> np.ndarray:
     return np.array(rows)
 
 
+def mean_answer_nll(model, rows) -> float:
+    """Mean negative log-probability of the rows' counted tokens, each row alone in a forward pass."""
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for row in rows:
+            ids, labels = torch.tensor([row["input_ids"]]), torch.tensor(row["labels"][1:])
+            logprobs = model(ids, use_cache=False).logits[0, :-1].double().log_softmax(-1)
+            total -= float(logprobs[labels >= 0].gather(1, labels[labels >= 0][:, None]).sum())
+            count += int((labels >= 0).sum())
+    return total / count
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_toy_split(tmp_path_factory.mktemp("data"), train=8, validation=4)
+
+
 @pytest.mark.parametrize("name", DECODERS)
-def test_a_family_is_trained_and_scored_as_its_forward_pass_scores(name, tmp_path):
+def test_a_family_is_trained_and_scored_as_its_forward_pass_scores(name, data, tmp_path):
     folder = save_decoder(name, tmp_path / "model")
-    data = write_toy_split(tmp_path / "data", train=8, validation=4)
-    settings = {"lora": {"r": 2, "alpha": 8, "dropout": 0, "last_layers": 1}, "training": {"epochs": 2}}
-    stage = Stage(tmp_path, folder, data, **settings)
-    assert stage.train("--batch-size", "2") == 0
-    losses = [json.loads(line) for line in stage.file("training_log.csv").read_text().splitlines()[:0]]
-    assert losses == []
+    lora = {"r": 2, "alpha": 8, "dropout": 0, "last_layers": 1}
+    training = {"epochs": 2, "batch_size": 8, "max_length": 128}
+    stage = Stage(tmp_path, folder, data, lora=lora, training=training)
+    assert stage.train("--batch-size", "4") == 0
 
     tokenizer, base = load_tokenizer(folder), load_base(folder, "none", "float32")
+    rows = load_stage_data(stage.recipe, tokenizer, data).rows
+    first_loss = next(float(line.split(",")[-1]) for line in stage.log() if ",train,loss," in line)
+    assert first_loss == pytest.approx(mean_answer_nll(base, rows), abs=1e-3)
     untuned = plain_scores(base)
     np.testing.assert_allclose(score(base, tokenizer, PROMPTS, ANSWERS), untuned, atol=1e-4)
-    tree, lora = ModuleTree.of(base), Recipe.read(stage.folder / "recipe.json").lora
-    adapted = adapted_modules(tree, lora)
-    estimate = estimate_memory(tree, lora, "float32", "none", 96, 4096, "cpu", 2, False)
-    assert estimate.training > estimate.weights > 4 * tree.parameters
 
+    adapted = adapted_modules(ModuleTree.of(base), stage.recipe.lora)
     model = load_adapter(base, stage.folder / "adapter")
     factors = {name: weight for name, weight in model.named_parameters() if "lora_" in name}
     assert sum(weight.numel() for weight in factors.values()) == adapter_parameters(adapted, 2)
@@ -66,3 +74,10 @@ def test_a_family_is_trained_and_scored_as_its_forward_pass_scores(name, tmp_pat
     tuned = plain_scores(model)
     assert np.abs(tuned - untuned).max() > 1e-3
     np.testing.assert_allclose(score(model, tokenizer, PROMPTS, ANSWERS), tuned, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_the_memory_of_a_family_is_estimated(name):
+    tree, lora = ModuleTree.of(build_decoder(name)), Lora(r=2)
+    estimate = estimate_memory(tree, lora, "float32", "none", 96, 4096, "cpu", 2, False)
+    assert estimate.training > estimate.weights > 4 * tree.parameters

@@ -1,0 +1,39 @@
+"""Layers of ``all-linear`` in a plan: of the model that is here, or else as a recipe has them."""
+
+import json
+
+import pytest
+
+from stagewise.config.base_model import Model
+from stagewise.config.training import Lora
+from stagewise.errors import InputError
+from stagewise.pipeline.planned_model import PlannedModel
+from stagewise.provenance.files import sha256_file
+from tests.helpers.toy_task import write_toy_recipe, write_toy_split
+
+GPT2 = {"model_type": "gpt2", "n_embd": 8, "n_head": 2, "n_layer": 2, "vocab_size": 16, "n_positions": 8}
+
+
+@pytest.fixture
+def recipe(tiny_model, tmp_path):
+    write_toy_recipe(tmp_path / "stage", tiny_model, write_toy_split(tmp_path / "data"), lora={})
+    return tmp_path / "stage" / "recipe.json"
+
+
+def planned(path) -> PlannedModel:
+    return PlannedModel("own", Model(path=str(path)), sha256_file)
+
+
+def test_the_model_that_is_here_decides(recipe, tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "config.json").write_text(json.dumps(GPT2))
+    lora = planned(tmp_path / "own").with_layer_names(Lora(r=4), recipe)
+    assert (lora.r, lora.target_modules) == (4, ["c_attn", "c_proj", "c_fc"])
+
+
+def test_without_the_model_its_recipe_does(recipe, tmp_path):
+    model = planned(tmp_path / "elsewhere")
+    assert model.with_layer_names(Lora(r=4), recipe).target_modules[:2] == ["q_proj", "k_proj"]
+    assert model.with_layer_names(Lora(target_modules=["x"]), recipe).target_modules == ["x"]
+    with pytest.raises(InputError, match=r"recipe\.json"):
+        planned(tmp_path / "elsewhere").with_layer_names(Lora(), tmp_path / "none" / "recipe.json")
