@@ -33,7 +33,7 @@ def write_stubs(config: Config, code: ProjectCode | None = None) -> None:
         if artifact.rule == "fetch_model":
             model = config.used_models[folder.name]
             if model.path is None:
-                (folder / "config.json").write_text("{}\n", encoding="utf-8")
+                (folder / "config.json").write_text('{"model_type": "llama"}\n', encoding="utf-8")
             write_model_receipt(folder, folder.name, model.origin, model.path)
         elif artifact.rule == "fetch_adapter":
             fetch_adapter(experiment.adopted_adapters[folder.name].adopted, folder)

@@ -10,6 +10,8 @@ from stagewise.config.training import Lora
 from stagewise.errors import InputError, exit_on_input_error
 from stagewise.models.adopted import describe_adopted_adapter, lora_settings
 from stagewise.models.compute_type import resolve, with_compute_type
+from stagewise.models.receipts import model_files
+from stagewise.models.target_modules import with_layer_names
 from stagewise.pipeline.build_recipe import build_recipe
 from stagewise.pipeline.planned_model import describe_adopted_model
 from stagewise.provenance.receipts import read_receipt
@@ -49,6 +51,9 @@ def main(argv=None) -> int:
         taken = _taken(settings, args.taken)
     elif args.taken:
         raise InputError(f"--taken: the stage {settings.lineage} takes nothing from elsewhere; leave it out")
+    elif not settings.lora_of_parent:
+        lora = with_layer_names(settings.lora, model_files(args.model))
+        settings = settings.model_copy(update={"lora": lora})
     build_recipe(settings, model, args.data, parents, taken=taken).write(args.output)
     return 0
 

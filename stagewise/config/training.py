@@ -62,6 +62,10 @@ def _only_if_set(description: str):
     return Field(False, description=description, exclude_if=lambda value: not value)
 
 
+ALL_LINEAR = "all-linear"
+"""Value of `lora.target_modules` that stands for every linear layer of the model."""
+
+
 class Lora(Settings):
     """LoRA adapters (Hu et al. 2021, arXiv:2106.09685)."""
 
@@ -73,10 +77,11 @@ class Lora(Settings):
         description="Scaling numerator; the update is scaled by alpha / r, with `rslora` by alpha / sqrt(r).",
     )
     dropout: Number = Field(0.05, ge=0, lt=1, description="Dropout on the adapter's input.")
-    target_modules: list[str] = Field(
-        ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
-        min_length=1,
-        description="Names of the linear layers that get an adapter.",
+    target_modules: Literal["all-linear"] | Annotated[list[str], Field(min_length=1)] = Field(
+        ALL_LINEAR,
+        description="Linear layers that get an adapter: `all-linear`, or a list of names. `all-linear` leaves out the "
+        "output head, routers of experts, and layers that Mamba's kernels read without their adapter. Recipes hold the "
+        "names that it stands for.",
     )
     last_layers: Annotated[Whole, Field(ge=1, le=10_000)] | None = Field(
         None,

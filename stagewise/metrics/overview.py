@@ -134,7 +134,7 @@ def _stage_settings(config: Config, adapter: Adapter, recipe: Recipe) -> dict[st
     settings = {}
     for group, stage, experiment in (
         ("training", adapter.training, config.training),
-        ("lora", recipe.lora, config.lora),
+        ("lora", recipe.lora if adapter.lora_of_parent else adapter.lora, config.lora),
     ):
         # A switch that is off is left out of what is dumped.
         fields = {key: getattr(stage, key) for key in type(stage).model_fields}

@@ -92,17 +92,20 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
             bnb_4bit_compute_dtype=compute,
         )
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model, loading = AutoModelForCausalLM.from_pretrained(
             files,
             dtype=compute,
             device_map={"": device},
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
             **extra,
         )
     except Exception as error:  # damaged files raise whatever their parsers raise
-        raise InputError(f"{files}: the model cannot be loaded ({_brief(error)})") from None
+        raise InputError(f"{files}: the model cannot be loaded ({_brief(error)}); get its files again") from None
+    _check_complete(files, model, loading)
     # Cards and settings beside every checkpoint would name this machine's folder. PEFT asks the hub for any other name.
     model.name_or_path = model.config._name_or_path = ""
     if quantization == "nf4":
@@ -110,6 +113,25 @@ def load_base(model_dir, quantization: str = "none", dtype: str = "auto"):
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return model.eval()
+
+
+def _check_complete(files, model, loading: dict) -> None:
+    """Refuse a model without some of its weights, which transformers would draw at random in each process."""
+    for name, stored, expected in sorted(loading["mismatched_keys"]):
+        raise InputError(
+            f"{files}: {name} has the shape {tuple(stored)}, and {tuple(expected)} by config.json; get both again from "
+            "the same place"
+        )
+    if not (missing := sorted(loading["missing_keys"])):
+        return
+    head = next((name for name, module in model.named_modules() if module is model.get_output_embeddings()), None)
+    way_out = "get them again"
+    if all(name.rpartition(".")[0] == head for name in missing):
+        way_out = "a classifier or reward model has no output head: name the language model that it was made from"
+    raise InputError(
+        f"{files}: {len(missing)} of the model's weights are missing ({', '.join(missing[:3])[:200]}) and would be "
+        f"random; {way_out}"
+    )
 
 
 def compute_context(model):

@@ -13,6 +13,8 @@ _MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "LICEN
 # Some repositories hold the weights twice; transformers reads the other copy.
 _EXCLUDED = ("consolidated*", "*.py")
 
+_INDEX = "model.safetensors.index.json"
+
 
 def is_model_file(name: str) -> bool:
     """Check that a file at the top of a model's folder is part of the model."""
@@ -39,18 +41,49 @@ def check_files(folder: Path, what: str) -> list[str]:
     weights = [name for name in names if name.endswith(".safetensors") and not name.startswith("adapter_")]
     if not weights:
         pickles = [p.name for p in sorted(folder.iterdir()) if p.suffix in (".bin", ".pt", ".pth")]
-        instead = f"only {pickles[0]}, which can run code when it is read" if pickles else "none"
+        instead = "none"
+        if pickles:
+            instead = f"only {pickles[0]}, which can run code when it is read"
+        elif _INDEX in names:
+            raise InputError(f"{what}: {_INDEX} lists weight files, and none of them is here; get them again")
         raise InputError(
             f"{what}: no safetensors weights ({instead}); convert them once with save_pretrained where you trust the "
             "file"
         )
+    check_configuration(folder)
     if not {"tokenizer.json", "tokenizer.model"} & set(names):
         raise InputError(f"{what}: no tokenizer (tokenizer.json or tokenizer.model); put the model's own beside it")
-    if "model.safetensors.index.json" in names:
-        index = read_json(folder / "model.safetensors.index.json", "the list of the model's weights")
+    if _INDEX in names:
+        index = read_json(folder / _INDEX, "the list of the model's weights")
         weight_map = index.get("weight_map") if isinstance(index, dict) else None
         if not isinstance(weight_map, dict):
-            raise InputError(f"{what}: model.safetensors.index.json has no weight_map; get it again")
+            raise InputError(f"{what}: {_INDEX} has no weight_map; get it again")
         if missing := sorted(set(map(str, weight_map.values())) - set(names)):
             raise InputError(f"{what}: {missing[0]} is missing ({len(missing)} of its weight files are); get it again")
+    elif "model.safetensors" not in names:
+        raise InputError(
+            f"{what}: it has {weights[0]}, and neither model.safetensors nor {_INDEX}, which lists the files of "
+            "weights; get it again, or save it with save_pretrained"
+        )
     return names
+
+
+def check_configuration(folder: Path) -> dict:
+    """Read a model's ``config.json``, and check that its weights are stored as numbers.
+
+    Raises
+    ------
+    InputError
+        If it is missing or no JSON object, or if the weights are quantized: by GPTQ, AWQ and others.
+    """
+    path = folder / "config.json"
+    config = read_json(path, "the model's configuration")
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: not a model's configuration; get it again")
+    if quantized := config.get("quantization_config"):
+        method = quantized.get("quant_method") if isinstance(quantized, dict) else quantized
+        raise InputError(
+            f"{folder}: its weights are quantized already ({str(method)[:40]}), on which no adapter is trained here; "
+            "name the model that they were made from, with quantization: nf4 if memory is short"
+        )
+    return config

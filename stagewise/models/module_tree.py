@@ -5,12 +5,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stagewise.errors import InputError
+from stagewise.models.model_folder import check_configuration
 from stagewise.provenance.files import read_json, sha256_file
 from stagewise.provenance.memory import FOLDER, read_memory, write_memory
 from stagewise.provenance.packages import package_versions
 
 _MEMORY = FOLDER / "stagewise-module-trees.json"
-_VERSION = 1
+_VERSION = 2
 _KEPT = 8
 """Model configurations that are remembered."""
 
@@ -106,9 +107,9 @@ def read_module_tree(files: Path) -> ModuleTree:
 
 def _refuse_hub_kernels(files: Path) -> None:
     """Refuse a configuration that names a hub repository for its attention: transformers would run code from there."""
-    config = read_json(files / "config.json", "the model's configuration")
+    config = check_configuration(files)
     for key in ("attn_implementation", "_attn_implementation"):
-        if isinstance(config, dict) and "/" in str(config.get(key, "")):
+        if "/" in str(config.get(key, "")):
             raise InputError(f"{files / 'config.json'}: {key} names code on a hub, which is not run; take it out")
 
 
@@ -118,10 +119,36 @@ def _on_meta(files: Path):
 
     try:
         config = AutoConfig.from_pretrained(files, trust_remote_code=False, local_files_only=True)
+        _check_decoder(files, config)
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except (ValueError, OSError, KeyError, AttributeError, ImportError, json.JSONDecodeError) as error:
-        raise InputError(f"{files}: the model cannot be loaded ({' '.join(str(error).split())[:200]})") from None
+        raise InputError(
+            f"{files}: the model cannot be loaded ({' '.join(str(error).split())[:200]}); get config.json again, or "
+            "take a model that the installed version of transformers can build"
+        ) from None
+
+
+def _check_decoder(files: Path, config) -> None:
+    """Refuse models that do not predict a next token from those before it.
+
+    Encoders have a class for causal language models too, which reads in both directions unless ``is_decoder`` is set.
+    """
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
+
+    kind = None
+    if config.is_encoder_decoder:
+        kind = "an encoder with a decoder"
+    elif type(config) in MODEL_FOR_MASKED_LM_MAPPING and not getattr(config, "is_decoder", False):
+        kind = "an encoder"
+    elif type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        kind = "no language model of transformers"
+    if kind:
+        name = next(iter(config.architectures or ()), config.model_type)
+        raise InputError(
+            f"{files}: {name} is {kind}, and labels are scored as what follows a prompt; name a decoder, such as a "
+            "Llama, Qwen or Gemma model"
+        )
 
 
 def text_settings(files) -> dict:

@@ -6,10 +6,11 @@ from stagewise.config.experiment import Config
 from stagewise.config.shareable import shareable_file
 from stagewise.config.step_settings import RecipeSettings, TaskSettings
 from stagewise.config.tasks import SPLITS
-from stagewise.config.training import Lora
+from stagewise.config.training import ALL_LINEAR, Lora
 from stagewise.errors import InputError
 from stagewise.inference.prompts import Template
 from stagewise.lineage import Adapter
+from stagewise.models.target_modules import LLAMA_LAYERS
 from stagewise.provenance.files import sha256_file
 from stagewise.recipe import Recipe, RecipeAdopted, RecipeModel, code_fingerprints
 from stagewise.training import behaviour_versions
@@ -62,7 +63,8 @@ def build_recipe(
     Parameters
     ----------
     settings
-        Settings of the adapter, from the configuration (`recipe_settings`).
+        Settings of the adapter, from the configuration (`recipe_settings`); those of its LoRA name the layers
+        (`target_modules.with_layer_names`).
     model
         The base model (`describe_base_model`).
     data_dir
@@ -99,9 +101,12 @@ def build_recipe(
 def _lora(settings: RecipeSettings, parents: list[Recipe], taken: tuple[RecipeAdopted, Lora | None] | None) -> Lora:
     """LoRA of the adapter: an adopted one's, what went on from one has its shape, or else as the settings say."""
     if taken:
-        return taken[1] or Lora()  # a fully fine-tuned model has none
+        # A fully fine-tuned model has none; recipes of older versions hold these layers.
+        return taken[1] or Lora(target_modules=LLAMA_LAYERS)
     if settings.lora_of_parent:
         return parents[0].lora.model_copy(update={"dropout": settings.lora.dropout})
+    if settings.lora.target_modules == ALL_LINEAR:
+        raise ValueError("a recipe holds the names of the layers, see stagewise.models.target_modules")
     return settings.lora
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from stagewise.config.experiment import Config
-from stagewise.config.step_settings import ScoringSettings
+from stagewise.config.step_settings import RecipeSettings, ScoringSettings
 from stagewise.config.tasks import SPLITS
 from stagewise.config.training import Lora
 from stagewise.data.raw_files import RAW
@@ -118,7 +118,7 @@ class Experiment:
         if lineage not in self._recipes:
             adapter = self.adapters[lineage]
             self._recipes[lineage] = build_recipe(
-                recipe_settings(self.config, adapter),
+                self._recipe_settings(adapter),
                 self.base_model,
                 self.results / adapter.data,
                 [self.expected_recipe(parent) for parent in adapter.parents],
@@ -126,6 +126,15 @@ class Experiment:
                 self._adopted(adapter),
             )
         return self._recipes[lineage]
+
+    def _recipe_settings(self, adapter: Adapter) -> RecipeSettings:
+        """Select the settings of an adapter's recipe; the layers of a LoRA that it makes are named."""
+        settings = recipe_settings(self.config, adapter)
+        if adapter.adopted or adapter.tuned_model or adapter.lora_of_parent:
+            return settings
+        recipe = self.results / adapter.lineage / "recipe.json"
+        lora = self.models[self.config.model].with_layer_names(settings.lora, recipe)
+        return settings.model_copy(update={"lora": lora})
 
     @cached_property
     def _scoring(self) -> tuple[ScoringSettings, dict[str, Template]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stagewise.config.base_model import Model
 from stagewise.config.shareable import LOCAL, shareable
+from stagewise.config.training import ALL_LINEAR, Lora
 from stagewise.errors import InputError
 from stagewise.models.receipts import (
     changed_model_files,
@@ -15,6 +16,7 @@ from stagewise.models.receipts import (
     located,
     write_location,
 )
+from stagewise.models.target_modules import with_layer_names
 from stagewise.pipeline import inputs
 from stagewise.provenance.files import read_json
 from stagewise.provenance.fingerprints import fingerprint
@@ -38,6 +40,7 @@ class PlannedModel:
     def __init__(self, name: str, settings: Model, checksum: inputs.Checksum):
         self.name, self.settings, self._checksum = name, settings, checksum
         self.folder = Path("models") / name
+        self._named: dict[int | None, Lora] = {}
 
     @cached_property
     def receipt(self) -> dict | None:
@@ -113,6 +116,23 @@ class PlannedModel:
             files = current_files(self.folder, there, self._checksum)
             return describe_adopted_model(receipt | {"files": files, "origin": shareable(self.settings.origin)})
         return recorded_adoption(recipe, f"{self.folder}: the model is not here")
+
+    def with_layer_names(self, lora: Lora, recipe: Path) -> Lora:
+        """Name the layers that ``all-linear`` stands for: as the model here has them, or else as a `recipe` does."""
+        if lora.target_modules != ALL_LINEAR:
+            return lora
+        if lora.last_layers not in self._named:
+            files = self._files_at
+            self._named[lora.last_layers] = with_layer_names(lora, files) if files else Recipe.read(recipe).lora
+        return lora.model_copy(update={"target_modules": self._named[lora.last_layers].target_modules})
+
+    @property
+    def _files_at(self) -> Path | None:
+        """Directory of the model's files; None if they are not here."""
+        directory = (
+            Path(self.settings.path) if self._is_in_place else self.folder / (self.receipt or {}).get("path", "")
+        )
+        return directory if (directory / "config.json").is_file() else None
 
 
 def describe_adopted_model(receipt: dict) -> RecipeAdopted:

@@ -55,6 +55,7 @@ def sft_config(
         train_sampling_strategy="group_by_length" if training.group_by_length else "random",
         activation_checkpointing=gradient_checkpointing,
         activation_offloading=False,
+        router_aux_loss_coef=0.0,  # routers of experts are not trained, and the loss is the answers' alone
         bf16=False,  # the base model is loaded in the compute type, and passes run in `models.load.compute_context`
         use_cpu=use_cpu,
         seed=seed,

@@ -12,7 +12,7 @@ from stagewise.errors import InputError
 from stagewise.models.adapter_settings import layer_scaling, with_layers, with_uniform_scaling
 from stagewise.models.adapters import adapted_layers, read_dora, write_adapter
 from stagewise.models.module_tree import ModuleTree
-from stagewise.models.target_modules import adapted_modules
+from stagewise.models.target_modules import adapted_modules, target_names
 from stagewise.recipe import Recipe
 from stagewise.remedies.base import TrainingHook
 from stagewise.remedies.minor import layer_weight
@@ -38,7 +38,7 @@ def lora_config(tree: ModuleTree, lora: "Lora"):
         lora_dropout=lora.dropout,
         use_rslora=lora.rslora,
         use_dora=lora.dora,
-        target_modules=lora.target_modules,
+        target_modules=target_names(tree, lora),
         bias="none",
         task_type="CAUSAL_LM",
     )
@@ -81,7 +81,7 @@ def add_new_lora(parent: Path | None, folder: Path, base, lora: "Lora", seed: in
                 "the stage too"
             )
     else:
-        config = lora_config(tree, lora).to_dict() | {"target_modules": lora.target_modules}
+        config = lora_config(tree, lora).to_dict() | {"target_modules": target_names(tree, lora)}
         factors, magnitudes, rank = {}, {}, 0
     generator = torch.Generator().manual_seed(seed)
     wider = {}

@@ -16,6 +16,7 @@ from stagewise.config.experiment import Config
 from stagewise.config.yaml_files import merge, read_yaml
 from stagewise.lineage import BASE, Adapter, data_folder, lineage_tree
 from stagewise.models.adopted import adapter_origin
+from stagewise.models.target_modules import LLAMA_LAYERS
 from stagewise.pipeline.build_recipe import recipe_settings
 from stagewise.provenance.files import sha256_file, write_json
 from stagewise.provenance.fingerprints import fingerprint
@@ -259,7 +260,10 @@ def _write_adapter(results: Path, adapter: Adapter, settings: Config, parents: l
     }
     planned = recipe_settings(settings, adapter)
     recipe = Recipe.build(
-        **planned.model_dump(exclude={"tasks", "remedies", "dtype", "adopted", "tuned_model", "lora_of_parent"}),
+        **planned.model_dump(
+            exclude={"tasks", "remedies", "dtype", "lora", "adopted", "tuned_model", "lora_of_parent"}
+        ),
+        lora=planned.lora.model_copy(update={"target_modules": LLAMA_LAYERS}),
         adopted=_adopted(adapter),
         dtype="float32",
         tasks={

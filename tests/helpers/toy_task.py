@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from stagewise.config.step_settings import RecipeSettings
+from stagewise.models.target_modules import with_layer_names
 from stagewise.pipeline.build_recipe import build_recipe
 from stagewise.provenance.receipts import read_receipt
 from stagewise.recipe import Recipe, describe_base_model
@@ -56,6 +57,8 @@ def write_toy_recipe(folder: Path, model: Path, data: Path, parents: list[Recipe
         "training": None if given is None else training,
     } | changes
     base = describe_base_model(read_receipt(model, "the base model"))
-    recipe = build_recipe(RecipeSettings.model_validate(settings), base, data, list(parents))
+    valid = RecipeSettings.model_validate(settings)
+    valid = valid.model_copy(update={"lora": with_layer_names(valid.lora, model)})
+    recipe = build_recipe(valid, base, data, list(parents))
     recipe.write(folder / "recipe.json")
     return recipe

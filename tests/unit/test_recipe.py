@@ -33,7 +33,7 @@ def build(data, model=MODEL, parents=(), **changes) -> Recipe:
         "quantization": "none",
         "dtype": "float32",
         "max_length": 96,
-        "lora": {},
+        "lora": {"target_modules": ["q_proj"]},
         "training": {},
         "remedies": {"distill": {}, "anchor": {"strength": 0.5}},
     } | changes
@@ -54,7 +54,9 @@ def test_a_recipe_survives_its_file(data, tmp_path):
 
 def test_a_kind_of_lora_is_part_of_the_recipe_if_it_is_not_plain(data):
     """Recipes of older versions, which have no such settings, stay current."""
-    plain, *others = (build(data, lora=lora) for lora in ({}, {"dora": False}, {"dora": True}, {"rslora": True}))
+    layers = {"target_modules": ["q_proj"]}
+    kinds = ({}, {"dora": False}, {"dora": True}, {"rslora": True})
+    plain, *others = (build(data, lora=layers | kind) for kind in kinds)
     assert not {"dora", "rslora"} & set(plain.model_dump(mode="json")["lora"])
     assert others[0].fingerprint == plain.fingerprint
     assert len({recipe.fingerprint for recipe in (plain, *others[1:])}) == 3
@@ -76,7 +78,7 @@ def test_a_remedys_null_is_part_of_the_recipe(data):
         {"max_length": 97},
         {"prompting": {"system": "Be brief."}},
         {"prompting": {"template": {"date_string": "26 Jul 2024"}}},
-        {"lora": {"r": 4}},
+        {"lora": {"r": 4, "target_modules": ["q_proj"]}},
         {"training": {"learning_rate": 1e-3}},
         {"training": {"batch_size": 5}},
         {"training": None, "remedies": {}},

@@ -34,7 +34,7 @@ def finished(tmp_path_factory) -> Path:
     project = ProjectCopy(tmp_path_factory.mktemp("finished") / "project")
     (project.path / "my-model").mkdir()
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
-        (project.path / "my-model" / name).write_text("{}\n")
+        (project.path / "my-model" / name).write_text('{"model_type": "llama"}\n')
     project.write("study.yaml", STUDY)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project.path)

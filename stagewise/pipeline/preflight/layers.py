@@ -45,16 +45,8 @@ def check_adopted_layers(context: Context):
 
 @check("model", "model")
 def check_model(context: Context):
-    """The model is one that can be quantized as set, and what is known about its kind."""
+    """The model is one that can be trained as set, and what is known about its kind."""
     settings = context.model_settings
-    if context.config.quantization == "nf4" and settings.get("quantization_config"):
-        method = settings["quantization_config"].get("quant_method", "another method")
-        yield Finding(
-            f"quantized already ({method})",
-            "failure",
-            f"config: quantization is 'nf4', but the model's weights are quantized already ({method}); name the "
-            "original model, or set quantization to 'none'",
-        )
     wanted = [adapter for adapter in context.trainings if adapter.training.gradient_checkpointing]
     if wanted and not context.tree.checkpointing:
         kind = settings.get("model_type", "this kind")

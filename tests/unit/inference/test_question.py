@@ -39,7 +39,7 @@ def write_recipe(folder: Path, step: PredictionStep, task: str, parent: Recipe |
         quantization="none",
         dtype="float32",
         max_length=256,
-        lora={},
+        lora={"target_modules": ["q_proj"]},
         training={"max_length": 256},
     )
     for split in ("train", "validation"):

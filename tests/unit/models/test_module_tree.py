@@ -11,7 +11,7 @@ from stagewise.models import module_tree
 from stagewise.models.load import load_base
 from stagewise.models.memory_estimate import estimate_memory, weight_bytes
 from stagewise.models.module_tree import ModuleTree, read_module_tree, text_settings
-from stagewise.models.target_modules import adapted_modules, adapter_parameters
+from stagewise.models.target_modules import adapted_modules, adapter_parameters, target_names
 
 LORA = Lora(r=4, alpha=8)
 
@@ -59,7 +59,7 @@ def test_the_layers_are_those_that_peft_adapts(tiny_model, folder):
     tree = read_module_tree(tiny_model)
     for lora in (LORA, Lora(r=4, last_layers=1), Lora(r=4, target_modules=["self_attn.q_proj", "down_proj"])):
         layers = None if lora.last_layers is None else list(range(2 - lora.last_layers, 2))
-        config = LoraConfig(r=4, target_modules=lora.target_modules, layers_to_transform=layers)
+        config = LoraConfig(r=4, target_modules=target_names(tree, lora), layers_to_transform=layers)
         model = get_peft_model(load_base(tiny_model, "none", "float32"), config)
         trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
         assert adapter_parameters(adapted_modules(tree, lora), lora.r) == trained

@@ -43,7 +43,8 @@ def study(changes: dict | None = None):
 
 def write_model(folder: Path, text: str) -> None:
     folder.mkdir()
-    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+    (folder / "config.json").write_text('{"model_type": "llama"}\n')
+    for name in ("tokenizer.json", "model.safetensors"):
         (folder / name).write_text(text)
 
 

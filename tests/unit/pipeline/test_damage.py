@@ -32,7 +32,7 @@ def finished(tmp_path_factory) -> Path:
     path = ProjectCopy(tmp_path_factory.mktemp("damage") / "project").path
     (path / "my-model").mkdir()
     for name in ("config.json", "tokenizer.json", "model.safetensors", "chat_template.jinja"):
-        (path / "my-model" / name).write_text("{}\n")
+        (path / "my-model" / name).write_text('{"model_type": "llama"}\n')
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
         code = ProjectCode(root=Path())

@@ -66,7 +66,7 @@ def finished(tmp_path_factory) -> Path:
     path = ProjectCopy(tmp_path_factory.mktemp("finished") / "project").path
     (path / "my-model").mkdir()
     for name in ("config.json", "tokenizer.json", "model.safetensors", "chat_template.jinja"):
-        (path / "my-model" / name).write_text("{}\n")
+        (path / "my-model" / name).write_text('{"model_type": "llama"}\n')
     (path / "lab_remedies.py").write_text(REMEDY)
     (path / "helper.py").write_text("FACTOR = 2\n")
     code = ProjectCode(root=Path())
@@ -205,7 +205,7 @@ FILES = {
         "data/splits/pubmedqa_published.json changed",
     ),
     "model file changed": (
-        lambda: Path("my-model/config.json").write_text('{"a": 1}'),
+        lambda: Path("my-model/config.json").write_text('{"model_type": "llama", "a": 1}'),
         MODEL | ADAPTERS | PREDICTIONS,
         "config.json changed|base model changed",
     ),
@@ -386,7 +386,7 @@ def test_a_model_folder_that_moved_is_the_model_that_it_holds(copy):
     Path("my-model").rename("elsewhere")
     moved = stale({"models": {"mine": {"path": "elsewhere"}}})
     assert set(moved) == MODEL | METRICS  # the receipt names the folder; what it holds is the same
-    Path("elsewhere/config.json").write_text('{"a": 1}')
+    Path("elsewhere/config.json").write_text('{"model_type": "llama", "a": 1}')
     assert ADAPTERS <= set(stale({"models": {"mine": {"path": "elsewhere"}}}))
 
 

@@ -48,7 +48,7 @@ def finished(tmp_path_factory) -> Path:
     path = ProjectCopy(tmp_path_factory.mktemp("finished") / "project").path
     (path / "my-model").mkdir()
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
-        (path / "my-model" / name).write_text("{}\n")
+        (path / "my-model" / name).write_text('{"model_type": "llama"}\n')
     (path / "prose.txt").write_text(TEXT, encoding="utf-8")
     write_harness_tasks(path / "mine")
     code = ProjectCode(root=Path())

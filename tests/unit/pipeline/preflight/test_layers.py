@@ -10,7 +10,10 @@ import pytest
         ({"target_modules": ["q_proj", "input_layernorm"]}, "'input_layernorm', which is a LlamaRMSNorm and no linear"),
         ({"target_modules": ["embed_tokens"]}, "'embed_tokens', which is a Embedding and no linear layer"),
         ({"target_modules": ["self_attn"]}, "'self_attn', which is a LlamaAttention and no linear layer"),
-        ({"target_modules": ["all-linear"]}, "'all-linear', which no layer of the base model is called"),
+        (
+            {"target_modules": ["all-linear"]},
+            "'all-linear', which is text and no list: write lora.target_modules: all-linear",
+        ),
         ({"target_modules": ["query_key_value"]}, "linear layers are q_proj, k_proj, v_proj, o_proj"),
         ({"last_layers": 3}, "lora.last_layers is 3, but the base model has 2 layers"),
         ({"r": 65}, "lora.r is 65, but the widest layer of lora.target_modules has rank 64"),
