@@ -75,7 +75,8 @@ class Results:
 
     Its frames are in long form, one row per number, and new at every access. Columns that they share:
 
-    - `lineage`: ``base`` for the untuned model (``base-NAME`` for that of arms with one of their own), a baseline, or an adapter's folder below the results;
+    - `lineage`: ``base`` for the untuned model (``base-NAME`` for that of arms with one of their own), a baseline, or
+      an adapter's folder below the results;
       ``base/seed-*/...`` stands for the mean over several runs; `arms` are those that pass through it, `stage` is its
       number (0 for the untuned model);
     - `task`, `split`, `rule` (the decision rule; ``argmax`` is the plain answer), `measure`;

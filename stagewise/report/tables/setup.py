@@ -70,11 +70,16 @@ def _arms_of(view: View, base: str) -> list[str]:
 
 
 def _own_settings(view: View, arm: str) -> str:
-    """Base model and LoRA settings that are an arm's own; empty if it has none."""
+    """Base model of an arm, and its values of the LoRA settings that arms set; empty if no arm has any."""
+    config = view.experiment.config
+    arms = {name: values for name, values in (config.get("arms") or {}).items() if values}
+    set_by = {name: {k: v for k, v in values.get("lora", {}).items() if v is not None} for name, values in arms.items()}
+    names = {f"{name}-{order}": name for name in arms for order in config.get("orders") or {}}
+    lora = (config.get("lora") or {}) | set_by.get(names.get(arm, arm), {})
+    keys = dict.fromkeys(key for own in set_by.values() for key in own)
+    shown = ", ".join(f"{key.replace('_', ' ')} {plain(lora.get(key))}" for key in keys)
     model = view.untuned[view.base_of(arm)] if len(view.untuned) > 1 else ""
-    own = ((view.experiment.config.get("arms") or {}).get(arm) or {}).get("lora") or {}
-    lora = ", ".join(f"{key.replace('_', ' ')} {plain(value)}" for key, value in own.items() if value is not None)
-    return "; ".join(filter(None, (model, lora and f"LoRA {lora}")))
+    return "; ".join(filter(None, (model, shown and f"LoRA {shown}")))
 
 
 def _control_tokens(view: View) -> str:
