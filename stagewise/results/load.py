@@ -296,17 +296,18 @@ class Results:
         view = self.view
         runs = f", {view.over_runs()}" if view.several_runs else ", one run"
         return (
-            f"<results of '{self.name}': {view.experiment.model}, {', '.join(view.ordered_tasks)}; "
+            f"<results of '{self.name}': {', '.join(view.untuned.values())}, {', '.join(view.ordered_tasks)}; "
             f"arms {', '.join(view.arms)}{runs}>"
         )
 
     def _repr_html_(self) -> str:
         view, table = self.view, arms.short(self.view)
+        models = ", ".join(view.untuned.values())
         warning = sentences.sample_warning(view)
         heads = "".join(f"<th>{escape(column.text)}</th>" for column in table.columns)
         rows = "".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in table.rows)
         parts = [
-            f"<p><b>{escape(self.name)}</b>: {escape(view.experiment.model)}, {escape(listed(view.ordered_tasks))}</p>",
+            f"<p><b>{escape(self.name)}</b>: {escape(models)}, {escape(listed(view.ordered_tasks))}</p>",
             f"<p>{escape(warning)}</p>" if warning else "",
             f"<p>{escape(verdicts.headline(view).text)}</p>",
             f"<table><caption>{escape(table.caption)}</caption><tr>{heads}</tr>{rows}</table>" if rows else "",

@@ -50,7 +50,7 @@ class Context:
     def by_model(self) -> list["Context"]:
         """The experiment as each of its base models has it; a single one's is the experiment itself."""
         bases = list(untuned_lineages(self.config))
-        if len(bases) == 1:
+        if len(bases) == 1 or self._base is not None:
             return [self]
         contexts = [type(self)(self.config, self.elsewhere, self.planned, base) for base in bases]
         for context in contexts:
