@@ -15,7 +15,7 @@ TRAININGS = [adapter.training for adapter in ADAPTERS.values() if adapter.traini
 rule write_recipe:
     """Write down everything that determines an adapter."""
     input:
-        model=f"{MODEL}/receipt.json",
+        model=model_receipt,
         data=learning_splits,
         prompts=learning_prompts,
         code=lambda wc: adapter_of(wc).remedies.files,
@@ -41,7 +41,7 @@ rule train_adapter:
     """Train one stage, on from its parent's weights if it has a parent."""
     input:
         recipe=f"{R}/{{lineage}}/recipe.json",
-        model=f"{MODEL}/receipt.json",
+        model=model_receipt,
         data=learning_splits,
         parents=parent_files("adapter/receipt.json"),
         preflight=preflight_before("adapter/receipt.json"),
@@ -55,7 +55,7 @@ rule train_adapter:
     log:
         f"logs/{R}/{{lineage}}/train_adapter.log",
     wildcard_constraints:
-        lineage=rf"{BASE}(/[^/]+)*/(?!{MERGED}|{ADOPTED}|{TUNED})[^/]+",
+        lineage=rf"{LINEAGES}/(?!{MERGED}|{ADOPTED}|{TUNED})[^/]+",
     group:
         one_job
     threads: threads_of
@@ -95,7 +95,7 @@ rule merge_adapters:
     """Make one adapter of finished ones, without training."""
     input:
         recipe=f"{R}/{{lineage}}/recipe.json",
-        model=f"{MODEL}/receipt.json",
+        model=model_receipt,
         data=learning_splits,
         parents=parent_files("adapter/receipt.json"),
     output:
@@ -108,7 +108,7 @@ rule merge_adapters:
     log:
         f"logs/{R}/{{lineage}}/merge_adapters.log",
     wildcard_constraints:
-        lineage=rf"{BASE}(/[^/]+)*/{MERGED}[^/]+",
+        lineage=rf"{LINEAGES}/{MERGED}[^/]+",
     group:
         one_job
     threads: threads_of  # for scoring
@@ -133,7 +133,7 @@ rule adopt_adapter:
     """Put an adapter from elsewhere in its place, once it is known to fit the base model."""
     input:
         recipe=f"{R}/{{lineage}}/recipe.json",
-        model=f"{MODEL}/receipt.json",
+        model=model_receipt,
         taken=taken_from,
         data=learning_splits,
     output:
@@ -146,7 +146,7 @@ rule adopt_adapter:
     log:
         f"logs/{R}/{{lineage}}/adopt_adapter.log",
     wildcard_constraints:
-        lineage=rf"{BASE}(/[^/]+)*/{ADOPTED}[^/]+",
+        lineage=rf"{LINEAGES}/{ADOPTED}[^/]+",
     localrule: True
     params:
         model=lambda wc, input: dirname(input.model),
@@ -165,7 +165,7 @@ rule adopt_model:
     """Put a fully fine-tuned model in the place of an adapter."""
     input:
         recipe=f"{R}/{{lineage}}/recipe.json",
-        model=f"{MODEL}/receipt.json",
+        model=model_receipt,
         taken=taken_from,
         data=learning_splits,
     output:
@@ -177,7 +177,7 @@ rule adopt_model:
     log:
         f"logs/{R}/{{lineage}}/adopt_model.log",
     wildcard_constraints:
-        lineage=rf"{BASE}(/[^/]+)*/{TUNED}[^/]+",
+        lineage=rf"{LINEAGES}/{TUNED}[^/]+",
     localrule: True
     params:
         model=lambda wc, input: dirname(input.model),

@@ -1,7 +1,8 @@
 """Shared by all phases: the validated configuration, the lineage tree, and functions of wildcards.
 
 CONFIG     the experiment, its compute type resolved    R      its results folder
-ADAPTERS   every adapter by lineage                     MODEL  folder of the base model
+ADAPTERS   every adapter by lineage
+UNTUNED    base models' names by lineage
 """
 
 import os
@@ -23,7 +24,7 @@ from stagewise.data.probe_texts import fetched_texts
 from stagewise.data.raw_files import RAW, raw_path
 from stagewise.errors import InputError, one_line, refusal
 from stagewise.config.arms import ADOPTED, TUNED
-from stagewise.lineage import BASE, MERGED, data_folder, data_folders, lineage_tree
+from stagewise.lineage import BASE, LINEAGES, MERGED, data_folder, data_folders, lineage_tree, untuned_lineages
 from stagewise.models.compute_type import experiment_compute_type
 from stagewise.models.gpus import DEVICE_VARIABLE, JOBS_VARIABLE, jobs_per_gpu, visible_gpus
 from stagewise.models.machine import memory
@@ -66,7 +67,7 @@ try:
             print(f"dtype: auto is {os.environ[COMPUTE_TYPE]} in this experiment", file=sys.stderr)
         workflow.register_envvars(COMPUTE_TYPE)
         CONFIG = DECLARED.model_copy(update={"dtype": os.environ[COMPUTE_TYPE]})
-    ADAPTERS = lineage_tree(CONFIG)
+    ADAPTERS, UNTUNED = lineage_tree(CONFIG), untuned_lineages(CONFIG)
     # Of this machine; a job locks the one that it takes (stagewise/models/gpu_lock.py).
     GPUS = visible_gpus()
     GPU_JOBS = len(GPUS) * jobs_per_gpu()
@@ -93,7 +94,6 @@ R = CONFIG.results
 if CONFIG.mirror:
     os.environ[MIRROR_VARIABLE] = CONFIG.mirror
 
-MODEL = f"models/{CONFIG.model}"
 # Input of steps that have no other, so that they can be told to run again (rules/current.smk).
 DEFINITION = os.path.relpath(workflow.main_snakefile)
 TASKS = list(CONFIG.active_tasks)
@@ -110,7 +110,7 @@ wildcard_constraints:
     data=r"data(/fold-\d+)?",
     model="[^/]+",
     adopted="[^/]+",
-    lineage=rf"{BASE}(/[^/]+)*",
+    lineage=LINEAGES,
 
 
 def write_settings(settings) -> str:
@@ -135,8 +135,19 @@ def adapter_of(wildcards):
     return ADAPTERS[wildcards.lineage]
 
 
+def base_model(wildcards) -> str:
+    """Name of a lineage's base model."""
+    adapter = ADAPTERS.get(wildcards.lineage)
+    return UNTUNED[adapter.base if adapter else wildcards.lineage]
+
+
+def model_receipt(wildcards) -> str:
+    """Receipt of a lineage's base model."""
+    return f"models/{base_model(wildcards)}/receipt.json"
+
+
 def data_of(wildcards) -> str:
-    """Folder of the splits that a lineage belongs to; the base model's is the first fold's."""
+    """Folder of the splits that a lineage belongs to; a base model's is the first fold's."""
     return f"{R}/{ADAPTERS[wildcards.lineage].data if wildcards.lineage in ADAPTERS else DATA[0]}"
 
 
@@ -168,19 +179,20 @@ def taken_from(wildcards) -> list[str]:
 
 
 def tuned_model(wildcards) -> list[str]:
-    """Receipt of the fully fine-tuned model in a lineage's place; none for the base model and for adapters."""
+    """Receipt of the fully fine-tuned model in a lineage's place; none for base models and for adapters."""
     adapter = ADAPTERS.get(wildcards.lineage)
     return [f"models/{adapter.tuned_model}/receipt.json"] if adapter and adapter.tuned_model else []
 
 
 def adapter_receipt(wildcards) -> list[str]:
-    """Receipt of a lineage's adapter; none for the base model."""
-    return [] if wildcards.lineage == BASE else [f"{R}/{wildcards.lineage}/adapter/receipt.json"]
+    """Receipt of a lineage's adapter; none for a base model."""
+    return [] if wildcards.lineage in UNTUNED else [f"{R}/{wildcards.lineage}/adapter/receipt.json"]
 
 
 def last_layers(wildcards) -> list:
-    """Number of adapted layers of a lineage, if not all are: the others' output is kept; the base model's is the same."""
-    number = (ADAPTERS[wildcards.lineage] if wildcards.lineage in ADAPTERS else CONFIG.lora).last_layers
+    """Number of adapted layers of a lineage, if not all are: the others' output is kept; a base model's is the same."""
+    of_base = [adapter for adapter in ADAPTERS.values() if adapter.base == wildcards.lineage != BASE]
+    number = (ADAPTERS.get(wildcards.lineage) or next(iter(of_base), CONFIG.lora)).last_layers
     return ["--last-layers", number] if number else []
 
 
@@ -217,7 +229,7 @@ def one_job(wildcards):
     base model alone in common, and merged adapters may wait for others' children, so each is in a group of its own.
     """
     together = workflow.group_settings.group_components.get(SIBLINGS)
-    if not together or wildcards.lineage == BASE:
+    if not together or wildcards.lineage in UNTUNED:
         return None
     adapter = adapter_of(wildcards)
     if together == 1 or adapter.training is None or adapter.parent is None:
@@ -230,7 +242,7 @@ def one_job(wildcards):
 def threads_of(wildcards) -> int:
     """Threads of a training or prediction, at most: --cores and the profile bring them down."""
     cores = workflow.resource_settings.cores
-    return threads_per_job(ADAPTERS, wildcards.lineage, CONFIG.base_model, cores, memory(), GPU_JOBS)
+    return threads_per_job(ADAPTERS, wildcards.lineage, CONFIG.models[base_model(wildcards)], cores, memory(), GPU_JOBS)
 
 
 def time_limit(wildcards, resources) -> list:

@@ -1,15 +1,15 @@
-"""Every adapter, and the untuned base model, scored on every task and split with one model load.
+"""Every adapter, and every untuned base model, scored on every task and split with one model load.
 
-Requires   {results}/{lineage}/adapter/ (not for the base model), {results}/data/{task}/{split}.jsonl
+Requires   {results}/{lineage}/adapter/ (not for a base model), {results}/data/{task}/{split}.jsonl
 Produces   {results}/{lineage}/predictions/{task}.{split}.csv and their receipt
 """
 
 
 rule predict:
-    """Score one adapter, or the base model, on every task."""
+    """Score one adapter, or a base model, on every task."""
     input:
         adapter=adapter_receipt,
-        model=f"{MODEL}/receipt.json",
+        model=model_receipt,
         tuned=tuned_model,
         data=lambda wc: [f"{data_of(wc)}/{task}/{split}.jsonl" for task in TASKS for split in SCORED],
         summary=lambda wc: f"{data_of(wc)}/summary.json",
@@ -31,7 +31,7 @@ rule predict:
         model=lambda wc, input: dirname(input.model),
         data=data_of,
         layers=last_layers,
-        adapter=lambda wc: [] if wc.lineage == BASE else ["--adapter", f"{R}/{wc.lineage}/adapter"],
+        adapter=lambda wc: [] if wc.lineage in UNTUNED else ["--adapter", f"{R}/{wc.lineage}/adapter"],
         folder=f"{R}/{{lineage}}/predictions",
         checkpoints=f"{R}/checkpoints",
         image=IMAGE,

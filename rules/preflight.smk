@@ -9,8 +9,14 @@ its start what it can without them (`onstart` in the Snakefile), and here.
 
 # Ancient: the record is made for the jobs that wait for it in this run (rules/current.smk), and for no other reason.
 CHECKED = {
-    "model": ancient(f"{MODEL}/receipt.json"),
-    "taken": ancient([f"{folder}/receipt.json" for folder in FETCHED_FOLDERS if folder != MODEL]),
+    "models": ancient([f"models/{name}/receipt.json" for name in CONFIG.base_models]),
+    "taken": ancient(
+        [
+            f"{folder}/receipt.json"
+            for folder in FETCHED_FOLDERS
+            if folder not in {f"models/{name}" for name in CONFIG.base_models}
+        ]
+    ),
     "summaries": ancient(expand(f"{R}/{{data}}/summary.json", data=DATA)),
     "splits": ancient(expand(f"{R}/{{data}}/{{task}}/{{split}}.jsonl", data=DATA, task=TASKS, split=SPLITS)),
     "prompts": ancient([task.prompt for task in CONFIG.active_tasks.values()]),

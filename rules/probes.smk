@@ -1,6 +1,6 @@
-"""Every adapter, and the untuned base model, scored on the probes with one score per item: texts and harness tasks.
+"""Every adapter, and every untuned base model, scored on the probes with one score per item: texts and harness tasks.
 
-Requires   {results}/{lineage}/adapter/ (not for the base model), the texts, the folder of further harness tasks
+Requires   {results}/{lineage}/adapter/ (not for a base model), the texts, the folder of further harness tasks
 Produces   {results}/{lineage}/probes/{probe}.csv and their receipt
 
 Without such probes no file is asked for.
@@ -11,10 +11,10 @@ FETCHED |= {str(path): file for path, file in fetched_texts(CONFIG.probes.active
 
 
 rule probe:
-    """Score one adapter, or the base model, on every probe."""
+    """Score one adapter, or a base model, on every probe."""
     input:
         adapter=adapter_receipt,
-        model=f"{MODEL}/receipt.json",
+        model=model_receipt,
         tuned=tuned_model,
         files=list(map(str, probe_files(CONFIG.probe_settings()).values())),
         preflight=preflight_before("probes/receipt.json"),
@@ -34,7 +34,7 @@ rule probe:
         settings=write_settings(CONFIG.probe_settings()),
         model=lambda wc, input: dirname(input.model),
         layers=last_layers,
-        adapter=lambda wc: [] if wc.lineage == BASE else ["--adapter", f"{R}/{wc.lineage}/adapter"],
+        adapter=lambda wc: [] if wc.lineage in UNTUNED else ["--adapter", f"{R}/{wc.lineage}/adapter"],
         folder=f"{R}/{{lineage}}/probes",
         checkpoints=f"{R}/checkpoints",
         image=IMAGE,

@@ -1,6 +1,6 @@
 """Metrics over all predictions, and the report.
 
-Requires   recipe, adapter, training log, predictions and probes of every adapter, those of the base model, the splits
+Requires   recipe, adapter, training log, predictions and probes of every adapter, those of the base models, the splits
 Produces   {results}/report_metrics.json          schema: schemas/report_metrics.schema.json
            {results}/metrics.json                 the main figures by name, for `dvc metrics`
            {results}/report.html, report.md       the same figures for readers
@@ -14,8 +14,8 @@ rule metrics:
     input:
         summaries=expand(f"{R}/{{data}}/summary.json", data=DATA),
         splits=expand(f"{R}/{{data}}/{{task}}/{{split}}.jsonl", data=DATA, task=TASKS, split=SPLITS),
-        predictions=expand(f"{R}/{{lineage}}/predictions/receipt.json", lineage=[BASE, *ADAPTERS]),
-        probes=expand(f"{R}/{{lineage}}/probes/receipt.json", lineage=[BASE, *ADAPTERS] if PROBES else []),
+        predictions=expand(f"{R}/{{lineage}}/predictions/receipt.json", lineage=[*UNTUNED, *ADAPTERS]),
+        probes=expand(f"{R}/{{lineage}}/probes/receipt.json", lineage=[*UNTUNED, *ADAPTERS] if PROBES else []),
         recipes=expand(f"{R}/{{lineage}}/recipe.json", lineage=ADAPTERS),
         adapters=expand(f"{R}/{{lineage}}/adapter/receipt.json", lineage=ADAPTERS),
         training=expand(f"{R}/{{lineage}}/adapter/training.json", lineage=ADAPTERS),

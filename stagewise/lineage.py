@@ -4,20 +4,25 @@ The directory tree is the lineage. ``base`` is the untuned model, ``base/seed-0/
 PubMedQA with seed 0, ``base/seed-0/pubmedqa/dreaddit`` its child, and ``…/dreaddit/merged-blend-0.5`` an adapter
 computed from those two without training, ``…/adopted-mine`` an adapter from elsewhere, and ``…/tuned-mine`` a fully
 fine-tuned model. Arms that share a stage therefore share its adapter. Folds add a level:
-``base/fold-3/seed-0/…``.
+``base/fold-3/seed-0/…``. An arm with a base model of its own starts from ``base-NAME``, and the first stage of one with
+other LoRA settings is called after them: ``base/seed-0/pubmedqa_r-4``.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from stagewise.config.adopted import AdoptedAdapter
-from stagewise.config.arms import Arm, Stage
+from stagewise.config.arms import Arm, Stage, lora_suffix
 from stagewise.config.experiment import Config
 from stagewise.config.training import Lora, Training
 from stagewise.errors import InputError
 from stagewise.remedies.registry import Remedies
 
 BASE = "base"
+"""Lineage of the untuned base model: the experiment's own."""
+
+LINEAGES = rf"{BASE}(-[^/]+)?(/[^/]+)*"
+"""Pattern of every lineage."""
 
 MERGED = "merged-"
 """Prefix of the folder of an adapter that is computed from others without training."""
@@ -56,6 +61,8 @@ class Adapter:
     """Lineages of the adapters that it is computed from without training, the newest last."""
     arms: list[str] = field(default_factory=list)
     """Arms that pass through this adapter."""
+    base: str = BASE
+    """Lineage of its untuned base model."""
 
     @property
     def task(self) -> str:
@@ -88,7 +95,7 @@ class Step:
     """An arm after one stage."""
 
     stage: int
-    """0 is the untuned base model."""
+    """0 is the arm's untuned base model."""
     tasks: list[str]
     """Tasks that the stage learnt."""
     lineage: str
@@ -108,9 +115,18 @@ def data_folders(config: Config) -> list[str]:
     return list(dict.fromkeys(data_folder(fold) for fold, _ in config.runs))
 
 
-def run_folder(fold: int | None, seed: int) -> str:
-    """Folder that all lineages of one run (a fold and a seed) are in."""
-    return f"{BASE}/seed-{seed}" if fold is None else f"{BASE}/fold-{fold}/seed-{seed}"
+def untuned_lineages(config: Config) -> dict[str, str]:
+    """Name the base model of each lineage of an untuned one, the experiment's own first."""
+    return {_untuned(config, model): model for model in config.base_models}
+
+
+def _untuned(config: Config, model: str) -> str:
+    return BASE if model == config.model else f"{BASE}-{model}"
+
+
+def run_folder(base: str, fold: int | None, seed: int) -> str:
+    """Folder of all lineages of one run (a fold and a seed) from the untuned model of the lineage `base`."""
+    return f"{base}/seed-{seed}" if fold is None else f"{base}/fold-{fold}/seed-{seed}"
 
 
 def lineage_tree(config: Config) -> dict[str, Adapter]:
@@ -147,7 +163,8 @@ def _add_arm(
     visited: set[str] = set()
     parent: str | None = None
     trained: list[str] = []
-    steps = [Step(0, [], BASE, dict.fromkeys(_scored(config), BASE))]
+    base = _untuned(config, config.model_of(arm))
+    steps = [Step(0, [], base, dict.fromkeys(_scored(config), base))]
     for index, stage in enumerate(arm.stages):
         key = f"arms.{arm_name}.stages[{index}]"
         if arm.adapters == "per_task":
@@ -155,10 +172,10 @@ def _add_arm(
         number = index + 1 if arm.adapters == "one" else 1
         if stage.is_trained:
             _check_parent(tree, config, key, stage, parent)
-            _check_plain_lora(tree, config, key, stage, parent)
-            adapter = _trained_adapter(tree, config, stage, number, parent, run)
+            _check_plain_lora(tree, config.stage_lora(arm, stage), key, stage, parent)
+            adapter = _trained_adapter(tree, config, arm, stage, number, parent, run)
         else:
-            adapter = _adopted_adapter(tree, config, stage, number, parent, run)
+            adapter = _adopted_adapter(tree, config, arm, stage, number, parent, run)
         _add(tree, adapter, arm_name, key, visited)
         trained.append(adapter.lineage)
         if stage.remedies.afterwards:
@@ -174,6 +191,7 @@ def _add_arm(
 def _trained_adapter(
     tree: dict[str, Adapter],
     config: Config,
+    arm: Arm,
     stage: Stage,
     number: int,
     parent: str | None,
@@ -182,9 +200,11 @@ def _trained_adapter(
     """Describe the adapter that training stage `number` leaves in one run (fold, seed)."""
     fold, seed = run
     learnt = tree[parent].learnt_tasks if parent else []
-    lora = config.stage_lora(stage)
+    lora, base = config.stage_lora(arm, stage), _untuned(config, config.model_of(arm))
+    before = [each for each in arm.stages[: number - 1] if each.is_trained]
+    folder = stage.folder + _arms_suffix(config, arm, stage, before)
     return Adapter(
-        lineage=f"{parent or run_folder(fold, seed)}/{stage.folder}",
+        lineage=f"{parent or run_folder(base, fold, seed)}/{folder}",
         parent=parent,
         tasks=stage.tasks,
         earlier=[task for task in learnt if task not in stage.tasks],
@@ -197,7 +217,15 @@ def _trained_adapter(
         new_lora=parent is not None and stage.has_own_lora,
         last_layers=_widest([lora.last_layers, *([tree[parent].last_layers] if parent else [])]),
         lora_of_parent=parent is not None and not stage.has_own_lora and _has_shape_of_adopted(tree[parent]),
+        base=base,
     )
+
+
+def _arms_suffix(config: Config, arm: Arm, stage: Stage, before: list[Stage]) -> str:
+    """End of a folder's name: the arm's LoRA settings that a stage takes and that no folder `before` it names."""
+    changed = arm.changed_lora(config.lora)
+    *named, taken = ({key for key in changed if getattr(each.lora, key) is None} for each in [*before, stage])
+    return lora_suffix({key: changed[key] for key in changed if key in taken.difference(*named)})
 
 
 def _has_shape_of_adopted(adapter: Adapter) -> bool:
@@ -207,6 +235,7 @@ def _has_shape_of_adopted(adapter: Adapter) -> bool:
 def _adopted_adapter(
     tree: dict[str, Adapter],
     config: Config,
+    arm: Arm,
     stage: Stage,
     number: int,
     before: str | None,
@@ -215,8 +244,9 @@ def _adopted_adapter(
     """Describe an adapter or a fully fine-tuned model from elsewhere; `before` is the lineage of the stage before."""
     fold, seed = run
     learnt = tree[before].learnt_tasks if before else []
+    base = _untuned(config, config.model_of(arm))
     return Adapter(
-        lineage=f"{before or run_folder(fold, seed)}/{stage.folder}",
+        lineage=f"{before or run_folder(base, fold, seed)}/{stage.folder}",
         parent=None,
         tasks=stage.tasks,
         earlier=[task for task in learnt if task not in stage.tasks],
@@ -230,6 +260,7 @@ def _adopted_adapter(
         last_layers=None,
         adopted=AdoptedAdapter.of_run(stage.adapter, fold, seed) if stage.adapter else None,
         tuned_model=stage.model,
+        base=base,
     )
 
 
@@ -259,6 +290,7 @@ def _merged_adapter(tree: dict[str, Adapter], stage: Stage, adapter: Adapter, so
         new_lora=False,
         last_layers=_widest([tree[source].last_layers for source in sources]),
         sources=sources,
+        base=adapter.base,
     )
 
 
@@ -318,9 +350,9 @@ def _is_dora(tree: dict[str, Adapter], lineage: str | None) -> bool:
     return lineage is not None and tree[lineage].lora.dora
 
 
-def _check_plain_lora(tree: dict[str, Adapter], config: Config, key: str, stage: Stage, parent: str | None) -> None:
-    """Refuse DoRA where plain LoRA is needed: by a remedy, or beside a parent's magnitudes."""
-    new_is_dora, parent_is_dora = config.stage_lora(stage).dora, _is_dora(tree, parent)
+def _check_plain_lora(tree: dict[str, Adapter], lora: Lora, key: str, stage: Stage, parent: str | None) -> None:
+    """Refuse DoRA where plain LoRA is needed: by a remedy, or beside a parent's magnitudes; `lora` is the stage's."""
+    new_is_dora, parent_is_dora = lora.dora, _is_dora(tree, parent)
     if parent_is_dora and stage.has_own_lora and not new_is_dora:
         raise InputError(
             f"config: {key} trains a plain LoRA beside its parent's DoRA, whose magnitudes it has no part in; set its "

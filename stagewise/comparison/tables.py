@@ -33,7 +33,9 @@ def overview(experiments: list[Experiment]) -> Table:
         facts = e.view.experiment
         items = ", ".join(f"{task} {count(e.view.items(task, e.view.main_split))}" for task in e.tasks)
         runs = e.view.over_runs() if e.view.several_runs else f"one (seed {facts.seeds[0]})"
-        table.add(e.label, facts.model, count(len(e.view.arms)), runs, items, e.view.primary.title)
+        table.add(
+            e.label, ", ".join(e.view.untuned.values()), count(len(e.view.arms)), runs, items, e.view.primary.title
+        )
     return table
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from stagewise.config.adopted import AdapterSource, short_name
 from stagewise.config.base import Settings, Whole, shown, validate
 from stagewise.config.tasks import Name
-from stagewise.config.training import LoraOverrides, TrainingOverrides
+from stagewise.config.training import Lora, LoraOverrides, TrainingOverrides
 from stagewise.errors import InputError
 from stagewise.remedies.registry import Remedies
 
@@ -183,12 +183,11 @@ class Stage(Settings):
 
     def _variant_name(self, stage: "Stage", setting: dict[str, Any]) -> str:
         """Name of a variant's folder: what the remedies' labels tell apart by themselves is not repeated."""
-        parts = [
-            f"{short}-{_text(setting[key])}"
+        return stage.folder + "".join(
+            _folder_part(short, setting[key])
             for short, key in zip(self._short_keys, self.sweep, strict=True)
             if not self._is_in_folder(key)
-        ]
-        return "_".join([stage.folder, *(re.sub("[^A-Za-z0-9_.+-]", "-", part) for part in parts)])
+        )
 
     def _is_in_folder(self, key: str) -> bool:
         """True if each value of a swept key gives a remedy, and with it a folder, another label."""
@@ -205,6 +204,11 @@ class Stage(Settings):
         return len(labels) == len(self.sweep[key])
 
 
+def lora_suffix(settings: dict[str, Any]) -> str:
+    """End of a folder's name that tells LoRA settings (`Arm.changed_lora`), such as ``_r-4_alpha-8``; maybe empty."""
+    return "".join(_folder_part(key, value) for key, value in settings.items())
+
+
 def _text(value) -> str:
     """Write a swept value for a label and for a folder's name."""
     if isinstance(value, list):
@@ -214,9 +218,29 @@ def _text(value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def _folder_part(key: str, value) -> str:
+    """Write a setting for the end of a folder's name, such as ``_r-4``."""
+    return "_" + re.sub("[^A-Za-z0-9_.+-]", "-", f"{key}-{_text(value)}")
+
+
+def _is_empty(overrides: LoraOverrides) -> bool:
+    return not overrides.model_dump(exclude_none=True)
+
+
 class Arm(Settings):
     """A way through the stages."""
 
+    model: Name | None = Field(
+        None,
+        exclude_if=lambda value: value is None,  # so that results of older versions stay current
+        description="Base model of all stages of this arm, one of `models`; by default the experiment's `model`.",
+    )
+    lora: LoraOverrides = Field(
+        LoraOverrides(),
+        exclude_if=_is_empty,
+        description="LoRA settings of all stages of this arm, in the place of the experiment's; a stage's own go "
+        "before. They end the names of the folders of stages that start from the base model, as in `pubmedqa_r-4`.",
+    )
     adapters: Literal["one", "per_task"] = Field(
         "one",
         description="`one`: each stage trains its predecessor's adapter further. `per_task`: each stage starts from "
@@ -226,6 +250,21 @@ class Arm(Settings):
     reference: Name | None = Field(
         None, description="Arm that this one is compared with; by default `statistics.reference`."
     )
+
+    @model_validator(mode="after")
+    def lora_has_a_use(self):
+        first = self.stages[:1] if self.adapters == "one" else self.stages
+        if not _is_empty(self.lora) and not any(stage.is_trained for stage in first):
+            raise ValueError(
+                "'lora' has no effect: the arm goes on with what it takes from elsewhere, as it is; take it out, and "
+                "give a later stage that trains a LoRA beside it a 'lora' of its own"
+            )
+        return self
+
+    def changed_lora(self, experiment: Lora) -> dict[str, Any]:
+        """Values of the arm's LoRA settings that differ from the experiment's, in the order of declaration."""
+        given = self.lora.model_dump(exclude_none=True)
+        return {key: value for key, value in given.items() if value != getattr(experiment, key)}
 
     @property
     def has_positions(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from stagewise.config.arms import ADOPTED, TUNED, Arm, Stage
+from stagewise.config.arms import ADOPTED, TUNED, Arm, Stage, lora_suffix
 from stagewise.config.base import MAX_SEED, FilePath, Settings, Whole
 from stagewise.config.base_model import Model
 from stagewise.config.evaluation import Evaluation, Statistics
@@ -163,6 +163,8 @@ class Config(Settings):
         self._check_measures()
         check_orders(self.arms, self.orders, self.tasks)
         for arm_name, arm in self.active_arms.items():
+            if not self.models.get(self.model_of(arm)):
+                raise ValueError(f"arms.{arm_name}.model '{arm.model}' is not one of models ({', '.join(self.models)})")
             for variant in self.arm_variants[arm_name].values():
                 for number, stage in enumerate(variant.stages):
                     self._check_stage(f"arms.{arm_name}.stages[{number}]", stage, first=number == 0, arm=arm)
@@ -172,6 +174,11 @@ class Config(Settings):
         for name in self.probes.item_scored:
             if name in self.tasks:
                 raise ValueError(f"probes: '{name}' is a task, too; rename it, or name the task in probes.tasks")
+        if self.active_arms and self.model not in map(self.model_of, self.active_arms.values()):
+            raise ValueError(
+                f"model '{self.model}' is the base model of no arm, as each has a 'model' of its own; name one of "
+                "those as the experiment's"
+            )
         references = {"statistics": self.statistics.reference}
         references |= {f"arms.{name}": arm.reference for name, arm in self.arms.items() if arm is not None}
         for key, name in references.items():
@@ -193,7 +200,7 @@ class Config(Settings):
         if stage.model is not None:
             if not self.models.get(stage.model):
                 raise ValueError(f"{key}.model '{stage.model}' is not one of models ({', '.join(self.models)})")
-            if stage.model == self.model:
+            if stage.model == self.model_of(arm):
                 raise ValueError(f"{key}.model '{stage.model}' is the base model itself")
             if arm.adapters == "per_task":
                 raise ValueError(f"{key}.model: an arm with adapters 'per_task' has no models")
@@ -201,9 +208,10 @@ class Config(Settings):
             raise ValueError(f"{key}: in an arm with a 'model', every stage is one")
         if stage.is_trained and (stage.folder in RESERVED or stage.folder.startswith(RESERVED_STARTS)):
             raise ValueError(f"{key}.name '{stage.folder}' is a reserved word; choose another")
-        if len(stage.folder) > MAX_FOLDER_NAME:
+        folder = stage.folder + lora_suffix(arm.changed_lora(self.lora))
+        if len(folder) > MAX_FOLDER_NAME:
             raise ValueError(
-                f"{key}: the folder '{stage.folder[:40]}…' has a name of {len(stage.folder)} characters; "
+                f"{key}: the folder '{folder[:40]}…' has a name of {len(folder)} characters; "
                 f"give the stage a 'name' of {MAX_FOLDER_NAME} at most"
             )
         self._check_training(f"{key}.training", stage, first)
@@ -295,9 +303,9 @@ class Config(Settings):
 
     @property
     def used_models(self) -> dict[str, Model]:
-        """The base model, and fully fine-tuned ones that arms name, by name."""
+        """The base models, and fully fine-tuned ones that arms name, by name."""
         tuned = [stage.model for arm in self.active_arms.values() for stage in arm.stages if stage.model is not None]
-        return {name: self.models[name] for name in dict.fromkeys([self.model, *tuned])}
+        return {name: self.models[name] for name in dict.fromkeys([*self.base_models, *tuned])}
 
     @property
     def reference(self) -> str:
@@ -353,10 +361,15 @@ class Config(Settings):
             for name, task in self.active_tasks.items()
         }
 
+    def model_of(self, arm: Arm) -> str:
+        """Name of an arm's base model."""
+        return arm.model or self.model
+
     @property
-    def base_model(self) -> Model:
-        """Settings of the base model."""
-        return self.models[self.model]
+    def base_models(self) -> dict[str, Model]:
+        """Base models of the arms by name, the experiment's own first."""
+        names = dict.fromkeys([self.model, *map(self.model_of, self.active_arms.values())])
+        return {name: self.models[name] for name in names}
 
     def data_settings(self, fold: int | None = None) -> "DataSettings":
         """Select the settings that determine the splits of one fold."""
@@ -383,9 +396,10 @@ class Config(Settings):
             dtype=self.dtype,
         )
 
-    def stage_lora(self, stage: Stage) -> Lora:
-        """Complete a stage's LoRA settings with the experiment's."""
-        return Lora(**self.lora.model_dump() | stage.lora.model_dump(exclude_none=True))
+    def stage_lora(self, arm: Arm, stage: Stage) -> Lora:
+        """Complete a stage's LoRA settings with its arm's and the experiment's."""
+        arms, own = (overrides.model_dump(exclude_none=True) for overrides in (arm.lora, stage.lora))
+        return Lora(**self.lora.model_dump() | arms | own)
 
     def stage_training(self, stage: Stage, first: bool) -> Training:
         """Complete a stage's training settings with the experiment's; `first` if it starts from the base model."""

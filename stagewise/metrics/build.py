@@ -222,9 +222,10 @@ def _label_priors(results: ExperimentResults) -> dict:
 
 def _groups_over_runs(adapters: dict[str, Adapter]) -> list[list[str]]:
     """Group lineages that differ in seed and fold alone, in the order of the runs."""
-    groups: dict[str, list[str]] = {}
+    groups: dict[tuple[str, str], list[str]] = {}
     for lineage, adapter in adapters.items():
-        groups.setdefault(lineage.removeprefix(run_folder(adapter.fold, adapter.seed)), []).append(lineage)
+        path = lineage.removeprefix(run_folder(adapter.base, adapter.fold, adapter.seed))
+        groups.setdefault((adapter.base, path), []).append(lineage)
     return list(groups.values())
 
 

@@ -27,9 +27,12 @@ def check_test_items(config: Config, results: Path, summaries: dict[str, dict]) 
 
 
 def check_adapters(
-    results: Path, summaries: dict[str, dict], adapters: dict[str, Adapter], planned, trainings, model: str
+    results: Path, summaries: dict[str, dict], adapters: dict[str, Adapter], planned, trainings, models: dict[str, str]
 ) -> dict[str, str]:
-    """Refuse adapters of another model, data, recipe or parent; return checksums of their weights by lineage."""
+    """Refuse adapters of another model, data, recipe or parent; return checksums of their weights by lineage.
+
+    `models` are fingerprints of the base models that were scored, by lineage.
+    """
     weights: dict[str, str] = {}
     for lineage, adapter in adapters.items():
         recipe, folder = planned[lineage], results / lineage
@@ -40,7 +43,7 @@ def check_adapters(
             path,
             "the adapter was planned for another base model than the one that was scored",
             recipe.model.fingerprint,
-            model,
+            models[adapter.base],
         )
         for task in adapter.learnt_tasks:
             data = {split: checksum(summaries[adapter.data], task, split) for split in ("train", "validation")}
@@ -78,15 +81,18 @@ def check_predictions(
     receipts: dict[str, dict],
 ) -> None:
     """Refuse predictions of another model, data or adapter, or made in another way."""
-    base = receipts[BASE].get("inputs", {})
     for lineage, receipt in receipts.items():
+        base = adapters[lineage].base if lineage in adapters else lineage
         path = results / lineage / "predictions" / "receipt.json"
         inputs = receipt.get("inputs", {})
         adapter = inputs.get("adapter") or {}
         fingerprint = planned[lineage].fingerprint if lineage in planned else None
-        for key, what in (("model", "of another base model"), ("settings", "made with other settings")):
-            message = f"these predictions are {what} than those in {results / BASE}"
-            _check_equal(path, message, inputs.get(key), base.get(key))
+        for key, what, other in (
+            ("model", "of another base model", base),
+            ("settings", "made with other settings", BASE),
+        ):
+            message = f"these predictions are {what} than those in {results / other}"
+            _check_equal(path, message, inputs.get(key), receipts[other].get("inputs", {}).get(key))
         method = config.evaluation.method
         _check_equal(path, "these predictions were not made by evaluation.method", receipt.get("method"), method)
         _check_equal(path, "these predictions are of another adapter", adapter.get("recipe"), fingerprint)

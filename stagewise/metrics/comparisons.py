@@ -104,7 +104,8 @@ def list_comparisons(
                 continue
             add(arm, kind, task, against, sides)
         for probe in probes_of_arm(runs[0], probes):
-            add(arm, "probe", probe, BASE, {probe: ([run[-1].answered_by[probe] for run in runs], [BASE] * len(runs))})
+            last, untuned = ([run[stage].answered_by[probe] for run in runs] for stage in (-1, 0))
+            add(arm, "probe", probe, BASE, {probe: (last, untuned)})
     learnt = {task for runs in steps.values() for step in runs[0] for task in step.tasks}
     averaged = [task for task in tasks if task in learnt]
     compared = dict.fromkeys([*tasks, *probes])
@@ -135,9 +136,14 @@ def _stages_of_arm(runs: list[list[Step]], tasks: list[str]) -> Iterator[tuple[s
             continue
         first, last = ([run[stage].answered_by[task] for run in runs] for stage in (learnt, -1))
         for name in LEARNT_AGAINST:
-            yield "learnt", task, name, {task: (first, [name] * len(runs))}
+            yield "learnt", task, name, {task: (first, _other_side(name, runs))}
         if learnt == runs[0][-1].stage or first == last:
             continue
         yield "kept", task, "learnt", {task: (last, first)}
         for name in RETAINED_AGAINST:
-            yield "retained", task, name, {task: (last, [name] * len(runs))}
+            yield "retained", task, name, {task: (last, _other_side(name, runs))}
+
+
+def _other_side(name: str, runs: list[list[Step]]) -> list[str]:
+    """What an arm is compared with in each run: a baseline, or for ``base`` the arm's own untuned model."""
+    return [run[0].lineage if name == BASE else name for run in runs]

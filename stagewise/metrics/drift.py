@@ -7,7 +7,6 @@ earlier tasks was seen to follow the divergence on the new task (Shenfeld et al.
 
 import numpy as np
 
-from stagewise.lineage import BASE
 from stagewise.metrics.bootstrap import Bootstrap, Resampled
 from stagewise.metrics.decision_rules import normalize
 from stagewise.metrics.prediction_table import Predictions
@@ -33,7 +32,7 @@ def drift_records(results: ExperimentResults, split: str, bootstrap: Bootstrap) 
     """
     records = []
     for lineage, adapter in results.adapters.items():
-        parent = adapter.parent or BASE
+        parent = adapter.parent or adapter.base
         for task in adapter.tasks if adapter.training is not None else []:
             before, after = (results.predictions[name, task, split] for name in (parent, lineage))
             same = results.checksum(parent, task, split) == results.checksum(lineage, task, split)

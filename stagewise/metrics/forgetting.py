@@ -85,13 +85,13 @@ class PairedChanges:
 
 
 def learning_records(adapters: dict[str, Adapter], splits: list[str], changes: PairedChanges) -> list[Learning]:
-    """Compare each adapter on each task its stage learnt with the base model and every baseline on the same items."""
+    """Compare each adapter on each task its stage learnt with its base model and every baseline on the same items."""
     records = []
     for lineage, adapter in adapters.items():
         for task in adapter.tasks:
             for split in splits:
                 for against in (BASE, *BASELINES):
-                    if change := changes(against, lineage, task, split):
+                    if change := changes(adapter.base if against == BASE else against, lineage, task, split):
                         records.append(
                             Learning(
                                 lineage=lineage,

@@ -1,4 +1,4 @@
-"""Probes with one score per item (harness tasks, texts), as the base model and every adapter answered them."""
+"""Probes with one score per item (harness tasks, texts), as the base models and every adapter answered them."""
 
 import csv
 import math
@@ -118,7 +118,9 @@ class ProbeTable:
         return self._values[probe][lineage]
 
 
-def read_item_scores(results: Path, predictions: dict[str, dict], probes: list[str]) -> dict[str, ItemScores]:
+def read_item_scores(
+    results: Path, predictions: dict[str, dict], probes: list[str], bases: dict[str, str]
+) -> dict[str, ItemScores]:
     """Read the scores of every lineage by probe.
 
     Parameters
@@ -126,9 +128,11 @@ def read_item_scores(results: Path, predictions: dict[str, dict], probes: list[s
     results
         The experiment's results folder.
     predictions
-        Receipts of the predictions by lineage, the base model's first: scores must be of the same adapters.
+        Receipts of the predictions by lineage, the base models' first: scores must be of the same adapters.
     probes
         Names of the probes.
+    bases
+        Lineage of each lineage's untuned base model.
 
     Raises
     ------
@@ -140,22 +144,22 @@ def read_item_scores(results: Path, predictions: dict[str, dict], probes: list[s
     receipts = {name: read_receipt(results / name / "probes", "the scores of the probes") for name in predictions}
     for lineage, receipt in receipts.items():
         path = results / lineage / "probes" / "receipt.json"
-        _check_receipt(path, receipt, receipts[BASE], probes)
+        _check_receipt(path, receipt, receipts[bases[lineage]], receipts[BASE], probes)
         scored, answered = (side.get("inputs", {}).get("adapter") or {} for side in (receipt, predictions[lineage]))
         if any(scored[key] != answered[key] for key in ("recipe", "weights") if {key} <= set(scored) & set(answered)):
             raise InputError(f"{path}: these scores are of another adapter than the predictions; {WORKFLOW}")
     return {probe: _read_probe(results, probe, receipts) for probe in probes}
 
 
-def _check_receipt(path: Path, receipt: dict, base: dict, probes: list[str]) -> None:
-    """Refuse scores of another model, of other items, or made in another way than the base model's."""
-    ours, theirs = receipt.get("inputs", {}), base.get("inputs", {})
-    for key, what in (
-        ("model", "of another base model"),
-        ("settings", "made with other settings"),
-        ("behaviour", "made by another version"),
+def _check_receipt(path: Path, receipt: dict, own: dict, base: dict, probes: list[str]) -> None:
+    """Refuse scores of another model than `own`, of other items, or made in another way than those of `base`."""
+    inputs = receipt.get("inputs", {})
+    for key, what, untuned in (
+        ("model", "of another base model", own),
+        ("settings", "made with other settings", base),
+        ("behaviour", "made by another version", base),
     ):
-        if ours.get(key) != theirs.get(key):
+        if inputs.get(key) != untuned.get("inputs", {}).get(key):
             raise InputError(f"{path}: these scores are {what} than those of the untuned model; {WORKFLOW}")
     for probe in probes:
         facts = receipt.get("probes", {}).get(probe)

@@ -6,7 +6,7 @@ from importlib import metadata
 from stagewise.config.base import validate
 from stagewise.config.experiment import Config
 from stagewise.config.shareable import shareable
-from stagewise.lineage import BASE, Adapter, Step
+from stagewise.lineage import BASE, Adapter, Step, untuned_lineages
 from stagewise.measures import MEASURES
 from stagewise.metrics.baselines import majority_label
 from stagewise.metrics.comparisons import references_of
@@ -15,6 +15,7 @@ from stagewise.metrics.schema import (
     AdapterRecord,
     AdoptedRecord,
     ArmStage,
+    BaseModelRecord,
     Experiment,
     LabelCount,
     MeasureRecord,
@@ -40,8 +41,9 @@ def experiment_record(results: ExperimentResults) -> Experiment:
         name=config.experiment,
         sample=any(task.source == SAMPLE for task in config.active_tasks.values()),
         model=config.model,
-        model_origin=shareable(config.base_model.model_dump(mode="json", exclude_none=True)),
+        model_origin=_origin(config, config.model),
         model_fingerprint=results.receipts[BASE]["inputs"]["model"],
+        other_models=_other_models(results) or None,
         quantization=config.quantization,
         dtype=config.dtype,
         compute_type=" and ".join(sorted({recipe.dtype for recipe in results.recipes.values()})),
@@ -63,6 +65,24 @@ def experiment_record(results: ExperimentResults) -> Experiment:
         # The folder of a mirror is no fact of the experiment.
         config=shareable(config.model_dump(mode="json", exclude={"mirror"})),
     )
+
+
+def _origin(config: Config, model: str) -> dict:
+    return shareable(config.models[model].model_dump(mode="json", exclude_none=True))
+
+
+def _other_models(results: ExperimentResults) -> list[BaseModelRecord]:
+    """Record the base models of arms that have one of their own."""
+    _, *others = untuned_lineages(results.config).items()
+    return [
+        BaseModelRecord(
+            lineage=lineage,
+            model=model,
+            origin=_origin(results.config, model),
+            fingerprint=results.receipts[lineage]["inputs"]["model"],
+        )
+        for lineage, model in others
+    ]
 
 
 def measure_records() -> list[MeasureRecord]:
@@ -102,7 +122,7 @@ def adapter_records(results: ExperimentResults) -> list[AdapterRecord]:
     return [
         AdapterRecord(
             lineage=lineage,
-            parent=adapter.parent or BASE,
+            parent=adapter.parent or adapter.base,
             stage=adapter.stage,
             task=adapter.task,
             tasks=adapter.tasks,

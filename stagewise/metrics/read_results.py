@@ -8,7 +8,7 @@ import numpy as np
 from stagewise.config.experiment import Config
 from stagewise.data.items import read_split
 from stagewise.errors import InputError
-from stagewise.lineage import BASE, Adapter, data_folders, lineage_tree
+from stagewise.lineage import Adapter, data_folders, lineage_tree, untuned_lineages
 from stagewise.metrics import check_results
 from stagewise.metrics.item_scores import ItemScores, of_lineages, read_item_scores
 from stagewise.metrics.prediction_table import Key, Predictions, read_content_free, read_predictions
@@ -22,7 +22,7 @@ from stagewise.recipe import Recipe
 class ExperimentResults:
     """An experiment's data, recipes, trainings and predictions.
 
-    Splits belong to a data folder (`lineage.data_folder`): there is one per fold. The base model and the baselines
+    Splits belong to a data folder (`lineage.data_folder`): there is one per fold. The base models and the baselines
     answer those of the first, every adapter its own.
     """
 
@@ -51,7 +51,7 @@ class ExperimentResults:
 
     @property
     def lineages(self) -> list[str]:
-        return [BASE, *self.adapters]
+        return [*untuned_lineages(self.config), *self.adapters]
 
     def labels(self, task: str) -> list[str]:
         return self.config.active_tasks[task].words
@@ -74,7 +74,7 @@ class ExperimentResults:
     def of_arms(self, config: Config) -> "ExperimentResults":
         """Leave out the adapters that no arm of `config` passes; its settings are otherwise those of the results."""
         adapters = lineage_tree(config)
-        kept = {BASE, *adapters}
+        kept = {*untuned_lineages(config), *adapters}
         return replace(
             self,
             config=config,
@@ -116,14 +116,16 @@ def read_results(config: Config, results) -> ExperimentResults:
         lineage: read_json(results / lineage / "adapter" / "training.json", "the training summary")
         for lineage in adapters
     }
+    untuned = untuned_lineages(config)
     receipts = {
-        lineage: read_receipt(results / lineage / "predictions", "the predictions") for lineage in (BASE, *adapters)
+        lineage: read_receipt(results / lineage / "predictions", "the predictions") for lineage in (*untuned, *adapters)
     }
-    model = receipts[BASE].get("inputs", {}).get("model")
-    weights = check_results.check_adapters(results, summaries, adapters, recipes, trainings, model)
+    models = {lineage: receipts[lineage].get("inputs", {}).get("model") for lineage in untuned}
+    weights = check_results.check_adapters(results, summaries, adapters, recipes, trainings, models)
     check_results.check_predictions(results, config, summaries, adapters, recipes, weights, receipts)
     sizes = {lineage: _size(results / lineage / "adapter" / ADAPTER_WEIGHTS) for lineage in adapters}
-    item_scores = read_item_scores(results, receipts, config.probes.item_scored)
+    bases = {lineage: adapters[lineage].base if lineage in adapters else lineage for lineage in receipts}
+    item_scores = read_item_scores(results, receipts, config.probes.item_scored, bases)
     experiment = ExperimentResults(
         config, summaries, items, adapters, recipes, trainings, {}, receipts, {}, sizes, item_scores
     )

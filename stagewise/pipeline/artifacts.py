@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from stagewise.config.tasks import SPLITS
-from stagewise.lineage import BASE, Adapter, data_folder
+from stagewise.lineage import Adapter, data_folder
 from stagewise.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_inputs
 from stagewise.models.tuned import MODEL_FILE
 from stagewise.pipeline import fetched_artifacts, inputs
@@ -91,7 +91,7 @@ def declare_recipes(experiment: Experiment) -> Iterator[Artifact]:
             label=adapter.lineage,
             outputs=(path,),
             inputs=(
-                experiment.model / RECEIPT,
+                experiment.model_receipt(adapter.lineage),
                 *experiment.taken_from(adapter),
                 *experiment.split_files(adapter.data, adapter.learnt_tasks, SPLITS[:2]),
                 *(Path(experiment.config.active_tasks[task].prompt) for task in adapter.learnt_tasks),
@@ -152,7 +152,7 @@ def _declare_adapters(
             outputs=tuple(folder / name for name in files),
             inputs=(
                 experiment.results / adapter.lineage / "recipe.json",
-                experiment.model / RECEIPT,
+                experiment.model_receipt(adapter.lineage),
                 *experiment.taken_from(adapter),
                 *parents,
                 *experiment.split_files(adapter.data, adapter.learnt_tasks, SPLITS[:2]),
@@ -168,17 +168,17 @@ def _declare_adapters(
 
 @declares("predict")
 def declare_predictions(experiment: Experiment) -> Iterator[Artifact]:
-    """Predictions of the base model and of every adapter."""
+    """Predictions of the base models and of every adapter."""
     config = experiment.config
     tasks, scored = config.active_tasks, config.evaluation.splits
-    for lineage in (BASE, *experiment.adapters):
+    for lineage in (*experiment.untuned, *experiment.adapters):
         folder = experiment.results / lineage / "predictions"
         adapter = experiment.adapters.get(lineage)
         data = adapter.data if adapter else experiment.data_folders[0]
         receipt = experiment.results / lineage / "adapter" / RECEIPT if adapter else None
         files = [f"{task}.{split}.csv" for task in tasks for split in scored]
 
-        expected = partial(experiment.prediction_inputs, data, receipt)
+        expected = partial(experiment.prediction_inputs, lineage, data, receipt)
         keep = partial(keep_files, folder, experiment.checkpoints, experiment.image, experiment.checksum)
         yield Artifact(
             rule="predict",
@@ -187,7 +187,7 @@ def declare_predictions(experiment: Experiment) -> Iterator[Artifact]:
             outputs=tuple(folder / name for name in (*files, RECEIPT)),
             inputs=(
                 *((receipt,) if receipt else ()),
-                experiment.model / RECEIPT,
+                experiment.model_receipt(lineage),
                 *(experiment.taken_from(adapter) if adapter and adapter.tuned_model else ()),
                 *experiment.split_files(data, tasks, scored),
                 experiment.results / data / "summary.json",

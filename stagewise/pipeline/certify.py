@@ -25,10 +25,10 @@ from stagewise.provenance.files import read_json
 
 KINDS = {
     "splits": r"data/.+",
-    "recipes": r"base/.+/recipe\.json",
-    "adapters": r"base/(.+/)?adapter/.+",
-    "predictions": r"base/(.+/)?predictions/.+",
-    "probes": r"base/(.+/)?probes/.+",
+    "recipes": r"base(-[^/]+)?/.+/recipe\.json",
+    "adapters": r"base(-[^/]+)?/(.+/)?adapter/.+",
+    "predictions": r"base(-[^/]+)?/(.+/)?predictions/.+",
+    "probes": r"base(-[^/]+)?/(.+/)?probes/.+",
     "metrics": r"(report_)?metrics\.json",
 }
 """Compared files, by pattern of the path below the results folder; the first that fits counts."""

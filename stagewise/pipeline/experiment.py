@@ -11,7 +11,7 @@ from stagewise.config.tasks import SPLITS
 from stagewise.config.training import Lora
 from stagewise.data.raw_files import RAW
 from stagewise.inference.prompts import Template
-from stagewise.lineage import Adapter, data_folders, lineage_tree
+from stagewise.lineage import Adapter, data_folders, lineage_tree, untuned_lineages
 from stagewise.pipeline import inputs
 from stagewise.pipeline.build_recipe import build_recipe, recipe_settings
 from stagewise.pipeline.planned_adapter import PlannedAdapter
@@ -64,14 +64,15 @@ class Experiment:
         self.adapters: dict[str, Adapter] = lineage_tree(config)
         self.results = Path(config.results)
         self.models = {name: PlannedModel(name, model, checksum) for name, model in config.used_models.items()}
-        self.model = self.models[config.model].folder
+        self.untuned = untuned_lineages(config)
         sources = {adapter.adopted.folder: adapter.adopted for adapter in self.adapters.values() if adapter.adopted}
         self.adopted_adapters = {name: PlannedAdapter(source, checksum) for name, source in sources.items()}
         self.checkpoints = self.results / "checkpoints"
         self.data_folders = data_folders(config)
         self._recipes: dict[str, Recipe] = {}
         self._summaries: dict[str, dict] = {}
-        self._scored: dict[str, dict] = {}
+        self._scored: dict[tuple[str, str], dict] = {}
+        self._base_models: dict[str, RecipeModel] = {}
 
     def checksum_if_there(self, path) -> str | None:
         """SHA-256 of an input; None if it is not made yet, or lost."""
@@ -94,11 +95,21 @@ class Experiment:
         folder = path.parent.parent.relative_to(self.results).as_posix()
         return self.summary(folder)["tasks"][path.parent.name]["splits"][path.stem]["sha256"]
 
-    @cached_property
-    def base_model(self) -> RecipeModel:
-        """Describe the base model: as it is here, or else as the recipes have it."""
-        recipes = (self.results / lineage / "recipe.json" for lineage in self.adapters)
-        return self.models[self.config.model].as_base(recipes)
+    def base_of(self, lineage: str) -> str:
+        """Lineage of the untuned base model of an adapter; of an untuned model itself."""
+        return self.adapters[lineage].base if lineage in self.adapters else lineage
+
+    def model_receipt(self, lineage: str) -> Path:
+        """Receipt of a lineage's base model."""
+        return self.models[self.untuned[self.base_of(lineage)]].folder / RECEIPT
+
+    def base_model(self, lineage: str) -> RecipeModel:
+        """Describe a lineage's base model: as it is here, or else as the recipes have it."""
+        base = self.base_of(lineage)
+        if base not in self._base_models:
+            recipes = (self.results / name / "recipe.json" for name, a in self.adapters.items() if a.base == base)
+            self._base_models[base] = self.models[self.untuned[base]].as_base(recipes)
+        return self._base_models[base]
 
     def taken_from(self, adapter: Adapter) -> list[Path]:
         """Receipts of what a stage takes from elsewhere."""
@@ -119,7 +130,7 @@ class Experiment:
             adapter = self.adapters[lineage]
             self._recipes[lineage] = build_recipe(
                 self._recipe_settings(adapter),
-                self.base_model,
+                self.base_model(lineage),
                 self.results / adapter.data,
                 [self.expected_recipe(parent) for parent in adapter.parents],
                 self.split_checksum,
@@ -141,14 +152,15 @@ class Experiment:
         settings = self.config.scoring_settings()
         return settings, {name: Template.read(task.prompt, task.variables) for name, task in settings.tasks.items()}
 
-    def prediction_inputs(self, folder: str, adapter: Path | None) -> dict:
-        """Record what predictions on a folder of splits are made from; `adapter` is the path of its receipt."""
+    def prediction_inputs(self, lineage: str, folder: str, adapter: Path | None) -> dict:
+        """Record what a lineage's predictions on a folder of splits are made from; `adapter` is its receipt's path."""
         settings, templates = self._scoring
-        receipt = read_json(adapter, "an adapter's receipt") if adapter else None
-        if folder not in self._scored:
+        receipt, key = read_json(adapter, "an adapter's receipt") if adapter else None, (self.base_of(lineage), folder)
+        if key not in self._scored:
             data = data_checksums(self.results / folder, settings, self.split_checksum)
-            self._scored[folder] = prediction_inputs(settings, templates, self.base_model.fingerprint, data)
-        return self._scored[folder] | adapter_group(receipt)
+            model = self.base_model(lineage).fingerprint
+            self._scored[key] = prediction_inputs(settings, templates, model, data)
+        return self._scored[key] | adapter_group(receipt)
 
     def differences(self, recorded: dict, expected: dict) -> list[str]:
         """Phrase what differs between an output's inputs record and what it should be."""

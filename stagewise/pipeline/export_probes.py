@@ -25,7 +25,9 @@ def probe_table(reported: Reported) -> str:
     for probe, change in probe_changes(reported):
         runs = f" (mean of {len(change.lineages)} runs)" if len(change.lineages) > 1 else ""
         measure = f"{probe.title}{'' if probe.higher_is_better else ', lower is better'}"
-        values = [decimal(_value(reported, probe, lineage).value) for lineage in (reported.recipe.lineage, BASE)]
+        values = [
+            decimal(_value(reported, probe, lineage).value) for lineage in (reported.recipe.lineage, reported.base)
+        ]
         changed = with_interval(change.change, signed_decimal) + runs
         claim = describe_claim(reported, "probe", probe.probe, probe.measure)
         rows.append((probe.probe, probe.items, measure, *values, changed, claim))
@@ -52,7 +54,7 @@ def probe_results(reported: Reported) -> list:
                 metric_type=probe.measure,
                 metric_name=f"{probe.title}{confidence}",
                 metric_value=round(value.value, 6),
-                metric_args=metric_args(reported, probe.items, value, {BASE: _value(reported, probe, BASE)}),
+                metric_args=metric_args(reported, probe.items, value, {BASE: _value(reported, probe, reported.base)}),
             )
         )
     return results

@@ -36,6 +36,11 @@ class Reported:
     recipe: Recipe
 
     @property
+    def base(self) -> str:
+        """Lineage of the untuned base model."""
+        return self.recipe.lineage.split("/")[0]
+
+    @property
     def measures(self) -> list[str]:
         """Names of the card's measures, the report's primary one first."""
         names = dict.fromkeys((self.metrics.experiment.primary_measure, *ALWAYS))
@@ -52,7 +57,7 @@ class Reported:
         by_key = {(tuple(s.lineages), s.task, s.split): s for s in self.metrics.scores if s.rule == "argmax"}
         for (lineages, task, split), score in by_key.items():
             if lineages == (self.recipe.lineage,):
-                others = {other: by_key.get(((other,), task, split)) for other in _BESIDE}
+                others = {o: by_key.get(((self.base if o == BASE else o,), task, split)) for o in _BESIDE}
                 beside = {other: score for other, score in others.items() if score}
                 yield score, items.get((self.recipe.lineage, task, split)), beside
 

@@ -80,7 +80,8 @@ def _read_file(path: Path) -> tuple[str, dict]:
 def _read_results(path: Path) -> Iterator[tuple[tuple[str, str], dict]]:
     for summary in sorted(path.glob(f"data/**/{SUMMARY}")):
         yield (summary.parent.relative_to(path).as_posix(), "summary"), _read(summary)
-    for folder in (path / "base", *sorted(p for p in (path / "base").rglob("*") if (p / RECIPE).is_file())):
+    untuned = [path / "base", *sorted(path.glob("base-*"))]
+    for folder in (inner for base in untuned for inner in (base, *sorted(p.parent for p in base.rglob(RECIPE)))):
         if folder.name == "adapter":  # it holds a copy of its recipe
             continue
         lineage = folder.relative_to(path).as_posix()

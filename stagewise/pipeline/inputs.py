@@ -11,7 +11,7 @@ from pathlib import Path
 from stagewise.config.experiment import Config
 from stagewise.config.identity import facts
 from stagewise.config.shareable import shareable_file
-from stagewise.lineage import BASE
+from stagewise.lineage import untuned_lineages
 from stagewise.provenance.code import code_packages
 from stagewise.provenance.differences import Difference, differences
 from stagewise.provenance.files import sha256_file
@@ -30,12 +30,12 @@ def checksum_if_there(path, checksum: Checksum = sha256_file) -> str | None:
 def metrics_files(config: Config, results, folders: Iterable[str], lineages: Iterable[str]) -> list[Path]:
     """List the small files that stand for everything the metrics read: they hold the checksums of the rest.
 
-    `folders` are those of the splits; `lineages` those of the adapters, without the base model.
+    `folders` are those of the splits; `lineages` those of the adapters, without the base models.
     """
     results = Path(results)
     files = [results / folder / "summary.json" for folder in folders]
     scored = ["predictions/receipt.json", *(["probes/receipt.json"] if config.probes.item_scored else [])]
-    files += [results / BASE / name for name in scored]
+    files += [results / base / name for base in untuned_lineages(config) for name in scored]
     for lineage in lineages:
         names = ("recipe.json", "adapter/receipt.json", "adapter/training.json", *scored)
         files += [results / lineage / name for name in names]

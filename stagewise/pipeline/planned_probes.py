@@ -5,7 +5,6 @@ from functools import cache, partial
 from pathlib import Path
 
 from stagewise.errors import InputError
-from stagewise.lineage import BASE
 from stagewise.pipeline.artifact import Artifact, DvcOut
 from stagewise.pipeline.experiment import Experiment
 from stagewise.predictions.fingerprint import adapter_group
@@ -17,22 +16,23 @@ from stagewise.provenance.receipts import RECEIPT
 
 
 def probe_artifacts(experiment: Experiment) -> Iterator[Artifact]:
-    """Declare the scores of the base model and of every adapter on the probes with one score per item."""
+    """Declare the scores of the base models and of every adapter on the probes with one score per item."""
     probes, settings = experiment.config.probes.item_scored, experiment.config.probe_settings()
     if not probes:
         return
     files = probe_files(settings, experiment.raw)
 
     @cache
-    def shared_inputs(harness: str | None) -> dict:
-        model = experiment.base_model.fingerprint
+    def shared_inputs(base: str, harness: str | None) -> dict:
+        model = experiment.base_model(base).fingerprint
         return probe_inputs(settings, model, harness, experiment.checksum_if_there, experiment.raw)
 
-    for lineage in (BASE, *experiment.adapters):
+    for lineage in (*experiment.untuned, *experiment.adapters):
         folder = experiment.results / lineage / "probes"
         adapter = experiment.adapters.get(lineage)
         receipt = experiment.results / lineage / "adapter" / RECEIPT if adapter else None
-        expected = partial(expected_probe_inputs, shared_inputs, receipt, folder / RECEIPT)
+        shared = partial(shared_inputs, experiment.base_of(lineage))
+        expected = partial(expected_probe_inputs, shared, receipt, folder / RECEIPT)
         yield Artifact(
             rule="probe",
             phase="probes",
@@ -40,7 +40,7 @@ def probe_artifacts(experiment: Experiment) -> Iterator[Artifact]:
             outputs=tuple(folder / name for name in (*(f"{probe}.csv" for probe in probes), RECEIPT)),
             inputs=(
                 *((receipt,) if receipt else ()),
-                experiment.model / RECEIPT,
+                experiment.model_receipt(lineage),
                 *(experiment.taken_from(adapter) if adapter and adapter.tuned_model else ()),
                 *files.values(),
             ),

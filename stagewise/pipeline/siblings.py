@@ -17,7 +17,7 @@ SIBLINGS = FOLDER / "stagewise-siblings"
 
 def siblings_file(results, adapter: Adapter) -> Path:
     """Path of the file with an adapter's family: those that are trained from the same parent."""
-    return SIBLINGS / f"{fingerprint([str(results), adapter.parent])[:16]}.json"
+    return SIBLINGS / f"{fingerprint([str(results), adapter.parent or adapter.base])[:16]}.json"
 
 
 def write_siblings(results, adapters: Iterable[Adapter]) -> None:

@@ -3,7 +3,6 @@
 import re
 from urllib.parse import quote
 
-from stagewise.lineage import BASE
 from stagewise.report.blocks import place_figures
 from stagewise.report.environment import environment, plain, styles
 from stagewise.report.figures.figure import DrawnFigure
@@ -30,7 +29,6 @@ def render(view: View, figures: dict[str, DrawnFigure] | None = None, items: str
     sections = place_figures(build_sections(view), draw_figures(view) if figures is None else figures)
     page = env.get_template("report.html.j2").render(
         view=view,
-        base=BASE,
         warning=sentences.sample_warning(view),
         sections=[section for section in sections if section.on_page],
         items_page=quote(items) if items else None,

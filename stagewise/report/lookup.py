@@ -47,11 +47,14 @@ class View:
         paths = list(dict.fromkeys(_stage_path(adapter.lineage) for adapter in metrics.adapters))
         ordered = sorted(metrics.adapters, key=lambda adapter: paths.index(_stage_path(adapter.lineage)))
         self.adapters: dict[str, AdapterRecord] = {adapter.lineage: adapter for adapter in ordered}
+        e = self.experiment
+        others = {record.lineage: record.model for record in e.other_models or []}
+        self.untuned: dict[str, str] = {BASE: e.model} | others
+        """Names of the base models by lineage, the experiment's own first."""
         self.probes = ShownProbes(metrics, self.measures)
         self.scored_tasks = [task.task for task in metrics.tasks]
         self.tasks = self.probes.without_probes(self.scored_tasks)
         self.arms = list(dict.fromkeys(stage.arm for stage in metrics.arms))
-        e = self.experiment
         # Folds, then seeds: the order of `Score.lineages`.
         self.runs = [(fold, seed) for fold in e.folds or [None] for seed in e.seeds]
         splits = metrics.experiment.splits
@@ -183,8 +186,8 @@ class View:
 
     @cached_property
     def scorers(self) -> list[str]:
-        """The base model, every adapter, then every baseline there is."""
-        return [BASE, *self.adapters, *(name for name in BASELINES if self.find("predictions", lineage=name))]
+        """The base models, every adapter, then every baseline there is."""
+        return [*self.untuned, *self.adapters, *(name for name in BASELINES if self.find("predictions", lineage=name))]
 
     @cached_property
     def has_intervals_over_runs(self) -> bool:
@@ -220,11 +223,13 @@ class View:
         return record and record.items
 
     def stage_path(self, lineage: str) -> str:
-        """Stage folders of an adapter, its seed and fold left out."""
+        """Stage folders of an adapter, its seed and fold left out, after its base model if that is the arm's own."""
         return _stage_path(lineage) if lineage in self.adapters else lineage
 
     def name(self, lineage: str) -> str:
         """A model's or baseline's name; adapters carry their run if there are several."""
+        if lineage in self.untuned and len(self.untuned) > 1:
+            return f"untuned {self.untuned[lineage]}"
         if lineage not in self.adapters:
             return NAMES.get(lineage, lineage)
         return f"{self.stage_path(lineage)}, {self.run(lineage)}" if self.several_runs else self.stage_path(lineage)
@@ -263,6 +268,10 @@ class View:
 
     def children(self, lineage: str) -> list[AdapterRecord]:
         return [adapter for adapter in self.adapters.values() if adapter.parent == lineage]
+
+    def base_of(self, arm: str) -> str:
+        """Lineage of the base model that an arm starts from."""
+        return self.steps(arm)[0].lineage
 
     def steps(self, arm: str, run: tuple[int | None, int] | None = None) -> list[ArmStage]:
         """One arm after every stage in one run (the first by default), the base model first."""
@@ -346,4 +355,5 @@ class View:
 def _stage_path(lineage: str) -> str:
     folders = lineage.split("/")
     start = next((n for n, folder in enumerate(folders) if folder.startswith("seed-")), 0) + 1
-    return " → ".join(folders[start:]) if len(folders) > start else lineage
+    model = [] if folders[0] == BASE else [folders[0].removeprefix(f"{BASE}-")]
+    return " → ".join([*model, *folders[start:]]) if len(folders) > start else lineage

@@ -4,7 +4,6 @@ import html
 import re
 from urllib.parse import quote
 
-from stagewise.lineage import BASE
 from stagewise.report import blocks
 from stagewise.report.blocks import Block, Section, place_figures
 from stagewise.report.environment import plain
@@ -108,8 +107,10 @@ class Writer:
         ]
 
     def write_lineage(self, block: blocks.Lineage, level: int) -> list[str]:
-        lines = [f"- {escape(self.view.experiment.model)}: stage 0, untuned"]
-        return ["\n".join([*lines, *self._tree(BASE, 1)])]
+        lines = []
+        for base, model in self.view.untuned.items():
+            lines += [f"- {escape(model)}: stage 0, untuned", *self._tree(base, 1)]
+        return ["\n".join(lines)]
 
     def _tree(self, lineage: str, depth: int) -> list[str]:
         lines = []

@@ -12,7 +12,7 @@ from stagewise.provenance.receipts import RECEIPT, read_receipt
 
 
 class Answers:
-    """Answers of an experiment's base model and adapters, item by item.
+    """Answers of an experiment's base models and adapters, item by item.
 
     Parameters
     ----------
@@ -30,8 +30,9 @@ class Answers:
 
     @property
     def lineages(self) -> list[str]:
-        """The base model and every adapter."""
-        return [BASE, *self._adapters]
+        """The base models and every adapter."""
+        others = self.metrics.experiment.other_models or []
+        return [BASE, *(record.lineage for record in others), *self._adapters]
 
     def at_hand(self, lineage: str, task: str, split: str) -> bool:
         """Tell if a lineage's answers and the items that they are about are there, whatever they hold."""

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from stagewise.lineage import BASE
 from stagewise.metrics.schema import RULES, Cost, Value, Values
 from stagewise.report.lookup import View
 
@@ -53,7 +52,7 @@ def lineage_pattern(lineages: list[str]) -> str:
 
 
 def score_frame(view: View) -> pd.DataFrame:
-    """Scores of the base model, every adapter and every baseline."""
+    """Scores of the base models, every adapter and every baseline."""
     columns = {"lineage": TEXT, "arms": TEXT, "stage": COUNT, **RUN, "task": TEXT, "split": TEXT, "items": COUNT}
 
     def rows() -> Iterator[dict]:
@@ -70,7 +69,7 @@ def score_frame(view: View) -> pd.DataFrame:
 def _adapter_cells(view: View, lineage: str, one_run: bool) -> dict:
     adapter = view.adapters.get(lineage)
     if adapter is None:
-        return {"stage": 0} if lineage == BASE else {}
+        return {"stage": 0} if lineage in view.untuned else {}
     run = {"seed": adapter.seed, "fold": adapter.fold} if one_run else {}
     return {"arms": ", ".join(adapter.arms), "stage": adapter.stage, **run}
 

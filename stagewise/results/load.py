@@ -75,7 +75,8 @@ class Results:
 
     Its frames are in long form, one row per number, and new at every access. Columns that they share:
 
-    - `lineage`: ``base`` for the untuned model, a baseline, or an adapter's folder below the results;
+    - `lineage`: ``base`` for the untuned model (``base-NAME`` for that of arms with one of their own), a baseline, or
+      an adapter's folder below the results;
       ``base/seed-*/...`` stands for the mean over several runs; `arms` are those that pass through it, `stage` is its
       number (0 for the untuned model);
     - `task`, `split`, `rule` (the decision rule; ``argmax`` is the plain answer), `measure`;
@@ -108,7 +109,7 @@ class Results:
 
     @property
     def lineages(self) -> list[str]:
-        """The base model and every adapter."""
+        """The base models and every adapter."""
         return self.answers.lineages
 
     @property
@@ -295,17 +296,18 @@ class Results:
         view = self.view
         runs = f", {view.over_runs()}" if view.several_runs else ", one run"
         return (
-            f"<results of '{self.name}': {view.experiment.model}, {', '.join(view.ordered_tasks)}; "
+            f"<results of '{self.name}': {', '.join(view.untuned.values())}, {', '.join(view.ordered_tasks)}; "
             f"arms {', '.join(view.arms)}{runs}>"
         )
 
     def _repr_html_(self) -> str:
         view, table = self.view, arms.short(self.view)
+        models = ", ".join(view.untuned.values())
         warning = sentences.sample_warning(view)
         heads = "".join(f"<th>{escape(column.text)}</th>" for column in table.columns)
         rows = "".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in table.rows)
         parts = [
-            f"<p><b>{escape(self.name)}</b>: {escape(view.experiment.model)}, {escape(listed(view.ordered_tasks))}</p>",
+            f"<p><b>{escape(self.name)}</b>: {escape(models)}, {escape(listed(view.ordered_tasks))}</p>",
             f"<p>{escape(warning)}</p>" if warning else "",
             f"<p>{escape(verdicts.headline(view).text)}</p>",
             f"<table><caption>{escape(table.caption)}</caption><tr>{heads}</tr>{rows}</table>" if rows else "",

@@ -36,7 +36,7 @@ def test_the_tree_is_the_path_of_the_stages(config):
     for lineage, adapter in tree.items():
         assert lineage == adapter.lineage and lineage not in seen
         assert set(adapter.parents) <= seen, "parents stand before their children"
-        assert lineage.startswith(f"{adapter.parent or run_folder(adapter.fold, adapter.seed)}/")
+        assert lineage.startswith(f"{adapter.parent or run_folder(BASE, adapter.fold, adapter.seed)}/")
         assert not set(adapter.tasks) & set(adapter.earlier)
         assert adapter.data == data_folder(adapter.fold) and adapter.arms
         seen.add(lineage)

@@ -43,15 +43,17 @@ def test_a_rule_that_lists_another_file_than_declared_is_refused(workspace):
     )
 
 
-def test_all_rules_agree_with_all_declarations(workspace):
+def test_all_rules_agree_with_all_declarations(workspace, tiny_model):
     """A plan compares a few artifacts of each rule; this test compares all."""
     path = workspace.path / "stagewise/pipeline/check_rules.py"
     path.write_text(path.read_text().replace("sampled: int | None = SAMPLED", "sampled: int | None = None"))
     arms = {
         "isolated": {"adapters": "per_task", "stages": [{"task": "colours"}, {"task": "warmth"}]},
         "blend": {"stages": [{"task": "colours"}, {"task": "warmth", "remedies": {"blend": {"alpha": 0.5}}}]},
+        "other": {"model": "other", "lora": {"r": 2}, "stages": [{"task": "colours"}, {"task": "warmth"}]},
     }
-    overlay = workspace.write("arms.yaml", {"arms": arms, "seeds": [0, 1]})
+    models = {"other": {"path": str(tiny_model)}}
+    overlay = workspace.write("arms.yaml", {"arms": arms, "models": models, "seeds": [0, 1]})
     assert "train_adapter" in workspace.snakemake("-n", *TINY, overlay).stdout
 
 

@@ -47,6 +47,7 @@ from stagewise.metrics.schema.experiment import (
     Agreement,
     AgreementGroup,
     ArmStage,
+    BaseModelRecord,
     Cost,
     Experiment,
     LabelCount,
@@ -74,8 +75,8 @@ from stagewise.provenance.files import read_json
 __all__ = [
     "BASELINES", "INVALID", "MAJORITY", "RULES", "SCHEMA_VERSION", "TFIDF", "TFIDF_BALANCED", "AdapterRecord",
     "AdoptedRecord", "Agreement", "AgreementGroup", "AnswerRecord", "ArmComparison", "ArmDifference", "ArmStage",
-    "ArmSummary", "ArmTask", "AurocPair", "CalibrationBin", "Claim", "Confusion", "Cost", "Discrimination", "Drift",
-    "Experiment",
+    "ArmSummary", "ArmTask", "AurocPair", "BaseModelRecord", "CalibrationBin", "Claim", "Confusion", "Cost",
+    "Discrimination", "Drift", "Experiment",
     "Flips", "Forgetting", "LabelCount", "LabelScore", "Learning", "Lineage", "MeasureName", "MeasureRecord", "Omitted",
     "Pairs", "PriorShift", "Probe", "ProbeChange", "ProbeScore", "Published", "PublishedRecord", "RawFile", "Record",
     "ReportMetrics", "RuleGain", "RuleName", "Score", "ScoringRecord", "SetAside", "SplitRecord", "TaskRecord",

@@ -17,6 +17,15 @@ class MeasureRecord(Record):
     test: str | None = Field(None, description="Test of a paired difference; left out if there is none.")
 
 
+class BaseModelRecord(Record):
+    """The base model of arms that have one of their own."""
+
+    lineage: Lineage = Field(description="Its lineage, as that of stage 0.")
+    model: str = Field(description="Name of the model.")
+    origin: dict[str, Any] = Field(description="Where it came from, as `model_origin`.")
+    fingerprint: str = Field(description="Fingerprint of its files.")
+
+
 class Experiment(Record):
     """Settings of the experiment and versions behind its metrics."""
 
@@ -27,6 +36,9 @@ class Experiment(Record):
         description="Where the base model came from, as configured; `(local)` is a folder of one machine."
     )
     model_fingerprint: str = Field(description="Fingerprint of the base model's files.")
+    other_models: list[BaseModelRecord] | None = Field(
+        None, description="Base models of arms that have one of their own; left out if no arm has."
+    )
     quantization: str = Field(description="Quantization of the frozen weights.")
     dtype: str = Field(description="Configured compute type.")
     compute_type: str | None = Field(None, description="Compute type of the recipes: `auto`, resolved.")
@@ -62,7 +74,7 @@ class ArmStage(Record):
     arm: str
     seed: int
     fold: int | None
-    stage: int = Field(description="0 is the untuned base model.")
+    stage: int = Field(description="0 is the arm's untuned base model.")
     tasks: list[str] = Field(description="What this stage learnt; empty at stage 0.")
     lineage: Lineage = Field(description="The adapter that the stage left.")
     answers: dict[str, Lineage] = Field(description="Who answers each task: this adapter, or each task's own.")
@@ -80,7 +92,7 @@ class AdapterRecord(Record):
     """One adapter of the lineage tree."""
 
     lineage: Lineage
-    parent: Lineage = Field(description="Lineage of the parent; `base` for the untuned model.")
+    parent: Lineage = Field(description="Lineage of the parent; of an untuned model it is `base`, or `base-NAME`.")
     stage: int
     task: str = Field(description="What its stage learnt; several tasks are joined by ` + `.")
     tasks: list[str] = Field(description="The same, one by one.")

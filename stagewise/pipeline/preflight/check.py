@@ -1,7 +1,7 @@
 """A check, what it reports, and the registry of all checks."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from stagewise.errors import InputError
@@ -34,6 +34,8 @@ class Check:
     step: Step
     """``training`` if only trainings need what is checked."""
     function: Callable[[Context], Iterable[Finding]]
+    each_model: bool
+    """True if it is done for each base model of the arms."""
 
 
 WAITS = "waits for the "
@@ -42,18 +44,35 @@ CHECKS: list[Check] = []
 """Every check, in the order of the table."""
 
 
-def check(name: str, *needs: Need, step: Step = "any"):
-    """Register a generator of findings. It may raise `InputError`, which is a failure."""
+def check(name: str, *needs: Need, step: Step = "any", each_model: bool | None = None):
+    """Register a generator of findings. It may raise `InputError`, which is a failure.
+
+    What needs the model is done for each base model of the arms, unless `each_model` says otherwise.
+    """
 
     def register(function):
-        CHECKS.append(Check(name, frozenset(needs), step, function))
+        of_model = "model" in needs if each_model is None else each_model
+        CHECKS.append(Check(name, frozenset(needs), step, function, of_model))
         return function
 
     return register
 
 
 def run_check(each: Check, context: Context) -> Iterator[Finding]:
-    """Run one check: its findings under its name, one that says what it waits for, or its refusal."""
+    """Run one check: its findings under its name, one that says what it waits for, or its refusal.
+
+    With several base models a finding about one of them names it.
+    """
+    contexts = context.by_model if each.each_model and each.needs and context.has("model") else [context]
+    for one in contexts:
+        for finding in _findings(each, one):
+            if len(contexts) > 1:
+                sentence = finding.sentence and f"{finding.sentence} (base model {one.model})"
+                finding = replace(finding, found=f"{one.model}: {finding.found}", sentence=sentence)
+            yield finding
+
+
+def _findings(each: Check, context: Context) -> Iterator[Finding]:
     missing = [need for need in sorted(each.needs) if not context.has(need)]
     if missing:
         yield Finding(WAITS + " and the ".join(missing), "later", check=each.name)

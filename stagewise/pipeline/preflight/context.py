@@ -11,7 +11,7 @@ from stagewise.config.training import Lora
 from stagewise.data.items import SplitItem, read_split
 from stagewise.data.raw_files import RAW
 from stagewise.errors import InputError
-from stagewise.lineage import Adapter, data_folders, lineage_tree
+from stagewise.lineage import BASE, Adapter, data_folders, lineage_tree, untuned_lineages
 from stagewise.models.adopted import lora_settings
 from stagewise.models.compute_type import experiment_compute_type
 from stagewise.models.module_tree import ModuleTree, read_module_tree, text_settings
@@ -34,23 +34,42 @@ class Context:
     planned
         True if a plan has just marked the adapters that are to be made again (`freshness.settle`). If none is, what
         only trainings need cannot fail.
+    base
+        Lineage of the untuned base model that checks of a model are about, and whose adapters alone count; None for
+        the experiment's own model, and the adapters of all.
     """
 
-    def __init__(self, config: Config, elsewhere: bool = False, planned: bool = False):
-        self.config, self.elsewhere, self.planned = config, elsewhere, planned
-        self.results, self.model_dir = Path(config.results), Path("models") / config.model
+    def __init__(self, config: Config, elsewhere: bool = False, planned: bool = False, base: str | None = None):
+        self.config, self.elsewhere, self.planned, self._base = config, elsewhere, planned, base
+        self.model = untuned_lineages(config)[base or BASE]
+        self.results, self.model_dir = Path(config.results), Path("models") / self.model
         self.raw, self.mirror = Path(RAW), config.mirror or mirror_from_environment()
         self._items: dict[tuple[str, str], list[SplitItem]] = {}
 
+    @cached_property
+    def by_model(self) -> list["Context"]:
+        """The experiment as each of its base models has it; a single one's is the experiment itself."""
+        bases = list(untuned_lineages(self.config))
+        if len(bases) == 1 or self._base is not None:
+            return [self]
+        contexts = [type(self)(self.config, self.elsewhere, self.planned, base) for base in bases]
+        for context in contexts:
+            context._items = self._items
+        return contexts
+
     def has(self, need: str) -> bool:
-        """Tell if the model, or the splits, are there."""
+        """Tell if every base model, or the splits, are there."""
         if need == "model":
-            return (self.model_dir / RECEIPT).is_file() and (self.model_files / "config.json").is_file()
+            return all(each._has_model for each in self.by_model)
         return all((self.results / folder / "summary.json").is_file() for folder in self.folders) and all(
             (self.results / self.folders[0] / task / f"{split}.jsonl").is_file()
             for task in self.config.active_tasks
             for split in SPLITS
         )
+
+    @property
+    def _has_model(self) -> bool:
+        return (self.model_dir / RECEIPT).is_file() and (self.model_files / "config.json").is_file()
 
     @cached_property
     def folders(self) -> list[str]:
@@ -59,7 +78,8 @@ class Context:
 
     @cached_property
     def adapters(self) -> dict[str, Adapter]:
-        return lineage_tree(self.config)
+        adapters = lineage_tree(self.config)
+        return {name: adapter for name, adapter in adapters.items() if self._base in (None, adapter.base)}
 
     @property
     def trainings(self) -> list[Adapter]:

@@ -38,7 +38,7 @@ def check_adopted_layers(context: Context):
     folders = {ADAPTERS / adapter.adopted.folder for adapter in context.adapters.values() if adapter.adopted}
     fetched = sorted(folder for folder in folders if (folder / RECEIPT).is_file())
     for folder in fetched:
-        check_fits(folder, context.tree, context.config.model)
+        check_fits(folder, context.tree, context.model)
     if folders:
         yield Finding(f"{len(fetched)} adapters fit")
 

@@ -32,7 +32,7 @@ def check_memory(context: Context):
         return
     words = f"about {gigabytes(peak)}, {gigabytes(there.free)} free"
     if problem := too_large(weights, there):
-        yield Finding(words, "failure", f"config: model '{context.config.model}': {problem}")
+        yield Finding(words, "failure", f"config: model '{context.model}': {problem}")
     elif peak > FULL * there.free:
         yield Finding(
             words,
@@ -62,24 +62,30 @@ def _estimate(context: Context, training: Training, lora: Lora, on_gpu: bool) ->
     )
 
 
-@check("disk", "model", step="training")
+@check("disk", "model", step="training", each_model=False)
 def check_disk(context: Context):
     """Checkpoints and adapters that are still to be made fit on the disk."""
-    weights = max(adapter_parameters(adapted_modules(context.tree, lora), lora.r) for lora in context.loras)
-    trained = [
-        adapter
-        for adapter in context.adapters.values()
-        if not (context.results / adapter.lineage / "adapter" / ADAPTER_WEIGHTS).is_file()
-    ]
-    tokenizer = context.model_files / "tokenizer.json"  # saved with every copy
-    each = CHECKPOINT * weights + (tokenizer.stat().st_size if tokenizer.is_file() else 0)
-    needed, free = len(trained) * COPIES * each, free_disk(context.results)
-    words = f"about {gigabytes(needed)} for {len(trained)} adapters, {gigabytes(free)} free"
+    numbers, sizes = zip(*map(_adapters_to_make, context.by_model), strict=True)
+    number, needed, free = sum(numbers), sum(sizes), free_disk(context.results)
+    words = f"about {gigabytes(needed)} for {number} adapters, {gigabytes(free)} free"
     sentence = (
-        f"{context.results}: {len(trained)} adapters and their checkpoints take about {gigabytes(needed)}, and "
+        f"{context.results}: {number} adapters and their checkpoints take about {gigabytes(needed)}, and "
         f"{gigabytes(free)} are free; make room, or set 'results' to a folder on another disk"
     )
     if needed > FULL * free:
         yield Finding(words, "failure" if needed > free else "warning", sentence)
     else:
         yield Finding(words)
+
+
+def _adapters_to_make(context: Context) -> tuple[int, float]:
+    """Number of a base model's adapters that are not there yet, and the bytes of their checkpoints and copies."""
+    missing = [
+        adapter
+        for adapter in context.adapters.values()
+        if not (context.results / adapter.lineage / "adapter" / ADAPTER_WEIGHTS).is_file()
+    ]
+    sizes = [adapter_parameters(adapted_modules(context.tree, lora), lora.r) for lora in context.loras]
+    tokenizer = context.model_files / "tokenizer.json"  # saved with every copy
+    each = CHECKPOINT * max(sizes, default=0) + (tokenizer.stat().st_size if tokenizer.is_file() else 0)
+    return len(missing), len(missing) * COPIES * each

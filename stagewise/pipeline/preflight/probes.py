@@ -62,6 +62,27 @@ def check_text_segments(context: Context):
         yield Finding(f"{name}: {len(segments)} segments", *(("warning", few) if len(segments) < FEW else ()))
 
 
+@check("segments of several models", "model", each_model=False)
+def check_shared_segments(context: Context):
+    """Every base model's tokenizer cuts a text into the same segments, whose scores are compared one by one."""
+    from stagewise.probes.texts import text_segments
+
+    first, *others = context.by_model
+    for name, text in context.config.probes.active_texts.items() if others else ():
+        path = text_path(name, text, context.raw)
+        if not path.is_file():
+            continue
+        content = read_text(path, name)
+        ids = [[s.id for s in text_segments(content, c.tokenizer, text.segment_tokens)] for c in (first, *others)]
+        if other := next((c.model for c, cut in zip(others, ids[1:], strict=True) if cut != ids[0]), None):
+            raise InputError(
+                f"config: probes.texts.{name}: the tokenizers of the models '{first.model}' and '{other}' cut the text "
+                "at other places, so that its segments cannot be compared one by one; take the text out, or give the "
+                "models experiments of their own"
+            )
+        yield Finding(f"{name}: the same for {len(ids)} models")
+
+
 @check("harness")
 def check_harness_tasks(context: Context):
     """lm-evaluation-harness is installed and has the tasks; whether their data are here, the first model shows."""

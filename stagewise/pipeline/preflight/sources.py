@@ -80,7 +80,7 @@ def unreachable(file: File, mirror: str | None) -> tuple[str, str] | None:
 
 @check("base model")
 def check_base_model(context: Context):
-    """The base model, and every fully fine-tuned one, is here or can be fetched."""
+    """Every base model, and every fully fine-tuned one, is here or can be fetched."""
     for name, model in context.config.used_models.items():
         if model.path:
             if not Path(model.path).is_dir():
@@ -152,10 +152,11 @@ def _package(context: Context, chosen: str, model: Model) -> Finding:
 def check_licences(context: Context):
     """Note models and texts that may not be passed on, and unknown licences."""
     config, notes = context.config, []
-    if config.base_model.licence == "unknown":
-        notes.append(f"{config.model}: licence unknown")
-    elif not config.base_model.redistribute:
-        notes.append(f"{config.model}: {config.base_model.licence}; its weights stay here")
+    for name, model in config.base_models.items():
+        if model.licence == "unknown":
+            notes.append(f"{name}: licence unknown")
+        elif not model.redistribute:
+            notes.append(f"{name}: {model.licence}; its weights stay here")
     for name, task in config.active_tasks.items():
         source = task.sources[task.source]
         if not source.redistribute:

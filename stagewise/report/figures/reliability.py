@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from stagewise.lineage import BASE
 from stagewise.report.figures.figure import Drawing, Figure, frame, groups
 from stagewise.report.figures.svg import MUTED, RULE, SERIES, Picture, picture
 from stagewise.report.lookup import View
@@ -12,10 +11,10 @@ COLUMNS = ("lineage", "task", "split", "low", "high", "items", "confidence", "ac
 
 
 def compute(view: View):
-    """Calibration bins of the base model and every adapter on every task."""
+    """Calibration bins of the base models and every adapter on every task."""
     rows, edges = [], np.linspace(0, 1, view.experiment.calibration_bins + 1).tolist()
     for task in view.scored_tasks:
-        for lineage in (BASE, *view.adapters):
+        for lineage in (*view.untuned, *view.adapters):
             answers = view.predictions(lineage, task, view.main_split)
             for entry in answers.calibration if answers else ():
                 bounds = *edges[entry.bin : entry.bin + 2], entry.items, entry.confidence, entry.right / entry.items
@@ -26,7 +25,10 @@ def compute(view: View):
 def draw(view: View, data) -> Drawing:
     """Draw a picture per task and adapter; of many adapters those of the reference arm, their runs in one picture."""
     if view.compact:
-        shown = [BASE, *(name for name, adapter in view.adapters.items() if view.reference in adapter.arms)]
+        shown = [
+            view.base_of(view.reference),
+            *(name for name, adapter in view.adapters.items() if view.reference in adapter.arms),
+        ]
         data = data[data.lineage.isin(shown)]
     path = data.lineage.map(view.stage_path) if view.compact else data.lineage
     panels = [

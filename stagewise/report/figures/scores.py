@@ -1,6 +1,5 @@
 """Scores on every task over stages."""
 
-from stagewise.lineage import BASE
 from stagewise.metrics.schema import BASELINES as NAMES
 from stagewise.report.figures.figure import Drawing, Figure, frame, groups
 from stagewise.report.figures.style import BASELINES, WIDTH, arm_style
@@ -28,7 +27,7 @@ def compute(view: View):
 def _stage(view: View, lineage: str) -> int | None:
     if lineage in view.adapters:
         return view.adapters[lineage].stage
-    return 0 if lineage == BASE else None
+    return 0 if lineage in view.untuned else None
 
 
 def draw(view: View, data) -> Drawing:
@@ -50,7 +49,7 @@ def draw(view: View, data) -> Drawing:
 
 def _positions(view: View) -> tuple[dict[str, float], int]:
     """Position of every model on the x axis, siblings of a stage side by side; and the largest number of siblings."""
-    stages: dict[int, list[str]] = {0: [BASE]}
+    stages: dict[int, list[str]] = {0: list(view.untuned)}
     for adapter in view.adapters.values():
         stages.setdefault(adapter.stage, []).append(adapter.lineage)
     siblings = max(len(lineages) for lineages in stages.values())

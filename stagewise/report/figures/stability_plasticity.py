@@ -2,7 +2,6 @@
 
 from itertools import product
 
-from stagewise.lineage import BASE
 from stagewise.metrics.schema import MAJORITY
 from stagewise.report.figures.axes import Point, draw_points, limits
 from stagewise.report.figures.figure import Drawing, Figure, frame, groups
@@ -33,17 +32,17 @@ def compared_orders(view: View, arms_needed: int = 2) -> list[tuple[str, list[st
 
 
 def compute(view: View):
-    """Final scores of every arm on a learnt and a kept task: over runs, then run by run, then of the base model."""
+    """Final scores of every arm on a learnt and a kept task: over runs, then run by run, then of the base models."""
     rows = []
     for order, arms, last, earlier in compared_orders(view):
         for kept, learnt, measure in product(earlier, last, view.measures):
             arm_rows = [(order, *row) for arm in arms for row in _arm_rows(view, arm, learnt, kept, measure)]
             rows += arm_rows
-            base = [view.value(BASE, task, view.main_split, measure) for task in (learnt, kept)]
-            if arm_rows and all(value and value.value is not None for value in base):
-                x, y = base
-                bounds = (x.value, x.low, x.high, kept, y.value, y.low, y.high)
-                rows.append((order, BASE, None, None, measure, view.main_split, learnt, *bounds))
+            for base in dict.fromkeys(map(view.base_of, arms)):
+                x, y = (view.value(base, task, view.main_split, measure) for task in (learnt, kept))
+                if arm_rows and all(value and value.value is not None for value in (x, y)):
+                    bounds = (x.value, x.low, x.high, kept, y.value, y.low, y.high)
+                    rows.append((order, base, None, None, measure, view.main_split, learnt, *bounds))
     return frame(COLUMNS, rows)
 
 
@@ -107,7 +106,8 @@ def _draw_pair(view: View, order: str, measure: ShownMeasure, rows) -> Picture:
     for arm, of_arm in groups(rows, "arm"):
         mean, *runs = of_arm.itertuples()
         if arm not in view.arms:
-            base.append(Point(*scale(mean.learnt, mean.kept), "untuned", (MUTED, 0), hollow=True))
+            name = view.name(arm) if len(view.untuned) > 1 else "untuned"
+            base.append(Point(*scale(mean.learnt, mean.kept), name, (MUTED, 0), hollow=True))
             continue
         bounds = scale(mean.learnt_low, mean.learnt_high), scale(mean.kept_low, mean.kept_high)
         pairs = tuple(scale(run.learnt, run.kept) for run in runs if None not in (run.learnt, run.kept))

@@ -44,5 +44,5 @@ def claims(view: View) -> Table:
 
 def _against(view: View, claim: Claim) -> str:
     if claim.against in (BASE, MAJORITY, TFIDF):
-        return view.name(claim.against)
+        return view.name(claim.against_lineages[0])
     return "when learnt" if claim.against == "learnt" else f"arm {claim.against}"

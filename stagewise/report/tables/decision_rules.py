@@ -1,6 +1,5 @@
 """Decision rules, discrimination, which no rule can change, and the gold labels' own noise."""
 
-from stagewise.lineage import BASE
 from stagewise.metrics.schema import RULES, AgreementGroup, Value
 from stagewise.report.lookup import View
 from stagewise.report.tables.arms import arm_cell
@@ -128,7 +127,9 @@ def agreement_groups(view: View) -> list[Table]:
         )
         table = Table(f"agreement-groups-{number_of}", caption, ["Arm", *numeric(*map(_agreement, record.groups))])
         table.add("Items", *(count(group.items) for group in record.groups))
-        table.add("Untuned", *(value(group.accuracy.get(BASE), percent) for group in record.groups))
+        for base, model in view.untuned.items():
+            name = f"Untuned {model}" if len(view.untuned) > 1 else "Untuned"
+            table.add(name, *(value(group.accuracy.get(base), percent) for group in record.groups))
         for arm in view.arms:
             lineages, cells = view.answered_by(arm, record.task), []
             for group in record.groups:

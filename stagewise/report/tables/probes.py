@@ -75,7 +75,7 @@ def probes(view: View) -> Table:
 
 
 def _why_no_claim(view: View, arm: str, probe: str) -> str:
-    if set(view.answered_by(arm, probe)) == {BASE}:
+    if set(view.answered_by(arm, probe)) == {view.base_of(arm)}:
         return SAME_MODEL
     return REFERENCES_ALONE if view.claims_average and not view.is_reference(arm) else "not compared"
 

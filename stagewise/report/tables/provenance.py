@@ -19,13 +19,15 @@ def packages(view: View) -> Table:
 
 
 def fingerprints(view: View) -> Table:
-    """Fingerprints of the base model and of every adapter's recipe."""
+    """Fingerprints of the base models and of every adapter's recipe."""
     caption = (
         "Fingerprints: of the base model's files, and of every adapter's recipe, which holds everything that "
         "determines its bytes."
     )
     table = Table("fingerprints", caption, ["Lineage", "Made with", "Fingerprint"])
     table.add(code("base"), view.experiment.model, checksum(view.experiment.model_fingerprint))
+    for record in view.experiment.other_models or []:
+        table.add(code(record.lineage), record.model, checksum(record.fingerprint))
     for adapter in view.adapters.values():
         made = f"stage {adapter.stage}, {adapter.task or 'from elsewhere'}, {view.run(adapter)}"
         made += f", {remedies}" if (remedies := view.remedies(adapter)) else ""

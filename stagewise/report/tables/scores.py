@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from stagewise.lineage import BASE
 from stagewise.metrics.schema import INVALID, AnswerRecord
 from stagewise.report.lookup import View
 from stagewise.report.tables.number_format import count, listed, number, percent, plural
@@ -27,8 +26,8 @@ def list_measures(view: View) -> str:
 
 
 def models(view: View) -> list[tuple[str, list[str]]]:
-    """The base model, then every adapter with its runs together: name and lineages."""
-    named = [(view.name(BASE), [BASE])]
+    """The base models, then every adapter with its runs together: name and lineages."""
+    named = [(view.name(lineage), [lineage]) for lineage in view.untuned]
     for path, lineages in view.by_stage_path().items():
         adapter = view.adapters[lineages[0]]
         arms = f", {view.whose(adapter.arms)}" if view.several_arms else ""
@@ -40,9 +39,9 @@ def _start_row(view: View, table: Table, lineage: str) -> Cell:
     """A model's row heading: its name and stage, or its seed below a heading of the stages if there are several."""
     adapter = view.adapters.get(lineage)
     if adapter is None:
-        if lineage != BASE:
+        if lineage not in view.untuned:
             table.part("Baselines")
-        return Cell(view.name(lineage), "stage 0" if lineage == BASE else "")
+        return Cell(view.name(lineage), "stage 0" if lineage in view.untuned else "")
     stage = f"stage {adapter.stage}"
     if view.several_arms:
         stage += f", {view.whose(adapter.arms)}"

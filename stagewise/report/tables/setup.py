@@ -1,7 +1,6 @@
 """Setup of the experiment: arms, data, settings, training and scoring."""
 
 from stagewise.config.shareable import LOCAL
-from stagewise.lineage import BASE
 from stagewise.metrics.schema import SplitRecord, TrainingRecord
 from stagewise.report.lookup import View
 from stagewise.report.tables import number_format
@@ -16,13 +15,15 @@ FREQUENT_LABELS = 3
 def run(view: View) -> Table:
     """The experiment in a few rows."""
     e = view.experiment
-    origin = e.model_origin.get("package") or e.model_origin.get("hub") or e.model_origin.get("path") or MISSING
-    revision = e.model_origin.get("revision")
     devices = dict.fromkeys(f"{t.device}, {t.dtype}" for t in view.metrics.training if t.device)
     how = "log-likelihood of each label" if e.method == "likelihood" else f"greedy generation, read the {e.parse} way"
     table = Table("run", "The experiment. These settings apply to every interval in the report.", ["", "Value"])
     table.add("Experiment", e.name)
-    table.add("Base model", Cell(e.model, f"{origin} at {revision}" if revision else origin))
+    table.add("Base model", Cell(e.model, _origin(e.model_origin)))
+    for record in e.other_models or []:
+        table.add(
+            f"Base model of {view.whose(_arms_of(view, record.lineage))}", Cell(record.model, _origin(record.origin))
+        )
     table.add("Quantization of the frozen weights", e.quantization)
     table.add(
         "Compute type", Cell(e.compute_type or e.dtype, "configured as auto" if e.dtype == "auto" else "as configured")
@@ -37,7 +38,9 @@ def run(view: View) -> Table:
     for arm in view.arms:
         chosen = view.find("variants", arm=arm, chosen=True)
         setting = f"{chosen.variant}, chosen on validation out of {view.tried(arm)}" if chosen else ""
-        table.add(f"Arm {arm}", Cell(_describe_arm(view, arm), setting))
+        table.add(
+            f"Arm {arm}", Cell(_describe_arm(view, arm), "; ".join(filter(None, (_own_settings(view, arm), setting))))
+        )
     if view.several_arms:
         each = "each arm with its reference" if len(view.references) > 1 else ""
         table.add("Compared with", Cell(view.whose(view.references), each))
@@ -53,6 +56,30 @@ def run(view: View) -> Table:
     if limit:
         table.add("Limited to", ", ".join(f"{n} {split} items per task" for split, n in limit.items()))
     return table
+
+
+def _origin(origin: dict) -> str:
+    """Package, repository or folder of a model, with its revision."""
+    place = origin.get("package") or origin.get("hub") or origin.get("path") or MISSING
+    return f"{place} at {origin['revision']}" if origin.get("revision") else place
+
+
+def _arms_of(view: View, base: str) -> list[str]:
+    """Arms that start from a base model."""
+    return [arm for arm in view.arms if view.base_of(arm) == base]
+
+
+def _own_settings(view: View, arm: str) -> str:
+    """Base model of an arm, and its values of the LoRA settings that arms set; empty if no arm has any."""
+    config = view.experiment.config
+    arms = {name: values for name, values in (config.get("arms") or {}).items() if values}
+    set_by = {name: {k: v for k, v in values.get("lora", {}).items() if v is not None} for name, values in arms.items()}
+    names = {f"{name}-{order}": name for name in arms for order in config.get("orders") or {}}
+    lora = (config.get("lora") or {}) | set_by.get(names.get(arm, arm), {})
+    keys = dict.fromkeys(key for own in set_by.values() for key in own)
+    shown = ", ".join(f"{key.replace('_', ' ')} {plain(lora.get(key))}" for key in keys)
+    model = view.untuned[view.base_of(arm)] if len(view.untuned) > 1 else ""
+    return "; ".join(filter(None, (model, shown and f"LoRA {shown}")))
 
 
 def _control_tokens(view: View) -> str:
@@ -79,7 +106,7 @@ def _describe_arm(view: View, arm: str) -> str:
         stages.append((" + ".join(step.tasks) or elsewhere) + (f" ({notes})" if notes else ""))
     *_, last = view.steps(arm)
     newest = view.adapters[_trained(view, last.lineage)]
-    if len(stages) > 1 and newest.parent == BASE and not newest.adopted:
+    if len(stages) > 1 and newest.parent in view.untuned and not newest.adopted:
         return f"{', '.join(stages)}: an adapter for each"
     return " → ".join(stages)
 
@@ -312,6 +339,8 @@ def _stage_settings(view: View, lineage: str) -> dict:
     """Settings of one adapter by heading: the experiment's with what is different in its stage."""
     config, stage = view.experiment.config, view.adapters[lineage].settings
     settings = {}
+    if len(view.untuned) > 1:
+        settings["base model"] = view.untuned[view.base_of(view.adapters[lineage].arms[0])]
     for group, prefix in (("training", ""), ("lora", "LoRA ")):
         values = (config.get(group) or {}) | stage.get(group, {})
         settings |= {prefix + key.replace("_", " "): value for key, value in values.items()}

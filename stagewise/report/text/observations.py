@@ -3,7 +3,6 @@
 A figure without an interval is stated as a number, and nothing is concluded from it.
 """
 
-from stagewise.lineage import BASE
 from stagewise.metrics.schema import BASELINES, TrainingRecord
 from stagewise.provenance.packages import mixed_versions
 from stagewise.report.lookup import View
@@ -143,4 +142,6 @@ def _kept_worse(view: View, record: TrainingRecord) -> bool:
 
 
 def _name(view: View, lineage: str) -> str:
-    return "the untuned model" if lineage == BASE else f"the adapter {view.name(lineage)}"
+    if lineage in view.untuned:
+        return f"the {view.name(lineage)}" if len(view.untuned) > 1 else "the untuned model"
+    return f"the adapter {view.name(lineage)}"

@@ -10,7 +10,7 @@ from stagewise.config.identity import facts
 from stagewise.config.load_config import check
 from stagewise.config.yaml_files import merge, read_yaml
 from stagewise.errors import InputError
-from stagewise.lineage import lineage_tree, steps_of_arm
+from stagewise.lineage import lineage_tree, steps_of_arm, untuned_lineages
 from tests.helpers.project_copy import ROOT
 
 DEFAULT = read_yaml(ROOT / "config.yaml")
@@ -231,3 +231,114 @@ def test_kinds_of_lora_are_swept():
         (True, False),
         (True, True),
     ]
+
+
+STAGES = [FIRST, SECOND]
+OTHER = {"models": DEFAULT["models"] | {"other": {"path": "other"}}}
+
+
+def lineages(arms, **changes):
+    return list(lineage_tree(config(arms, **changes)))
+
+
+def test_arms_with_other_lora_settings_have_adapters_of_their_own_from_the_first_stage_on():
+    arms = {
+        "plain": {"stages": STAGES},
+        "usual": {"lora": {"r": 16}, "stages": STAGES},  # as the experiment's
+        "r4": {"lora": {"r": 4, "alpha": 8}, "stages": STAGES},
+        "again": {"lora": {"alpha": 8, "r": 4}, "stages": STAGES},
+        "narrow": {"lora": {"target_modules": ["q_proj", "v_proj"]}, "stages": STAGES},
+    }
+    tree = lineage_tree(config(arms, lora={"r": 16, "alpha": 32}))
+    first, r4, narrow = (f"base/seed-0/pubmedqa{end}" for end in ("", "_r-4_alpha-8", "_target_modules-q_proj+v_proj"))
+    assert list(tree) == [lineage for first in (first, r4, narrow) for lineage in (first, f"{first}/dreaddit")]
+    assert tree[first].arms == ["plain", "usual"] and tree[r4].arms == tree[f"{r4}/dreaddit"].arms == ["r4", "again"]
+    assert [tree[name].lora.r for name in (first, r4, f"{r4}/dreaddit")] == [16, 4, 4]
+    # An ordinary first stage, which the later one trains further.
+    assert not any(adapter.new_lora for adapter in tree.values())
+    assert tree[f"{r4}/dreaddit"].parent == r4 and tree[r4].parent is None
+
+
+def test_an_arm_without_settings_of_its_own_has_none_among_its_facts():
+    """Otherwise every result of the version before would be made from other settings."""
+    assert not {"model", "lora"} & set(facts(config({"a": {"stages": STAGES}}))["arms"]["a"])
+    assert facts(config({"a": {"lora": {"r": 4}, "stages": STAGES}}))["arms"]["a"]["lora"]["r"] == 4
+
+
+def test_a_stages_own_lora_settings_go_before_those_of_its_arm():
+    own = FIRST | {"lora": {"r": 8}}
+    arms = {"staged": {"stages": [own]}, "both": {"lora": {"r": 4}, "stages": [own]}}
+    ((name, adapter),) = lineage_tree(config(arms)).items()
+    assert (name, adapter.lora.r, adapter.arms) == ("base/seed-0/pubmedqa", 8, ["staged", "both"])
+    # What the first stage does not take is named where it is taken.
+    assert lineages({"a": arms["both"] | {"stages": [own, SECOND]}})[-1] == "base/seed-0/pubmedqa/dreaddit_r-4"
+    branch = SECOND | {"lora": {"alpha": 99}}
+    *_, last = lineage_tree(config({"a": {"lora": {"r": 4}, "stages": [FIRST, branch]}})).values()
+    assert last.new_lora and (last.lora.r, last.lora.alpha) == (4, 99)
+
+
+def test_each_adapter_of_an_arm_with_one_a_task_is_called_after_its_settings():
+    arm = {"adapters": "per_task", "lora": {"r": 4}, "stages": STAGES}
+    assert lineages({"a": arm}) == ["base/seed-0/pubmedqa_r-4", "base/seed-0/dreaddit_r-4"]
+    assert lineages({"a": {"lora": {"r": 4}, "stages": [FIRST, SECOND, FIRST]}})[-1].endswith("_r-4/dreaddit/pubmedqa")
+
+
+def test_a_sweep_and_an_arm_with_the_same_settings_share_their_adapter():
+    swept = {"stages": [FIRST | {"sweep": {"lora.r": [4, 8]}}]}
+    tree = lineage_tree(config({"swept": swept, "r4": {"lora": {"r": 4}, "stages": [FIRST]}}))
+    assert {name: adapter.arms for name, adapter in tree.items()} == {
+        "base/seed-0/pubmedqa_r-4": ["swept", "r4"],
+        "base/seed-0/pubmedqa_r-8": ["swept"],
+    }
+
+
+def test_an_arm_with_a_base_model_of_its_own_starts_from_it():
+    arms = {"a": {"stages": STAGES}, "b": {"model": "other", "stages": STAGES}}
+    settings = config(arms, seeds=[3], **OTHER)
+    tree = lineage_tree(settings)
+    assert list(tree)[2:] == ["base-other/seed-3/pubmedqa", "base-other/seed-3/pubmedqa/dreaddit"]
+    assert untuned_lineages(settings) == {"base": settings.model, "base-other": "other"}
+    assert list(settings.used_models) == [settings.model, "other"]
+    steps = steps_of_arm(settings, "b", 3)
+    assert (steps[0].lineage, {*steps[0].answered_by.values()}) == ("base-other", {"base-other"})
+    assert [tree[step.lineage].base for step in steps[1:]] == ["base-other"] * 2
+    # The experiment's model by name is its own.
+    named = {"a": {"stages": STAGES}, "b": {"model": settings.model, "stages": STAGES}}
+    assert lineages(named, **OTHER) == lineages({"a": {"stages": STAGES}})
+    separate = {"adapters": "per_task", "model": "other", "stages": [FIRST]}
+    *_, last = steps_of_arm(config({"a": {"stages": STAGES}, "b": separate}, **OTHER), "b", 0)
+    assert last.answered_by == {"pubmedqa": "base-other/seed-0/pubmedqa", "dreaddit": "base-other"}
+
+
+def test_a_fully_fine_tuned_model_is_a_stage_on_its_arms_base_model():
+    models = {"models": OTHER["models"] | {"tuned": {"path": "tuned"}}}
+    arms = {"a": {"stages": STAGES}, "b": {"model": "other", "stages": [{"model": "tuned", "learnt": "pubmedqa"}]}}
+    settings = config(arms, **models)
+    assert list(settings.used_models) == [settings.model, "other", "tuned"]
+    assert list(settings.base_models) == [settings.model, "other"]
+    *_, tuned = lineage_tree(settings).values()
+    assert (tuned.lineage, tuned.base, tuned.tuned_model) == ("base-other/seed-0/tuned-tuned", "base-other", "tuned")
+
+
+@pytest.mark.parametrize(
+    ("arm", "says"),
+    [
+        ({"model": "nowhere", "stages": STAGES}, "arms.b.model 'nowhere' is not one of models"),
+        ({"model": "other", "stages": [{"model": "other"}]}, "model 'other' is the base model itself"),
+        (
+            {"lora": {"r": 4}, "stages": [{"adapter": "runs/mine"}, SECOND]},
+            "'lora' has no effect: the arm goes on with",
+        ),
+        ({"lora": {"r": 4}, "stages": [{"model": "other"}]}, "'lora' has no effect"),
+        ({"lora": {"rank": 4}, "stages": STAGES}, "arms.b.lora.rank"),
+        ({"lora": {"target_modules": ["x" * 150]}, "stages": [FIRST | {"name": "n" * 50}]}, "a name of 216 characters"),
+    ],
+)
+def test_settings_of_an_arm_that_cannot_be_are_refused(arm, says):
+    with pytest.raises(InputError, match=says):
+        config({"a": {"stages": STAGES}, "b": arm}, **OTHER)
+
+
+def test_the_experiments_model_is_that_of_some_arm():
+    with pytest.raises(InputError, match="is the base model of no arm"):
+        config({"b": {"model": "other", "stages": STAGES}}, **OTHER)

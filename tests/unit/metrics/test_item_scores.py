@@ -100,6 +100,7 @@ def results(tmp_path):
 
 
 PREDICTIONS = {BASE: {"inputs": {"adapter": None}}, LATER: {"inputs": {"adapter": {"recipe": "r", "weights": "w"}}}}
+BASES = dict.fromkeys(PREDICTIONS, BASE)
 
 
 def write(results, lineage, scores=(0.0, 1.0, 1.0), weights=(1, 1, 1), rows=None, facts=None, **inputs):
@@ -114,10 +115,10 @@ def write(results, lineage, scores=(0.0, 1.0, 1.0), weights=(1, 1, 1), rows=None
 
 
 def test_scores_are_read_as_they_were_written(results):
-    probe = read_item_scores(results, PREDICTIONS, ["arc"])["arc"]
+    probe = read_item_scores(results, PREDICTIONS, ["arc"], BASES)["arc"]
     assert (probe.metric, probe.kind, probe.higher_is_better) == ("acc", "harness", True)
     assert probe.scores[LATER].tolist() == [0, 1, 1] and probe.weights.tolist() == [1, 1, 1]
-    assert read_item_scores(results, PREDICTIONS, []) == {}
+    assert read_item_scores(results, PREDICTIONS, [], BASES) == {}
 
 
 HEAD = ["id", "score", "weight"]
@@ -146,15 +147,15 @@ HEAD = ["id", "score", "weight"]
 def test_files_that_do_not_belong_together_are_refused(results, change, says):
     write(results, LATER, **change)
     with pytest.raises(InputError, match=says):
-        read_item_scores(results, PREDICTIONS, ["arc"])
+        read_item_scores(results, PREDICTIONS, ["arc"], BASES)
 
 
 def test_a_damaged_or_missing_file_is_named(results):
     path = results / LATER / "probes" / "arc.csv"
     path.write_text(path.read_text().replace("1.0", "0.0", 1))
     with pytest.raises(InputError, match=r"first/probes/arc\.csv: the scores of the probes does not match"):
-        read_item_scores(results, PREDICTIONS, ["arc"])
+        read_item_scores(results, PREDICTIONS, ["arc"], BASES)
     (results / LATER / "probes" / "receipt.json").unlink()
     with pytest.raises(InputError, match=r"probes/receipt\.json"):
-        read_item_scores(results, PREDICTIONS, ["arc"])
+        read_item_scores(results, PREDICTIONS, ["arc"], BASES)
     assert json.loads((results / BASE / "probes" / "receipt.json").read_text())["probes"]

@@ -1,5 +1,6 @@
 """The families of a run's trainings, as the trainings read them."""
 
+import json
 from pathlib import Path
 
 from stagewise.config.load_config import load
@@ -28,3 +29,12 @@ def test_a_training_reads_those_of_its_run_from_the_same_parent(tmp_path, monkey
     assert siblings_of("base/seed-1/pubmedqa") == []  # of another run
     assert siblings_file("results", tree[first]) == siblings_file("results", tree["base/seed-1/pubmedqa"])
     assert siblings_file("others", tree[first]) != siblings_file("results", tree[first])
+
+
+def test_first_stages_of_different_base_models_are_no_siblings():
+    """One process holds one model."""
+    arm = {"model": "llama-3.2-1b-instruct", "stages": [{"task": "pubmedqa"}]}
+    tree = lineage_tree(load(ROOT / "config.yaml", arguments=[f"arms={json.dumps({'other': arm})}"]))
+    first, other = tree["base/seed-0/pubmedqa"], tree["base-llama-3.2-1b-instruct/seed-0/pubmedqa"]
+    assert first.parent is other.parent is None
+    assert siblings_file("results", first) != siblings_file("results", other)
