@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from stagewise.config.base import Settings
+from stagewise.config.hub_names import check_revision
 from stagewise.provenance.fingerprints import fingerprint
 
 PLACES = ("{seed}", "{fold}")
@@ -24,6 +25,8 @@ def _source(text: str) -> str:
         raise ValueError("name a folder or a hub repository; braces may only hold {seed} and {fold}")
     if text.startswith("~"):
         raise ValueError("'~' is not replaced by the home folder; write out the path")
+    if hub := HUB_ADAPTER.fullmatch(text):
+        check_revision(hub["revision"])
     return text
 
 

@@ -17,13 +17,14 @@ MAIN = "main"
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
-def _revision(text: str) -> str:
+def check_revision(text: str) -> str:
+    """Refuse what is no commit and cannot name a branch or tag."""
     if not re.fullmatch(r"[A-Za-z0-9][\w./+-]*", text) or ".." in text or len(text) > 200:
         raise ValueError("a revision is a commit (40 hexadecimal digits), a tag or a branch, such as main")
     return text
 
 
-HubRevision = Annotated[str, AfterValidator(_revision)]
+HubRevision = Annotated[str, AfterValidator(check_revision)]
 
 
 def is_commit(revision: str) -> bool:
