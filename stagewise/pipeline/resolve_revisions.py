@@ -9,7 +9,6 @@ from stagewise.config.experiment import Config
 from stagewise.config.load_config import load
 from stagewise.config.sources_lock import (
     SOURCES_LOCK,
-    UPDATE,
     NamedRevision,
     SourcesLock,
     file_key,
@@ -56,9 +55,7 @@ def ask_commit(name: NamedRevision) -> str:
     try:
         commit = repository_commit(_KINDS[name.kind], name.repository, name.revision)
     except InputError as error:
-        raise InputError(
-            f"{error}; {SOURCES_LOCK} does not say which commit {name} is: run {UPDATE} where the network is"
-        ) from None
+        raise InputError(f"{SOURCES_LOCK} does not say which commit {name} is, and {error}") from None
     print(f"{name} is {commit}", file=sys.stderr)
     return commit
 

@@ -46,6 +46,8 @@ def explained_refusals(name: str, revision: str, kind: str = "model") -> Iterato
     source = f"{name} at {revision[:12]}"
     try:
         yield
+    except InputError:
+        raise
     except errors.GatedRepoError as error:
         raise InputError(f"{source}: {_access(error, 'it is gated: accept its licence on the hub, then')}") from None
     except errors.RevisionNotFoundError:

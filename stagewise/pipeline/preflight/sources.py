@@ -50,7 +50,8 @@ def check_raw_files(context: Context):
                 )
             elif problem := unreachable(file, context.mirror):
                 verdict, reason = problem
-                yield Finding(f"{name}: {reason}", verdict, f"config: {key}: {reason}; {BY_HAND}")
+                origin = "dataset" if file.dataset else "url"
+                yield Finding(f"{name}: {reason}", verdict, f"config: {key}.{origin}: {reason}; {BY_HAND}")
             else:
                 reachable += 1
         rule = task.splits[task.split]
