@@ -69,10 +69,7 @@ def test_a_hub_that_does_not_know_or_is_not_there_is_said_in_one_sentence(hub, t
     (outcome,) = run_steps(tmp_path, "http://127.0.0.1:9", [(RESOLVE, files)])
     assert outcome.code == 2 and len(outcome.error.splitlines()) == 1
     assert "could not be reached" in outcome.error
-    assert (
-        "sources.lock does not say which commit me/model@v1 is: run python -m scripts.resolve_revisions"
-        in outcome.error
-    )
+    assert "sources.lock does not say which commit me/model@v1 is" in outcome.error
     assert not (tmp_path / "sources.lock").exists()
     (outcome,) = run_steps(tmp_path, "http://127.0.0.1:9", [(RESOLVE, [str(ROOT / "config.yaml")])])
     assert outcome.code == 0 and "nothing to write down" in outcome.output
