@@ -109,7 +109,7 @@ def _from_mirror(mirror: str, url: str, sha256: str | None, member: str | None, 
     problems = []
     copies = list(files_named(mirror, base_name(url, member)))
     if sha256 is None:
-        copies = _unmistakable(copies, member)
+        copies = _unmistakable(copies, url, member)
     for path in copies:
         shutil.copyfile(path, target)
         if (actual := sha256_file(target)) == (sha256 or actual):
@@ -130,15 +130,18 @@ def _from_mirror(mirror: str, url: str, sha256: str | None, member: str | None, 
     return None
 
 
-def _unmistakable(paths: list[Path], member: str | None) -> list[Path]:
-    """Keep the files whose names alone say that they are the right ones: a member's by its path in the archive.
+def _unmistakable(paths: list[Path], url: str, member: str | None) -> list[Path]:
+    """Keep the files whose path alone says that they are the right ones, for want of a checksum.
+
+    A member's path in the archive must be there as a whole; of an address the file's name and its folder's.
 
     Raises
     ------
     InputError
-        If several files differ, and no checksum says which one is meant.
+        If several differ.
     """
-    kept = [path for path in paths if not member or path.as_posix().endswith(f"/{PurePosixPath(member)}")]
+    wanted = PurePosixPath(member).parts if member else PurePosixPath(unquote(urlsplit(url).path)).parts[1:][-2:]
+    kept = [path for path in paths if path.parts[-len(wanted) :] == wanted]
     if len({sha256_file(path) for path in kept}) > 1:
         raise InputError(f"{kept[0]} and {kept[1]}: two files of one name; take one out, or give the file's sha256")
     return kept
