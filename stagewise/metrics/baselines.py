@@ -24,7 +24,8 @@ class CannotFit(ValueError):
 
 
 def majority_answer(train: list[dict], labels: list[str]) -> str:
-    """The most frequent answer of the training split; if two tie, the first in label order, without labels in the split."""
+    """The most frequent answer of the training split; of equals the first in label order, or without labels in the
+    split."""
     counts = Counter(item["label"] for item in train)
     return max([label for label in labels if label in counts] or counts, key=lambda answer: counts[answer])
 
@@ -113,12 +114,8 @@ def _fit_texts(name: str, train: list[dict], form: AnswerFormat) -> Baseline:
     def answer_with(choose: Callable[[list[dict]], list[str]]) -> Baseline:
         def answer(items: list[dict]) -> Predictions:
             texts = choose(items)
-            scores = {
-                measure: np.array(
-                    [MEASURES[measure].function(t, i["references"]) for t, i in zip(texts, items, strict=True)]
-                )
-                for measure in measures_of(form.kind)
-            }
+            by_item = [score_texts(text, item["references"]) for text, item in zip(texts, items, strict=True)]
+            scores = {name: np.array([each[name] for each in by_item]) for name in measures_of(form.kind)}
             gold, given = np.array(list(map(gold_cell, items))), np.array(texts, dtype=object)
             return Predictions(
                 [], gold, given, groups=group_codes(items), kind=form.kind, own=form.own, item_scores=scores

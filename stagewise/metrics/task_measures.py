@@ -1,5 +1,6 @@
 """Measures of each task of an experiment, and the one that claims are about."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from stagewise.config.experiment import Config
@@ -27,6 +28,11 @@ class TaskMeasures:
             for name, task in config.active_tasks.items()
         }
         return cls(forms, _primary(config.primary_measure, forms))
+
+    @classmethod
+    def alike(cls, tasks: Iterable[str], form: AnswerFormat) -> "TaskMeasures":
+        """Those of tasks with answers of one form."""
+        return cls(dict.fromkeys(tasks, form), MEASURES[form.own])
 
     @classmethod
     def of_records(cls, metrics: ReportMetrics) -> "TaskMeasures":
