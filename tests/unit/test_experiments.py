@@ -120,6 +120,7 @@ def test_five_stages_in_three_orders_end_in_one_report(project, tiny_model):
         "lora": {"r": 2, "alpha": 4, "dropout": 0},
         "training": {"batch_size": 4, "gradient_accumulation": 1, "eval_every": "epoch"},
         "statistics": {"bootstrap_samples": 100},
+        "evaluation": {"splits": ["test"]},
         "dtype": "float32",
         "models": {"tiny": {"path": str(tiny_model)}},
         "model": "tiny",
