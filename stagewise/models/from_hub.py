@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from stagewise.config.base_model import Model
+from stagewise.config.base_model import GGUF, Model
 from stagewise.errors import InputError
 from stagewise.models.model_folder import is_model_file
 from stagewise.provenance.files import sha256_file
@@ -29,7 +29,7 @@ def fetch_from_hub(model: Model, folder: Path, files: dict | None = None) -> lis
     with explained_refusals(model.hub, model.revision):
         import huggingface_hub
 
-        files = files or list_hub_files(model)
+        files = files or _list_model_files(model)
         size = sum(file.size for file in files.values())
         print(f"fetching {source}: {len(files)} files, {size / 1e9:.2f} GB", file=sys.stderr)
         huggingface_hub.snapshot_download(
@@ -44,6 +44,18 @@ def fetch_from_hub(model: Model, folder: Path, files: dict | None = None) -> lis
             (folder / name).unlink()
             raise InputError(f"{source}: {name} arrived damaged; run the step again")
     return sorted(files)
+
+
+def _list_model_files(model: Model) -> dict:
+    """List the files of a model; a repository with GGUF files alone is refused."""
+    files = list_hub_files(model, wanted=lambda name: is_model_file(name) or name.endswith(GGUF))
+    quantized = [name for name in files if name.endswith(GGUF)]
+    if quantized and not any(name.endswith(".safetensors") for name in files):
+        raise InputError(
+            f"{model.hub}: it holds GGUF files alone; download one, such as {quantized[0]}, and name it by 'path' in "
+            "the place of 'hub'"
+        )
+    return {name: file for name, file in files.items() if name not in quantized}
 
 
 def list_hub_files(model: Model, timeout: float | None = None, wanted: Callable[[str], bool] = is_model_file) -> dict:

@@ -55,7 +55,7 @@ def declare_models(experiment: Experiment) -> Iterator[Artifact]:
         folder = model.folder
         # A directory of the user's own is used where it is: its folder holds the receipt, and its path, which stays.
         tracked = DvcOut(folder, cache=model.settings.redistribute, dependency=folder / RECEIPT)
-        if model.settings.path is not None:
+        if model.settings.path is not None and not model.settings.is_gguf:
             tracked = DvcOut(folder / RECEIPT)
         yield Artifact(
             rule="fetch_model",

@@ -91,7 +91,11 @@ def unreachable(file: File, mirror: str | None) -> tuple[str, str] | None:
 def check_base_model(context: Context):
     """The base model, and every fully fine-tuned one, is here or can be fetched."""
     for name, model in context.config.used_models.items():
-        if model.path:
+        if model.is_gguf:
+            if not Path(model.path).is_file() and not (Path("models") / name / RECEIPT).is_file():
+                raise InputError(f"config: models.{name}.path: there is no file '{model.path}'; correct it")
+            yield Finding(f"{name}, converted from a GGUF file")
+        elif model.path:
             if not Path(model.path).is_dir():
                 raise InputError(f"config: models.{name}.path: there is no folder '{model.path}'; correct it")
             check_files(Path(model.path), model.path)
