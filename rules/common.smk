@@ -7,6 +7,7 @@ UNTUNED    base models' names by lineage
 
 import os
 import sys
+from functools import partial
 from os.path import dirname
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from stagewise.pipeline.build_recipe import recipe_settings
 from stagewise.pipeline.failures import failed_steps
 from stagewise.pipeline.orphans import planned_steps
 from stagewise.pipeline.preflight.early import check_at_start
+from stagewise.pipeline.resolve_revisions import load_with_commits
 from stagewise.pipeline.run_log import keep_logs_shareable
 from stagewise.pipeline.siblings import siblings_file, write_siblings
 from stagewise.pipeline.splits_inputs import splits_files
@@ -54,7 +56,9 @@ try:
     # Not Snakemake's `config`: it holds texts where `--config` says null, numbers or lists.
     given = workflow.config_settings
     files = [] if given.replace_workflow_config and given.configfiles else [CONFIG_FILE]
-    DECLARED = load(*files, *given.configfiles, arguments=given.config_args or ())
+    # Once the process that plans has seen to it that every commit is known, its jobs read sources.lock alone.
+    read = partial(load_with_commits, save=not workflow.output_settings.dryrun) if workflow.is_main_process else load
+    DECLARED = read(*files, *given.configfiles, arguments=given.config_args or ())
     CONFIG = DECLARED
     if DECLARED.dtype == "auto":
         # Decided once, by the process that plans; its jobs, maybe on other machines, inherit the decision.

@@ -12,7 +12,7 @@ FETCHED = {
     str(raw_path(task, role, file)): file
     for task, spec in CONFIG.active_tasks.items()
     for role, file in spec.sources[spec.source].files.items()
-    if file.url
+    if file.is_fetched
 }
 
 

@@ -1,10 +1,11 @@
-"""Fetch one raw file, checked by its SHA-256, from a mirror folder or from its URL.
+"""Fetch one raw file from a mirror folder, its URL or the hub, and check it by its SHA-256.
 
     python -m scripts.fetch_data --url URL --sha256 SHA256 --output data/raw/task/file.csv
     python -m scripts.fetch_data --url URL-OF-ZIP-OR-TAR --member path/in/it.csv --sha256 SHA256-OF-MEMBER --output …
     python -m scripts.fetch_data --settings FILE.json --output …     # a URL with a password stays out of the command
 
-A file with the right checksum is left alone; a wrong checksum is refused and nothing is kept.
+A file with the right checksum is left alone; a wrong checksum is refused and nothing is kept. The settings may leave
+the checksum out: that of the first fetch is then written to sources.lock.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import sys
 from stagewise.config.base import validate
 from stagewise.config.mirror import MIRROR_VARIABLE, mirror_from_environment
 from stagewise.config.tasks import File
-from stagewise.data.download import fetch
+from stagewise.data.fetch_file import fetch_file
 from stagewise.errors import InputError, exit_on_input_error
 from stagewise.provenance.files import read_json
 
@@ -45,9 +46,9 @@ def main(argv=None) -> int:
         file = validate(File, given, "command line")
     else:
         raise InputError(f"--sha256: '{args.sha256}' is not a SHA-256 (64 hexadecimal digits)")
-    if file.url is None:
+    if not file.is_fetched:
         raise InputError(f"{args.settings}: names a file of this machine, which needs no fetching")
-    log_line = fetch(file.url, file.sha256, args.output, member=file.member, mirror=args.mirror)
+    log_line = fetch_file(file, args.output, args.mirror)
     print(f"{args.output}: {log_line}", file=sys.stderr)
     return 0
 

@@ -30,10 +30,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.forgot", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--base", required=True, metavar="MODEL", help="folder, owner/name@COMMIT, or one of `models`")
+    parser.add_argument(
+        "--base", required=True, metavar="MODEL", help="folder or GGUF file, owner/name@REVISION, or one of `models`"
+    )
     tuned = parser.add_mutually_exclusive_group(required=True)
     tuned.add_argument(
-        "--adapter", nargs="+", default=[], metavar="DIR", help="PEFT adapters, or owner/name@COMMIT; in training order"
+        "--adapter", nargs="+", default=[], metavar="DIR", help="PEFT adapters, or owner/name@REVISION, as trained"
     )
     tuned.add_argument("--model", nargs="+", default=[], help="fully fine-tuned models, as --base, in their place")
     parser.add_argument("--task", nargs="+", default=[], metavar="NAME|FILE.yaml", help="tasks to be scored on")

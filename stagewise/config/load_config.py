@@ -6,20 +6,24 @@ from pathlib import Path
 from stagewise.config.base import validate
 from stagewise.config.experiment import Config
 from stagewise.config.inheritance import inherited_part, is_default
+from stagewise.config.sources_lock import SourcesLock, with_commits
 from stagewise.config.yaml_files import merge, read_arguments, read_yaml
 
 
-def load(*paths: str | Path, arguments: Iterable[str] = ()) -> Config:
+def load(*paths: str | Path, arguments: Iterable[str] = (), lock: SourcesLock | None = None) -> Config:
     """Read and validate a configuration file and its overlays; the last one that has a key wins.
 
     `arguments` are those of Snakemake's ``--config``, which win over all files. They are read here once more: Snakemake
     reads ``null``, lists and numbers inside them as texts.
     """
-    return check(read_arguments(arguments), paths)
+    return check(read_arguments(arguments), paths, lock)
 
 
-def check(values: dict, files: Iterable[str | Path] = ()) -> Config:
-    """Validate the values of the command line on top of configuration files."""
+def check(values: dict, files: Iterable[str | Path] = (), lock: SourcesLock | None = None) -> Config:
+    """Validate the values of the command line on top of configuration files.
+
+    Branches and tags of the hub are replaced by their commits in `lock`, or else in ``sources.lock``.
+    """
     layers = [(str(path), read_yaml(path)) for path in files]
     names = " + ".join(name for name, _ in layers) or "--config"
     layers += [("--config", values)] if values else []
@@ -38,7 +42,7 @@ def check(values: dict, files: Iterable[str | Path] = ()) -> Config:
                     return name
         return names
 
-    return validate(Config, merged, source_of)
+    return validate(Config, with_commits(merged, SourcesLock.read() if lock is None else lock), source_of)
 
 
 def _has_path(content, path: tuple) -> bool:

@@ -6,8 +6,9 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from stagewise.config.base import MAX_COUNT, MAX_SEED, FilePath, MaxLength, Number, Settings, Whole
+from stagewise.config.hub_names import DataSetPart, HubName, HubRevision
 from stagewise.config.label_texts import check_distinct, check_label_word
-from stagewise.config.readers import Reader
+from stagewise.config.readers import FormatName, Reader
 from stagewise.task_kinds import LABEL_KINDS, LETTERS, TaskKind
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=100)]
@@ -36,6 +37,9 @@ def _plain_url(url: str) -> str:
 
 Url = Annotated[str, AfterValidator(_plain_url)]
 
+DATA_SET_FORMAT: FormatName = "jsonl"
+"""Format of the local file that a data set of the hub becomes: unlike Parquet, the same bytes by every writer."""
+
 
 def _if_set(default, description: str, **limits):
     """A setting that is in no fingerprint while it has its default, so that results of older versions stay current."""
@@ -43,24 +47,42 @@ def _if_set(default, description: str, **limits):
 
 
 class File(Settings):
-    """A raw file: a local path, or a URL with a checksum."""
+    """A raw file: a local path, a URL, or a split of a data set on the hub."""
 
     path: FilePath | None = Field(None, description="Local file, relative to the working directory.")
     url: Url | None = Field(None, description="URL of the file, or of the archive that holds it.")
     member: FilePath | None = Field(None, description="Path of the file inside the archive at `url`.")
     sha256: Sha256 | None = Field(
-        None, description="SHA-256 of the file (of the member, for an archive). Required with `url`."
+        None,
+        description="SHA-256 of the file (of the member, for an archive). Without it, what the first fetch of `url` "
+        "or `dataset` brings is written down in `sources.lock`, and later fetches must bring the same.",
+    )
+    dataset: HubName | None = _if_set(
+        None, "Data set on the hub, `owner/name`; one of its splits becomes a local file (JSON lines)."
+    )
+    config: DataSetPart | None = _if_set(None, "Configuration of the data set, if it has several.")
+    split: DataSetPart | None = _if_set(None, "Split of the data set, such as `train`.")
+    revision: HubRevision | None = _if_set(
+        None, "Commit, tag or branch of the data set; null is `main`. `sources.lock` holds the commit of a name."
     )
 
     @model_validator(mode="after")
     def one_origin(self):
-        if (self.path is None) == (self.url is None):
-            raise ValueError("give exactly one of 'path' and 'url'")
-        if self.url and not self.sha256:
-            raise ValueError("a file with a 'url' needs the 'sha256' of the file that is used")
+        if sum(origin is not None for origin in (self.path, self.url, self.dataset)) != 1:
+            raise ValueError("give exactly one of 'path', 'url' and 'dataset'")
         if self.member and not self.url:
             raise ValueError("'member' names a file inside the archive at 'url', which is missing")
+        for key in ("config", "split", "revision"):
+            if getattr(self, key) and not self.dataset:
+                raise ValueError(f"'{key}' goes with 'dataset', which is not given")
+        if self.dataset and not self.split:
+            raise ValueError("a 'dataset' needs 'split', such as train")
         return self
+
+    @property
+    def is_fetched(self) -> bool:
+        """True unless it is a local file."""
+        return self.path is None
 
 
 class Join(Settings):
@@ -97,6 +119,24 @@ class Source(Settings):
         description="Columns of annotators' agreement with the gold label: another annotator's `label`, or the "
         "`share` of annotators who gave the gold label (0 to 1; 0 means unknown, as an empty cell does).",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def reader_of_data_sets(cls, values):
+        """Read data sets of the hub as what they are fetched as."""
+        files = values.get("files") if isinstance(values, dict) else None
+        if not isinstance(files, dict) or not any(isinstance(f, dict) and f.get("dataset") for f in files.values()):
+            return values
+        return {"reader": {"format": DATA_SET_FORMAT}, **values}
+
+    @model_validator(mode="after")
+    def one_format(self):
+        fetched_as = [file.dataset is not None for role, file in self.files.items() if role not in self.joined_roles]
+        if any(fetched_as) and self.reader.format != DATA_SET_FORMAT:
+            raise ValueError(f"a 'dataset' is fetched as {DATA_SET_FORMAT}; take 'reader' out")
+        if any(fetched_as) and not all(fetched_as):
+            raise ValueError("data sets of the hub and other files do not mix; give them sources of their own")
+        return self
 
     @model_validator(mode="after")
     def joins_name_files(self):

@@ -1,4 +1,4 @@
-"""Fetch one file by its checksum: from a mirror folder that has it, or else from its URL.
+"""Fetch one file, by its checksum if it has one: from a mirror folder that has it, or else from its URL.
 
 The file appears at its path complete and checked, or not at all.
 """
@@ -57,7 +57,7 @@ def base_name(url: str, member: str | None = None) -> str:
     return "" if name == ".." else name
 
 
-def fetch(url: str, sha256: str, output, member: str | None = None, mirror: str | None = None) -> str:
+def fetch(url: str, sha256: str | None, output, member: str | None = None, mirror: str | None = None) -> str:
     """Put the file with checksum `sha256` at `output`, unless it is there already.
 
     Parameters
@@ -65,7 +65,7 @@ def fetch(url: str, sha256: str, output, member: str | None = None, mirror: str 
     url
         URL of the file, or of the zip or tar archive that holds it.
     sha256
-        Checksum of the file; for an archive, of its member.
+        Checksum of the file; for an archive, of its member. None takes what is there at this first fetch.
     output
         Path to write. If the checksum is wrong, nothing is written there or left beside it.
     member
@@ -85,7 +85,7 @@ def fetch(url: str, sha256: str, output, member: str | None = None, mirror: str 
     output = Path(output)
     if output.is_dir():
         raise InputError(f"{output}: this is a folder; name the file to write")
-    if output.is_file() and sha256_file(output) == sha256:
+    if sha256 and output.is_file() and sha256_file(output) == sha256:
         return "there already, checksum right"
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
@@ -103,22 +103,25 @@ def fetch(url: str, sha256: str, output, member: str | None = None, mirror: str 
     return f"from {origin}"
 
 
-def _from_mirror(mirror: str, url: str, sha256: str, member: str | None, target: Path) -> Path | None:
+def _from_mirror(mirror: str, url: str, sha256: str | None, member: str | None, target: Path) -> Path | None:
     """Copy the file from the mirror to `target`; None if the mirror has no file of that name."""
     check_mirror(mirror)
     problems = []
-    for path in _files_named(mirror, base_name(url, member)):
+    copies = list(files_named(mirror, base_name(url, member)))
+    if sha256 is None:
+        copies = _unmistakable(copies, url, member)
+    for path in copies:
         shutil.copyfile(path, target)
-        if (actual := sha256_file(target)) == sha256:
+        if (actual := sha256_file(target)) == (sha256 or actual):
             return path
         problems.append(_mismatch(path, sha256, actual))
-    for path in _files_named(mirror, base_name(url)) if member else ():
+    for path in files_named(mirror, base_name(url)) if member else ():
         try:
             _extract(path, member, target, str(path))
         except InputError as error:
             problems.append(str(error))
             continue
-        if (actual := sha256_file(target)) == sha256:
+        if (actual := sha256_file(target)) == (sha256 or actual):
             return path
         problems.append(_mismatch(f"{path}: {member}", sha256, actual))
     target.unlink(missing_ok=True)
@@ -127,7 +130,24 @@ def _from_mirror(mirror: str, url: str, sha256: str, member: str | None, target:
     return None
 
 
-def _files_named(mirror: str, name: str) -> Iterator[Path]:
+def _unmistakable(paths: list[Path], url: str, member: str | None) -> list[Path]:
+    """Keep the files whose path alone says that they are the right ones, for want of a checksum.
+
+    A member's path in the archive must be there as a whole; of an address the file's name and its folder's.
+
+    Raises
+    ------
+    InputError
+        If several differ.
+    """
+    wanted = PurePosixPath(member).parts if member else PurePosixPath(unquote(urlsplit(url).path)).parts[1:][-2:]
+    kept = [path for path in paths if path.parts[-len(wanted) :] == wanted]
+    if len({sha256_file(path) for path in kept}) > 1:
+        raise InputError(f"{kept[0]} and {kept[1]}: two files of one name; take one out, or give the file's sha256")
+    return kept
+
+
+def files_named(mirror: str, name: str) -> Iterator[Path]:
     """Find all files of a name below the mirror folder."""
     for folder, folders, files in os.walk(mirror):
         folders.sort()
@@ -139,7 +159,7 @@ def _mismatch(source, expected: str, actual: str) -> str:
     return f"{source}: expected sha256 {expected} but found {actual}; nothing was kept"
 
 
-def _download(url: str, sha256: str, member: str | None, target: Path) -> None:
+def _download(url: str, sha256: str | None, member: str | None, target: Path) -> None:
     source = redact_url(url)
     print(f"fetching {source}", file=sys.stderr)
     scheme = url.partition(":")[0].lower()
@@ -150,9 +170,19 @@ def _download(url: str, sha256: str, member: str | None, target: Path) -> None:
         archive = target.with_name("archive")
         target.replace(archive)
         _extract(archive, member, target, source)
-    if (actual := sha256_file(target)) != sha256:
+    if sha256 is None:
+        _refuse_web_page(target, source)
+    elif (actual := sha256_file(target)) != sha256:
         what = f"{source}: {member}" if member else source
         raise InputError(f"{_mismatch(what, sha256, actual)}: correct the checksum or the address")
+
+
+def _refuse_web_page(target: Path, source: str) -> None:
+    """Refuse a page, such as one that asks for a login, where no checksum tells it from the file."""
+    with target.open("rb") as handle:
+        head = handle.read(256)
+    if head.lstrip(b"\xef\xbb\xbf \r\n\t").lower().startswith((b"<!doctype html", b"<html")):
+        raise InputError(f"{source}: a web page came in place of the file; correct the address, or {BY_HAND}")
 
 
 def _download_from_web(url: str, source: str, target: Path) -> None:

@@ -1,8 +1,11 @@
 """Paths and checksums of a task's raw files. Imports nothing heavy: the workflow imports it for every plan."""
 
+import re
 from pathlib import Path
 
-from stagewise.config.tasks import SPLITS, File, FilesSplit, RandomSplit, Task
+from stagewise.config.hub_names import MAIN
+from stagewise.config.sources_lock import expected_sha256
+from stagewise.config.tasks import DATA_SET_FORMAT, SPLITS, File, FilesSplit, RandomSplit, Task
 from stagewise.data.download import base_name
 from stagewise.errors import InputError
 from stagewise.provenance.files import sha256_file
@@ -17,7 +20,15 @@ def raw_path(task_name: str, role: str, file: File, raw_dir=RAW) -> Path:
     """
     if file.path is not None:
         return Path(file.path)
-    return Path(raw_dir) / task_name / role / (base_name(file.url, file.member) or role)
+    name = dataset_file(file) if file.dataset else base_name(file.url, file.member) or role
+    return Path(raw_dir) / task_name / role / name
+
+
+def dataset_file(file: File) -> str:
+    """Name of the local file that a split of a data set of the hub becomes; it holds the commit's first digits."""
+    name = file.dataset.rpartition("/")[2]
+    revision = re.sub(r"[^\w.+-]", "-", file.revision or MAIN)[:12]
+    return "-".join(filter(None, (name, file.config, file.split, revision))) + f".{DATA_SET_FORMAT}"
 
 
 def roles_read(task: Task) -> list[str]:
@@ -34,7 +45,7 @@ def roles_read(task: Task) -> list[str]:
 
 
 def check_raw(path: Path, file: File, key: str) -> str:
-    """Compute a raw file's SHA-256 and compare it with the configuration's, if that has one.
+    """Compute a raw file's SHA-256 and compare it with that of the configuration, or of its first fetch.
 
     Parameters
     ----------
@@ -52,10 +63,11 @@ def check_raw(path: Path, file: File, key: str) -> str:
     """
     if not path.is_file():
         problem = "is not a file" if path.exists() else "there is no such file"
-        way = "fetch it with python -m scripts.fetch_data" if file.url else "correct the path"
+        way = "fetch it with python -m scripts.fetch_data" if file.is_fetched else "correct the path"
         raise InputError(f"{path}: {problem} ({key}); {way}")
     sha256 = sha256_file(path)
-    if file.sha256 and sha256 != file.sha256:
-        way = "delete it and fetch it again" if file.url else "correct the file or its sha256"
-        raise InputError(f"{path}: expected sha256 {file.sha256} but found {sha256} ({key}); {way}")
+    expected = expected_sha256(file) if file.is_fetched else file.sha256
+    if expected and sha256 != expected:
+        way = "delete it and fetch it again" if file.is_fetched else "correct the file or its sha256"
+        raise InputError(f"{path}: expected sha256 {expected} but found {sha256} ({key}); {way}")
     return sha256

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 from stagewise.config.experiment import Config
 from stagewise.lineage import BASE, steps_of_arm
-from stagewise.measures import MEASURES
 from stagewise.metrics.comparisons import list_comparisons, references_of
 from stagewise.metrics.crossed import Components, Noise, Runs, items_alone, pool, standard_error
 from stagewise.metrics.schema import BASELINES
 from stagewise.metrics.significance import detectable_by_sign_flip, detectable_by_t, items_growth
+from stagewise.metrics.task_measures import TaskMeasures
 
 MOST_RUNS = 50
 """No more runs than this are tried."""
@@ -162,15 +162,17 @@ def plan_of(config: Config, tasks: dict[str, TaskItems], overlap: float = 0.0) -
     config = config.with_choice({})
     steps = {arm: [steps_of_arm(config, arm, seed, fold) for fold, seed in config.runs] for arm in config.active_arms}
     answered = [(name, task) for name in (BASE, *BASELINES) for task in config.active_tasks]
-    statistics, probes = config.statistics, [*config.probes.tasks, *config.probes.item_scored]
+    statistics, measures = config.statistics, TaskMeasures.of(config)
+    probes = [*config.probes.tasks, *config.probes.item_scored]
     family = list_comparisons(
         steps,
         list(config.active_tasks),
         references_of(config),
-        statistics.primary_measure,
+        measures,
         answered,
         statistics.primary_outcome,
-        dict.fromkeys(probes, MEASURES[statistics.primary_measure]),
+        # A probe that is no task has a measure of its own, which makes no other claim.
+        {probe: measures.own(probe) if probe in measures.forms else measures.primary for probe in probes},
     )
     numbers: dict[tuple[str, str | None, str], int] = {}
     for comparison in family:

@@ -12,11 +12,13 @@ from pathlib import Path
 from stagewise.config.adopted import AdoptedAdapter
 from stagewise.config.base_model import Model
 from stagewise.config.shareable import shareable_folder
+from stagewise.config.sources_lock import check_is_commit
 from stagewise.config.training import Lora
 from stagewise.errors import InputError
 from stagewise.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, first_not_finite
-from stagewise.models.from_hub import explained_refusals, fetch_from_hub, list_hub_files
+from stagewise.models.from_hub import fetch_from_hub, list_hub_files
 from stagewise.provenance.files import read_json, replaced_folder, sha256_file
+from stagewise.provenance.hub import explained_refusals
 from stagewise.provenance.receipts import RECEIPT, read_receipt, write_receipt
 from stagewise.recipe import RecipeAdopted
 
@@ -99,7 +101,8 @@ def _from_hub(adopted: AdoptedAdapter, output: Path, folder: Path) -> str:
     """Fetch an adapter from the hub; return the licence that its card names."""
     repository, commit = adopted.hub
     model = Model(hub=repository, revision=commit)
-    with explained_refusals(model):
+    check_is_commit(repository, commit)
+    with explained_refusals(repository, commit):
         files = list_hub_files(model, wanted=lambda name: name in (*ADOPTED_FILES, CARD, PICKLE))
     _check_names({*files}, adopted.source)
     files.pop(PICKLE, None)

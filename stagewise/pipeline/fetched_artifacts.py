@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from stagewise.config.sources_lock import SOURCES_LOCK, expected_sha256
 from stagewise.config.tasks import File
 from stagewise.data.probe_texts import fetched_texts
 from stagewise.data.raw_files import raw_path
@@ -18,8 +19,11 @@ def declare_raw_files(experiment: Experiment) -> Iterator[Artifact]:
     """Raw files and held-out texts that are fetched."""
     for path, (file, redistribute) in _fetched_files(experiment).items():
 
-        def reasons(path=path, sha256=file.sha256) -> list[str]:
-            return [] if experiment.checksum(path) == sha256 else ["not the file that its sha256 names"]
+        def reasons(path=path, file=file) -> list[str]:
+            expected = expected_sha256(file)
+            if expected is None:
+                return [f"{SOURCES_LOCK} has no checksum of it"]
+            return [] if experiment.checksum(path) == expected else ["not the file that its sha256 names"]
 
         yield Artifact(
             rule="fetch_data",
@@ -38,7 +42,7 @@ def _fetched_files(experiment: Experiment) -> dict[Path, tuple[File, bool]]:
     for name, task in experiment.config.active_tasks.items():
         source = task.sources[task.source]
         for role, file in source.files.items():
-            if file.url is not None:
+            if file.is_fetched:
                 files[raw_path(name, role, file, experiment.raw)] = file, source.redistribute
     texts = fetched_texts(experiment.config.probes.active_texts, experiment.raw)
     return files | {path: (file, False) for path, file in texts.items()}
@@ -51,7 +55,7 @@ def declare_models(experiment: Experiment) -> Iterator[Artifact]:
         folder = model.folder
         # A directory of the user's own is used where it is: its folder holds the receipt, and its path, which stays.
         tracked = DvcOut(folder, cache=model.settings.redistribute, dependency=folder / RECEIPT)
-        if model.settings.path is not None:
+        if model.settings.path is not None and not model.settings.is_gguf:
             tracked = DvcOut(folder / RECEIPT)
         yield Artifact(
             rule="fetch_model",

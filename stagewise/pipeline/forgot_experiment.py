@@ -1,14 +1,14 @@
 """The experiment that answers what a fine-tuning cost: adapters or models from elsewhere, and no training."""
 
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from stagewise.config.adopted import short_name
+from stagewise.config.adopted import HUB_ADAPTER, short_name
+from stagewise.config.base_model import GGUF
 from stagewise.config.experiment import Config
 from stagewise.config.load_config import check
 from stagewise.config.shareable import shareable
@@ -31,8 +31,6 @@ EXPERIMENT, PLACES = "experiment.yaml", "places.yaml"
 # What belongs to the question; everything else may come from the user's configuration files.
 _ASKED = ("experiment", "results", "model", "arms", "orders", "seeds", "folds", "probes", "lora", "published")
 
-_HUB = re.compile(r"(?P<hub>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
-
 
 @dataclass(frozen=True)
 class Question:
@@ -41,7 +39,7 @@ class Question:
     project: Path
     """Folder of the project, which relative paths of configurations start from."""
     base: str
-    """The base model: a folder, `owner/name@commit`, or one of `models`."""
+    """The base model: a folder or GGUF file, `owner/name@revision`, or one of `models`."""
     adapters: list[str] = field(default_factory=list)
     """Adapters from elsewhere, in the order in which they were trained."""
     models: list[str] = field(default_factory=list)
@@ -157,7 +155,7 @@ def _adapter(question: Question, source: str) -> str:
         return source  # the configuration says what is wrong with a hub's name
     if not Path(source).is_dir():
         raise InputError(
-            f"--adapter '{source}': there is no such folder, and a hub adapter is written owner/name@COMMIT"
+            f"--adapter '{source}': there is no such folder, and a hub adapter is written owner/name@REVISION"
         )
     return _place(question, source)
 
@@ -165,16 +163,16 @@ def _adapter(question: Question, source: str) -> str:
 def _add_model(question: Question, declared: dict, models: dict[str, dict], model: str) -> str:
     """Add a model to `models`, and return its name there."""
     names = [name for name, settings in declared.get("models", {}).items() if settings is not None]
-    if match := _HUB.fullmatch(model):
+    if (match := HUB_ADAPTER.fullmatch(model)) and not Path(model).exists():
         settings = match.groupdict()
     elif model in names:
         models[model] = declared["models"][model]
         return model
-    elif Path(model).is_dir():
+    elif Path(model).is_dir() or (Path(model).is_file() and model.endswith(GGUF)):
         settings = {"path": _place(question, model)}
     else:
         raise InputError(
-            f"'{model}' is no model: neither a folder, nor owner/name@COMMIT with all 40 digits, nor one of the "
+            f"'{model}' is no model: neither a folder or GGUF file, nor owner/name@REVISION, nor one of the "
             f"configuration's models ({', '.join(names)})"
         )
     # Models of one name would replace each other in models/.

@@ -8,6 +8,7 @@ from stagewise.config.base_model import Model
 from stagewise.config.shareable import LOCAL, shareable
 from stagewise.config.training import ALL_LINEAR, Lora
 from stagewise.errors import InputError
+from stagewise.models.gguf import GGUF_SHA256, gguf_origin
 from stagewise.models.receipts import (
     changed_model_files,
     current_files,
@@ -49,10 +50,19 @@ class PlannedModel:
         return located(self.folder, read_json(path, "the base model's receipt")) if path.is_file() else None
 
     @cached_property
+    def origin(self) -> dict:
+        """Origin, as plain data that may be passed on; of a local GGUF file with its checksum, or the recorded one."""
+        if not self.settings.is_gguf:
+            return shareable(self.settings.origin)
+        path = Path(self.settings.path)
+        digest = self._checksum(path) if path.is_file() else (self.receipt or {}).get("origin", {}).get(GGUF_SHA256)
+        return gguf_origin(self.settings, digest)
+
+    @cached_property
     def changes(self) -> list[str]:
         """Differences between the model and its receipt, or the configuration."""
         receipt, settings = self.receipt, self.settings
-        recorded, expected = shareable(receipt["origin"]), shareable(settings.origin)
+        recorded, expected = shareable(receipt["origin"]), self.origin
         if (receipt["model"], recorded) != (self.name, expected):
             return inputs.reasons({"settings": recorded}, {"settings": expected}) or [
                 f"model {receipt['model']} -> {self.name}"
@@ -91,7 +101,7 @@ class PlannedModel:
 
     def as_base(self, recipes: Iterable[Path]) -> RecipeModel:
         """Describe it as a base model: as it is here, or else as one of the `recipes` has it."""
-        origin = shareable(self.settings.origin)
+        origin = self.origin
         if receipt := self.receipt:
             if self._is_in_place:
                 # What the folder holds now decides, wherever it was when the receipt was written.
@@ -114,7 +124,7 @@ class PlannedModel:
         if receipt := self.receipt:
             there = self._receipt_there if self._is_in_place else receipt
             files = current_files(self.folder, there, self._checksum)
-            return describe_adopted_model(receipt | {"files": files, "origin": shareable(self.settings.origin)})
+            return describe_adopted_model(receipt | {"files": files, "origin": self.origin})
         return recorded_adoption(recipe, f"{self.folder}: the model is not here")
 
     def with_layer_names(self, lora: Lora, recipe: Path) -> Lora:

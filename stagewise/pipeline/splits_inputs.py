@@ -4,6 +4,7 @@ from pathlib import Path
 
 from stagewise.config.identity import EVERYWHERE, SPLITS, facts
 from stagewise.config.shareable import shareable_file
+from stagewise.config.sources_lock import SourcesLock, expected_sha256, file_key
 from stagewise.config.step_settings import DataSettings
 from stagewise.config.tasks import IdsSplit
 from stagewise.data.foreign_code import foreign_code
@@ -14,11 +15,11 @@ from stagewise.provenance.files import sha256_file
 
 
 def splits_files(settings: DataSettings, raw_dir, fetched: bool = True) -> list[Path]:
-    """List the files that the splits are made of; without the fetched ones, whose checksums the settings hold."""
+    """List the files that the splits are made of, the fetched ones among them or not."""
     files = []
     for name, task in settings.tasks.items():
         roles = task.sources[task.source].files.items()
-        files += [raw_path(name, role, file, raw_dir) for role, file in roles if fetched or not file.url]
+        files += [raw_path(name, role, file, raw_dir) for role, file in roles if fetched or not file.is_fetched]
         rule = task.splits[task.split]
         files += [Path(rule.ids)] if isinstance(rule, IdsSplit) else []
     return list(dict.fromkeys(files))
@@ -30,9 +31,16 @@ def splits_inputs(
     """Record what one folder of splits is made from."""
     return {
         "settings": facts(settings, EVERYWHERE | SPLITS),
-        "files": _checksums(splits_files(settings, raw_dir, fetched=False), checksum),
+        "files": _checksums(splits_files(settings, raw_dir, fetched=False), checksum) | _first_fetched(settings),
         "code": code("scripts.make_splits") | foreign_code(settings.tasks),
     }
+
+
+def _first_fetched(settings: DataSettings) -> dict[str, str | None]:
+    """Checksums of the fetched files whose settings give none, as ``sources.lock`` has them, wherever the files are."""
+    lock = SourcesLock.read()
+    files = [file for task in settings.tasks.values() for file in task.sources[task.source].files.values()]
+    return {file_key(file): expected_sha256(file, lock) for file in files if file.is_fetched and not file.sha256}
 
 
 def _checksums(paths: list[Path], checksum: Checksum) -> dict[str, str | None]:

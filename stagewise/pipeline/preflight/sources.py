@@ -7,20 +7,22 @@ from pathlib import Path
 
 from stagewise.config.adopted import short_name
 from stagewise.config.base_model import Model
+from stagewise.config.hub_names import MAIN
 from stagewise.config.mirror import check_mirror
 from stagewise.config.tasks import File, IdsSplit
 from stagewise.data.download import BY_HAND, base_name, redact_url
-from stagewise.data.raw_files import raw_path
+from stagewise.data.raw_files import dataset_file, raw_path
 from stagewise.errors import InputError
 from stagewise.models.adapters import ADAPTER_CONFIG
 from stagewise.models.adopted import local_folder
-from stagewise.models.from_hub import check_hub_access, explained_refusals, list_hub_files
+from stagewise.models.from_hub import check_hub_access, list_hub_files
 from stagewise.models.machine import free_disk
 from stagewise.models.memory_estimate import gigabytes
 from stagewise.models.model_folder import check_files
 from stagewise.pipeline.planned_adapter import ADAPTERS
 from stagewise.pipeline.preflight.check import Finding, check
 from stagewise.pipeline.preflight.context import Context
+from stagewise.provenance.hub import explained_refusals, repository_commit
 from stagewise.provenance.receipts import RECEIPT
 
 SECONDS = 5
@@ -48,7 +50,8 @@ def check_raw_files(context: Context):
                 )
             elif problem := unreachable(file, context.mirror):
                 verdict, reason = problem
-                yield Finding(f"{name}: {reason}", verdict, f"config: {key}.url: {reason}; {BY_HAND}")
+                origin = "dataset" if file.dataset else "url"
+                yield Finding(f"{name}: {reason}", verdict, f"config: {key}.{origin}: {reason}; {BY_HAND}")
             else:
                 reachable += 1
         rule = task.splits[task.split]
@@ -59,8 +62,14 @@ def check_raw_files(context: Context):
 
 def unreachable(file: File, mirror: str | None) -> tuple[str, str] | None:
     """Say why a file cannot be fetched, with a verdict; None if the mirror has it or its server answers."""
-    names = {base_name(file.url), base_name(file.url, file.member)}
+    names = {dataset_file(file)} if file.dataset else {base_name(file.url), base_name(file.url, file.member)}
     if mirror and any(path.name in names for path in Path(mirror).rglob("*")):
+        return None
+    if file.dataset:
+        try:
+            repository_commit("dataset", file.dataset, file.revision or MAIN, SECONDS)
+        except InputError as error:
+            return "failure", str(error)
         return None
     if not file.url.startswith(("http://", "https://")):
         return None  # a scheme whose answer costs a download
@@ -82,7 +91,11 @@ def unreachable(file: File, mirror: str | None) -> tuple[str, str] | None:
 def check_base_model(context: Context):
     """Every base model, and every fully fine-tuned one, is here or can be fetched."""
     for name, model in context.config.used_models.items():
-        if model.path:
+        if model.is_gguf:
+            if not Path(model.path).is_file() and not (Path("models") / name / RECEIPT).is_file():
+                raise InputError(f"config: models.{name}.path: there is no file '{model.path}'; correct it")
+            yield Finding(f"{name}, converted from a GGUF file")
+        elif model.path:
             if not Path(model.path).is_dir():
                 raise InputError(f"config: models.{name}.path: there is no folder '{model.path}'; correct it")
             check_files(Path(model.path), model.path)
@@ -96,7 +109,7 @@ def check_base_model(context: Context):
 
 
 def _at_the_hub(name: str, model: Model) -> Finding:
-    with explained_refusals(model):
+    with explained_refusals(model.hub, model.revision):
         files = list_hub_files(model, SECONDS)
         check_hub_access(model, SECONDS)
     size, free = sum(file.size for file in files.values()), free_disk(Path("models"))
@@ -118,7 +131,7 @@ def check_adopted_adapters(context: Context):
         elif adopted.path is None:
             repository, commit = adopted.hub
             model = Model(hub=repository, revision=commit)
-            with explained_refusals(model):
+            with explained_refusals(repository, commit):
                 check_hub_access(model, SECONDS, ADAPTER_CONFIG)
             yield Finding(f"{adopted.source}, to fetch")
         elif Path(adopted.path).is_dir() or not (ADAPTERS / name / RECEIPT).is_file():

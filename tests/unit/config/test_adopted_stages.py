@@ -80,7 +80,7 @@ def test_a_tuned_model_stands_in_an_arm_of_models_alone():
         ([MINE | {"lora": {"r": 4}}], "'lora' does not go with 'adapter'"),
         ([LATER, MINE | {"remedies": {"rehearsal": {}}}], "'remedies.rehearsal' does not go with 'adapter'"),
         ([MINE, MINE | {"sweep": {"remedies.blend.alpha": [0.1, 0.5]}}], "'sweep' does not go with 'adapter'"),
-        ([{"adapter": "owner/name@main"}], "'main' is no full commit"),
+        ([{"adapter": "owner/name@.."}], "a revision is a commit"),
         ([{"adapter": "runs/{task}"}], "braces may only hold {seed} and {fold}"),
         ([{"adapter": "~/mine"}], "'~' is not replaced"),
         ([MINE | {"learnt": "copa"}], "names the task 'copa', which tasks does not declare"),

@@ -24,7 +24,7 @@ ON_TEST = {"comparison": "paired", "before_split": "test"}
 
 def changes(before, after, samples=100, confidence=0.95, seed=0):
     weights = draw_weights(len(before), samples, seed)
-    scores = [resample_scores(given.gold, given.answer, len(given.labels), weights) for given in (before, after)]
+    scores = [resample_scores(given, weights) for given in (before, after)]
     return compare_scores(*scores, Bootstrap(samples, seed, confidence, []), before.units)
 
 

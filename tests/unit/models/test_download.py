@@ -350,8 +350,8 @@ def test_a_tokenizer_that_garbles_text_is_refused():
     gguf.restore_pre_tokenizer(tokenizer, "smollm", "tiny.gguf")
     assert [tokenizer.decode(t) for t in tokenizer("2024")["input_ids"]] == ["2", "0", "2", "4"]
     gguf.check_tokenizer(tokenizer, "tiny.gguf")
-    with pytest.raises(InputError, match="its pre-tokenizer is 'qwen2'"):
-        gguf.restore_pre_tokenizer(tokenizer, "qwen2", "tiny.gguf")
+    with pytest.raises(InputError, match="its pre-tokenizer is 'deepseek-llm'"):
+        gguf.restore_pre_tokenizer(tokenizer, "deepseek-llm", "tiny.gguf")
     tokenizer.chat_template = None
     with pytest.raises(InputError, match="no chat template"):
         gguf.check_tokenizer(tokenizer, "tiny.gguf")

@@ -87,6 +87,7 @@ def test_a_tuned_model_and_a_base_model_by_name_or_commit(place):
     assert stage.folder == "tuned-tuned" and config.results.startswith("results-forgot/tuned-")
     hub = experiment(place, base=f"owner/model@{COMMIT}").base_model
     assert (hub.hub, hub.revision) == ("owner/model", COMMIT)
+    assert experiment(place, base="owner/model@main").base_model.revision == "main"
 
 
 def test_settings_and_configuration_files_of_the_users_own(place):
@@ -127,9 +128,9 @@ def test_inside_the_project_one_file_is_enough(place, monkeypatch):
     ("changes", "says"),
     [
         ({"base": "nowhere"}, "'nowhere' is no model: neither a folder"),
-        ({"base": "owner/name@main"}, "'owner/name@main' is no model"),
+        ({"base": "owner/name@"}, "'owner/name@' is no model"),
         ({"adapters": ["runs/none"]}, "--adapter 'runs/none': there is no such folder"),
-        ({"adapters": ["owner/name@main"]}, "'main' is no full commit"),
+        ({"adapters": ["owner/name@.."]}, "a revision is a commit"),
         ({"tasks": ["copa"]}, r"--task 'copa' is neither one of the configuration's tasks \(pubmedqa, dreaddit\)"),
         ({"tasks": ["none.yaml"]}, "none.yaml: no such configuration file"),
         ({"tasks": ["dreaddit"], "learnt": ["copa"]}, "--learnt 'copa' is not one of the tasks"),
