@@ -1,21 +1,21 @@
 """The measures of a set of answers.
 
 A measure is declared once, here. Scores, decision rules, comparisons, tables, pictures, ``metrics.json``, the schema of
-``report_metrics.json``, validation during training and ``training.best_metric`` all iterate over `MEASURES`.
-
-A task may declare a label that a split, a fold or a resample lacks. One rule holds everywhere, on items as on resamples
-of them: a label is averaged over where its score is defined. F1 is defined for a label that some item has or that is
-answered, recall for one that some item has. So a perfect model has 1 whatever the items are, and answering a label
-that no item has costs macro-F1, as any wrong answer does.
+``report_metrics.json``, validation during training and ``training.best_metric`` all iterate over `MEASURES`. What a
+label counts for that no item has is said in `counts`.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
 
+from stagewise.answer_texts import last_number, normalized, normalized_tokens, tokens
+from stagewise.counts import average_labels, confusion_counts, divide, label_f1, recalls, set_f1
 from stagewise.task_kinds import LABEL_KINDS, TaskKind
 
 MEASURES: dict[str, "Measure"] = {}
@@ -26,6 +26,9 @@ RESERVED = ("loss", "last")
 
 PRIMARY = "accuracy"
 """The measure that claims are about if `statistics.primary_measure` names no other."""
+
+FIXED_LABELS: tuple[TaskKind, ...] = ("classification", "ordinal")
+"""Kinds whose labels mean the same for every item; a letter of multiple choice does not."""
 
 DEFAULTS: dict[TaskKind, str] = {"multi_label": "jaccard", "generation": "token_f1"}
 """The same of kinds that do not have it."""
@@ -43,9 +46,9 @@ class Measure:
     """Name as it is written inside a sentence."""
     range: tuple[float, float]
     higher_is_better: bool
-    needs: Literal["confusion", "probabilities", "scores"]
+    needs: Literal["confusion", "probabilities", "label_sets", "item_sets", "texts", "scores", "own"]
     """``scores`` for the measure of a probe, which is not registered: its function takes scores (..., items) and
-    the items' weights."""
+    the items' weights. ``own`` for `TASK_SCORE`, which has no function."""
     test: Literal["sign-flip"] | None
     """Exact test of a paired difference; None if answers are exchanged in drawn patterns."""
     function: Callable[..., np.ndarray]
@@ -56,6 +59,11 @@ class Measure:
     def is_accuracy(self) -> bool:
         """True for the share of right answers."""
         return self.test == "sign-flip"
+
+    @property
+    def is_item_mean(self) -> bool:
+        """True if it is a mean over items, each with a value of its own."""
+        return self.needs in ("probabilities", "item_sets", "texts")
 
     @property
     def is_share(self) -> bool:
@@ -85,7 +93,11 @@ def measure(name: str, *, title: str, range, higher_is_better=True, needs="confu
         ``confusion``: the function takes counts by gold label and answer, shape (..., L, L + 1) for L labels, the last
         column being invalid answers, and returns shape (...). ``probabilities``: it takes probabilities of shape
         (items, L), whose rows add up to 1, and gold codes of shape (items,), and returns one value per item; the
-        measure is their mean.
+        measure is their mean. ``label_sets``, for several labels an item: it takes counts of `label_set_counts`, shape
+        (..., L, 3), and returns shape (...). ``item_sets``: it takes gold and answered sets, boolean, shape (items, L),
+        and returns one value per item; an answer that is no set of labels has the worst value of the range. ``texts``:
+        it takes a generated answer and the list of its references, and returns the item's value from 0 to 1; several
+        references count as their best.
     test
         ``sign-flip`` if it is the share of right answers: a difference is then tested exactly (McNemar's test, for
         single answers). Others are tested by drawn exchanges of answers.
@@ -93,8 +105,8 @@ def measure(name: str, *, title: str, range, higher_is_better=True, needs="confu
         Kinds of tasks that have the measure.
     """
 
-    if name in RESERVED:
-        raise ValueError(f"a measure cannot be called '{name}': training.best_metric has that name already")
+    if name in (*RESERVED, TASK_SCORE):
+        raise ValueError(f"a measure cannot be called '{name}': that name has a meaning of its own already")
     if not all(map(math.isfinite, range)):
         raise ValueError(f"the measure '{name}' needs a finite range, not {range}")
 
@@ -117,75 +129,8 @@ def own_measure(kind: TaskKind, primary: str) -> str:
     return primary if primary in measures_of(kind) else DEFAULTS.get(kind, PRIMARY)
 
 
-def confusion_counts(gold: np.ndarray, answer: np.ndarray, labels: int, weights=None) -> np.ndarray:
-    """Count items by gold label and answer, once or on every resample.
-
-    Parameters
-    ----------
-    gold, answer
-        Codes, shape (items,); the answer `labels` stands for an invalid one. With weights, answers may differ from
-        resample to resample: shape (samples, items).
-    labels
-        Number of labels L.
-    weights
-        How often each item counts, shape (samples, items).
-
-    Returns
-    -------
-    Shape (L, L + 1) without weights, (samples, L, L + 1) with them.
-    """
-    if np.ndim(answer) > 1:
-        return _count_by_resample(gold * (labels + 1) + answer, labels * (labels + 1), weights).reshape(
-            -1, labels, labels + 1
-        )
-    # In floating point, which is exact for counts: NumPy multiplies integer matrices many times slower.
-    cells = np.zeros((len(gold), labels * (labels + 1)), dtype=np.float32)
-    cells[np.arange(len(gold)), np.asarray(gold) * (labels + 1) + answer] = 1
-    counts = cells.sum(0, dtype=float) if weights is None else (weights @ cells).astype(float)
-    return counts.reshape(*counts.shape[:-1], labels, labels + 1)
-
-
-def _count_by_resample(cells: np.ndarray, size: int, weights: np.ndarray) -> np.ndarray:
-    """Sum weights by cell in every resample, both of shape (samples, items), to shape (samples, size)."""
-    counts = np.empty((len(weights), size))
-    # One call counts many resamples, each in cells of its own; blocks bound what is in memory.
-    for start in range(0, len(weights), 256):
-        part = slice(start, start + 256)
-        apart = cells[part] + size * np.arange(len(weights[part]))[:, None]
-        counts[part] = np.bincount(apart.ravel(), weights[part].ravel(), apart.shape[0] * size).reshape(-1, size)
-    return counts
-
-
-def recalls(confusion: np.ndarray) -> np.ndarray:
-    """Recall of each label, NaN if no item has it; shape (..., L, L + 1) to (..., L)."""
-    return _divide(_right(confusion), confusion.sum(-1), np.nan)
-
-
-def precisions(confusion: np.ndarray) -> np.ndarray:
-    """Precision of each label, 0 if it is never answered; shape (..., L, L + 1) to (..., L)."""
-    return _divide(_right(confusion), confusion.sum(-2)[..., :-1], 0)
-
-
-def label_f1(confusion: np.ndarray) -> np.ndarray:
-    """F1 of each label, NaN if no item has it and none is answered with it; shape (..., L, L + 1) to (..., L).
-
-    It is 0 / 0 then, which is no evidence about a label.
-    """
-    return _divide(2 * _right(confusion), confusion.sum(-1) + confusion.sum(-2)[..., :-1], np.nan)
-
-
-def average_labels(scores: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Average scores of labels, or of pairs of labels, over those that have one; NaN if none has."""
-    defined = ~np.isnan(scores)
-    return _divide(np.where(defined, scores, 0).sum(axis), defined.sum(axis), np.nan)
-
-
-def _right(confusion: np.ndarray) -> np.ndarray:
-    return np.diagonal(confusion, axis1=-2, axis2=-1)
-
-
-def _divide(part: np.ndarray, total: np.ndarray, otherwise: float) -> np.ndarray:
-    return np.divide(part, total, out=np.full(total.shape, float(otherwise)), where=total > 0)
+SETS = {"range": (0, 1), "kinds": ("multi_label",)}
+TEXTS = {"range": (0, 1), "kinds": ("generation",), "needs": "texts"}
 
 
 @measure("accuracy", title="accuracy", range=(0, 1), test="sign-flip")
@@ -194,7 +139,7 @@ def accuracy(confusion):
     return np.trace(confusion, axis1=-2, axis2=-1) / confusion.sum((-2, -1))
 
 
-@measure("macro_f1", title="macro-F1", range=(0, 1))
+@measure("macro_f1", title="macro-F1", range=(0, 1), kinds=FIXED_LABELS)
 def macro_f1(confusion):
     """Mean F1 over the labels that some item has or that are answered, as scikit-learn's ``average="macro"``.
 
@@ -206,13 +151,13 @@ def macro_f1(confusion):
     return average_labels(label_f1(confusion))
 
 
-@measure("balanced_accuracy", title="balanced accuracy", range=(0, 1))
+@measure("balanced_accuracy", title="balanced accuracy", range=(0, 1), kinds=FIXED_LABELS)
 def balanced_accuracy(confusion):
     """Mean recall (Brodersen et al. 2010, doi:10.1109/ICPR.2010.764) over the labels that some item has."""
     return average_labels(recalls(confusion))
 
 
-@measure("mcc", title="Matthews correlation", range=(-1, 1))
+@measure("mcc", title="Matthews correlation", range=(-1, 1), kinds=FIXED_LABELS)
 def mcc(confusion):
     """Matthews' correlation coefficient for several labels (Gorodkin 2004, doi:10.1016/j.compbiolchem.2004.09.006).
 
@@ -223,7 +168,7 @@ def mcc(confusion):
     gold, answered = confusion.sum(-1), confusion.sum(-2)
     covariance = right * items - (gold * answered[..., :-1]).sum(-1)
     variances = (items**2 - (gold**2).sum(-1)) * (items**2 - (answered**2).sum(-1))
-    return _divide(covariance, np.sqrt(variances), 0)
+    return divide(covariance, np.sqrt(variances), 0)
 
 
 @measure("brier", title="Brier score", range=(0, 2), higher_is_better=False, needs="probabilities")
@@ -235,7 +180,124 @@ def brier(probabilities, gold):
     return np.einsum("il,il->i", distances, distances)
 
 
-def evaluate(gold, logprobs: np.ndarray) -> dict[str, float]:
+@measure("quadratic_kappa", title="quadratic kappa", range=(-1, 1), kinds=("ordinal",))
+def quadratic_kappa(confusion):
+    """Weighted kappa with squared distances of ranks (Cohen 1968, doi:10.1037/h0026256).
+
+    One minus the squared distance of the answers over that of answers drawn by chance with the same frequencies. An
+    invalid answer counts as the label farthest from the gold one, the lowest of two. It is 0 if all items and all
+    answers have one label.
+    """
+    labels = confusion.shape[-2]
+    ranks = np.arange(labels)
+    counts = np.array(confusion[..., :-1], dtype=float)
+    counts[..., ranks, np.where(2 * ranks >= labels - 1, 0, labels - 1)] += confusion[..., -1]
+    distances = (ranks[:, None] - ranks) ** 2
+    by_chance = counts.sum(-1)[..., None] * counts.sum(-2)[..., None, :] / counts.sum((-2, -1))[..., None, None]
+    observed, expected = ((distances * table).sum((-2, -1)) for table in (counts, by_chance))
+    return 1 - divide(observed, expected, 1)
+
+
+@measure("rank_error", title="rank error", range=(0, 1), higher_is_better=False, kinds=("ordinal",))
+def rank_error(confusion):
+    """Mean absolute distance of the ranks of answer and gold label over the largest one, L - 1 for L labels
+    (macroaveraged by label in Baccianella, Esuli & Sebastiani 2009, doi:10.1109/ISDA.2009.230; here over items).
+
+    An invalid answer counts as the largest distance.
+    """
+    labels = confusion.shape[-2]
+    distances = np.abs(np.subtract.outer(np.arange(labels), np.arange(labels + 1))) / (labels - 1)
+    distances[:, -1] = 1
+    return (distances * confusion).sum((-2, -1)) / confusion.sum((-2, -1))
+
+
+@measure("subset_accuracy", **SETS, title="subset accuracy", needs="item_sets", test="sign-flip")
+def subset_accuracy(gold, answered):
+    """Share of items answered with exactly their labels (Tsoumakas & Katakis 2007, doi:10.4018/jdwm.2007070101)."""
+    return (gold == answered).all(-1).astype(float)
+
+
+@measure("jaccard", **SETS, title="Jaccard index", needs="item_sets")
+def jaccard(gold, answered):
+    """Labels that gold and answer share over those that either has, the mean over items (Godbole & Sarawagi 2004,
+    doi:10.1007/978-3-540-24775-3_5); 1 for an item without labels that is answered with none."""
+    return divide((gold & answered).sum(-1), (gold | answered).sum(-1), 1)
+
+
+@measure("label_micro_f1", **SETS, title="micro-F1 of labels", needs="label_sets")
+def label_micro_f1(counts):
+    """F1 of all labels of all items together (Yang 1999, doi:10.1023/A:1009982220290); not defined where no item has a
+    label and none is answered."""
+    return set_f1(counts.sum(-2))
+
+
+@measure("label_macro_f1", **SETS, title="macro-F1 of labels", needs="label_sets")
+def label_macro_f1(counts):
+    """Mean F1 over the labels that some item has or that are answered (Yang 1999), as `macro_f1`."""
+    return average_labels(set_f1(counts))
+
+
+@measure("exact_match", **TEXTS, title="exact match", test="sign-flip")
+def exact_match(answer, references):
+    """Answers that are a reference but for case, articles, punctuation and blanks (SQuAD: Rajpurkar et al. 2016,
+    arXiv:1606.05250, section 6.1)."""
+    return float(normalized(answer) in map(normalized, references))
+
+
+@measure("numeric_match", **TEXTS, title="numeric match", test="sign-flip")
+def numeric_match(answer, references):
+    """Answers whose last number is the last number of a reference, as worked solutions are marked (GSM8K: Cobbe et al.
+    2021, arXiv:2110.14168). A reference without a number is matched as by `exact_match`."""
+    number = last_number(answer)
+    wanted = {text: last_number(text) for text in references}
+    return max(
+        exact_match(answer, [text]) if value is None else float(value == number) for text, value in wanted.items()
+    )
+
+
+@measure("token_f1", **TEXTS, title="token F1")
+def token_f1(answer, references):
+    """Words that answer and reference share, as F1 (SQuAD: Rajpurkar et al. 2016, section 6.1), normalized as for
+    `exact_match`."""
+    return max(_token_f1(normalized_tokens(answer), normalized_tokens(text)) for text in references)
+
+
+def _token_f1(answer: list[str], reference: list[str]) -> float:
+    if not answer or not reference:
+        return float(answer == reference)
+    return 2 * (Counter(answer) & Counter(reference)).total() / (len(answer) + len(reference))
+
+
+@measure("rouge_l", **TEXTS, title="ROUGE-L")
+def rouge_l(answer, references):
+    """F1 by the longest common subsequence of words (Lin 2004, aclanthology.org/W04-1013); by `rouge_score`.
+
+    Its own tokenizer keeps a to z and digits alone, so that a word with an umlaut would be cut; `answer_texts.tokens`
+    takes its place. Words are not stemmed.
+    """
+    return max(float(_rouge_scorer().score(text, answer)["rougeL"].fmeasure) for text in references)
+
+
+@cache
+def _rouge_scorer():
+    from rouge_score.rouge_scorer import RougeScorer
+
+    class Tokenizer:
+        tokenize = staticmethod(tokens)
+
+    return RougeScorer(["rougeL"], tokenizer=Tokenizer())
+
+
+LABEL_MEASURES = tuple(name for name, entry in MEASURES.items() if set(entry.kinds) & set(LABEL_KINDS))
+"""Measures of answers with one label, which a training can compute of its validation items."""
+
+
+def score_texts(answer: str, references: list[str]) -> dict[str, float]:
+    """Every measure of one generated answer, by name."""
+    return {name: entry.function(answer, references) for name, entry in measures_of("generation").items()}
+
+
+def evaluate(gold, logprobs: np.ndarray, kind: TaskKind = "classification") -> dict[str, float]:
     """Every measure of the most probable labels; `logprobs` has shape (items, labels), `gold` holds codes."""
     gold, logprobs = np.asarray(gold, dtype=int), np.asarray(logprobs, dtype=float)
     confusion = confusion_counts(gold, logprobs.argmax(1), logprobs.shape[1])
@@ -245,5 +307,5 @@ def evaluate(gold, logprobs: np.ndarray) -> dict[str, float]:
         name: float(
             entry.function(confusion) if entry.needs == "confusion" else entry.function(probabilities, gold).mean()
         )
-        for name, entry in MEASURES.items()
+        for name, entry in measures_of(kind).items()
     }

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, create_model, field_validator, model_validator
 
 from stagewise.config.base import MAX_COUNT, MaxLength, Number, Settings, Whole
-from stagewise.measures import MEASURES
+from stagewise.measures import LABEL_MEASURES
 
 # Arguments of transformers' `apply_chat_template` and of the templates that are no free variables.
 _CHAT_ARGUMENTS = {
@@ -156,7 +156,7 @@ class Training(Settings):
     eval_every: Annotated[Whole, Field(ge=1, le=MAX_COUNT)] | Literal["epoch"] = Field(
         "epoch", description="Evaluate and save a checkpoint every N steps, or every epoch."
     )
-    best_metric: Literal["loss", *MEASURES, "last"] = Field(
+    best_metric: Literal["loss", *LABEL_MEASURES, "last"] = Field(
         "loss",
         description="Validation metric that picks the checkpoint, over the tasks that the stage learns; `last` keeps "
         "the final one.",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stagewise.measures import confusion_counts
+from stagewise.counts import confusion_counts
 from stagewise.metrics.prediction_table import Predictions
 from stagewise.metrics.schema import INVALID, AnswerRecord, CalibrationBin, Confusion, Value
 from stagewise.metrics.scores import NO_PROBABILITIES

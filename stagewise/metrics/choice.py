@@ -3,9 +3,10 @@
 import numpy as np
 
 from stagewise.config.experiment import Config
+from stagewise.counts import confusion_counts
 from stagewise.errors import InputError
 from stagewise.lineage import Step, steps_of_arm
-from stagewise.measures import Measure, confusion_counts
+from stagewise.measures import Measure
 from stagewise.metrics.cost import Adapters, Runs
 from stagewise.metrics.decision_rules import ARGMAX, normalize
 from stagewise.metrics.prediction_table import Predictions

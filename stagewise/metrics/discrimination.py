@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
-from stagewise.measures import average_labels
+from stagewise.counts import average_labels
 from stagewise.metrics.bootstrap import Bootstrap, Resampled
 from stagewise.metrics.decision_rules import Refits, normalize
 from stagewise.metrics.prediction_table import Key, Predictions

@@ -6,7 +6,8 @@ randomization test takes any statistic (Fisher 1935, section 21; Pitman 1937, do
 
 import numpy as np
 
-from stagewise.measures import Measure, confusion_counts
+from stagewise.counts import confusion_counts
+from stagewise.measures import Measure
 from stagewise.metrics.decision_rules import normalize
 from stagewise.metrics.prediction_table import Predictions
 from stagewise.metrics.significance import exchange, sign_flip_mean, sum_by_group

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stagewise.measures import MEASURES, Measure, confusion_counts, label_f1, precisions, recalls
+from stagewise.counts import confusion_counts, label_f1, precisions, recalls
+from stagewise.measures import MEASURES, Measure
 from stagewise.metrics.bootstrap import Bootstrap, Resampled
 from stagewise.metrics.decision_rules import ARGMAX, DecisionRules, Refits, normalize
 from stagewise.metrics.prediction_table import Key, Predictions

@@ -11,7 +11,7 @@ from tests.helpers.project_copy import ROOT
 
 # From the ground to the roof; those of one set do not import each other.
 LAYERS = [
-    {"task_kinds"},
+    {"answer_texts", "counts", "task_kinds"},
     {"errors", "imports", "measures"},
     {"provenance"},
     {"config", "remedies"},  # a remedy's settings live with the remedy; see REMEDIES

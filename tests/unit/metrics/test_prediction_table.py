@@ -5,7 +5,7 @@ import pytest
 
 from stagewise.errors import InputError
 from stagewise.metrics.baselines import fit_baseline
-from stagewise.metrics.prediction_table import group_codes, read_predictions
+from stagewise.metrics.prediction_table import AnswerFormat, group_codes, read_predictions
 from stagewise.metrics.schema import MAJORITY
 from tests.helpers.drawn_predictions import predictions
 from tests.helpers.fake_results import write_answers
@@ -31,7 +31,7 @@ def test_items_that_stand_alone_have_no_groups(groups):
 def test_predictions_and_baselines_have_the_groups_of_their_items(tmp_path):
     split = items(GROUPED)
     write_answers(tmp_path / "t.test.csv", "t", "test", ["yes", "no"], [(item, "yes", None) for item in split])
-    answers = read_predictions(tmp_path / "t.test.csv", "t", "test", ["yes", "no"], split)
+    answers = read_predictions(tmp_path / "t.test.csv", "t", "test", AnswerFormat(["yes", "no"]), split)
     baseline = fit_baseline(MAJORITY, split, ["yes", "no"])(split)
     for given in (answers, baseline):
         assert given.groups.tolist() == [0, 1, 2, 0, 3, 2] and given.units == 4
@@ -51,7 +51,7 @@ def test_an_answer_is_a_valid_label_or_an_empty_invalid_one(tmp_path, valid, pre
     }.get((valid.lower(), prediction))
     if expected is None:
         with pytest.raises(InputError) as error:
-            read_predictions(path, "t", "test", ["yes", "no"], items([None]))
+            read_predictions(path, "t", "test", AnswerFormat(["yes", "no"]), items([None]))
         assert str(error.value).startswith(f"{path}: row 1: prediction '{prediction}' with valid '{valid}' is neither")
     else:
-        assert read_predictions(path, "t", "test", ["yes", "no"], items([None])).answer.tolist() == [expected]
+        assert read_predictions(path, "t", "test", AnswerFormat(["yes", "no"]), items([None])).answer.tolist() == [expected]
