@@ -5,7 +5,7 @@ import numpy as np
 from stagewise.inference.generation import option_letters, parse_published, parse_strict
 from stagewise.inference.label_sets import read_label_set, write_label_set
 from stagewise.inference.prompts import Encoder
-from stagewise.predictions.fingerprint import text_measures
+from stagewise.measures import score_texts
 
 
 def scored_rows(label_words: list[str], logprobs: np.ndarray) -> list[dict]:
@@ -44,9 +44,8 @@ def label_set_rows(encoder: Encoder, texts: list[str]) -> list[dict]:
 
 def text_rows(items: list[dict], texts: list[str]) -> list[dict]:
     """Compare each text with its item's references; a text without a character is no valid answer."""
-    measures = text_measures()
     return [
         {"prediction": text, "valid": bool(text)}
-        | {f"score:{name}": float(entry.function(text, item["references"])) for name, entry in measures.items()}
+        | {f"score:{name}": float(score) for name, score in score_texts(text, item["references"]).items()}
         for item, text in zip(items, texts, strict=True)
     ]

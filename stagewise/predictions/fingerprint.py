@@ -6,7 +6,7 @@ from stagewise.config.identity import EVERYWHERE, GENERATION_ALONE, PREDICTIONS,
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.errors import InputError
 from stagewise.inference.template import Template
-from stagewise.measures import MEASURES, Measure
+from stagewise.measures import measures_of
 from stagewise.models.tuned import weights_checksum
 from stagewise.predictions import PREDICTION_BEHAVIOUR
 from stagewise.provenance.files import read_json, sha256_file
@@ -35,12 +35,7 @@ def prediction_inputs(settings: ScoringSettings, templates: dict[str, Template],
         "files": {f"{task}.{split}": sha256 for task, splits in data.items() for split, sha256 in splits.items()},
         "model": model,
         "behaviour": {"predictions": PREDICTION_BEHAVIOUR},
-    } | ({"text_measures": {name: list(text_measures()) for name in compared}} if compared else {})
-
-
-def text_measures() -> dict[str, Measure]:
-    """List the measures that compare a generated text with the references, by name."""
-    return {name: entry for name, entry in MEASURES.items() if "generation" in entry.kinds and entry.needs == "texts"}
+    } | ({"text_measures": {name: list(measures_of("generation")) for name in compared}} if compared else {})
 
 
 def split_name(name: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from stagewise.inference.prompts import EncodedPrompts, Encoder
 from stagewise.inference.template import Template
 from stagewise.recipe import Recipe
 from stagewise.remedies.base import Remedy, Row, StartContext, TrainingContext, TrainingHook
+from stagewise.task_kinds import TaskKind
 from stagewise.training.new_lora import FrozenParent, add_new_lora, lora_config, trains_new_lora
 from stagewise.training.pseudo_items import StoredItems
 
@@ -26,6 +27,7 @@ class ValidationPrompts:
     label_token_ids: list[list[int]]
     gold: list[int]
     """Codes of the gold labels."""
+    kind: TaskKind = "classification"
     options: list[int] | None = None
     """Number of each item's options, of a multiple-choice task."""
 
@@ -120,7 +122,8 @@ def build_encoder(recipe: Recipe, tokenizer, task: str) -> Encoder:
 def _validation_prompts(task: str, rows: list[Row], encoder: Encoder) -> ValidationPrompts:
     prompts = [row["input_ids"][: row["prompt_tokens"]] for row in rows]
     options = [row["options"] for row in rows] if encoder.kind == "multiple_choice" else None
-    return ValidationPrompts(task, prompts, encoder.label_token_ids, [row["label"] for row in rows], options)
+    gold = [row["label"] for row in rows]
+    return ValidationPrompts(task, prompts, encoder.label_token_ids, gold, encoder.kind, options)
 
 
 def encode_items(task: str, items: list[dict], encoder: Encoder, loss_on: str) -> tuple[list[Row], EncodedPrompts]:

@@ -281,7 +281,7 @@ class StageTrainer(CheckpointedTrainer):
         if validation.options is not None:
             logprobs = without_missing_options(logprobs, validation.options)
         self.validation_answers[validation.task] = logprobs.argmax(1).tolist()
-        return evaluate(validation.gold, logprobs)
+        return evaluate(validation.gold, logprobs, validation.kind)
 
     def _score_labels(self, validation: ValidationPrompts) -> np.ndarray:
         """Log-probability of every label of a task's validation items, (items, labels); once in an evaluation."""
@@ -320,7 +320,7 @@ class StageTrainer(CheckpointedTrainer):
     def _scores_answers(self) -> bool:
         """True if the validation loss follows from the scores of labels: it is that of answers, and all are labels."""
         scored = sum(len(validation.gold) for validation in self._validation)
-        return self._loss_on == "answer" and scored == len(self.eval_dataset)
+        return self._loss_on == "answer" and scored > 0 and scored == len(self.eval_dataset)
 
     def _answer_loss(self) -> float:
         """Mean negative log-probability of the gold answers' tokens, nats."""
