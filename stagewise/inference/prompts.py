@@ -184,7 +184,7 @@ class Encoder:
             If a prompt is too long and there is nothing that may be cut, or the answer leaves a prompt no room.
         """
         ids = self._ids(item["fields"])
-        room = self.max_length - self._answer_length(item)
+        room = self.max_length - self.answer_length(item)
         if len(ids) <= room:
             return ids, False
         if self.shorten is None:
@@ -212,7 +212,7 @@ class Encoder:
         """True if every item's own answer, of free text, is encoded with its prompt."""
         return not self.has_labels and self.max_new_tokens is None
 
-    def _answer_length(self, item: dict) -> int:
+    def answer_length(self, item: dict) -> int:
         """Tokens for the answer to an item, for which its prompt leaves room."""
         if self.has_labels:
             return max(map(len, self.label_token_ids))
