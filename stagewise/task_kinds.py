@@ -12,3 +12,14 @@ LABEL_KINDS: tuple[TaskKind, ...] = ("classification", "ordinal", "multiple_choi
 
 LETTERS = string.ascii_uppercase
 """Label words of multiple choice."""
+
+
+def describe_answers(kind: TaskKind, words: list[str]) -> str:
+    """Say among what a task's answers are, given its label words."""
+    labels = f"{len(words)} labels"
+    return {
+        "ordinal": f"{labels} of an order",
+        "multiple_choice": f"up to {len(words)} options",
+        "multi_label": f"sets of {labels}",
+        "generation": "free text",
+    }.get(kind, labels)

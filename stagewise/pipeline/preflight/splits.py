@@ -1,11 +1,12 @@
 """Checks of the splits: leaks, sizes, labels."""
 
-from stagewise.config.tasks import SPLITS, Task
+from stagewise.config.tasks import SPLITS
 from stagewise.metrics.design import Assumed, TaskItems, plan_of
 from stagewise.pipeline.planned_items import group_size
 from stagewise.pipeline.preflight.check import Finding, check
 from stagewise.pipeline.preflight.context import Context
 from stagewise.report.tables.number_format import listed
+from stagewise.task_kinds import describe_answers
 
 FEWEST_ITEMS = 10
 FEWEST_OF_LABEL = 2
@@ -54,7 +55,7 @@ def check_labels(context: Context):
     """Each label has items to learn from and to be tested on."""
     for task, spec in context.config.active_tasks.items():
         if spec.kind in ("multiple_choice", "generation"):  # no label is a class of its own
-            yield Finding(f"{task}: {describe_kind(spec)}, {_sizes(context, task)}")
+            yield Finding(f"{task}: {describe_answers(spec.kind, spec.words)}, {_sizes(context, task)}")
             continue
         trained = any(task in adapter.tasks for adapter in context.trainings)
         for split in SPLITS:
@@ -79,22 +80,11 @@ def check_labels(context: Context):
                     "or raise limit"
                 )
                 yield Finding(f"{task}, {split}: {numbers}", "warning", sentence)
-        yield Finding(f"{task}: {describe_kind(spec)}, {_sizes(context, task)}")
+        yield Finding(f"{task}: {describe_answers(spec.kind, spec.words)}, {_sizes(context, task)}")
 
 
 def _sizes(context: Context, task: str) -> str:
     return f"{' / '.join(str(len(context.items(task, split))) for split in SPLITS)} items"
-
-
-def describe_kind(task: Task) -> str:
-    """Say among what a task's answers are."""
-    labels = f"{len(task.words)} labels"
-    return {
-        "ordinal": f"{labels} of an order",
-        "multiple_choice": f"up to {len(task.words)} options",
-        "multi_label": f"sets of {labels}",
-        "generation": "free text",
-    }.get(task.kind, labels)
 
 
 @check("what it could show", "splits")
