@@ -104,7 +104,7 @@ class Encoder:
         Raises
         ------
         InputError
-            If it is empty, or with the prompt file's end becomes other tokens than apart.
+            If it is empty or has no token, or with the prompt file's end becomes other tokens than apart.
         """
         if text in self._encoded_answers:
             return self._encoded_answers[text]
@@ -114,6 +114,8 @@ class Encoder:
         start, ids = prompt[: len(prompt) - shared], self._encode(parts + self._answer_parts(text))
         if ids[: len(start)] != start:
             raise InputError(f"{self.template.path}: the prompt and the answer {_APART}")
+        if not self.has_labels and ids == self._encode(parts + self._answer_parts("")):
+            raise InputError(f"{self.template.path}: the answer has no token in this model; choose another text")
         self._encoded_answers[text] = ids[len(start) :] + self._end_ids
         return self._encoded_answers[text]
 
@@ -142,7 +144,7 @@ class Encoder:
     @property
     def end_token_id(self) -> int:
         """Last token of every answer, at which generation stops."""
-        return self.encode_answer(self.sample_answers[0])[-1]
+        return (self._encode(self._boundary[0] + self._answer_parts(self.sample_answers[0])) + self._end_ids)[-1]
 
     @property
     def end_text(self) -> str | None:

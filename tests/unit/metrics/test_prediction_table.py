@@ -54,4 +54,6 @@ def test_an_answer_is_a_valid_label_or_an_empty_invalid_one(tmp_path, valid, pre
             read_predictions(path, "t", "test", AnswerFormat(["yes", "no"]), items([None]))
         assert str(error.value).startswith(f"{path}: row 1: prediction '{prediction}' with valid '{valid}' is neither")
     else:
-        assert read_predictions(path, "t", "test", AnswerFormat(["yes", "no"]), items([None])).answer.tolist() == [expected]
+        assert read_predictions(path, "t", "test", AnswerFormat(["yes", "no"]), items([None])).answer.tolist() == [
+            expected
+        ]
