@@ -71,17 +71,8 @@ class Encoder:
     @classmethod
     def of_task(cls, tokenizer, template: Template, prompting: Prompting, spec, max_length: int, task: str):
         """Build the encoder of a task, which `spec` describes: settings, or a recipe; `max_length` if it has none."""
-        return cls(
-            tokenizer,
-            template,
-            prompting,
-            spec.words,
-            spec.max_length or max_length,
-            spec.shorten,
-            task,
-            spec.kind,
-            spec.no_label,
-        )
+        settings = {"shorten": spec.shorten, "task": task, "kind": spec.kind, "no_label": spec.no_label}
+        return cls(tokenizer, template, prompting, spec.words, spec.max_length or max_length, **settings)
 
     @property
     def has_labels(self) -> bool:

@@ -101,7 +101,7 @@ class StageTrainer(CheckpointedTrainer):
         for validation in [*self._validation, *self._earlier_validation]:
             answers = sum(map(len, validation.label_token_ids))
             tokens += sum(len(prompt) + answers for prompt in validation.prompts)
-        if not self._scores_answers:
+        if self._has_generated_answers:
             tokens += sum(map(len, self.eval_dataset["input_ids"]))
         self.frozen_layers = frozen_layers if frozen_layers and frozen_layers.fits(tokens) else None
 
@@ -317,10 +317,14 @@ class StageTrainer(CheckpointedTrainer):
         return output
 
     @property
+    def _has_generated_answers(self) -> bool:
+        """True if some validation items of the stage's tasks are not answered with one label."""
+        return sum(len(validation.gold) for validation in self._validation) < len(self.eval_dataset)
+
+    @property
     def _scores_answers(self) -> bool:
-        """True if the validation loss follows from the scores of labels: it is that of answers, and all are labels."""
-        scored = sum(len(validation.gold) for validation in self._validation)
-        return self._loss_on == "answer" and scored > 0 and scored == len(self.eval_dataset)
+        """True if the validation loss follows from the labels' scores."""
+        return self._loss_on == "answer" and bool(self._validation) and not self._has_generated_answers
 
     def _answer_loss(self) -> float:
         """Mean negative log-probability of the gold answers' tokens, nats."""
