@@ -230,7 +230,7 @@ def _make_task(
         if split == "validation" and task in in_training.codes:
             changed = in_training.count_changes(task, [row["prediction"] for row in rows], device)
         facts = {
-            "method": settings.evaluation.method if encoder.has_labels else "generation",
+            "method": settings.evaluation.method,
             "seconds": round(time.monotonic() - started, 3),
             "tokens": sum(map(len, prompts.ids)),
             "items": len(items),
