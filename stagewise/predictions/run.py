@@ -28,7 +28,7 @@ from stagewise.predictions.predictor import Predictor
 from stagewise.predictions.training_answers import TrainingAnswers
 from stagewise.provenance.files import replaced_folder
 from stagewise.provenance.lock import locked, locked_if_free
-from stagewise.provenance.packages import package_versions
+from stagewise.provenance.packages import PACKAGES, package_versions
 from stagewise.provenance.receipts import RECEIPT
 from stagewise.task_kinds import LABEL_KINDS
 
@@ -241,7 +241,7 @@ def _make_task(
             "changed_answers": changed,
             "device": device,
             "dtype": settings.dtype,
-            "packages": package_versions(),
+            "packages": package_versions(PACKAGES if spec.kind != "generation" else (*PACKAGES, "rouge-score")),
         }
         write = partial(write_predictions, task=task, split=split, items=items, rows=rows)
         kept.write(f"{task}.{split}", write, facts)
