@@ -1,41 +1,26 @@
 """Checks of what metrics and report need at the very end."""
 
-from stagewise.config.experiment import Config
 from stagewise.measures import MEASURES
 from stagewise.metrics.check_results import check_test_items
 from stagewise.metrics.published_figures import read_published
 from stagewise.pipeline.preflight.check import Finding, check
 from stagewise.pipeline.preflight.context import Context
-from stagewise.report.tables.number_format import listed
-from stagewise.task_kinds import LABEL_KINDS
 
 
 @check("claims")
 def check_claims(context: Context):
     """The measure that claims are about is one that the answers give."""
     config = context.config
-    for name, tasks in _tasks_by_measure(config).items():
-        kinds = {config.active_tasks[task].kind for task in tasks}
-        generated = config.evaluation.method == "generation" and kinds <= set(LABEL_KINDS)
-        if generated and MEASURES[name].needs == "probabilities":
-            yield Finding(
-                f"{name}, which generated answers lack",
-                "warning",
-                f"config: statistics.primary_measure is '{name}', a measure of probabilities, and evaluation.method "
-                "'generation' gives none, so nothing would be claimed; choose another measure, or the method "
-                "'likelihood'",
-            )
-        else:
-            of = "" if len(tasks) == len(config.active_tasks) else f" of {listed(tasks)}"
-            yield Finding(f"about {MEASURES[name].title}{of}")
-
-
-def _tasks_by_measure(config: Config) -> dict[str, list[str]]:
-    """List the tasks by the measure that claims about them are about; without tasks, that of the experiment."""
-    tasks: dict[str, list[str]] = {}
-    for task, name in config.own_measures.items():
-        tasks.setdefault(name, []).append(task)
-    return tasks or {config.statistics.primary_measure: []}
+    name, method = config.statistics.primary_measure, config.evaluation.method
+    if method == "generation" and MEASURES[name].needs == "probabilities":
+        yield Finding(
+            f"{name}, which generated answers lack",
+            "warning",
+            f"config: statistics.primary_measure is '{name}', a measure of probabilities, and evaluation.method "
+            "'generation' gives none, so nothing would be claimed; choose another measure, or the method 'likelihood'",
+        )
+    else:
+        yield Finding(f"about {MEASURES[name].title}")
 
 
 @check("published figures")

@@ -5,7 +5,7 @@ import torch
 
 from stagewise.inference.generated_answers import MOST_TOKENS, generate_answers, with_answer_limit
 from stagewise.models.load import load_base, load_tokenizer
-from tests.helpers.kinds_of_tasks import TOPICS, KindsOfTasks
+from tests.helpers.trained_kinds import TOPICS, KindsOfTasks
 
 
 @pytest.fixture(scope="module")

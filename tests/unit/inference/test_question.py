@@ -18,8 +18,8 @@ from stagewise.pipeline.build_recipe import build_recipe
 from stagewise.provenance.receipts import read_receipt
 from stagewise.recipe import Recipe, describe_base_model
 from tests.helpers import tiny_llama
-from tests.helpers.kinds_of_tasks import KindsOfTasks
 from tests.helpers.prediction_step import TASKS, PredictionStep
+from tests.helpers.trained_kinds import KindsOfTasks
 
 QUESTION = "Does the treatment help?"
 FIELDS = ["--field", f"question={QUESTION}", "--field", "context=The sample was small."]

@@ -16,7 +16,7 @@ from stagewise.predictions import answer_rows
 from stagewise.predictions.fingerprint import file_inputs
 from stagewise.recipe import Recipe
 from stagewise.training.stage_data import load_stage_data
-from tests.helpers.kinds_of_tasks import SPECS, KindsOfTasks
+from tests.helpers.trained_kinds import SPECS, KindsOfTasks
 
 
 @pytest.fixture(scope="module")
