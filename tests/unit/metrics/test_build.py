@@ -15,7 +15,7 @@ from stagewise.config.yaml_files import read_yaml
 from stagewise.measures import evaluate, measure, measures_of
 from stagewise.metrics.build import build_metrics, flatten_metrics, format_metrics
 from stagewise.metrics.read_results import read_results
-from stagewise.metrics.schema import BASELINES, SCHEMA_VERSION, ReportMetrics
+from stagewise.metrics.schema import BASELINES, CLASSIFICATION_VERSION, ReportMetrics
 from stagewise.provenance.receipts import write_receipt
 from stagewise.provenance.sealed_json import is_sealed
 from stagewise.report import html, markdown
@@ -71,7 +71,7 @@ def test_valid_against_the_published_schema(report):
     schema = json.loads((made.ROOT / "schemas/report_metrics.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(report, schema)
-    assert report["schema_version"] == SCHEMA_VERSION
+    assert report["schema_version"] == CLASSIFICATION_VERSION
 
 
 def test_the_schema_knows_every_measure_and_no_other(report):
