@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from stagewise.config.experiment import Config
 from stagewise.lineage import BASE, steps_of_arm
+from stagewise.metrics.baselines import NO_BASELINE
 from stagewise.metrics.comparisons import list_comparisons, references_of
 from stagewise.metrics.crossed import Components, Noise, Runs, items_alone, pool, standard_error
 from stagewise.metrics.schema import BASELINES
@@ -169,8 +170,13 @@ def plan_of(config: Config, tasks: dict[str, TaskItems], overlap: float = 0.0) -
     # Whichever variants are chosen, there are as many claims, if no two arms end with the same adapters.
     config = config.with_choice({})
     steps = {arm: [steps_of_arm(config, arm, seed, fold) for fold, seed in config.runs] for arm in config.active_arms}
-    answered = [(name, task) for name in (BASE, *BASELINES) for task in config.active_tasks]
     statistics, measures = config.statistics, TaskMeasures.of(config)
+    answered = [
+        (name, task)
+        for task, form in measures.forms.items()
+        for name in (BASE, *BASELINES)
+        if name not in NO_BASELINE.get(form.kind, {})
+    ]
     probes = [*config.probes.tasks, *config.probes.item_scored]
     family = list_comparisons(
         steps,

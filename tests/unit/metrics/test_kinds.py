@@ -6,11 +6,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn import metrics as sk
 
 from stagewise.config.yaml_files import merge
 from stagewise.measures import MEASURES, TASK_SCORE, measures_of
 from stagewise.metrics.build import flatten_metrics
+from stagewise.metrics.design import Assumed, TaskItems, plan_of
 from stagewise.metrics.item_tests import exchange_answers, p_over_items
 from stagewise.metrics.prediction_table import Predictions
 from stagewise.metrics.schema import MAJORITY, TFIDF, TFIDF_BALANCED, ReportMetrics
@@ -259,6 +261,19 @@ def test_false_positives_are_as_many_as_the_level_says(kind):
             measure = MEASURES["jaccard"]
         ps.append(p_over_items([(([sides[0]], [sides[1]]), measure)], 0)[1])
     assert np.mean(np.array(ps) < 0.05) <= 0.09 and np.mean(np.array(ps) < 0.5) == pytest.approx(0.5, abs=0.12)
+
+
+def test_the_planned_family_is_that_of_the_report(mixed):
+    _, results, report = mixed
+    tasks = dict.fromkeys(results.config.active_tasks, TaskItems(80))
+    planned = plan_of(results.config, tasks)
+    assert planned.family == len(report.claims) and planned.scored == ("topics", "notes")
+    (group,) = (g for g in planned.comparisons if (g.kind, g.task) == ("arms", "notes"))
+    # Sign flips of 80 differences with this spread: the t-test's power with the items' variance alone.
+    found = planned.detectable(group, Assumed(0.0, deviation=0.2))
+    assert found == pytest.approx(planned.detectable(group, Assumed(0.0, deviation=0.4)) / 2, rel=0.01)
+    needed = (stats.norm.ppf(1 - planned.step / 2) + stats.norm.ppf(0.8)) * 0.2 / 80**0.5
+    assert found == pytest.approx(needed, rel=0.1)
 
 
 def test_several_runs_and_the_mean_over_tasks(tmp_path):
