@@ -32,13 +32,15 @@ from stagewise.metrics.arms import ArmScores
 from stagewise.metrics.bootstrap import Bootstrap, Resampled
 from stagewise.metrics.claims import claim_records
 from stagewise.metrics.crossed import Runs
-from stagewise.metrics.prediction_table import Predictions
+from stagewise.metrics.prediction_table import AnswerFormat, Predictions
 from stagewise.metrics.schema import MAJORITY, TFIDF, Claim
 from stagewise.metrics.scores import ScoreTable
+from stagewise.metrics.task_measures import TaskMeasures
 
 TASKS = ["first", "second"]
 SPLIT = "test"
 LABELS = ["right", "wrong"]
+MEASURES = TaskMeasures.alike(TASKS, AnswerFormat(LABELS))
 ACCURACY, DISAGREEMENT, EFFECT = 0.65, 0.2, 0.10
 # Of the latent variance, the item's part: two adapters of equal accuracy then disagree on a fifth of the items.
 ITEM = 0.795
@@ -167,7 +169,7 @@ class Outcome:
         """Let the report make its claims, and compare them with the truth."""
         scores = study.scores(seed)
         references = dict.fromkeys(scores.steps, "arm-0")
-        claims = claim_records(scores, references, "accuracy", seed, study.cell.outcome)
+        claims = claim_records(scores, references, MEASURES, seed, study.cell.outcome)
         truths = [study.truth(claim) for claim in claims]
         pairs = list(zip(claims, truths, strict=True))
         self.false.append(any(is_false(claim.verdict, truth) for claim, truth in pairs))

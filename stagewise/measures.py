@@ -51,7 +51,7 @@ class Measure:
     the items' weights. ``own`` for `TASK_SCORE`, which has no function."""
     test: Literal["sign-flip"] | None
     """Exact test of a paired difference; None if answers are exchanged in drawn patterns."""
-    function: Callable[..., np.ndarray]
+    function: Callable[..., np.ndarray] | None
     kinds: tuple[TaskKind, ...] = LABEL_KINDS
     """Kinds of tasks that have it."""
 
@@ -69,6 +69,10 @@ class Measure:
     def is_share(self) -> bool:
         """True if values are shares, which are written in percent."""
         return self.range == (0, 1)
+
+    def oriented(self, value):
+        """Turn a value over, within the range, if lower ones are better; arrays too."""
+        return value if self.higher_is_better else sum(self.range) - value
 
     @property
     def difference_range(self) -> tuple[float, float]:
@@ -122,6 +126,16 @@ def measure(name: str, *, title: str, range, higher_is_better=True, needs="confu
 def measures_of(kind: TaskKind) -> dict[str, Measure]:
     """List the measures that a kind of task has, by name."""
     return {name: entry for name, entry in MEASURES.items() if kind in entry.kinds}
+
+
+def task_score(measures: list[Measure]) -> Measure:
+    """The pseudo-measure that is each task's own one of `measures`, turned over where lower values are better.
+
+    Of such a measure low + high - value counts, so that a mean over tasks has one direction.
+    """
+    low, high = (pick(measure.range[end] for measure in measures) for end, pick in enumerate((min, max)))
+    exact = "sign-flip" if all(measure.is_accuracy for measure in measures) else None
+    return Measure(TASK_SCORE, "task score", (low, high), True, "own", exact, None, ())
 
 
 def own_measure(kind: TaskKind, primary: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stagewise.errors import InputError
 from stagewise.lineage import BASE
-from stagewise.measures import MEASURES, PRIMARY
+from stagewise.measures import MEASURES, PRIMARY, TASK_SCORE
 from stagewise.metrics.schema import Value
 from stagewise.report.lookup import View
 from stagewise.results.answers import Answers
@@ -95,9 +95,13 @@ def _labels(names: list[str], folders: list[Path]) -> list[str]:
 
 
 def shared_measure(experiments: list[Experiment]) -> str:
-    """The measure that the page is about: the first experiment's primary one, or accuracy if another lacks it."""
+    """The measure that the page is about: the first experiment's primary one, or accuracy if another lacks it.
+
+    If some lack that too, the first one's: they then have no task of its kind.
+    """
     primary = experiments[0].view.primary.name
-    return primary if primary in MEASURES and all(primary in e.view.measures for e in experiments) else PRIMARY
+    shared = [name for name in (primary, PRIMARY) if all(name in e.view.measures for e in experiments)]
+    return next((name for name in shared if name in (*MEASURES, TASK_SCORE)), primary)
 
 
 def all_tasks(experiments: list[Experiment]) -> list[str]:

@@ -103,6 +103,7 @@ def _is_one_training(pair: Pair) -> bool:
 
 def _shown(pair: Pair, measure: ShownMeasure) -> str:
     claim, word = pair.claim, "higher" if pair.claim.difference.value > 0 else "lower"
+    measure = tables.compared_by(pair, measure)
     p = f"corrected p {p_value(claim.p_corrected)}"
     about = "in these two trainings " if _is_one_training(pair) else ""
     return f"{about}{pair.name} is {word} on {pair.task} ({difference(claim.difference, measure)}, {p})"

@@ -12,7 +12,7 @@ import numpy as np
 
 from stagewise.comparison.experiments import UNTUNED, Experiment
 from stagewise.lineage import Step
-from stagewise.measures import MEASURES, Measure
+from stagewise.measures import MEASURES, Measure, measures_of
 from stagewise.metrics.arms import ArmScores
 from stagewise.metrics.bootstrap import Bootstrap, Resampled
 from stagewise.metrics.claims import Tested
@@ -25,6 +25,7 @@ from stagewise.metrics.significance import holm
 
 OTHER_ITEMS = "other test items (their checksums differ), so they are not paired"
 OTHER_LABELS = "other label words, so they are not paired"
+OTHER_KIND = "another kind of task, so they are not paired"
 NO_RUN = "no run (seed and fold) in common, so they are not paired"
 NO_ANSWERS = "the predictions or items of {} are not at hand, so they are not paired"
 
@@ -63,7 +64,9 @@ class Pair:
 
 
 def compare_arms(experiments: list[Experiment], measure: str) -> list[Pair]:
-    """Compare the first experiment with each of the others, by one measure and with one correction over all tests.
+    """Compare the first experiment with each of the others, with one correction over all tests.
+
+    A task is compared by `measure` if it has that, else by its own one.
 
     Raises
     ------
@@ -81,7 +84,8 @@ def compare_arms(experiments: list[Experiment], measure: str) -> list[Pair]:
     tested: dict[int, Tested] = {}
     with threadpool_limits(limits=1):  # as the metrics step: last digits depend on the number of threads
         for numbers in groups.values():
-            tested |= dict(zip(numbers, _test([pairs[n] for n in numbers], MEASURES[measure]), strict=True))
+            members = [pairs[n] for n in numbers]
+            tested |= dict(zip(numbers, _test(members, _measure(members[0], measure)), strict=True))
     level = 1 - first.view.experiment.confidence
     _correct(list(tested.values()), level)
     return [
@@ -117,7 +121,10 @@ def _obstacle(pair: Pair) -> str | None:
     records = [e.view.find("splits", task=task, split=split) for e in sides]
     if pair.other.view.main_split != split or len({record and record.sha256 for record in records}) > 1:
         return OTHER_ITEMS
-    if len({tuple(e.view.find("tasks", task=task).labels) for e in sides}) > 1:
+    forms = [e.answers.measures.forms[task] for e in sides]
+    if forms[0].kind != forms[1].kind:
+        return OTHER_KIND
+    if forms[0].labels != forms[1].labels:
         return OTHER_LABELS
     if not pair.runs:
         return NO_RUN
@@ -125,6 +132,12 @@ def _obstacle(pair: Pair) -> str | None:
         if not all(e.answers.at_hand(_plain(e, lineage), task, split) for lineage in lineages):
             return NO_ANSWERS.format(e.label)
     return None
+
+
+def _measure(pair: Pair, name: str) -> Measure:
+    """The measure that a pair's task is compared by."""
+    measures = pair.first.answers.measures
+    return MEASURES[name] if name in measures_of(measures.forms[pair.task].kind) else measures.own(pair.task)
 
 
 def _plain(experiment: Experiment, lineage: str) -> str:
@@ -164,7 +177,7 @@ def _scores(pairs: list[Pair]) -> ArmScores:
                     predictions[lineage, task, split] = e.answers.read(_plain(e, lineage), task, split)
     runs = _fold_runs(pairs[0])
     bootstrap = Bootstrap(facts.bootstrap_samples, facts.bootstrap_seed, facts.confidence, first.view.tasks, runs)
-    table = ScoreTable(predictions, DecisionRules(predictions, {}, {}, facts.primary_measure), bootstrap)
+    table = ScoreTable(predictions, DecisionRules(predictions, {}, {}), bootstrap)
     # Of the arms nothing but their number of runs is used: what is compared is in the pairs.
     steps = {"": [[Step(0, [], "", {})] for _ in pairs[0].runs]}
     return ArmScores(steps, [task], split, [lineage for lineage, _, _ in predictions], table)

@@ -153,13 +153,20 @@ def paired(pairs: list[Pair], measure: ShownMeasure) -> Table:
     table = Table("paired", caption, columns)
     for pair in pairs:
         table.part(f"{pair.other.label} against {pair.first.label}")
-        first, other = (e.score(arm, pair.task, measure.name) for e, arm in _ends(pair))
-        cells = [_score(pair.first, first, pair.task, measure), _score(pair.other, other, pair.task, measure)]
+        shown, task = compared_by(pair, measure), pair.task
+        first, other = (e.score(arm, task, shown.name) for e, arm in _ends(pair))
+        cells = [_score(pair.first, first, task, shown), _score(pair.other, other, task, shown)]
         why = pair.reason or "not compared"
-        difference = value_cell(pair.claim and pair.claim.difference, measure.write_difference, why)
+        difference = value_cell(pair.claim and pair.claim.difference, shown.write_difference, why)
         ps = [p_cell(pair.claim, key, why) for key in ("p", "p_corrected")]
-        table.add(pair.task, pair.name, *cells, difference, *ps, verdict_cell(pair.claim, len(pair.runs) > 1, why))
+        task = task if shown is measure else f"{task} ({shown.title})"
+        table.add(task, pair.name, *cells, difference, *ps, verdict_cell(pair.claim, len(pair.runs) > 1, why))
     return table
+
+
+def compared_by(pair: Pair, measure: ShownMeasure) -> ShownMeasure:
+    """The measure of a pair's difference: the page's `measure`, or the task's own where it does not have that."""
+    return pair.first.view.measures[pair.claim.measure] if pair.claim else measure
 
 
 def _ends(pair: Pair) -> tuple[tuple[Experiment, str], tuple[Experiment, str]]:

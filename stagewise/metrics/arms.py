@@ -7,13 +7,14 @@ from itertools import product
 import numpy as np
 
 from stagewise.lineage import Step
-from stagewise.measures import MEASURES, Measure
+from stagewise.measures import MEASURES, TASK_SCORE, Measure
 from stagewise.metrics import crossed, transfer
 from stagewise.metrics.bootstrap import Resampled, Spread
 from stagewise.metrics.decision_rules import ARGMAX
 from stagewise.metrics.item_scores import ProbeTable
 from stagewise.metrics.schema import ArmComparison, ArmDifference, ArmSummary, ArmTask, Omitted, Value
 from stagewise.metrics.scores import ScoreTable, missing_reason
+from stagewise.task_kinds import LABEL_KINDS
 
 
 class ArmScores:
@@ -59,6 +60,20 @@ class ArmScores:
         learnt = {number for arm in self.learnt.values() for number in arm.last}
         return [task for number, task in enumerate(self.tasks) if number in learnt]
 
+    @cached_property
+    def measures(self) -> dict[str, Measure]:
+        """Measures that some task has, in order."""
+        names = {name for task in self.tasks for name in self._names(task)}
+        return {name: self.scores.measure(name) for name in (*MEASURES, TASK_SCORE) if name in names}
+
+    def _names(self, task: str) -> list[str]:
+        return list(self.scores(self.lineages[0], task, self.split).measures)
+
+    def has(self, task: str, rule: str, measure: str | None = None) -> bool:
+        """Tell if a task is answered by a decision rule, and has a measure."""
+        ruled = rule == ARGMAX or self.scores.predictions[self.lineages[0], task, self.split].kind in LABEL_KINDS
+        return ruled and (measure is None or measure in self._names(task))
+
     def resampled(self, lineage: str, name: str, measure: str) -> Resampled:
         """The plain answers' score of a lineage on a task by a measure, or its value on a probe by the probe's own."""
         if name in self.item_probes:
@@ -67,18 +82,25 @@ class ArmScores:
 
     @cached_property
     def rules(self) -> list[str]:
-        """Names of the rules that every lineage has answers by on every task."""
-        shared = [self.scores.rules.shared(self.lineages, task, self.split) for task in self.tasks] or [[ARGMAX]]
+        """Names of the rules that every lineage has answers by on every task that is answered with one label."""
+        ruled = [task for task in self.tasks if self.has(task, "")]
+        shared = [self.scores.rules.shared(self.lineages, task, self.split) for task in ruled] or [[ARGMAX]]
         return [rule for rule in shared[0] if all(rule in other for other in shared)]
 
     def matrix(self, arm: str, rule: str, measure: str) -> Resampled:
-        """The stage × task matrix of every run: values (runs, stages + 1, tasks), draws (runs, samples, …)."""
+        """The stage × task matrix of every run: values (runs, stages + 1, tasks), draws (runs, samples, …).
+
+        NaN for a task that does not have the measure.
+        """
         key = arm, rule, measure
         if key not in self._matrices:
+            lacking = Resampled(np.nan, np.full(self.bootstrap.samples, np.nan))
             cells = [
                 [
                     [
                         self.scores(step.answered_by[task], task, self.split, rule).measures[measure]
+                        if self.has(task, rule, measure)
+                        else lacking
                         for task in self.tasks
                     ]
                     for step in run
@@ -128,7 +150,7 @@ class ArmScores:
         if not by_arm:
             return {}
         spreads: dict[str, Spread] = {}
-        units, reason = self.units(tasks), missing_reason(measure)
+        units, reason = self.units(tasks), missing_reason(measure.name)
         for arm, statistic in by_arm.items():
             values, draws = statistic if reference is None else statistic - reference
             runs = [Resampled(*run) for run in zip(values, draws, strict=True)]
@@ -145,8 +167,8 @@ class ArmScores:
         for arm in (*others, reference):
             values, draws = self.matrix(arm, rule, measure)
             last[arm] = Resampled(values[:, -1, numbers].mean(-1), draws[:, :, -1, numbers].mean(-1))
-        theirs, limits = last.pop(reference), MEASURES[measure].difference_range
-        return self.over_runs(last, names, MEASURES[measure], limits, theirs)
+        theirs, measure = last.pop(reference), self.measures[measure]
+        return self.over_runs(last, names, measure, measure.difference_range, theirs)
 
     def changes(self, rule: str, measure: str, task: str) -> dict[str, Spread]:
         """Each arm's change since the stage that learnt the task, of arms for which it is an earlier one."""
@@ -157,7 +179,7 @@ class ArmScores:
                 values, draws = (scores[..., number] for scores in self.matrix(arm, rule, measure))
                 stage = learnt.last[number]
                 changes[arm] = Resampled(values[:, -1] - values[:, stage], draws[..., -1] - draws[..., stage])
-        return self.over_runs(changes, [task], MEASURES[measure], MEASURES[measure].difference_range)
+        return self.over_runs(changes, [task], self.measures[measure], self.measures[measure].difference_range)
 
 
 def _noise(by_arm: dict[str, Resampled], reference: Resampled | None, runs: crossed.Runs) -> dict[str, crossed.Noise]:
@@ -186,29 +208,47 @@ def omitted_splits(splits: list[str], shared: list[str]) -> list[Omitted]:
     return [Omitted(what=f"statistics of arms on {split}", reason=reason) for split in splits if split not in shared]
 
 
-def arm_summaries(arms: ArmScores) -> list[ArmSummary]:
-    """Summarize the matrix of every arm: average, backward transfer, forgetting, forward transfer, change of probes."""
-    statistics = [name for name in transfer.REASONS if name != "probe_change" or arms.task_probes]
-    names = list(product(statistics, MEASURES))
-    by_rule = {rule: {name: _summaries(arms, rule, *name) for name in names} for rule in arms.rules}
-    return [
-        ArmSummary(
-            arm=arm,
-            rule=rule,
-            split=arms.split,
-            **{statistic: {name: by_rule[rule][statistic, name][arm] for name in MEASURES} for statistic in statistics},
-        )
-        for arm in arms.steps
-        for rule in arms.rules
+def omitted_means(arms: ArmScores) -> list[Omitted]:
+    """List the measures that means over tasks leave out, because some task that is learnt lacks them."""
+    tasks = arms.learnt_tasks
+    lacking = [
+        measure.title for name, measure in arms.measures.items() if not all(arms.has(t, ARGMAX, name) for t in tasks)
     ]
+    reason = "some task that is learnt has no such measure"
+    if TASK_SCORE in arms.measures:
+        reason += "; the mean of the tasks' own measures, their task scores, stands in their place"
+    return [Omitted(what=f"means over tasks of {', '.join(lacking)}", reason=reason)] if lacking else []
+
+
+def arm_summaries(arms: ArmScores) -> list[ArmSummary]:
+    """Summarize the matrix of every arm: average, backward transfer, forgetting, forward transfer, change of probes.
+
+    Means over tasks of which one lacks the measure, or is not answered by the rule, are left out.
+    """
+    statistics = [name for name in transfer.REASONS if name != "probe_change" or arms.task_probes]
+    names = list(product(statistics, arms.measures))
+    records = []
+    by_rule = {rule: {name: _summaries(arms, rule, *name) for name in names} for rule in arms.rules}
+    for arm, rule in product(arms.steps, arms.rules):
+        values: dict[str, dict] = {statistic: {} for statistic in statistics}
+        for (statistic, name), by_arm in by_rule[rule].items():
+            if arm in by_arm:
+                values[statistic][name] = by_arm[arm]
+        if rule == ARGMAX or values["average"]:
+            records.append(ArmSummary(arm=arm, rule=rule, split=arms.split, **values))
+    return records
 
 
 def _summaries(arms: ArmScores, rule: str, statistic: str, name: str) -> dict[str, Value]:
-    function, measure = getattr(transfer, statistic), MEASURES[name]
+    """A statistic of each arm by one measure, of those whose tasks all have it."""
+    function, measure = getattr(transfer, statistic), arms.measures[name]
     # Forgetting looks for the best score of a task.
     sign = -1 if statistic == "forgetting" and not measure.higher_is_better else 1
-    defined = {}
+    defined, lacking = {}, set()
     for arm, learnt in arms.learnt.items():
+        if not all(arms.has(arms.tasks[number], rule, name) for number in learnt.tasks_of(statistic)):
+            lacking.add(arm)
+            continue
         values, draws = (function(sign * scores, learnt) for scores in arms.matrix(arm, rule, name))
         if values is not None:
             defined[arm] = Resampled(values, draws)
@@ -216,14 +256,15 @@ def _summaries(arms: ArmScores, rule: str, statistic: str, name: str) -> dict[st
     tasks = arms.task_probes if statistic == "probe_change" else arms.learnt_tasks
     spreads = arms.over_runs(defined, tasks, measure, limits)
     missing = Value(reason=transfer.REASONS[statistic])
-    return {arm: spreads[arm].value if arm in spreads else missing for arm in arms.steps}
+    return {arm: spreads[arm].value if arm in spreads else missing for arm in arms.steps if arm not in lacking}
 
 
 def arm_tasks(arms: ArmScores) -> list[ArmTask]:
     """Record every task of every arm: when it was learnt, and its change since."""
     changes = {
-        (rule, task): {name: arms.changes(rule, name, task) for name in MEASURES}
+        (rule, task): {name: arms.changes(rule, name, task) for name in arms.measures if arms.has(task, rule, name)}
         for rule, task in product(arms.rules, arms.tasks)
+        if arms.has(task, rule)
     }
     return [
         ArmTask(
@@ -237,6 +278,7 @@ def arm_tasks(arms: ArmScores) -> list[ArmTask]:
         )
         for arm, learnt in arms.learnt.items()
         for rule, (number, task) in product(arms.rules, enumerate(arms.tasks))
+        if (rule, task) in changes
     ]
 
 
@@ -244,10 +286,12 @@ def arm_comparisons(arms: ArmScores, references: dict[str, str]) -> list[ArmComp
     """Compare every arm with its reference (by arm), by rule and task, and for the mean over all learnt tasks."""
     records, mean = [], [None] if arms.learnt_tasks else []
     for rule, task in product(arms.rules, [*arms.tasks, *mean]):
+        tasks = [task] if task else arms.learnt_tasks
+        names = [name for name in arms.measures if all(arms.has(each, rule, name) for each in tasks)]
         by_arm: dict[str, dict] = {}
-        for reference in dict.fromkeys(references.values()):
+        for reference in dict.fromkeys(references.values()) if names else []:
             others = [arm for arm in arms.steps if references[arm] == reference != arm]
-            spreads = {name: arms.differences(others, reference, rule, name, task) for name in MEASURES}
+            spreads = {name: arms.differences(others, reference, rule, name, task) for name in names}
             by_arm |= {arm: {name: _difference(spread[arm]) for name, spread in spreads.items()} for arm in others}
         records += [
             ArmComparison(

@@ -5,10 +5,9 @@ from typing import Any
 
 from stagewise.config.experiment import Config
 from stagewise.lineage import BASE, Adapter, Step, run_folder, steps_of_arm
-from stagewise.measures import MEASURES
 from stagewise.metrics import baselines, choice, overview, published_figures
 from stagewise.metrics.annotator_agreement import agreement_columns, agreement_record
-from stagewise.metrics.arms import ArmScores, arm_comparisons, arm_summaries, arm_tasks, omitted_splits
+from stagewise.metrics.arms import ArmScores, arm_comparisons, arm_summaries, arm_tasks, omitted_means, omitted_splits
 from stagewise.metrics.bootstrap import Bootstrap
 from stagewise.metrics.calibration import answer_record
 from stagewise.metrics.check_results import checksum
@@ -28,13 +27,26 @@ from stagewise.metrics.forgetting import (
     published_forgetting,
 )
 from stagewise.metrics.item_scores import ProbeTable
+from stagewise.metrics.omitted import omitted_by_kind, omitted_labels, omitted_published
 from stagewise.metrics.prediction_table import Key, Predictions
 from stagewise.metrics.prior_shift import prior_shifts
 from stagewise.metrics.probes import add_probes, probe_changes, probe_records, probe_scores
 from stagewise.metrics.read_results import ExperimentResults
-from stagewise.metrics.schema import BASELINES, Agreement, AnswerRecord, Omitted, ReportMetrics, Score, TrainingRecord
+from stagewise.metrics.schema import (
+    BASELINES,
+    CLASSIFICATION_VERSION,
+    SCHEMA_VERSION,
+    Agreement,
+    AnswerRecord,
+    Omitted,
+    ReportMetrics,
+    Score,
+    TrainingRecord,
+)
 from stagewise.metrics.scores import ScoreTable, score_records
+from stagewise.metrics.task_measures import TaskMeasures
 from stagewise.provenance.sealed_json import seal
+from stagewise.task_kinds import LABEL_KINDS
 
 
 def build_metrics(results: ExperimentResults) -> ReportMetrics:
@@ -54,17 +66,19 @@ def build_metrics(results: ExperimentResults) -> ReportMetrics:
 
 def _build(tried: ExperimentResults) -> ReportMetrics:
     """Choose among what was tried, by validation, and compute everything else of the chosen adapters."""
-    declared, measure = tried.config, MEASURES[tried.config.statistics.primary_measure]
+    declared, measures = tried.config, tried.measures
     variants, main = choice.variants_of_arms(declared), main_split(declared.evaluation.splits)
     on_validation = {(name, task): p for (name, task, split), p in tried.predictions.items() if split == "validation"}
-    scores = choice.validation_scores(variants, on_validation, measure)
-    chosen = {arm: next(iter(by_label)) for arm, by_label in variants.items()} | choice.choose(scores, measure)
+    scores = choice.validation_scores(variants, on_validation, measures)
+    chosen = {arm: next(iter(by_label)) for arm, by_label in variants.items()} | choice.choose(scores, measures.primary)
     bootstrap = _bootstrap(tried)
     trainings = {lineage: overview.training_record(tried, lineage) for lineage in tried.adapters}
     adapters = Adapters(tried.adapters, trainings, tried.adapter_bytes)
-    table = ScoreTable(tried.predictions, DecisionRules(tried.predictions, {}, {}, measure.name), bootstrap)
+    table = ScoreTable(tried.predictions, DecisionRules(tried.predictions, {}, {}), bootstrap, measures.task_score)
     results = tried.of_arms(declared.with_choice(chosen))
+    is_classified = all(form.kind == "classification" for form in measures.forms.values())
     return ReportMetrics(
+        schema_version=CLASSIFICATION_VERSION if is_classified else SCHEMA_VERSION,
         experiment=overview.experiment_record(tried),
         costs=cost_records(variants, chosen, references_of(declared), adapters),
         variants=choice.variant_records(variants, scores, chosen, table, main, adapters),
@@ -76,12 +90,12 @@ def _records(
     results: ExperimentResults, trainings: dict[str, TrainingRecord], bootstrap: Bootstrap, main: str
 ) -> dict[str, Any]:
     """Compute the records of an experiment whose arms have no sweeps, by key of the report."""
-    config, shared = results.config, results.shared_splits()
+    config, measures, shared = results.config, results.measures, results.shared_splits()
     tasks, splits = list(config.active_tasks), config.evaluation.splits
     by_baselines, omitted = _answer_by_baselines(results)
     predictions = results.predictions | by_baselines
-    rules = DecisionRules(predictions, _label_priors(results), results.content_free, config.statistics.primary_measure)
-    table = ScoreTable(predictions, rules, bootstrap)
+    rules = DecisionRules(predictions, _label_priors(results), results.content_free)
+    table = ScoreTable(predictions, rules, bootstrap, measures.task_score)
     discrimination = DiscriminationTable(predictions, bootstrap)
     over_runs = _groups_over_runs(results.adapters) if len(config.runs) > 1 else []
     groups = over_runs if main in shared else []
@@ -91,13 +105,14 @@ def _records(
     forgetting = forgetting_records(walk_earlier_tasks(config), splits, changes, discrimination.change)
     if config.statistics.forgetting == "published":
         forgetting += published_forgetting(forgetting, table)
-        omitted += _omitted_published(splits)
+        omitted += omitted_published(splits)
     steps = {arm: [steps_of_arm(config, arm, seed, fold) for fold, seed in config.runs] for arm in config.active_arms}
     probes = ProbeTable(results.item_scores, bootstrap)
     arms = ArmScores(steps, tasks, main, results.lineages, table, config.probes.tasks, probes)
-    omitted += rules.omitted(tasks, splits) + omitted_splits(splits, shared) + _omitted_labels(results)
+    omitted += rules.omitted(tasks, splits) + omitted_splits(splits, shared) + omitted_labels(results)
+    omitted += [*omitted_by_kind(measures.forms), *omitted_means(arms)]
     return {
-        "measures": overview.measure_records(),
+        "measures": overview.measure_records(measures),
         "arms": overview.arm_records(steps, config.runs),
         "adapters": overview.adapter_records(results),
         "tasks": [overview.task_record(results, task) for task in tasks],
@@ -117,7 +132,7 @@ def _records(
         "omitted": omitted,
         "probes": probe_records(results, main),
         "probe_scores": probe_scores(probes, over_runs),
-        **_arm_statistics(arms, config, discrimination if main in shared else None),
+        **_arm_statistics(arms, config, measures, discrimination if main in shared else None),
         **_published(config, steps, scores, answers, trainings),
     }
 
@@ -125,18 +140,20 @@ def _records(
 ARM_STATISTICS = ("claims", "arm_summaries", "arm_tasks", "arm_comparisons", "prior_shifts", "probe_changes")
 
 
-def _arm_statistics(arms: ArmScores, config: Config, discrimination: DiscriminationTable | None) -> dict[str, list]:
+def _arm_statistics(
+    arms: ArmScores, config: Config, measures: TaskMeasures, discrimination: DiscriminationTable | None
+) -> dict[str, list]:
     """Compute the records of arms over their runs; none without `discrimination`, if runs answered other items."""
     if discrimination is None:
         return dict.fromkeys(ARM_STATISTICS, [])
     statistics, references = config.statistics, references_of(config)
-    claims = claim_records(arms, references, statistics.primary_measure, statistics.seed, statistics.primary_outcome)
+    claims = claim_records(arms, references, measures, statistics.seed, statistics.primary_outcome)
     return {
         "claims": claims,
         "arm_summaries": arm_summaries(arms),
         "arm_tasks": arm_tasks(arms),
         "arm_comparisons": arm_comparisons(arms, references),
-        "probe_changes": probe_changes(arms, statistics.primary_measure, statistics.seed),
+        "probe_changes": probe_changes(arms, measures, statistics.seed),
         "prior_shifts": prior_shifts(arms, claims, discrimination.change, statistics.auroc_margin) if claims else [],
     }
 
@@ -174,7 +191,8 @@ def _answer_by_baselines(results: ExperimentResults) -> tuple[dict[Key, Predicti
     for task in tqdm(results.config.active_tasks, desc="baselines", unit="task", disable=None):
         for name in BASELINES:
             try:
-                answer = baselines.fit_baseline(name, results.items_of(BASE, task, "train"), results.labels(task))
+                form = results.measures.forms[task]
+                answer = baselines.fit_baseline(name, results.items_of(BASE, task, "train"), form)
             except baselines.CannotFit as error:
                 omitted.append(Omitted(what=f"baseline {name} on {task}", reason=str(error)))
                 continue
@@ -215,7 +233,8 @@ def _label_priors(results: ExperimentResults) -> dict:
         (lineage, task): log_priors(
             [item["label"] for item in results.items_of(lineage, task, "train")], results.labels(task)
         )
-        for task in results.config.active_tasks
+        for task, form in results.measures.forms.items()
+        if form.kind in LABEL_KINDS
         for lineage in results.lineages
     }
 
@@ -246,38 +265,11 @@ def _answer_records(results: ExperimentResults, predictions: dict[Key, Predictio
     ]
 
 
-def _omitted_labels(results: ExperimentResults) -> list[Omitted]:
-    """List the labels that no item of a scored split has, in some run at least."""
-    gold: dict[tuple[str, str], list[set[int]]] = {}
-    for (_, task, split), answers in results.predictions.items():
-        gold.setdefault((task, split), []).append(set(answers.gold.tolist()))
-    entries = []
-    for (task, split), runs in gold.items():
-        absent = [word for n, word in enumerate(results.labels(task)) if any(n not in codes for codes in runs)]
-        if absent:
-            what = (
-                f"scores of {'label' if len(absent) == 1 else 'labels'} {', '.join(absent)} on {task}'s {split} split"
-            )
-            reason = (
-                "no item there has it; balanced accuracy and AUROC average over the other labels, and macro-F1 does "
-                "where it is not answered either"
-            )
-            entries.append(Omitted(what=what, reason=reason))
-    return entries
-
-
-def _omitted_published(splits: list[str]) -> list[Omitted]:
-    missing = {"test", "validation"} - set(splits)
-    reason = f"evaluation.splits leaves out {' and '.join(sorted(missing))}"
-    what = "the published comparison (test before, validation after)"
-    return [Omitted(what=what, reason=reason)] if missing else []
-
-
 def _agreement(results: ExperimentResults, bootstrap: Bootstrap) -> list[Agreement]:
     """Record every task, scored split and column of annotators; later folds' own items are left out."""
     records = []
-    for task in results.config.active_tasks:
-        for split in results.config.evaluation.splits:
+    for task, form in results.measures.forms.items():
+        for split in results.config.evaluation.splits if form.kind in LABEL_KINDS else []:
             items, checksum = results.items_of(BASE, task, split), results.checksum(BASE, task, split)
             same = [lineage for lineage in results.lineages if results.checksum(lineage, task, split) == checksum]
             answers = {lineage: results.predictions[lineage, task, split] for lineage in same}

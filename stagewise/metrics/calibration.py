@@ -6,6 +6,7 @@ from stagewise.counts import confusion_counts
 from stagewise.metrics.prediction_table import Predictions
 from stagewise.metrics.schema import INVALID, AnswerRecord, CalibrationBin, Confusion, Value
 from stagewise.metrics.scores import NO_PROBABILITIES
+from stagewise.task_kinds import LABEL_KINDS
 
 RENORMALIZED = "the probabilities add up to 1 by construction"
 
@@ -24,19 +25,17 @@ def answer_record(
     ECE judges the label with the highest probability (the first of equals), whatever the answer was: the
     probabilities are what is calibrated.
     """
+    common = {"lineage": lineage, "task": task, "split": split, "items": len(predictions)}
+    common |= {"shortened": shortened, "control_tokens": control_tokens, "invalid": int((~predictions.is_valid).sum())}
+    if predictions.kind not in LABEL_KINDS:
+        return AnswerRecord(**common, calibration=[])
     reliability = _reliability(predictions, bins)
     ece = sum(
         entry.items / len(predictions) * abs(entry.right / entry.items - entry.confidence) for entry in reliability
     )
     missing = Value(reason=NO_PROBABILITIES) if predictions.logprobs is None else None
     return AnswerRecord(
-        lineage=lineage,
-        task=task,
-        split=split,
-        items=len(predictions),
-        shortened=shortened,
-        control_tokens=control_tokens,
-        invalid=int((predictions.answer == len(predictions.labels)).sum()),
+        **common,
         confusion=confusion(predictions),
         ece=missing or Value(value=float(ece)),
         calibration=reliability,

@@ -3,15 +3,16 @@
 import numpy as np
 
 from stagewise.config.experiment import Config
-from stagewise.counts import confusion_counts
 from stagewise.errors import InputError
 from stagewise.lineage import Step, steps_of_arm
 from stagewise.measures import Measure
+from stagewise.metrics.answer_scores import score
 from stagewise.metrics.cost import Adapters, Runs
-from stagewise.metrics.decision_rules import ARGMAX, normalize
+from stagewise.metrics.decision_rules import ARGMAX
 from stagewise.metrics.prediction_table import Predictions
 from stagewise.metrics.schema import Value, Values, Variant
 from stagewise.metrics.scores import NO_PROBABILITIES, ScoreTable, score_over_runs, score_record
+from stagewise.metrics.task_measures import TaskMeasures
 
 Variants = dict[str, dict[str, Runs]]
 """Each variant of each arm after every stage, one list a run, by arm and label; one, by an empty label, of an arm
@@ -27,7 +28,7 @@ def variants_of_arms(config: Config) -> Variants:
 
 
 def validation_scores(
-    variants: Variants, validation: dict[tuple[str, str], Predictions], measure: Measure
+    variants: Variants, validation: dict[tuple[str, str], Predictions], measures: TaskMeasures
 ) -> dict[str, dict[str, float]]:
     """Score each variant of each swept arm: the mean over runs of the mean over the tasks that the arm learnt.
 
@@ -37,8 +38,8 @@ def validation_scores(
         Every variant of every arm.
     validation
         Answers to the validation items by lineage and task. Nothing else decides.
-    measure
-        The primary measure.
+    measures
+        Those of the tasks, the primary one among them.
 
     Returns
     -------
@@ -46,7 +47,7 @@ def validation_scores(
     """
     return {
         arm: {
-            label: float(np.mean([_score_run(run, validation, measure) for run in runs]))
+            label: float(np.mean([_score_run(run, validation, measures) for run in runs]))
             for label, runs in by_label.items()
         }
         for arm, by_label in variants.items()
@@ -54,19 +55,15 @@ def validation_scores(
     }
 
 
-def _score_run(run: list[Step], validation: dict[tuple[str, str], Predictions], measure: Measure) -> float:
+def _score_run(run: list[Step], validation: dict[tuple[str, str], Predictions], measures: TaskMeasures) -> float:
     """Mean over the tasks that the run's stages learnt of the score after the last stage."""
     learnt = dict.fromkeys(task for step in run for task in step.tasks)
-    return float(np.mean([score(validation[run[-1].answered_by[task], task], measure) for task in learnt]))
-
-
-def score(answers: Predictions, measure: Measure) -> float:
-    """Score plain answers by one measure; NaN if it needs probabilities and there are none."""
-    if measure.needs == "confusion":
-        return float(measure.function(confusion_counts(answers.gold, answers.answer, len(answers.labels))))
-    if answers.logprobs is None:
-        return float("nan")
-    return float(measure.function(np.exp(normalize(answers.logprobs)), answers.gold).mean())
+    scores = []
+    for task in learnt:
+        own = measures.own(task)
+        value = score(validation[run[-1].answered_by[task], task], own)
+        scores.append(own.oriented(value) if measures.is_mixed else value)
+    return float(np.mean(scores))
 
 
 def choose(scores: dict[str, dict[str, float]], measure: Measure) -> dict[str, str]:

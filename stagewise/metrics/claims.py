@@ -1,7 +1,8 @@
 """Claims: what the report says of adapters and arms, one family with one correction.
 
-A claim is about one measure (`statistics.primary_measure`) on the main split by the plain answers. The majority class
-is compared by accuracy whatever that is: any guesser that varies its answers beats it in macro-F1. With one run a claim
+A claim is about one measure, the task's own, on the main split by the plain answers; of means over tasks that have
+different ones, about each task by its own. The majority class is compared by accuracy whatever that is: any guesser
+that varies its answers beats it in macro-F1. With one run a claim
 is about these very adapters, by an exact test over items. With several it is about the arm: by Student's t over crossed
 random effects of items and runs (`crossed`), and by the exact test over items as well. All p-values of a report are
 corrected together (Holm 1979), so that the chance of any false claim in it stays below 1 - confidence.
@@ -11,16 +12,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stagewise.measures import MEASURES, Measure
+from stagewise.measures import MEASURES, TASK_SCORE, Measure
 from stagewise.metrics import crossed
+from stagewise.metrics.answer_scores import right_answers
 from stagewise.metrics.arms import ArmScores
 from stagewise.metrics.bootstrap import Resampled, Spread
 from stagewise.metrics.comparisons import Comparison, list_comparisons
 from stagewise.metrics.item_scores import ItemScores
-from stagewise.metrics.item_tests import Answers, p_over_items
+from stagewise.metrics.item_tests import Compared, p_over_items
 from stagewise.metrics.prediction_table import Predictions
 from stagewise.metrics.schema import MAJORITY, Claim
 from stagewise.metrics.significance import detectable_by_sign_flip, detectable_by_t, growth_of_mean, holm
+from stagewise.metrics.task_measures import TaskMeasures
 
 SAME_ANSWERS = "Every item is answered as well as before in every run."
 
@@ -28,7 +31,7 @@ NOT_LEARNT = "The stage that learnt the task is not shown to beat the majority c
 
 
 def claim_records(
-    arms: ArmScores, references: dict[str, str], primary: str, seed: int, outcome: str = "tasks"
+    arms: ArmScores, references: dict[str, str], measures: TaskMeasures, seed: int, outcome: str = "tasks"
 ) -> list[Claim]:
     """Test every comparison, correct them together, and say what each shows.
 
@@ -38,16 +41,16 @@ def claim_records(
         Scores of the arms, with those of the base model and the baselines.
     references
         The arm that each arm is compared with, by arm.
-    primary
-        The measure that claims are about.
+    measures
+        Those of the tasks, among them what claims are about.
     seed
         Of drawn exchanges, for a measure other than a share of right answers.
     outcome
         `statistics.primary_outcome`: claims are about single tasks, or about the mean over all.
     """
     answered = [(name, task) for name, task, split in arms.scores.predictions if split == arms.split]
-    probes = dict.fromkeys(arms.task_probes, MEASURES[primary]) | arms.item_probes.measures
-    comparisons = list_comparisons(arms.steps, arms.tasks, references, primary, answered, outcome, probes)
+    probes = {task: measures.own(task) for task in arms.task_probes} | arms.item_probes.measures
+    comparisons = list_comparisons(arms.steps, arms.tasks, references, measures, answered, outcome, probes)
     spreads = _spreads(arms, comparisons)
     tested = [Tested.of(arms, c, spread, seed) for c, spread in zip(comparisons, spreads, strict=True)]
     usable = [test for test in tested if test.p is not None]
@@ -88,12 +91,14 @@ def _statistic(arms: ArmScores, comparison: Comparison, side: int) -> Resampled:
     return Resampled(np.mean(values, axis=0), np.mean(draws, axis=0))
 
 
-def _answers(arms: ArmScores, comparison: Comparison) -> list[Answers]:
-    """Both sides' answers to the items of each task of a comparison."""
-    return [
-        tuple([arms.scores.predictions[lineage, task, arms.split] for lineage in side] for side in sides)
-        for task, sides in comparison.sides.items()
-    ]
+def _compared(arms: ArmScores, comparison: Comparison) -> list[Compared]:
+    """Both sides' answers to the items of each task of a comparison, and the measure of each."""
+    compared = []
+    for task, sides in comparison.sides.items():
+        after, before = ([arms.scores.predictions[lineage, task, arms.split] for lineage in side] for side in sides)
+        measure = comparison.measure
+        compared.append(((after, before), MEASURES[after[0].own] if measure.name == TASK_SCORE else measure))
+    return compared
 
 
 @dataclass
@@ -111,7 +116,7 @@ class Tested:
     @classmethod
     def of(cls, arms: ArmScores, comparison: Comparison, spread: Spread, seed: int) -> "Tested":
         """Test a comparison; there is no p-value if there is no score."""
-        measure, confidence = comparison.measure, arms.bootstrap.confidence
+        confidence = arms.bootstrap.confidence
         ours, theirs = next(iter(comparison.sides.values()))
         runs = len(ours)
         if comparison.task in arms.item_probes:
@@ -119,9 +124,9 @@ class Tested:
             smallest = Detectable.of_scores(items, ours, theirs, spread, confidence)
             outcome = items.p_over_items(ours, theirs, seed)
         else:
-            answers = _answers(arms, comparison)
-            smallest = Detectable.of(answers, spread, measure, confidence)
-            outcome = None if spread.value.value is None else p_over_items(answers, measure, seed)
+            compared = _compared(arms, comparison)
+            smallest = Detectable.of(compared, spread, confidence)
+            outcome = None if spread.value.value is None else p_over_items(compared, seed)
         if outcome is None:
             return cls(comparison, spread, None, None, smallest)
         test, p = outcome
@@ -175,12 +180,13 @@ class Detectable:
     is_share: bool = True
 
     @classmethod
-    def of(cls, tasks: list[Answers], spread: Spread, measure: Measure, confidence: float) -> "Detectable":
+    def of(cls, tasks: list[Compared], spread: Spread, confidence: float) -> "Detectable":
         """Gather it from the answers to each task and the interval of a comparison."""
-        first, _ = tasks[0]
-        answers = [_agreement(*task) for task in tasks] if measure.test == "sign-flip" else None
-        exact = len(first) == 1 and answers is not None and len(tasks) == 1 and first[0].groups is None
-        units = max(after[0].units for after, _ in tasks)
+        (first, _), _ = tasks[0]
+        exactly = all(measure.is_accuracy for _, measure in tasks)
+        answers = [_agreement(*sides, measure) for sides, measure in tasks] if exactly else None
+        exact = len(first) == 1 and exactly and len(tasks) == 1 and first[0].groups is None
+        units = max(after[0].units for (after, _), _ in tasks)
         return cls(len(first), exact, answers, _standard_error(spread, units, confidence))
 
     @classmethod
@@ -213,10 +219,10 @@ def _standard_error(spread: Spread, units: int, confidence: float) -> crossed.St
     return crossed.items_alone((half / crossed.half_width(1, np.inf, confidence)) ** 2, units)
 
 
-def _agreement(*sides: list[Predictions]) -> tuple[float, float, int]:
-    """Mean accuracy of two sides' answers, the share of items on which they disagree in a run, and the items."""
-    right, other = (np.array([run.right for run in side]) for side in sides)
-    return float((right.mean() + other.mean()) / 2), float((right != other).mean()), sides[0][0].units
+def _agreement(after: list[Predictions], before: list[Predictions], measure: Measure) -> tuple[float, float, int]:
+    """Mean share of right answers of two sides, the share of items on which they disagree in a run, and the items."""
+    right, other = (np.array([right_answers(run, measure) for run in side]) for side in (after, before))
+    return float((right.mean() + other.mean()) / 2), float((right != other).mean()), after[0].units
 
 
 def _gate(claim: Claim, claims: list[Claim]) -> Claim:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from stagewise.config.experiment import Config
 from stagewise.lineage import BASE, Step
-from stagewise.measures import MEASURES, PRIMARY, Measure
+from stagewise.measures import Measure
 from stagewise.metrics.schema import MAJORITY, TFIDF
+from stagewise.metrics.task_measures import TaskMeasures
 
 LEARNT_AGAINST = (MAJORITY, BASE, TFIDF)
 
@@ -58,7 +59,7 @@ def list_comparisons(
     steps: dict[str, list[list[Step]]],
     tasks: list[str],
     references: dict[str, str],
-    primary: str,
+    measures: TaskMeasures,
     answered: Iterable[tuple[str, str]],
     outcome: str = "tasks",
     probes: Mapping[str, Measure] = {},
@@ -73,8 +74,8 @@ def list_comparisons(
         The experiment's tasks.
     references
         The arm that each arm is compared with (`references_of`).
-    primary
-        The measure that claims are about.
+    measures
+        Those of the tasks, among them what claims are about.
     answered
         Baselines (and ``base``) that answered the main split, with the task.
     outcome
@@ -87,7 +88,7 @@ def list_comparisons(
     answered, comparisons, average = set(answered), {}, outcome == "average"
 
     def add(arm: str, kind: str, task: str | None, against: str, sides: Sides) -> None:
-        measure = probes.get(task) or MEASURES[PRIMARY if against == MAJORITY else primary]
+        measure = probes.get(task) or measures.claimed(task, against)
         # An adapter is not compared with itself.
         if any(ours != theirs for ours, theirs in sides.values()):
             comparison = Comparison(kind, task, against, measure, sides)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stagewise.measures import MEASURES, PRIMARY, Measure
+from stagewise.measures import MEASURES, Measure
 from stagewise.metrics.bootstrap import Bootstrap, Resampled
 from stagewise.metrics.prediction_table import Key, Predictions
 from stagewise.metrics.schema import RULES, Omitted
@@ -182,11 +182,12 @@ def remove_average(logs: np.ndarray, weights: np.ndarray | None = None) -> np.nd
     Over the items of a batch that is batch calibration (Zhou et al. 2023, arXiv:2309.17249), which divides
     p(label | input) by its mean over the batch; over inputs without content it is contextual calibration (Zhao et al.
     2021, arXiv:2102.09690), which divides by the mean over those. With weights of the inputs, shape (samples, inputs),
-    the result has shape (samples, labels).
+    the result has shape (samples, labels). Nothing is added to a label that no input can be answered with, such as an
+    option that none has: it could win where it does not exist.
     """
     probabilities = np.exp(logs)
     mean = probabilities.mean(0) if weights is None else weights @ probabilities / weights.sum(1, keepdims=True)
-    return -np.log(np.maximum(mean, np.exp(FLOOR)))
+    return np.where(mean > np.exp(FLOOR + 1), -np.log(np.maximum(mean, np.exp(FLOOR))), 0.0)
 
 
 class DecisionRules:
@@ -200,8 +201,8 @@ class DecisionRules:
         Log shares of the labels in training by lineage and task: the models.
     content_free
         Log-probabilities after inputs without content by lineage and task, shape (inputs, labels).
-    measure
-        Name of the measure that rules are judged by, so that it chooses tau.
+
+    Tau is chosen by the task's own measure, which rules are judged by.
     """
 
     def __init__(
@@ -209,10 +210,8 @@ class DecisionRules:
         predictions: dict[Key, Predictions],
         priors: dict[tuple[str, str], np.ndarray],
         content_free: dict[tuple[str, str], np.ndarray],
-        measure: str = PRIMARY,
     ):
         self._predictions, self._priors, self._content_free = predictions, priors, content_free
-        self._measure = MEASURES[measure]
         self._decisions: dict[Key, dict[str, Decision]] = {}
         self._fitted: dict[tuple[str, str], tuple[float, np.ndarray] | None] = {}
 
@@ -255,8 +254,9 @@ class DecisionRules:
             validation = self._predictions.get((lineage, task, "validation"))
             fitted = None
             if validation is not None and validation.logprobs is not None:
+                measure = MEASURES[validation.own]
                 fitted = fit_prior_adjustment(
-                    normalize(validation.logprobs), validation.gold, self._priors[key], self._measure
+                    normalize(validation.logprobs), validation.gold, self._priors[key], measure
                 )
             self._fitted[key] = fitted
         return self._fitted[key]
@@ -275,7 +275,7 @@ class DecisionRules:
         if rule == BATCH:
             return Refits(logs, remove_average(logs, weights), np.arange(len(weights)))
         priors = self._priors[lineage, task]
-        taus = TAUS[choose_taus(normalize(items.logprobs), items.gold, priors, weights, self._measure)]
+        taus = TAUS[choose_taus(normalize(items.logprobs), items.gold, priors, weights, MEASURES[items.own])]
         tried, fit = np.unique(taus, return_inverse=True)
         return Refits(logs, -tried[:, None] * priors, fit, Resampled(self._fit(lineage, task)[0], taus))
 

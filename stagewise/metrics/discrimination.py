@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 
 from stagewise.counts import average_labels
+from stagewise.measures import FIXED_LABELS
 from stagewise.metrics.bootstrap import Bootstrap, Resampled
 from stagewise.metrics.decision_rules import Refits, normalize
 from stagewise.metrics.prediction_table import Key, Predictions
@@ -126,10 +127,10 @@ class DiscriminationTable:
         self._biases: dict[tuple[str, str], tuple[np.ndarray | None, str | None]] = {}
 
     def pair_aurocs(self, *key: str) -> Resampled | None:
-        """AUROC by pair of labels; None without log-probabilities. The key is lineage, task and split."""
+        """AUROC by pair of labels, by lineage, task and split; None without log-probabilities or fixed labels."""
         if key not in self._aurocs:
             answers, aurocs = self._predictions[key], None
-            if answers.logprobs is not None:
+            if answers.logprobs is not None and answers.kind in FIXED_LABELS:
                 logs, weights = normalize(answers.logprobs), self._bootstrap.weights(*key[1:], answers)
                 aurocs = Resampled(pair_aurocs(logs, answers.gold)[0], pair_aurocs(logs, answers.gold, weights))
             self._aurocs[key] = aurocs
@@ -188,7 +189,11 @@ class DiscriminationTable:
 
     def records(self, main_split: str, groups: list[list[str]]) -> list[Discrimination]:
         """Record every model and baseline, then groups of adapters over their runs, as in `scores.score_records`."""
-        keys = [key for key, answers in self._predictions.items() if answers.logprobs is not None]
+        keys = [
+            key
+            for key, answers in self._predictions.items()
+            if answers.logprobs is not None and answers.kind in FIXED_LABELS
+        ]
         cases = [([lineage], task, split) for lineage, task, split in keys]
         tasks = dict.fromkeys(task for _, task, _ in keys)
         cases += [

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from stagewise.lineage import BASE, Adapter
-from stagewise.measures import MEASURES
 from stagewise.metrics.bootstrap import Bootstrap
 from stagewise.metrics.earlier_tasks import EarlierTask
 from stagewise.metrics.prediction_table import Key, Predictions
@@ -22,7 +21,8 @@ class PairedChange:
     """Two sets of answers to the same items, the second minus the first."""
 
     measures: dict[str, Value]
-    pairs: Pairs
+    pairs: Pairs | None
+    """None of a task whose own measure has values between right and wrong."""
 
 
 def compare_scores(
@@ -34,11 +34,10 @@ def compare_scores(
     """
     if not np.array_equal(before.gold, after.gold):
         raise ValueError("paired answers need the same items in the same order")
-    changes = {}
-    for name, measure in MEASURES.items():
-        difference = after.measures[name] - before.measures[name]
-        changes[name] = bootstrap.value(difference, units, missing_reason(measure))
-    return changes
+    return {
+        name: bootstrap.value(scored - before.measures[name], units, missing_reason(name))
+        for name, scored in after.measures.items()
+    }
 
 
 def count_pairs(before: np.ndarray, after: np.ndarray, groups: np.ndarray | None = None) -> Pairs:
@@ -79,7 +78,7 @@ class PairedChanges:
         if key not in self._changes:
             ours, theirs = predictions[second], predictions[first]
             changes = compare_scores(self._scores(*first), self._scores(*second), self._scores.bootstrap, ours.units)
-            pairs = count_pairs(theirs.right, ours.right, ours.groups)
+            pairs = None if ours.right is None else count_pairs(theirs.right, ours.right, ours.groups)
             self._changes[key] = PairedChange(changes, pairs)
         return self._changes[key]
 
@@ -153,7 +152,7 @@ def published_forgetting(paired: list[Forgetting], scores: ScoreTable) -> list[F
                 after_lineage=record.after_lineage,
                 after_stage=record.after_stage,
                 after_split="validation",
-                changes={name: _unpaired(name, before[name].value, after[name].value) for name in MEASURES},
+                changes={name: _unpaired(name, before[name].value, after[name].value) for name in before},
             )
         )
     return records
@@ -161,7 +160,7 @@ def published_forgetting(paired: list[Forgetting], scores: ScoreTable) -> list[F
 
 def _unpaired(name: str, before: float, after: float) -> Value:
     if np.isnan(before) or np.isnan(after):
-        return Value(reason=missing_reason(MEASURES[name]))
+        return Value(reason=missing_reason(name))
     return Value(value=float(after - before), reason=DIFFERENT_ITEMS)
 
 
@@ -172,6 +171,8 @@ def flip_records(
     item_ids: Callable[[str, str, str], list[str]],
 ) -> list[Flips]:
     """List the items that each arm lost and gained between learning an earlier task and its last stage.
+
+    Tasks whose answers are not right or wrong are left out.
 
     Parameters
     ----------
@@ -189,6 +190,8 @@ def flip_records(
         if not earlier.last:
             continue
         before, after = (predictions[x, earlier.task, split].right for x in (earlier.before, earlier.after))
+        if before is None or after is None:
+            continue
         ids = np.array(item_ids(earlier.after, earlier.task, split))
         records.append(
             Flips(

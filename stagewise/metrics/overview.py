@@ -7,8 +7,7 @@ from stagewise.config.base import validate
 from stagewise.config.experiment import Config
 from stagewise.config.shareable import shareable
 from stagewise.lineage import BASE, Adapter, Step
-from stagewise.measures import MEASURES
-from stagewise.metrics.baselines import majority_label
+from stagewise.metrics.baselines import majority_answer
 from stagewise.metrics.comparisons import references_of
 from stagewise.metrics.read_results import ExperimentResults
 from stagewise.metrics.schema import (
@@ -25,6 +24,8 @@ from stagewise.metrics.schema import (
     TaskRecord,
     TrainingRecord,
 )
+from stagewise.metrics.task_measures import TaskMeasures
+from stagewise.predictions.prediction_files import gold_cell
 from stagewise.recipe import Recipe, RecipeAdopted
 
 SAMPLE = "sample"
@@ -50,7 +51,7 @@ def experiment_record(results: ExperimentResults) -> Experiment:
         reference=config.reference,
         references={arm: other for arm, other in references_of(config).items() if other != config.reference},
         primary_outcome=config.statistics.primary_outcome,
-        primary_measure=config.statistics.primary_measure,
+        primary_measure=config.primary_measure,
         splits=config.evaluation.splits,
         method=config.evaluation.method,
         parse=config.evaluation.parse if generated else None,
@@ -65,8 +66,8 @@ def experiment_record(results: ExperimentResults) -> Experiment:
     )
 
 
-def measure_records() -> list[MeasureRecord]:
-    """Record every registered measure, in order."""
+def measure_records(measures: TaskMeasures) -> list[MeasureRecord]:
+    """Record every measure that some task has, in order."""
     return [
         MeasureRecord(
             name=measure.name,
@@ -75,7 +76,7 @@ def measure_records() -> list[MeasureRecord]:
             higher_is_better=measure.higher_is_better,
             test=measure.test,
         )
-        for measure in MEASURES.values()
+        for measure in measures.all
     ]
 
 
@@ -145,15 +146,23 @@ def _stage_settings(config: Config, adapter: Adapter, recipe: Recipe) -> dict[st
 
 def task_record(results: ExperimentResults, task: str) -> TaskRecord:
     """Record a task's data, of the first fold."""
-    facts, labels = results.summary["tasks"][task], results.labels(task)
+    facts, form = results.summary["tasks"][task], results.measures.forms[task]
+    train = results.items_of(BASE, task, "train")
+    majority = majority_answer(train, [] if form.kind == "multi_label" else form.labels)
+    if form.kind == "generation":
+        # A text of the data stays out of files that may be shared.
+        majority = next(gold_cell(item) for item in train if item["label"] == majority)
     return TaskRecord(
         task=task,
         source=facts["source"],
         sample=facts["source"] == SAMPLE,
         licence=facts["licence"],
         redistribute=facts["redistribute"],
-        labels=labels,
-        majority=majority_label(results.items_of(BASE, task, "train"), labels),
+        kind=None if form.kind == "classification" else form.kind,
+        measure=None if form.own == results.measures.primary.name else form.own,
+        labels=form.labels,
+        no_label=results.config.tasks[task].no_label,
+        majority=majority,
         files=[RawFile(role=role, name=f["name"], sha256=f["sha256"]) for role, f in facts["files"].items()],
         rows=facts["rows"],
         set_aside=[SetAside(reason=reason, rows=rows) for reason, rows in facts["set_aside"].items()],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stagewise.measures import MEASURES
+from stagewise.measures import FIXED_LABELS, MEASURES
 from stagewise.metrics.arms import ArmScores
 from stagewise.metrics.bootstrap import NO_SPREAD, Resampled
 from stagewise.metrics.decision_rules import ARGMAX
@@ -144,6 +144,8 @@ def _cases(arms: ArmScores) -> list[Case]:
     for arm, runs in arms.steps.items():
         for number in arms.learnt[arm].earlier:
             task, stage = arms.tasks[number], arms.learnt[arm].last[number]
+            if arms.scores.predictions[arms.lineages[0], task, arms.split].kind not in FIXED_LABELS:
+                continue
             before, after = ([run[step].answered_by[task] for run in runs] for step in (stage, -1))
             if before != after:
                 cases.append(Case(arm, task, stage, before, after))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from stagewise.lineage import BASE
-from stagewise.measures import MEASURES, Measure
+from stagewise.measures import Measure
 from stagewise.metrics.arms import ArmScores
 from stagewise.metrics.bootstrap import Resampled
 from stagewise.metrics.comparisons import probes_of_arm
@@ -12,17 +12,17 @@ from stagewise.metrics.item_scores import ProbeTable
 from stagewise.metrics.item_tests import p_over_items
 from stagewise.metrics.read_results import ExperimentResults
 from stagewise.metrics.schema import ArmStage, Probe, ProbeChange, ProbeScore, ReportMetrics, Value
+from stagewise.metrics.task_measures import TaskMeasures
 
 
 def probe_records(results: ExperimentResults, split: str) -> list[Probe]:
     """Record every probe: tasks first, then those with one score per item."""
-    config = results.config
-    measure = MEASURES[config.statistics.primary_measure]
+    config, measures = results.config, results.measures
     records = [
         Probe(
             probe=task,
             kind="task",
-            **_measure_keys(measure),
+            **_measure_keys(measures.own(task)),
             items=len(results.items_of(BASE, task, split)),
             checksum=results.checksum(BASE, task, split),
         )
@@ -79,15 +79,15 @@ class _Change:
         return self.probe, self.against, *self.after, *self.before
 
 
-def probe_changes(arms: ArmScores, primary: str, seed: int) -> list[ProbeChange]:
+def probe_changes(arms: ArmScores, measures: TaskMeasures, seed: int) -> list[ProbeChange]:
     """Record the change of each probe since the untuned model and since the stage before, after every stage.
 
     Parameters
     ----------
     arms
         The arms and their scores.
-    primary
-        The measure of probes that are tasks.
+    measures
+        Those of probes that are tasks.
     seed
         Of drawn exchanges.
     """
@@ -102,7 +102,7 @@ def probe_changes(arms: ArmScores, primary: str, seed: int) -> list[ProbeChange]
     records = {}
     for members in kinds.values():
         probe = members[0].probe
-        measure = arms.item_probes.measures.get(probe) or MEASURES[primary]
+        measure = arms.item_probes.measures.get(probe) or measures.own(probe)
         statistics = {
             c.key: _over_runs(arms, c.after, c, measure) - _over_runs(arms, c.before, c, measure) for c in members
         }
@@ -151,7 +151,7 @@ def _p(arms: ArmScores, change: _Change, measure: Measure, seed: int) -> float |
     sides = (
         [arms.scores.predictions[name, change.probe, arms.split] for name in x] for x in (change.after, change.before)
     )
-    return p_over_items([tuple(sides)], measure, seed)[1]
+    return p_over_items([(tuple(sides), measure)], seed)[1]
 
 
 def add_probes(flat: dict, metrics: ReportMetrics) -> None:

@@ -1,6 +1,7 @@
 """Read everything an experiment left on disk that its metrics need."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ from stagewise.lineage import BASE, Adapter, data_folders, lineage_tree
 from stagewise.metrics import check_results
 from stagewise.metrics.item_scores import ItemScores, of_lineages, read_item_scores
 from stagewise.metrics.prediction_table import Key, Predictions, read_content_free, read_predictions
+from stagewise.metrics.task_measures import TaskMeasures
 from stagewise.models.adapters import ADAPTER_WEIGHTS
 from stagewise.provenance.files import read_json, sha256_file
 from stagewise.provenance.receipts import read_receipt
 from stagewise.recipe import Recipe
+from stagewise.task_kinds import LABEL_KINDS
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,11 @@ class ExperimentResults:
     @property
     def lineages(self) -> list[str]:
         return [BASE, *self.adapters]
+
+    @cached_property
+    def measures(self) -> TaskMeasures:
+        """Forms and measures of the tasks."""
+        return TaskMeasures.of(self.config)
 
     def labels(self, task: str) -> list[str]:
         return self.config.active_tasks[task].words
@@ -142,7 +150,10 @@ def _read_answers(experiment: ExperimentResults, folder: Path, lineage: str, rec
                     f"{folder / 'receipt.json'}: does not vouch for {path.name}; run the prediction step again"
                 )
             items = experiment.items_of(lineage, task, split)
-            experiment.predictions[lineage, task, split] = read_predictions(path, task, split, settings.words, items)
+            form = experiment.measures.forms[task]
+            experiment.predictions[lineage, task, split] = read_predictions(path, task, split, form, items)
+        if settings.kind not in LABEL_KINDS:
+            continue
         content_free = read_content_free(folder / "receipt.json", receipt, task, settings.words)
         if content_free is not None:
             experiment.content_free[lineage, task] = content_free

@@ -40,6 +40,19 @@ class Learnt:
         unlearnt = tuple(tasks.index(task) for task in probes if tasks.index(task) not in last)
         return cls(first, last, steps[-1].stage, unlearnt)
 
+    def tasks_of(self, statistic: str) -> list[int]:
+        """Tasks that a statistic of `REASONS` is a mean over."""
+        return {
+            "average": list(self.last),
+            "forward_transfer": self.later,
+            "probe_change": list(self.probes),
+        }.get(statistic, self.earlier)
+
+    @property
+    def later(self) -> list[int]:
+        """Tasks that were first learnt after another stage."""
+        return [task for task, stage in self.first.items() if stage > 1]
+
     @property
     def earlier(self) -> list[int]:
         """Tasks that a later stage did not learn."""
@@ -65,7 +78,7 @@ def forgetting(scores: np.ndarray, learnt: Learnt) -> np.ndarray | None:
 def forward_transfer(scores: np.ndarray, learnt: Learnt) -> np.ndarray | None:
     """Mean over tasks first learnt after stage 1 of the score just before minus the untuned model's (Lopez-Paz &
     Ranzato 2017, eq. 4)."""
-    return _mean([scores[..., s - 1, task] - scores[..., 0, task] for task, s in learnt.first.items() if s > 1])
+    return _mean([scores[..., learnt.first[t] - 1, t] - scores[..., 0, t] for t in learnt.later])
 
 
 def probe_change(scores: np.ndarray, learnt: Learnt) -> np.ndarray | None:

@@ -21,7 +21,10 @@ ALWAYS = ("accuracy", "macro_f1")
 """Measures of every card, beside the one that the report's claims are about."""
 
 # Identifiers of the hub's metrics, of our measures.
-_HUB_METRICS = {"macro_f1": "f1", "mcc": "matthews_correlation", "brier": "brier_score"}
+_HUB_METRICS = {"macro_f1": "f1", "mcc": "matthews_correlation", "brier": "brier_score", "rouge_l": "rouge"}
+
+_HUB_TASKS = {"generation": "text-generation", "multiple_choice": "multiple-choice"}
+"""Names of kinds of tasks on the hub; of the others `text-classification`."""
 
 _BESIDE = {BASE: "untuned model", MAJORITY: "majority class"}
 
@@ -35,11 +38,17 @@ class Reported:
     metrics: ReportMetrics
     recipe: Recipe
 
-    @property
-    def measures(self) -> list[str]:
-        """Names of the card's measures, the report's primary one first."""
-        names = dict.fromkeys((self.metrics.experiment.primary_measure, *ALWAYS))
+    def measures(self, task: str) -> list[str]:
+        """Names of the card's measures of a task, the one that claims are about first."""
+        (record,) = (record for record in self.metrics.tasks if record.task == task)
+        own = record.measure or self.metrics.experiment.primary_measure
+        names = dict.fromkeys((own, *ALWAYS))
         return [measure.name for name in names for measure in self.metrics.measures if measure.name == name]
+
+    def task_type(self, task: str) -> str:
+        """Name of a task's kind on the hub."""
+        (record,) = (record for record in self.metrics.tasks if record.task == task)
+        return _HUB_TASKS.get(record.kind, "text-classification")
 
     @property
     def titles(self) -> dict[str, str]:
@@ -131,7 +140,7 @@ def evaluation_results(reported: Reported) -> list:
     confidence = reported.metrics.experiment.confidence
     results = []
     for score, items, beside in reported.scores():
-        for name in reported.measures:
+        for name in reported.measures(score.task):
             value = score.measures.get(name)
             if value is None or value.value is None:
                 continue
@@ -140,7 +149,7 @@ def evaluation_results(reported: Reported) -> list:
             title = f"{reported.titles[name]}, {100 * confidence:g} % {bracket}" if bracket else reported.titles[name]
             results.append(
                 EvalResult(
-                    task_type="text-classification",
+                    task_type=reported.task_type(score.task),
                     dataset_type=score.task,
                     dataset_name=score.task,
                     dataset_split=score.split,
@@ -165,7 +174,7 @@ def score_table(reported: Reported) -> str:
     """Table of the adapter's scores with intervals, beside the untuned model and the majority class."""
     rows = []
     for score, items, beside in reported.scores():
-        for name in reported.measures:
+        for name in reported.measures(score.task):
             if name in score.measures:
                 others = [_value(beside.get(other), name).value for other in _BESIDE]
                 value = with_interval(score.measures[name], decimal)
@@ -178,7 +187,7 @@ def forgetting_table(reported: Reported) -> str:
     """Table of what became of the tasks that were learnt earlier, on the same items; empty text without any."""
     rows = []
     for record in reported.forgetting():
-        for name in reported.measures:
+        for name in reported.measures(record.task):
             if name not in record.changes:
                 continue
             pairs = (record.pairs.lost, record.pairs.gained) if record.pairs else ("", "")

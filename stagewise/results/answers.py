@@ -7,6 +7,7 @@ from stagewise.errors import InputError
 from stagewise.lineage import BASE, data_folder
 from stagewise.metrics.prediction_table import Predictions, read_predictions
 from stagewise.metrics.schema import ReportMetrics
+from stagewise.metrics.task_measures import TaskMeasures
 from stagewise.provenance.files import sha256_file
 from stagewise.provenance.receipts import RECEIPT, read_receipt
 
@@ -25,7 +26,8 @@ class Answers:
     def __init__(self, results: Path, metrics: ReportMetrics):
         self.results, self.metrics = results, metrics
         self._adapters = {adapter.lineage: adapter for adapter in metrics.adapters}
-        self._labels = {task.task: task.labels for task in metrics.tasks}
+        self.measures = TaskMeasures.of_records(metrics)
+        """Forms and measures of the tasks."""
         self._receipts: dict[str, dict] = {}
 
     @property
@@ -47,7 +49,7 @@ class Answers:
             If there is no such lineage, task or split, or the file is missing or another one.
         """
         _check_name("lineage", lineage, self.lineages)
-        _check_name("task", task, self._labels)
+        _check_name("task", task, self.measures.forms)
         _check_name("split", split, self.metrics.experiment.splits)
         path = self._prediction_file(lineage, task, split)
         expected = self._receipt(lineage)["files"].get(path.name)
@@ -73,12 +75,12 @@ class Answers:
     def items(self, lineage: str, task: str, split: str) -> list[SplitItem]:
         """Read the items that a lineage answered. Raises `InputError` as `file` does."""
         self.file(lineage, task, split)
-        return read_split(self.items_file(lineage, task, split), self._labels[task])
+        return read_split(self.items_file(lineage, task, split), self.measures.forms[task].labels)
 
     def read(self, lineage: str, task: str, split: str) -> Predictions:
         """Read a lineage's answers with the groups of their items. Raises `InputError` as `file` does."""
         path = self.file(lineage, task, split)
-        return read_predictions(path, task, split, self._labels[task], self.items(lineage, task, split))
+        return read_predictions(path, task, split, self.measures.forms[task], self.items(lineage, task, split))
 
     def _prediction_file(self, lineage: str, task: str, split: str) -> Path:
         return self.results / lineage / "predictions" / f"{task}.{split}.csv"

@@ -231,21 +231,24 @@ class Results:
     def predictions(self, lineage: str = BASE, task: str | None = None, split: str | None = None) -> pd.DataFrame:
         """Answers of the base model or an adapter, item by item.
 
-        Columns: `id`, `label` (gold), `prediction` (missing for an invalid answer), `right`, and a natural
-        log-probability for each label (``logprob:yes``), as the prediction file has them. The first task and the main
-        split by default.
+        Columns: `id`, `label` (gold; of generated texts a checksum of the references), `prediction` (missing for an
+        invalid answer), `right` (missing for generated texts), and a natural log-probability for each label
+        (``logprob:yes``) or a score for each measure (``score:token_f1``), as the prediction file has them. The first
+        task and the main split by default.
 
         Raises
         ------
         InputError
             If there is no such lineage, task or split, or its file is not at hand.
         """
-        path = self.answers.file(lineage, task or self.view.tasks[0], split or self.view.main_split)
+        task = task or self.view.tasks[0]
+        path = self.answers.file(lineage, task, split or self.view.main_split)
         text = pd.read_csv(path, dtype=str, keep_default_na=False)
         columns = {name: text[name] for name in ("id", "label")}
-        columns["prediction"] = text["prediction"].replace("", None)
-        columns["right"] = text["prediction"] == text["label"]
-        columns |= {name: pd.to_numeric(text[name]) for name in text if name.startswith("logprob:")}
+        is_text = self.answers.measures.forms[task].kind == "generation"
+        columns["prediction"] = text["prediction"] if is_text else text["prediction"].replace("", None)
+        columns["right"] = None if is_text else text["prediction"] == text["label"]
+        columns |= {name: pd.to_numeric(text[name]) for name in text if name.startswith(("logprob:", "score:"))}
         return pd.DataFrame(columns)
 
     def items(self, task: str | None = None, split: str | None = None, lineage: str = BASE) -> pd.DataFrame:

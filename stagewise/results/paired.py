@@ -30,8 +30,8 @@ def paired_frame(answers: Answers, pairs: list[tuple[str, str]], split: str) -> 
     predictions = {key: answers.read(*key) for key in keys}
     checksums = {key: answers.items_checksum(*key) for key in keys}
     bootstrap = Bootstrap(experiment.bootstrap_samples, experiment.bootstrap_seed, experiment.confidence, tasks)
-    rules = DecisionRules(predictions, {}, {}, experiment.primary_measure)
-    changes = PairedChanges(ScoreTable(predictions, rules, bootstrap), checksums)
+    table = ScoreTable(predictions, DecisionRules(predictions, {}, {}), bootstrap, answers.measures.task_score)
+    changes = PairedChanges(table, checksums)
     rows: list[dict] = []
     # As the metrics step: last digits depend on the number of threads.
     with threadpool_limits(limits=1):

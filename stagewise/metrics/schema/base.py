@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer
 
-from stagewise.measures import MEASURES
+from stagewise.measures import MEASURES, TASK_SCORE
 
 MAJORITY, TFIDF, TFIDF_BALANCED = "majority", "tfidf", "tfidf-balanced"
 
@@ -24,7 +24,7 @@ class _RegisteredNames:
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema, handler):
-        return {"enum": list(MEASURES), "type": "string"}
+        return {"enum": [*MEASURES, TASK_SCORE], "type": "string"}
 
 
 MeasureName = Annotated[str, _RegisteredNames]

@@ -81,7 +81,11 @@ class Learning(Record):
     split: str
     against: str = Field(description=f"`base`, or a baseline: {', '.join(BASELINES)}.")
     changes: Values = Field(description="The adapter minus what it is compared with, paired.")
-    pairs: Pairs = Field(description="Before: what it is compared with. After: the adapter.")
+    pairs: Pairs | None = Field(
+        None,
+        description="Before: what it is compared with. After: the adapter. Left out where answers are not right or "
+        "wrong, by the task's own measure.",
+    )
 
 
 class Drift(Record):
@@ -116,7 +120,9 @@ class Forgetting(Record):
     after_stage: int
     after_split: str
     changes: Values = Field(description="After minus before; without intervals if the items differ.")
-    pairs: Pairs | None = Field(None, description="Left out if the items differ.")
+    pairs: Pairs | None = Field(
+        None, description="Left out if the items differ, and where answers are not right or wrong."
+    )
     auroc: Value | None = Field(
         None,
         description="Change of the one-vs-one AUROC on the log-odds, which a shifted label prior does not move; left "

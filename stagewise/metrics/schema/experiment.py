@@ -41,7 +41,9 @@ class Experiment(Record):
         "reference, of another order of tasks.",
     )
     primary_outcome: Literal["tasks", "average"] = Field("tasks", description="What claims are about; see the setting.")
-    primary_measure: str = Field(description="The measure that claims are about.")
+    primary_measure: str = Field(
+        description="The measure that claims are about; `task_score` if tasks have different ones (`tasks.measure`)."
+    )
     splits: list[str] = Field(description="Splits that were scored.")
     method: str = Field(description="How answers were obtained: likelihood or generation.")
     parse: str | None = Field(description="How generated text was read; null for likelihood.")
@@ -122,8 +124,24 @@ class TaskRecord(Record):
     sample: bool = Field(description="The source is the embedded sample.")
     licence: str | None
     redistribute: bool
-    labels: list[str] = Field(description="Answer words in report order.")
-    majority: str = Field(description="Most frequent label of the training split (the first, where two tie).")
+    kind: str | None = Field(
+        None, description="`ordinal`, `multiple_choice`, `multi_label` or `generation`; left out for `classification`."
+    )
+    measure: str | None = Field(
+        None,
+        description="The task's own measure, which claims about it are about; left out where it is "
+        "`experiment.primary_measure`.",
+    )
+    labels: list[str] = Field(
+        description="Answer words in report order; letters of `multiple_choice`, none of `generation`."
+    )
+    no_label: str | None = Field(
+        None, description="Answer to an item of `multi_label` without a label; left out if it is `none`."
+    )
+    majority: str = Field(
+        description="Most frequent label of the training split (the first, where two tie); of `multi_label` the set, "
+        "of `generation` a checksum of the text."
+    )
     files: list[RawFile]
     rows: int = Field(description="Rows read from the raw files.")
     set_aside: list[SetAside]
@@ -150,7 +168,7 @@ class SplitRecord(Record):
     split: str
     items: int
     items_before_limit: int = Field(description="Items before the experiment's limit cut them down.")
-    labels: list[LabelCount]
+    labels: list[LabelCount] = Field(description="None of `generation`; of `multi_label` an item counts once a label.")
     sha256: str = Field(description="Checksum of the split's file.")
 
 

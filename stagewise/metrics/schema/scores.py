@@ -82,15 +82,20 @@ class AnswerRecord(Record):
     control_tokens: int | None = Field(
         None, description="Items whose text held control tokens of the model, read as plain text."
     )
-    invalid: int = Field(description="Answers that were no label.")
-    confusion: Confusion
-    ece: Value = Field(
+    invalid: int = Field(description="Answers that were no label, or no set of labels.")
+    confusion: Confusion | None = Field(
+        None, description="Left out, as all below, of a task that is not answered with one label."
+    )
+    ece: Value | None = Field(
+        None,
         description="Expected calibration error: equal-width bins of the top label's probability, renormalized over "
-        "the labels (Guo et al. 2017, arXiv:1706.04599)."
+        "the labels (Guo et al. 2017, arXiv:1706.04599).",
     )
     calibration: list[CalibrationBin] = Field(description="The bins behind `ece`.")
-    label_mass: Value = Field(
-        description="Mean probability that the model gives to all labels together, each as a whole answer with its end."
+    label_mass: Value | None = Field(
+        None,
+        description="Mean probability that the model gives to all labels together, each as a whole answer with its "
+        "end.",
     )
 
 

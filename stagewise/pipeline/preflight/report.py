@@ -10,17 +10,21 @@ from stagewise.pipeline.preflight.context import Context
 @check("claims")
 def check_claims(context: Context):
     """The measure that claims are about is one that the answers give."""
-    config = context.config
-    name, method = config.statistics.primary_measure, config.evaluation.method
-    if method == "generation" and MEASURES[name].needs == "probabilities":
+    config, names = context.config, dict.fromkeys(context.config.own_measures.values())
+    lacking = [name for name in names if MEASURES[name].needs == "probabilities"]
+    if config.evaluation.method == "generation" and lacking:
+        name = lacking[0]
         yield Finding(
             f"{name}, which generated answers lack",
             "warning",
             f"config: statistics.primary_measure is '{name}', a measure of probabilities, and evaluation.method "
             "'generation' gives none, so nothing would be claimed; choose another measure, or the method 'likelihood'",
         )
+    elif len(names) > 1:
+        titles = ", ".join(f"{task} by {MEASURES[name].title}" for task, name in config.own_measures.items())
+        yield Finding(f"about each task's own measure: {titles}")
     else:
-        yield Finding(f"about {MEASURES[name].title}")
+        yield Finding(f"about {MEASURES[next(iter(names))].title}")
 
 
 @check("published figures")

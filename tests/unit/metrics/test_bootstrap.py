@@ -16,7 +16,7 @@ from stagewise.metrics.bootstrap import (
     draw_weights,
 )
 from stagewise.metrics.scores import resample_scores
-from tests.helpers.drawn_predictions import drawn
+from tests.helpers.drawn_predictions import drawn, predictions
 
 
 def bounds(value):
@@ -59,10 +59,12 @@ def test_groups_whose_items_agree_are_as_few_items():
     copies, groups = (np.repeat(column, 5) for column in (gold, answer)), np.repeat(np.arange(60), 5)
     intervals = []
     for (g, a), numbers in (((gold, answer), None), (tuple(copies), groups)):
-        scores = resample_scores(g, a, 2, draw_weights(len(g), 4000, 1, numbers))
+        scores = resample_scores(predictions(g, a, labels=["a", "b"]), draw_weights(len(g), 4000, 1, numbers))
         intervals.append(bounds(Bootstrap(4000, 0, 0.95, []).value(scores.measures["accuracy"], 60)))
     assert intervals[1] == pytest.approx(intervals[0])
-    alone = resample_scores(np.repeat(gold, 5), np.repeat(answer, 5), 2, draw_weights(300, 4000, 1))
+    alone = resample_scores(
+        predictions(np.repeat(gold, 5), np.repeat(answer, 5), labels=["a", "b"]), draw_weights(300, 4000, 1)
+    )
     low, high = bounds(Bootstrap(4000, 0, 0.95, []).value(alone.measures["accuracy"], 300))
     assert intervals[1][1] - intervals[1][0] == pytest.approx(5**0.5 * (high - low), rel=0.1)
 
@@ -76,7 +78,7 @@ def test_an_interval_agrees_with_scipys_bootstrap(name):
         "accuracy": sk.accuracy_score,
         "macro_f1": lambda g, a: sk.f1_score(g, a, labels=[0, 1, 2], average="macro", zero_division=0),
     }[name]
-    scores = resample_scores(gold, answer, 3, draw_weights(150, 9000, 0))
+    scores = resample_scores(predictions(gold, answer), draw_weights(150, 9000, 0))
     ours = Bootstrap(9000, 0, 0.95, []).value(scores.measures[name], 150)
     theirs = stats.bootstrap(
         (gold, answer),

@@ -10,7 +10,8 @@ from stagewise.lineage import Step
 from stagewise.measures import MEASURES
 from stagewise.metrics.build import build_metrics, flatten_metrics
 from stagewise.metrics.choice import choose, score, validation_scores
-from stagewise.metrics.prediction_table import Predictions
+from stagewise.metrics.prediction_table import AnswerFormat, Predictions
+from stagewise.metrics.task_measures import TaskMeasures
 from tests.helpers import fake_results as made
 from tests.helpers.drawn_predictions import drawn
 from tests.helpers.records import find
@@ -127,11 +128,12 @@ def test_costs_are_of_the_chosen_and_of_all_that_was_tried(swept):
 
 def test_only_what_an_arm_learnt_counts():
     """An arm that learns one of two tasks is chosen by that one, with the adapter that answers it in the end."""
+    measures = TaskMeasures.alike("ab", AnswerFormat(["yes", "no"]))
     steps = [Step(0, [], "base", {}), Step(1, ["a"], "x", {"a": "x", "b": "base"})]
     gold, wrong = np.zeros(4, int), np.ones(4, int)
     right = Predictions(["yes", "no"], gold, gold)
     answers = {("x", "a"): right, ("base", "b"): replace(right, answer=wrong)}
-    assert validation_scores({"arm": {"1": [steps], "2": [steps]}, "alone": {"": [steps]}}, answers, ACCURACY) == {
+    assert validation_scores({"arm": {"1": [steps], "2": [steps]}, "alone": {"": [steps]}}, answers, measures) == {
         "arm": {"1": 1, "2": 1}
     }
 

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.claims import Cell, run_cell, simulate
+from benchmarks.claims import MEASURES, Cell, run_cell, simulate
 from stagewise.lineage import BASE
 from stagewise.metrics.claims import NOT_LEARNT, SAME_ANSWERS, claim_records
+from stagewise.metrics.prediction_table import AnswerFormat
 from stagewise.metrics.schema import MAJORITY
 from stagewise.metrics.significance import detectable_by_sign_flip, holm, sign_flip
+from stagewise.metrics.task_measures import TaskMeasures
 from tests.helpers import fake_results as made
 from tests.helpers.constructed_studies import study
 from tests.helpers.records import find
@@ -51,7 +53,7 @@ def test_several_runs_need_both_tests():
     drawn = simulate(Cell(arms=4, items=80, runs=3, noise=4, effect=0.15), seed=0)
     larger = []
     scores = drawn.scores(0)
-    for claim in claim_records(scores, dict.fromkeys(scores.steps, "arm-0"), "accuracy", 0):
+    for claim in claim_records(scores, dict.fromkeys(scores.steps, "arm-0"), MEASURES, 0):
         ours, theirs = ([drawn.predictions[n, claim.task, "test"] for n in names] for names in sides(claim))
         exact = sign_flip(sum(a.right.astype(int) - b.right.astype(int) for a, b in zip(ours, theirs, strict=True)))
         assert claim.test == "crossed" and claim.p >= exact - 1e-12
@@ -65,7 +67,9 @@ def test_several_runs_need_both_tests():
 
 def claims_of(right, arms=PAIR, primary="accuracy", outcome="tasks", references=None, **more):
     references = dict.fromkeys(arms, "sequential") | (references or {})
-    return claim_records(study(right, arms, **more), references, primary, 0, outcome)
+    arms_scored = study(right, arms, **more)
+    measures = TaskMeasures.alike(arms_scored.tasks, AnswerFormat(["no", "yes"], own=primary))
+    return claim_records(arms_scored, references, measures, 0, outcome)
 
 
 def constant(shares: dict, items=100):
@@ -200,7 +204,7 @@ def test_the_claimed_mean_has_the_interval_of_the_comparison_of_arms():
     drawn = simulate(Cell(arms=3, items=80, runs=3, noise=4, effect=0.15), seed=1)
     scores = drawn.scores(0)
     references = dict.fromkeys(scores.steps, "arm-0")
-    averages = claim_records(scores, references, "accuracy", 0, "average")
+    averages = claim_records(scores, references, MEASURES, 0, "average")
     spreads = scores.differences(["arm-1", "arm-2"], "arm-0", "argmax", "accuracy", None)
     means = {arm: c for c in averages if c.kind == "arms" for arm in c.arms}
     assert {arm: claim.difference for arm, claim in means.items()} == {a: s.value for a, s in spreads.items()}

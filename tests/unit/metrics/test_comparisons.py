@@ -5,7 +5,9 @@ from itertools import product
 from stagewise.lineage import BASE, steps_of_arm
 from stagewise.measures import MEASURES
 from stagewise.metrics.comparisons import list_comparisons, references_of
+from stagewise.metrics.prediction_table import AnswerFormat
 from stagewise.metrics.schema import MAJORITY, TFIDF
+from stagewise.metrics.task_measures import TaskMeasures
 from tests.helpers import fake_results as made
 
 TASKS = ["pubmedqa", "dreaddit"]
@@ -19,7 +21,8 @@ def comparisons(arms, seeds=(0,), primary="accuracy", answered=None, outcome="ta
     steps = {arm: [steps_of_arm(settings, arm, seed) for seed in seeds] for arm in settings.active_arms}
     if answered is None:
         answered = [(name, task) for name in (BASE, MAJORITY, TFIDF) for task in TASKS]
-    return list_comparisons(steps, TASKS, references_of(settings), primary, answered, outcome, measures or {})
+    of_tasks = TaskMeasures.alike(TASKS, AnswerFormat([], own=primary))
+    return list_comparisons(steps, TASKS, references_of(settings), of_tasks, answered, outcome, measures or {})
 
 
 def test_adapters_that_arms_share_are_compared_once():

@@ -13,6 +13,8 @@ from stagewise.metrics.item_tests import exchange_answers, p_over_items
 from stagewise.metrics.significance import sign_flip
 from tests.helpers.drawn_predictions import answered, predictions
 
+ACCURACY = MEASURES["accuracy"]
+
 
 def macro_f1(answers, patterns):
     """By scikit-learn, the mean over runs of one side's macro-F1 minus the other's under each pattern."""
@@ -44,7 +46,7 @@ def test_macro_f1_is_tested_by_exchanging_answers_in_all_runs(runs, groups):
     every = macro_f1(answers, patterns if groups is None else patterns[:, groups])
     expected = (np.abs(every) >= abs(every[0]) - 1e-9).mean()
     after, before = zip(*answers, strict=True)
-    assert exchange_answers([(after, before)], MEASURES["macro_f1"], 0) == pytest.approx(expected, abs=0.012)
+    assert exchange_answers([((after, before), MEASURES["macro_f1"])], 0) == pytest.approx(expected, abs=0.012)
 
 
 def test_a_measure_of_probabilities_is_tested_by_exchanging_them():
@@ -60,19 +62,24 @@ def test_a_measure_of_probabilities_is_tested_by_exchanging_them():
         n_resamples=9_999,
         rng=np.random.default_rng(2),
     ).pvalue
-    assert exchange_answers([([after], [before])], MEASURES["brier"], 0) == pytest.approx(theirs, abs=0.01)
+    assert exchange_answers([(([after], [before]), MEASURES["brier"])], 0) == pytest.approx(theirs, abs=0.01)
 
 
 def test_accuracy_exchanged_is_accuracy_flipped():
     first, second = (predictions(*pair) for pair in made_pairs())
     exact = sign_flip(first.right.astype(int) - second.right.astype(int))
-    assert exchange_answers([([first], [second])], MEASURES["accuracy"], 0) == pytest.approx(exact, abs=0.015)
+    assert exchange_answers([(([first], [second]), ACCURACY)], 0) == pytest.approx(exact, abs=0.015)
 
 
 def made_pairs():
     rng = np.random.default_rng(6)
     gold = rng.integers(0, 3, 70)
     return [(gold, np.where(rng.random(70) < skill, gold, rng.integers(0, 3, 70))) for skill in (0.6, 0.4)]
+
+
+def by(measure, tasks):
+    """Compare all tasks by one measure."""
+    return [(answers, measure) for answers in tasks]
 
 
 def drawn_tasks(sizes, runs, grouped=False):
@@ -110,8 +117,8 @@ def test_a_mean_over_tasks_counts_every_pattern_of_all_items(sizes, grouped, run
     every = every_pattern(tasks)
     expected = (np.abs(every) >= abs(every[0]) - 1e-12).mean()
     assert 0 < expected < 0.9
-    assert p_over_items(tasks, MEASURES["accuracy"], 0) == ("sign-flip", pytest.approx(expected))
-    assert exchange_answers(tasks, MEASURES["accuracy"], 0) == pytest.approx(expected, abs=0.015)
+    assert p_over_items(by(ACCURACY, tasks), 0) == ("sign-flip", pytest.approx(expected))
+    assert exchange_answers(by(ACCURACY, tasks), 0) == pytest.approx(expected, abs=0.015)
 
 
 def test_a_task_counts_as_much_as_another_however_many_items_it_has():
@@ -122,15 +129,15 @@ def test_a_task_counts_as_much_as_another_however_many_items_it_has():
         ([predictions(small, small)], [predictions(small, small + 1)]),
         ([predictions(large, lost.astype(int))], [predictions(large, large)]),
     ]
-    assert p_over_items(tasks, MEASURES["accuracy"], 0)[1] < 0.01
+    assert p_over_items(by(ACCURACY, tasks), 0)[1] < 0.01
 
 
 def test_too_many_sums_are_drawn(monkeypatch):
     tasks = drawn_tasks((40, 50, 60), 1)
-    name, exact = p_over_items(tasks, MEASURES["accuracy"], 0)
+    name, exact = p_over_items(by(ACCURACY, tasks), 0)
     monkeypatch.setattr(significance, "MOST_SUMS", 10)
     assert name == "sign-flip"
-    assert p_over_items(tasks, MEASURES["accuracy"], 0) == ("exchange", pytest.approx(exact, abs=0.01))
+    assert p_over_items(by(ACCURACY, tasks), 0) == ("exchange", pytest.approx(exact, abs=0.01))
 
 
 def test_a_mean_over_tasks_of_another_measure_is_exchanged_in_all_tasks():
@@ -139,5 +146,5 @@ def test_a_mean_over_tasks_of_another_measure_is_exchanged_in_all_tasks():
     patterns = np.array(list(product((False, True), repeat=8)))
     every = (macro_f1(first, patterns[:, :3]) + macro_f1(second, patterns[:, 3:])) / 2
     expected = (np.abs(every) >= abs(every[0]) - 1e-12).mean()
-    name, p = p_over_items(tasks, MEASURES["macro_f1"], 0)
+    name, p = p_over_items(by(MEASURES["macro_f1"], tasks), 0)
     assert (name, p) == ("exchange", pytest.approx(expected, abs=0.02))

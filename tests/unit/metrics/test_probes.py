@@ -15,10 +15,12 @@ from stagewise.metrics.claims import claim_records
 from stagewise.metrics.decision_rules import DecisionRules
 from stagewise.metrics.design import TaskItems, plan_of
 from stagewise.metrics.item_scores import ItemScores, ProbeTable
+from stagewise.metrics.prediction_table import AnswerFormat
 from stagewise.metrics.read_results import read_results
 from stagewise.metrics.schema import BASELINES, ReportMetrics, read_metrics
 from stagewise.metrics.scores import ScoreTable
 from stagewise.metrics.significance import holm
+from stagewise.metrics.task_measures import TaskMeasures
 from tests.helpers import fake_results as made
 from tests.helpers.records import find
 from tests.helpers.report_experiments import FAST, PROBES, experiment
@@ -213,7 +215,7 @@ def drawn_study(seed: int, runs: int, effect: float) -> ArmScores:
 
 def drawn_claims(seed: int, runs: int, effect: float = 0.0) -> list:
     study = drawn_study(seed, runs, effect)
-    claims = claim_records(study, dict.fromkeys(study.steps, "arm-0"), "accuracy", 0)
+    claims = claim_records(study, dict.fromkeys(study.steps, "arm-0"), TaskMeasures.alike([], AnswerFormat([])), 0)
     return [claim for claim in claims if claim.kind == "probe"]
 
 

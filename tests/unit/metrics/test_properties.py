@@ -11,7 +11,8 @@ from scipy import stats
 from sklearn import metrics as sk
 from statsmodels.stats.multitest import multipletests
 
-from stagewise.measures import MEASURES, confusion_counts, label_f1, recalls
+from stagewise.counts import confusion_counts, label_f1, recalls
+from stagewise.measures import MEASURES, measures_of
 from stagewise.metrics import transfer
 from stagewise.metrics.bootstrap import Bootstrap, Resampled, draw_weights
 from stagewise.metrics.calibration import calibration_bins
@@ -28,8 +29,9 @@ from stagewise.metrics.forgetting import count_pairs
 from stagewise.metrics.scores import resample_scores
 from stagewise.metrics.significance import holm, sign_flip, sum_by_group
 from tests.helpers import properties  # noqa: F401
+from tests.helpers.drawn_predictions import predictions
 
-COUNTED = [name for name, measure in MEASURES.items() if measure.needs == "confusion"]
+COUNTED = [name for name, measure in measures_of("classification").items() if measure.needs == "confusion"]
 
 
 @st.composite
@@ -102,7 +104,7 @@ def test_a_resample_is_scored_as_its_items_written_out(given_, seed, grouped):
     else:
         assert (weights.sum(1) == len(gold)).all()
     probabilities = np.exp(logs)
-    scores = resample_scores(gold, answer, labels, weights, probabilities)
+    scores = resample_scores(predictions(gold, answer, logs, range(labels)), weights)
     for number, weight in enumerate(weights):
         items = np.repeat(np.arange(len(gold)), weight.astype(int))
         for name in COUNTED:
@@ -115,7 +117,7 @@ def test_a_resample_is_scored_as_its_items_written_out(given_, seed, grouped):
 @given(given_=answered(), seed=seeds)
 def test_an_interval_covers_most_of_the_resamples_and_stays_in_range(given_, seed):
     labels, gold, answer, _ = given_
-    scores = resample_scores(gold, answer, labels, draw_weights(len(gold), 50, seed))
+    scores = resample_scores(predictions(gold, answer, labels=range(labels)), draw_weights(len(gold), 50, seed))
     for name in COUNTED:
         found = Bootstrap(50, 0, 0.95, []).value(scores.measures[name], len(gold))
         low, high = MEASURES[name].range

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
-from stagewise.measures import MEASURES
+from stagewise.measures import measures_of
 from stagewise.metrics import bootstrap
 from stagewise.metrics.build import _label_priors
 from stagewise.metrics.decision_rules import DecisionRules
@@ -68,7 +68,7 @@ def test_weights_stand_for_resampled_items(groups):
     given = drawn(60, 1)
     probabilities = np.exp(given.logprobs) / np.exp(given.logprobs).sum(1, keepdims=True)
     draws = bootstrap.draw_weights(60, 40, 3, groups)
-    scores = resample_scores(given.gold, given.answer, 3, draws, probabilities)
+    scores = resample_scores(given, draws)
     for number, draw in enumerate(draws):
         assert groups is not None or draw.sum() == 60
         items = np.repeat(np.arange(60), draw.astype(int))
@@ -114,7 +114,7 @@ def test_a_perfect_score_claims_no_certainty():
 
 def test_without_probabilities_a_proper_score_says_why():
     score = record(predictions([0, 1], [0, 3]))
-    for name, measure in MEASURES.items():
+    for name, measure in measures_of("classification").items():
         value = score.measures[name]
         assert (value.reason == NO_PROBABILITIES) == (measure.needs == "probabilities") == (value.value is None)
 
@@ -149,7 +149,7 @@ def test_resampled_recalls_agree_with_scikit_learn(small):
     gold = results.predictions[key].gold
     for rule in RULES:
         recalls = sk.recall_score(gold, rules.apply(*key)[rule].answer, labels=[0, 1, 2], average=None)
-        assert scores(*key, rule).recall.value == pytest.approx(recalls)
+        assert scores(*key, rule).labels.recall.value == pytest.approx(recalls)
 
 
 def test_adapters_stand_once_together_with_their_runs_in_order(three):
