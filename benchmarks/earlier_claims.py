@@ -9,7 +9,6 @@ import numpy as np
 from scipy import stats
 
 from stagewise.metrics.arms import ArmScores
-from stagewise.metrics.item_tests import item_differences
 from stagewise.metrics.schema import Claim
 from stagewise.metrics.significance import holm, sign_flip
 
@@ -32,7 +31,7 @@ def _p(scores: ArmScores, claim: Claim) -> float:
         for lineages in (claim.lineages, claim.against_lineages)
     )
     ungrouped = sum(a.right.astype(int) - b.right.astype(int) for a, b in zip(ours, theirs, strict=True))
-    return sign_flip(ungrouped) if ours[0].groups is not None else sign_flip(item_differences(ours, theirs))
+    return sign_flip(ungrouped)
 
 
 def _by_interval(scores: ArmScores, claim: Claim, confidence: float) -> str:

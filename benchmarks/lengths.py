@@ -43,16 +43,15 @@ def count_lengths(workspace: Workspace) -> dict[str, dict]:
     tokenizer, config = load_tokenizer(workspace.model), workspace.config
     tasks = {}
     for task, spec in config.scoring_settings().tasks.items():
-        template = Template.read(workspace.folder / spec.prompt, spec.fields)
-        length = spec.max_length or config.training.max_length
-        encoder = Encoder(tokenizer, template, config.prompting, spec.words, length, spec.shorten, task)
+        template = Template.read(workspace.folder / spec.prompt, spec.variables)
+        encoder = Encoder.of_task(tokenizer, template, config.prompting, spec, config.training.max_length, task)
         splits = {
             split: read_split(workspace.data / task / f"{split}.jsonl", spec.words)
             for split in ("train", "validation", "test")
         }
         items = splits["train"]
         prompts = encoder.encode_prompts(items).ids
-        lengths = [len(p) + len(encoder.encode_answer(i["label"])) for p, i in zip(prompts, items, strict=True)]
+        lengths = [len(p) + len(encoder.encode_own_answer(i)) for p, i in zip(prompts, items, strict=True)]
         tasks[task] = {
             "items": {split: len(of_split) for split, of_split in splits.items()},
             "mean": round(float(np.mean(lengths)), 1),

@@ -31,6 +31,8 @@ def main(argv=None) -> int:
     parser.add_argument("--effect", type=_points, nargs="+", default=[0.05, 0.1], help="effects to plan for, points")
     parser.add_argument("--disagreement", type=_percent, default=0.2, help="%% of items on which two trainings differ")
     parser.add_argument("--accuracy", type=_percent, default=0.65, help="assumed accuracy, %%")
+    spread = "points by which two trainings' scores of an item differ (standard deviation), of generated answers"
+    parser.add_argument("--deviation", type=_points, default=0.3, help=spread)
     parser.add_argument("--items", type=_items, nargs="+", default=[], metavar="TASK=NUMBER", help="test items")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="SVG to write; design.svg in the results folder")
     arguments = parser.parse_args(argv)
@@ -47,7 +49,10 @@ def main(argv=None) -> int:
         raise InputError(f"--items: '{unknown[0]}' is no task of an arm or probe; tasks are {', '.join(planned)}")
     tasks, overlap = count_items(config, given)
     design = plan_of(config, tasks, overlap)
-    assumed = [Assumed(noise, arguments.disagreement, arguments.accuracy) for noise in arguments.noise]
+    assumed = [
+        Assumed(noise, arguments.disagreement, arguments.accuracy, deviation=arguments.deviation)
+        for noise in arguments.noise
+    ]
     print("\n".join(design_tables(config.experiment, design, assumed, arguments.effect)))
     path = arguments.picture or Path(config.results) / "design.svg"
     with atomic(path) as temporary:

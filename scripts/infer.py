@@ -12,7 +12,7 @@ from stagewise.cli import add_settings, positive
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.errors import exit_on_input_error
 from stagewise.inference.item_files import item_from_fields, item_from_json, read_item_file, write_answers
-from stagewise.inference.question import ask_model, find_model, find_question
+from stagewise.inference.question import ask_model, describe_answer, find_model, find_question
 from stagewise.models.compute_type import with_compute_type
 from stagewise.models.tuned import scored_model
 
@@ -65,8 +65,7 @@ def main(argv=None) -> int:
         for answer in answers:
             print(json.dumps(answer, ensure_ascii=False))
     else:
-        probabilities = ", ".join(f"{word} {share:.3f}" for word, share in answers[0]["probabilities"].items())
-        print(f"{answers[0]['label']}  ({probabilities})")
+        print(describe_answer(answers[0]))
     return 0
 
 

@@ -311,7 +311,13 @@ def _scored(config: Config) -> list[str]:
 
 
 def _check_parent(tree: dict[str, Adapter], config: Config, key: str, stage: Stage, parent: str | None) -> None:
-    """Refuse a stage whose remedies or optimizer need a parent that it does not have."""
+    """Refuse a stage whose remedies or optimizer need a parent, or tasks, that it does not have."""
+    earlier = [task for task in (tree[parent].learnt_tasks if parent else []) if task not in stage.tasks]
+    learns, earlier = ({task: config.tasks[task].kind for task in tasks} for tasks in (stage.tasks, earlier))
+    try:
+        stage.remedies.check_kinds(learns, earlier)
+    except ValueError as error:
+        raise InputError(f"config: {key}.{error}") from None
     for kind, remedy in stage.remedies.in_training.items():
         if remedy.needs_parent and parent is None:
             raise InputError(

@@ -84,9 +84,8 @@ def compare_arms(experiments: list[Experiment], measure: str) -> list[Pair]:
     tested: dict[int, Tested] = {}
     with threadpool_limits(limits=1):  # as the metrics step: last digits depend on the number of threads
         for numbers in groups.values():
-            tested |= dict(
-                zip(numbers, _test([pairs[n] for n in numbers], _measure(pairs[numbers[0]], measure)), strict=True)
-            )
+            members = [pairs[n] for n in numbers]
+            tested |= dict(zip(numbers, _test(members, _measure(members[0], measure)), strict=True))
     level = 1 - first.view.experiment.confidence
     _correct(list(tested.values()), level)
     return [
@@ -123,15 +122,7 @@ def _obstacle(pair: Pair) -> str | None:
     if pair.other.view.main_split != split or len({record and record.sha256 for record in records}) > 1:
         return OTHER_ITEMS
     forms = [e.answers.measures.forms[task] for e in sides]
-    if (
-        len(
-            {
-                (form.kind, form.own if TASK_SCORE in e.view.measures else None)
-                for e, form in zip(sides, forms, strict=True)
-            }
-        )
-        > 1
-    ):
+    if forms[0].kind != forms[1].kind:
         return OTHER_KIND
     if forms[0].labels != forms[1].labels:
         return OTHER_LABELS

@@ -19,7 +19,6 @@ from stagewise.config.training import Logging, Lora, Prompting, Training
 from stagewise.config.yaml_files import merge
 from stagewise.measures import RESERVED as NO_MEASURES
 from stagewise.measures import TASK_SCORE, measures_of, own_measure
-from stagewise.task_kinds import LABEL_KINDS
 
 # Names of folders and files beside a child's folder in the lineage tree.
 RESERVED = {"adapter", "predictions", "probes", "recipe.json", "base"}
@@ -224,11 +223,12 @@ class Config(Settings):
             training = self.stage_training(stage, first)
         except ValidationError as error:
             raise ValueError(f"{key}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
-        generated = [task for task in stage.tasks if self.tasks[task].kind not in LABEL_KINDS]
-        if generated and training.best_metric not in NO_MEASURES:
+        without = [task for task in stage.tasks if training.best_metric not in measures_of(self.tasks[task].kind)]
+        if without and training.best_metric not in NO_MEASURES:
+            kind = self.tasks[without[0]].kind
             raise ValueError(
-                f"{key}.best_metric '{training.best_metric}' is no measure of '{generated[0]}', whose answers are "
-                "generated; take 'loss' or 'last'"
+                f"{key}.best_metric '{training.best_metric}' is no validation measure of '{without[0]}', a task of "
+                f"kind '{kind}'; take 'loss' or 'last'"
             )
         limited = [task for task in stage.tasks if self.tasks[task].max_length is not None]
         if stage.training.max_length is not None and len(limited) == len(stage.tasks):

@@ -296,7 +296,7 @@ class Task(Settings):
     max_new_tokens: Whole | None = _if_set(
         None,
         "Tokens generated per item of `generation` or `multi_label`; null generates as many as the longest answer of "
-        "the items has, at most 256.",
+        "the items has, or all labels together, at most 256.",
         ge=1,
         le=4096,
     )

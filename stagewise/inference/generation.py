@@ -3,6 +3,7 @@
 import random
 import re
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stagewise.inference.likelihood import batches, pad_left
@@ -18,6 +19,7 @@ def generate(
     progress=None,
     end_token_id: int | None = None,
     end_text: str | None = None,
+    stop_texts: Sequence[str] = (),
 ) -> list[str]:
     """Generate text after each prompt, greedily, without special tokens.
 
@@ -39,15 +41,24 @@ def generate(
         Token that ends an answer beside the model's own end tokens, as the chat template has it.
     end_text
         Text that ends an answer if no single token does; `end_token_id` then counts for nothing.
+    stop_texts
+        Texts of which the first one ends an answer, and is no part of it.
     """
     end = end_token_id if end_text is None else None
     ends = {end} if end is not None else set()
     texts = []
-    for ids in generate_tokens(model, tokenizer, prompts, max_new_tokens, tokens_per_batch, progress, ends):
+    for ids in generate_tokens(
+        model, tokenizer, prompts, max_new_tokens, tokens_per_batch, progress, ends, tuple(stop_texts)
+    ):
         # The end token need not be a special one, which decoding leaves out.
         text = tokenizer.decode(ids[: ids.index(end)] if end in ids else ids, skip_special_tokens=True)
-        texts.append(text.partition(end_text)[0] if end_text else text)
+        texts.append(cut_at(text, [*stop_texts, *([end_text] if end_text else [])]))
     return texts
+
+
+def cut_at(text: str, stop_texts: Sequence[str]) -> str:
+    """Cut a text before the first of the stop texts in it."""
+    return text[: min((place for stop in stop_texts if (place := text.find(stop)) >= 0), default=len(text))]
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,7 @@ def generate_tokens(
     tokens_per_batch: int = 4096,
     progress=None,
     end_token_ids: set[int] = frozenset(),
-    stop_text: str | None = None,
+    stop_texts: tuple[str, ...] = (),
     sampling: Sampling | None = None,
 ) -> list[list[int]]:
     """Generate tokens after each prompt, see `generate`.
@@ -78,8 +89,8 @@ def generate_tokens(
     ----------
     end_token_ids
         Tokens that end a text, beside the model's own end tokens.
-    stop_text
-        Text at which generation stops.
+    stop_texts
+        Texts of which any stops generation.
     sampling
         How tokens are drawn; None takes the most probable ones.
 
@@ -114,7 +125,7 @@ def generate_tokens(
         ):
             for group in batches([len(prompt) for prompt in prompts], tokens_per_batch, max_new_tokens):
                 ids, mask, _ = pad_left([prompts[i] for i in group], tokenizer.pad_token_id, device)
-                options = _options(tokenizer, ids.shape[1], group, stop_text, sampling)
+                options = _options(tokenizer, ids.shape[1], group, stop_texts, sampling)
                 generated = base.generate(input_ids=ids, attention_mask=mask, **options)[:, ids.shape[1] :]
                 for i, row in zip(group, generated.tolist(), strict=True):
                     rows[i] = row
@@ -125,15 +136,16 @@ def generate_tokens(
     return rows
 
 
-def _options(tokenizer, start: int, group: list[int], stop_text: str | None, sampling: Sampling | None) -> dict:
-    """Arguments of transformers' `generate` that stop at a text and draw tokens; `start` is the prompts' length."""
+def _options(tokenizer, start: int, group: list[int], stop_texts: tuple[str, ...], sampling: Sampling | None) -> dict:
+    """Arguments of transformers' `generate` that stop at texts and draw tokens; `start` is the prompts' length."""
     import torch
 
     options = {}
-    if stop_text is not None:
+    if stop_texts:
 
         def is_stopped(ids, scores, **_):
-            stopped = [stop_text in tokenizer.decode(row, skip_special_tokens=True) for row in ids[:, start:].tolist()]
+            texts = [tokenizer.decode(row, skip_special_tokens=True) for row in ids[:, start:].tolist()]
+            stopped = [any(stop in text for stop in stop_texts) for text in texts]
             return torch.tensor(stopped, device=ids.device)
 
         options["stopping_criteria"] = [is_stopped]

@@ -73,19 +73,22 @@ def _read_csv(path: Path, handle) -> list[dict]:
 
 
 def write_answers(path, answers: list[dict]) -> None:
-    """Write answers as CSV with one column per label, or as JSON lines."""
+    """Write answers as CSV with one column per label and those of a set joined by a comma, or as JSON lines."""
     path = Path(path)
     with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as handle:
         if path.suffix == ".csv":
-            rows = [
-                {k: v for k, v in answer.items() if k != "probabilities"} | answer["probabilities"]
-                for answer in answers
-            ]
-            writer = csv.DictWriter(handle, fieldnames=list(rows[0]), lineterminator="\n")
+            rows = list(map(_as_cells, answers))
+            columns = dict.fromkeys(name for row in rows for name in row)  # items may have other numbers of options
+            writer = csv.DictWriter(handle, fieldnames=list(columns), lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
         else:
             handle.writelines(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
+
+
+def _as_cells(answer: dict) -> dict:
+    cells = {key: value for key, value in answer.items() if key != "probabilities"} | answer.get("probabilities", {})
+    return cells | ({"labels": ", ".join(answer["labels"] or [])} if "labels" in answer else {})
 
 
 def _parse_object(text: str, source: str) -> dict:

@@ -1,6 +1,8 @@
-"""Checks of label words that need the model's tokenizer; `config.label_texts` has those that do not."""
+"""Label words: checks that need the model's tokenizer (`config.label_texts` has the others), and those of an item."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from stagewise.errors import InputError
 
@@ -50,3 +52,11 @@ def check_label_token_ids(where: str, answers: dict[str, list[int]], end_tokens:
                     f"{where}: the label words '{word}' and '{other}' {same} in this model, so that the first would "
                     "always win; choose other words"
                 )
+
+
+def without_missing_options(logprobs: np.ndarray, options: Sequence[int]) -> np.ndarray:
+    """Set the log-probabilities, (items, letters), of the letters that an item of multiple choice lacks to -inf.
+
+    `options` has the number of each item's options.
+    """
+    return np.where(np.arange(logprobs.shape[1]) < np.asarray(options)[:, None], logprobs, -np.inf)

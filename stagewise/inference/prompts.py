@@ -1,104 +1,15 @@
 """Encode items as token ids: prompt file, form of the prompt, answer, shortening. Imports no torch."""
 
-import string
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from stagewise.config.training import Prompting
 from stagewise.errors import InputError
 from stagewise.inference.chat_form import ChatForm, read_chat_form
 from stagewise.inference.control_tokens import ControlTokens, Part
 from stagewise.inference.label_words import check_label_token_ids, check_label_words
-
-
-@dataclass(frozen=True)
-class Template:
-    """A prompt file with ``{name}`` placeholders."""
-
-    path: str
-    text: str
-
-    @classmethod
-    def read(cls, path, variables) -> "Template":
-        """Read a prompt file and check that it uses exactly the given variables.
-
-        Raises
-        ------
-        InputError
-            For a file that cannot be read, an unknown or unused variable, unbalanced braces, or a placeholder that
-            is more than a name: a field is put into the prompt as it is.
-        """
-        try:
-            text = Path(path).read_text(encoding="utf-8").removesuffix("\n")
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such prompt file") from None
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}") from None
-        try:
-            placeholders = [entry[1:] for entry in string.Formatter().parse(text) if entry[1] is not None]
-        except ValueError as error:
-            raise InputError(f"{path}: {error}; write a literal brace twice") from None
-        for name, form, conversion in placeholders:
-            if form or conversion:
-                written = f"{name}{f'!{conversion}' if conversion else ''}{f':{form}' if form else ''}"
-                raise InputError(
-                    f"{path}: the placeholder '{{{written}}}' is more than a name; write '{{{name}}}', a field is put "
-                    "into the prompt as it is"
-                )
-        used, variables = {name for name, _, _ in placeholders}, set(variables)
-        if unknown := sorted(used - variables):
-            raise InputError(
-                f"{path}: the placeholder '{{{unknown[0]}}}' is not one of the task's fields "
-                f"({', '.join(sorted(variables))})"
-            )
-        if unused := sorted(variables - used):
-            raise InputError(f"{path}: the task's field '{unused[0]}' has no placeholder; use it or drop the field")
-        return cls(str(path), text)
-
-    @property
-    def fields(self) -> list[str]:
-        """Names of the placeholders."""
-        return list(dict.fromkeys(name for _, name in self._pieces if name is not None))
-
-    @property
-    def literal(self) -> str:
-        """The prompt file's text, with a NUL for each placeholder."""
-        return "".join(text if name is None else f"{text}\0" for text, name in self._pieces)
-
-    def parts(self, fields: dict[str, str]) -> list[Part]:
-        """The author's pieces, which are trusted, and an item's fields between them."""
-        parts = []
-        for text, name in self._pieces:
-            parts += [(text, True)] if name is None else [(text, True), (fields[name], False)]
-        return parts
-
-    def fill(self, fields: dict[str, str]) -> str:
-        """Put an item's fields into the placeholders."""
-        return "".join(text for text, _ in self.parts(fields))
-
-    def beginning(self, name: str, fields: dict[str, str]) -> list[Part]:
-        """The author's pieces up to the first place of the field `name`, and the other fields between them."""
-        parts: list[Part] = []
-        for text, placed in self._pieces:
-            parts.append((text, True))
-            if placed == name:
-                break
-            parts.append((fields[placed], False))
-        return parts
-
-    def text_after(self, name: str) -> str:
-        """The author's text after the first place of the field `name`, up to the next field."""
-        names = [placed for _, placed in self._pieces]
-        following = self._pieces[names.index(name) + 1 :]
-        return following[0][0] if following else ""
-
-    @property
-    def _pieces(self) -> list[tuple[str, str | None]]:
-        """Literal texts, each with the name of the placeholder that follows it."""
-        return [(text, name) for text, name, _, _ in string.Formatter().parse(self.text)]
+from stagewise.inference.template import Template
+from stagewise.task_kinds import LABEL_KINDS, TaskKind
 
 
 @dataclass(frozen=True)
@@ -115,16 +26,26 @@ class EncodedPrompts:
 # Items on which prompt and answer are compared with both encoded at once.
 _COMPARED_ITEMS = 8
 
+# Answers of a task that lists none, to learn where a prompt ends and an answer begins.
+_SAMPLE_ANSWERS = ("x", "1", "(")
+
 
 @dataclass(frozen=True)
 class Encoder:
     """Encoder of one task's items, the same in training, scoring and querying.
 
     `max_length` limits prompt and answer together. A longer prompt loses the end of the field `shorten`, never the
-    instruction or the answer. Control tokens of the model in an item's fields are encoded as plain text.
+    instruction or the answer. Control tokens of the model in an item's fields, or in an answer of free text, are
+    encoded as plain text.
 
     An encoder can only be made if the model's tokenizer and chat template fit the prompt file and the label words;
     `InputError` says why they do not.
+
+    Attributes
+    ----------
+    max_new_tokens
+        Tokens that a generated answer may take, for which every prompt leaves room. None leaves each prompt room for
+        its own item's answer, as training does. Of no effect on tasks that are answered with one label.
     """
 
     tokenizer: object
@@ -134,31 +55,87 @@ class Encoder:
     max_length: int
     shorten: str | None = None
     task: str | None = None
+    kind: TaskKind = "classification"
+    no_label: str | None = None
+    """Answer to an item of `multi_label` without a label; None is `none`."""
+    max_new_tokens: int | None = None
 
     def __post_init__(self):
         self._check_prompt_file()
         where = f"tasks.{self.task}.labels" if self.task else self.template.path
-        check_label_words(where, self.label_words, self.controls.find)
-        check_label_token_ids(where, dict(zip(self.label_words, self.label_token_ids, strict=True)), len(self._end_ids))
+        words = self.sample_answers if self.kind == "multi_label" else self.label_words
+        check_label_words(where, words, self.controls.find)
+        if self.has_labels:
+            check_label_token_ids(where, self._answers, len(self._end_ids))
+
+    @classmethod
+    def of_task(cls, tokenizer, template: Template, prompting: Prompting, spec, max_length: int, task: str):
+        """Build the encoder of a task, which `spec` describes: settings, or a recipe; `max_length` if it has none."""
+        settings = {"shorten": spec.shorten, "task": task, "kind": spec.kind, "no_label": spec.no_label}
+        return cls(tokenizer, template, prompting, spec.words, spec.max_length or max_length, **settings)
+
+    @property
+    def has_labels(self) -> bool:
+        """True if items are answered with one label, False if with free text or a set of labels."""
+        return self.kind in LABEL_KINDS
+
+    @property
+    def answer_without_label(self) -> str:
+        """Answer to an item of `multi_label` without a label."""
+        return self.no_label or "none"
 
     @cached_property
     def controls(self) -> ControlTokens:
         """Control tokens of the model."""
         return ControlTokens(self.tokenizer)
 
-    def encode_answer(self, word: str) -> list[int]:
-        """Encode an answer as it follows a prompt, up to the token that ends its turn."""
-        return self._answers[1][word]
+    def encode_answer(self, text: str) -> list[int]:
+        """Encode an answer as it follows a prompt, up to the token that ends its turn; blanks around it are left out.
+
+        Raises
+        ------
+        InputError
+            If it is empty or has no token, or with the prompt file's end becomes other tokens than apart.
+        """
+        if text in self._encoded_answers:
+            return self._encoded_answers[text]
+        if not text.strip():
+            raise InputError(f"{self.template.path}: the answer is empty; give it a text or take the item out")
+        parts, prompt, shared = self._boundary
+        start, ids = prompt[: len(prompt) - shared], self._encode(parts + self._answer_parts(text))
+        if ids[: len(start)] != start:
+            raise InputError(f"{self.template.path}: the prompt and the answer {_APART}")
+        if not self.has_labels and ids == self._encode(parts + self._answer_parts("")):
+            raise InputError(f"{self.template.path}: the answer has no token in this model; choose another text")
+        self._encoded_answers[text] = ids[len(start) :] + self._end_ids
+        return self._encoded_answers[text]
+
+    def encode_own_answer(self, item: dict) -> list[int]:
+        """Encode the answer that an item teaches; an ``InputError`` names the item."""
+        if self.has_labels:
+            return self._answers[item["label"]]
+        try:
+            return self.encode_answer(item["label"])
+        except InputError as error:
+            reason = str(error).partition(": ")[2]
+            raise InputError(f"{self.template.path}: item '{item['id']}': {reason}") from None
 
     @cached_property
     def label_token_ids(self) -> list[list[int]]:
-        """Token ids of every label's answer, in label order."""
-        return [self._answers[1][word] for word in self.label_words]
+        """Token ids of every label's answer, in label order; none of tasks that are not answered with one label."""
+        return list(self._answers.values())
+
+    @property
+    def sample_answers(self) -> list[str]:
+        """Answers that the task may have: all labels, those of one item of several labels, or examples of free text."""
+        if self.kind == "generation":
+            return list(_SAMPLE_ANSWERS)
+        return [*self.label_words, *([self.answer_without_label] if self.kind == "multi_label" else [])]
 
     @property
     def end_token_id(self) -> int:
         """Last token of every answer, at which generation stops."""
-        return self.label_token_ids[0][-1]
+        return (self._encode(self._boundary[0] + self._answer_parts(self.sample_answers[0])) + self._end_ids)[-1]
 
     @property
     def end_text(self) -> str | None:
@@ -172,15 +149,18 @@ class Encoder:
         Raises
         ------
         InputError
-            Also if prompt and answer are other tokens together than apart, which is tried on the first items.
+            Also if prompt and answer are other tokens together than apart, which is tried on the first items, and on
+            all whose own answers are of free text.
         """
         prompts = [self.encode_prompt(item) for item in items]
-        for item, (ids, _) in list(zip(items, prompts, strict=True))[:_COMPARED_ITEMS]:
+        for item, (ids, _) in list(zip(items, prompts, strict=True))[
+            : None if self._reads_answers else _COMPARED_ITEMS
+        ]:
             self._check_joint(item, ids)
         return EncodedPrompts(
             [ids for ids, _ in prompts],
             sum(shortened for _, shortened in prompts),
-            sum(self.controls.changes(self._parts(item["fields"])) for item in items),
+            sum(self.controls.changes(self._item_parts(item)) for item in items),
         )
 
     def encode_prompt(self, item: dict) -> tuple[list[int], bool]:
@@ -194,10 +174,10 @@ class Encoder:
         Raises
         ------
         InputError
-            If a prompt is too long and there is nothing that may be cut.
+            If a prompt is too long and there is nothing that may be cut, or the answer leaves a prompt no room.
         """
         ids = self._ids(item["fields"])
-        room = self.max_length - max(map(len, self.label_token_ids))
+        room = self.max_length - self.answer_length(item)
         if len(ids) <= room:
             return ids, False
         if self.shorten is None:
@@ -218,6 +198,28 @@ class Encoder:
         raise InputError(
             f"{self.template.path}: item '{item['id']}' does not fit into max_length {self.max_length} even with an "
             f"empty '{self.shorten}'; {self._longer}"
+        )
+
+    @property
+    def _reads_answers(self) -> bool:
+        """True if every item's own answer, of free text, is encoded with its prompt."""
+        return not self.has_labels and self.max_new_tokens is None
+
+    def answer_length(self, item: dict) -> int:
+        """Tokens for the answer to an item, for which its prompt leaves room."""
+        if self.has_labels:
+            return max(map(len, self.label_token_ids))
+        length = len(self.encode_own_answer(item)) if self._reads_answers else self.max_new_tokens
+        if length < self.max_length:
+            return length
+        if self._reads_answers:
+            raise InputError(
+                f"{self.template.path}: the answer of item '{item['id']}' takes {length} tokens, and max_length is "
+                f"{self.max_length}; {self._longer}"
+            )
+        raise InputError(
+            f"tasks.{self.task}.max_new_tokens: {length} tokens of an answer leave no room for a prompt in max_length "
+            f"{self.max_length}; lower it, or {self._longer}"
         )
 
     @property
@@ -259,19 +261,24 @@ class Encoder:
         """Pieces of an item's prompt; what the chat template or the author of a plain prompt wrote is trusted."""
         return self._chat.parts(self.template.fill(fields)) if self._chat else self.template.parts(fields)
 
+    def _item_parts(self, item: dict) -> list[Part]:
+        """Pieces of all that is encoded of an item: its prompt, and its own answer if that is free text."""
+        return self._parts(item["fields"]) + (self._answer_parts(item["label"]) if self._reads_answers else [])
+
     def _encode(self, parts: list[Part]) -> list[int]:
         return self.controls.encode(parts, add_special_tokens=self._chat is None)
 
     def _ids(self, fields: dict[str, str]) -> list[int]:
         ids = self._encode(self._parts(fields))
         # An answer needs a token to follow, also after a plain prompt without text.
-        return ids[: len(ids) - self._answers[0]] or self._start_ids
+        return ids[: len(ids) - self._boundary[2]] or self._start_ids
 
-    def _answer_parts(self, word: str) -> list[Part]:
+    def _answer_parts(self, text: str) -> list[Part]:
         """An answer and what ends its turn, as text."""
+        text = text.strip()
         if self._chat is None:
-            return [(f" {word}", False)]
-        return [(self._chat.answer_start, True), (word, False), (self._chat.answer_end or "", True)]
+            return [(f" {text}", False)]
+        return [(self._chat.answer_start, True), (text, False), (self._chat.answer_end or "", True)]
 
     @property
     def _start_ids(self) -> list[int]:
@@ -284,29 +291,40 @@ class Encoder:
         return [] if self._chat and self._chat.answer_end else [self.tokenizer.eos_token_id]
 
     @cached_property
-    def _answers(self) -> tuple[int, dict[str, list[int]]]:
-        """Number of a prompt's last tokens that belong to the answers, and every label's answer.
+    def _boundary(self) -> tuple[list[Part], list[int], int]:
+        """Pieces and token ids of a prompt, and the number of its last tokens that belong to the answers.
 
         An answer is what follows the prompt when both are encoded at once. Some tokenizers join a blank at the
         prompt's end to the answer; then that token is the answer's.
         """
         parts = self._parts(dict.fromkeys(self.template.fields, "x"))
         prompt = self._encode(parts)
-        joint = {word: self._encode(parts + self._answer_parts(word)) for word in self.label_words}
-        kept = min(_common_start(prompt, ids) for ids in joint.values())
-        return len(prompt) - kept, {word: ids[kept:] + self._end_ids for word, ids in joint.items()}
+        answers = [self._encode(parts + self._answer_parts(text)) for text in self.sample_answers]
+        return parts, prompt, len(prompt) - min(_common_start(prompt, ids) for ids in answers)
+
+    @cached_property
+    def _encoded_answers(self) -> dict[str, list[int]]:
+        return {}
+
+    @cached_property
+    def _answers(self) -> dict[str, list[int]]:
+        """Token ids of every label's answer, by label word."""
+        return {word: self.encode_answer(word) for word in self.label_words} if self.has_labels else {}
 
     def _check_joint(self, item: dict, ids: list[int]) -> None:
         fields = item["fields"]
         if len(ids) < len(self._ids(fields)):
             return  # shortened: its end is that of the prompt file, as other items show
-        for word, answer in self._answers[1].items():
-            joint = self._encode(self._parts(fields) + self._answer_parts(word)) + self._end_ids
-            if joint != ids + answer:
-                raise InputError(
-                    f"{self.template.path}: the prompt of item '{item['id']}' and the answer '{word}' are other tokens "
-                    "together than apart; end the prompt with a word or a punctuation mark instead of a field or blank"
-                )
+        for text in [item["label"]] if self._reads_answers else self.sample_answers:
+            joint = self._encode(self._parts(fields) + self._answer_parts(text)) + self._end_ids
+            if joint != ids + self.encode_answer(text):
+                answer = "its answer" if self._reads_answers else f"the answer '{text}'"
+                raise InputError(f"{self.template.path}: the prompt of item '{item['id']}' and {answer} {_APART}")
+
+
+_APART = (
+    "are other tokens together than apart; end the prompt with a word or a punctuation mark instead of a field or blank"
+)
 
 
 def _common_start(first: list[int], second: list[int]) -> int:

@@ -11,7 +11,7 @@ from stagewise.data.duplicates import normalize
 from stagewise.data.items import SplitItem
 from stagewise.errors import InputError
 from stagewise.inference import likelihood
-from stagewise.inference.generation import Sampling, generate_tokens
+from stagewise.inference.generation import Sampling, cut_at, generate_tokens
 from stagewise.inference.prompts import Encoder
 from stagewise.inference.within_memory import within_memory
 
@@ -97,13 +97,21 @@ def _write_fields(model, encoder: Encoder, writing: Writing, seeds: list[str], p
     items: list[dict[str, str]] = [{} for _ in seeds]
     for name in encoder.template.fields:
         prompts = [encoder.encode_beginning(name, fields) for fields in items]
-        stop_text = _stop_text(encoder.template.text_after(name))
+        stop_texts = _stop_texts(encoder.template.text_after(name))
         sampling = Sampling(writing.temperature, writing.top_p, [f"{seed} {name}" for seed in seeds])
         title = f"{progress}: {name}" if progress else None
 
-        def generate(tokens_per_batch, prompts=prompts, stop_text=stop_text, sampling=sampling, title=title):
+        def generate(tokens_per_batch, prompts=prompts, stop_texts=stop_texts, sampling=sampling, title=title):
             return generate_tokens(
-                model, tokenizer, prompts, writing.max_tokens, tokens_per_batch, title, control_ids, stop_text, sampling
+                model,
+                tokenizer,
+                prompts,
+                writing.max_tokens,
+                tokens_per_batch,
+                title,
+                control_ids,
+                stop_texts,
+                sampling,
             )
 
         longest = max(map(len, prompts)) + writing.max_tokens
@@ -113,14 +121,14 @@ def _write_fields(model, encoder: Encoder, writing: Writing, seeds: list[str], p
             ids = row[: next((n for n, token in enumerate(row) if token in ends), len(row))]
             tokens += len(prompt) + len(ids)
             text = tokenizer.decode(ids, skip_special_tokens=True).rstrip(_BROKEN)
-            fields[name] = (text.partition(stop_text)[0] if stop_text else text).strip()
+            fields[name] = cut_at(text, stop_texts).strip()
     return items, tokens
 
 
-def _stop_text(following: str) -> str | None:
+def _stop_texts(following: str) -> tuple[str, ...]:
     """Choose what ends a field from the prompt's text after it: its first line, or the line break; else nothing."""
     lines = [line.strip() for line in following.splitlines() if line.strip()]
-    return lines[0] if lines else "\n" if "\n" in following else None
+    return (lines[0],) if lines else ("\n",) if "\n" in following else ()
 
 
 def _is_usable(encoder: Encoder, fields: dict[str, str]) -> bool:

@@ -210,12 +210,14 @@ def omitted_splits(splits: list[str], shared: list[str]) -> list[Omitted]:
 
 def omitted_means(arms: ArmScores) -> list[Omitted]:
     """List the measures that means over tasks leave out, because some task that is learnt lacks them."""
-    entries = []
-    for name, measure in arms.measures.items():
-        if lacking := [task for task in arms.learnt_tasks if not arms.has(task, ARGMAX, name)]:
-            reason = f"{', '.join(lacking)} {'has' if len(lacking) == 1 else 'have'} no such measure"
-            entries.append(Omitted(what=f"means over tasks of {measure.title}", reason=reason))
-    return entries
+    tasks = arms.learnt_tasks
+    lacking = [
+        measure.title for name, measure in arms.measures.items() if not all(arms.has(t, ARGMAX, name) for t in tasks)
+    ]
+    reason = "some task that is learnt has no such measure"
+    if TASK_SCORE in arms.measures:
+        reason += "; the mean of the tasks' own measures, their task scores, stands in their place"
+    return [Omitted(what=f"means over tasks of {', '.join(lacking)}", reason=reason)] if lacking else []
 
 
 def arm_summaries(arms: ArmScores) -> list[ArmSummary]:

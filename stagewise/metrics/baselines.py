@@ -15,6 +15,14 @@ from stagewise.metrics.prediction_table import AnswerFormat, Predictions, group_
 from stagewise.metrics.schema import MAJORITY, TFIDF, TFIDF_BALANCED
 from stagewise.predictions.prediction_files import gold_cell
 
+_LETTERS = "a letter stands for another option in every item"
+
+NO_BASELINE: dict[str, dict[str, str]] = {
+    "multiple_choice": {TFIDF: _LETTERS, TFIDF_BALANCED: _LETTERS},
+    "generation": {TFIDF_BALANCED: "there are no classes to balance"},
+}
+"""Baselines that a kind of task does not have, and why."""
+
 Baseline = Callable[[list[dict]], Predictions]
 """A function from items to answers."""
 
@@ -44,6 +52,8 @@ def fit_baseline(name: str, train: list[dict], form: AnswerFormat) -> Baseline:
         raise CannotFit("the training split is empty")
     if name not in (MAJORITY, TFIDF, TFIDF_BALANCED):
         raise ValueError(f"no such baseline: {name}")
+    if reason := NO_BASELINE.get(form.kind, {}).get(name):
+        raise CannotFit(reason)
     fit = {"multi_label": _fit_sets, "generation": _fit_texts}.get(form.kind, _fit_labels)
     return fit(name, train, form)
 
@@ -56,8 +66,6 @@ def _fit_labels(name: str, train: list[dict], form: AnswerFormat) -> Baseline:
         return lambda items: Predictions(
             labels, _codes(items, labels), np.full(len(items), code), groups=group_codes(items), **common
         )
-    if form.kind == "multiple_choice":
-        raise CannotFit("a letter stands for another option in every item")
     gold = _codes(train, labels)
     if len(set(gold.tolist())) < 2:
         raise CannotFit("the training split has one label only")
@@ -107,8 +115,6 @@ def _fit_sets(name: str, train: list[dict], form: AnswerFormat) -> Baseline:
 
 
 def _fit_texts(name: str, train: list[dict], form: AnswerFormat) -> Baseline:
-    if name == TFIDF_BALANCED:
-        raise CannotFit("there are no classes to balance")
     answers = [item["label"] for item in train]
 
     def answer_with(choose: Callable[[list[dict]], list[str]]) -> Baseline:

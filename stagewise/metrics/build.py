@@ -32,7 +32,17 @@ from stagewise.metrics.prediction_table import Key, Predictions
 from stagewise.metrics.prior_shift import prior_shifts
 from stagewise.metrics.probes import add_probes, probe_changes, probe_records, probe_scores
 from stagewise.metrics.read_results import ExperimentResults
-from stagewise.metrics.schema import BASELINES, Agreement, AnswerRecord, Omitted, ReportMetrics, Score, TrainingRecord
+from stagewise.metrics.schema import (
+    BASELINES,
+    CLASSIFICATION_VERSION,
+    SCHEMA_VERSION,
+    Agreement,
+    AnswerRecord,
+    Omitted,
+    ReportMetrics,
+    Score,
+    TrainingRecord,
+)
 from stagewise.metrics.scores import ScoreTable, score_records
 from stagewise.metrics.task_measures import TaskMeasures
 from stagewise.provenance.sealed_json import seal
@@ -66,7 +76,9 @@ def _build(tried: ExperimentResults) -> ReportMetrics:
     adapters = Adapters(tried.adapters, trainings, tried.adapter_bytes)
     table = ScoreTable(tried.predictions, DecisionRules(tried.predictions, {}, {}), bootstrap, measures.task_score)
     results = tried.of_arms(declared.with_choice(chosen))
+    is_classified = all(form.kind == "classification" for form in measures.forms.values())
     return ReportMetrics(
+        schema_version=CLASSIFICATION_VERSION if is_classified else SCHEMA_VERSION,
         experiment=overview.experiment_record(tried),
         costs=cost_records(variants, chosen, references_of(declared), adapters),
         variants=choice.variant_records(variants, scores, chosen, table, main, adapters),

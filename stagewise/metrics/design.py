@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from stagewise.config.experiment import Config
 from stagewise.lineage import BASE, steps_of_arm
+from stagewise.metrics.baselines import NO_BASELINE
 from stagewise.metrics.comparisons import list_comparisons, references_of
 from stagewise.metrics.crossed import Components, Noise, Runs, items_alone, pool, standard_error
 from stagewise.metrics.schema import BASELINES
@@ -31,6 +32,9 @@ class Assumed:
     """Correlation of the answers to two items of one group."""
     task_correlation: float = 0.5
     """Correlation of an adapter's noise on two tasks."""
+    deviation: float = 0.3
+    """Standard deviation, over items, of the difference between two trainings' scores of an item, where items have
+    scores between right (1) and wrong (0)."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ class Design:
     """Tasks that a mean is over; None for all of them."""
     others: int = 0
     """Claims about probes whose number of items is not known."""
+    scored: tuple[str, ...] = ()
+    """Tasks whose items have scores between right and wrong."""
 
     @property
     def step(self) -> float:
@@ -89,12 +95,15 @@ class Design:
 
     def detectable(self, group: Comparisons, assumed: Assumed) -> float | None:
         """The difference that claims of this kind find with 80 % power; None if there is none."""
-        tasks = self.tasks_of(group)
-        if self.runs == 1 and len(tasks) == 1 and not tasks[0].grouped:
+        names, tasks = self._names(group), self.tasks_of(group)
+        exact = not set(names) & set(self.scored)
+        if self.runs == 1 and len(tasks) == 1 and not tasks[0].grouped and exact:
             return detectable_by_sign_flip(tasks[0].items, assumed.accuracy, assumed.disagreement, self.step)
         units, runs, number = [task.effective(assumed.group_correlation) for task in tasks], self.runs, len(tasks)
-        rest = sum(assumed.disagreement / each for each in units) / number**2
-        growth = items_growth(assumed.accuracy, assumed.disagreement, runs)
+        # A right answer against a wrong one differs by 1: the variance is the share of items on which two disagree.
+        variances = [assumed.deviation**2 if name in self.scored else assumed.disagreement for name in names]
+        rest = sum(variance / each for variance, each in zip(variances, units, strict=True)) / number**2
+        growth = items_growth(assumed.accuracy, assumed.disagreement, runs) if exact else lambda difference: 1.0
         if runs == 1:
             return detectable_by_t(items_alone(rest, round(max(units))), growth, self.step)
         # Both adapters of a comparison have the training's noise, unlike the untuned model; a mean has less of it.
@@ -161,8 +170,13 @@ def plan_of(config: Config, tasks: dict[str, TaskItems], overlap: float = 0.0) -
     # Whichever variants are chosen, there are as many claims, if no two arms end with the same adapters.
     config = config.with_choice({})
     steps = {arm: [steps_of_arm(config, arm, seed, fold) for fold, seed in config.runs] for arm in config.active_arms}
-    answered = [(name, task) for name in (BASE, *BASELINES) for task in config.active_tasks]
     statistics, measures = config.statistics, TaskMeasures.of(config)
+    answered = [
+        (name, task)
+        for task, form in measures.forms.items()
+        for name in (BASE, *BASELINES)
+        if name not in NO_BASELINE.get(form.kind, {})
+    ]
     probes = [*config.probes.tasks, *config.probes.item_scored]
     family = list_comparisons(
         steps,
@@ -192,5 +206,6 @@ def plan_of(config: Config, tasks: dict[str, TaskItems], overlap: float = 0.0) -
         ],
         family=len(family),
         averaged=tuple(task for task in config.active_tasks if task in config.learnt_tasks),
+        scored=tuple(task for task in measures.forms if measures.is_scored(task)),
         others=sum(number for (_, task, _), number in numbers.items() if task is not None and task not in tasks),
     )

@@ -69,6 +69,10 @@ class TaskMeasures:
         by_accuracy = against == MAJORITY and self.forms[task].kind in LABEL_KINDS
         return MEASURES[PRIMARY] if by_accuracy else self.own(task)
 
+    def is_scored(self, task: str) -> bool:
+        """True if an answer to the task may be anything between right and wrong."""
+        return self.forms[task].kind not in LABEL_KINDS and not self.own(task).is_accuracy
+
     @property
     def all(self) -> list[Measure]:
         """Every measure that some task has, in order."""

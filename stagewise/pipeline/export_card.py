@@ -12,6 +12,7 @@ from stagewise.pipeline.export_report import Reported, evaluation_results, forge
 from stagewise.pipeline.export_source import Source
 from stagewise.provenance.files import read_json
 from stagewise.recipe import Recipe
+from stagewise.task_kinds import describe_answers
 from stagewise.training.model_card import CARD, DISCLAIMER, TAGS, describe_origin, format_card, settings_table
 
 _LOAD_ADAPTER = """```python
@@ -137,7 +138,7 @@ def _prompts(recipe: Recipe) -> str:
             place += f", after the system message `{system}`" if system else ", after an empty system message"
     blocks, fence = [], "`" * 4
     for name, task in recipe.tasks.items():
-        answers = ", ".join(f"`{word}`" for word in task.words)
+        answers = ", ".join(f"`{word}`" for word in task.words) or describe_answers(task.kind, task.words)
         blocks.append(f"Prompt of `{name}`, {place}; answers: {answers}.\n\n{fence}text\n{task.prompt.text}\n{fence}")
     return "\n\n".join(blocks)
 

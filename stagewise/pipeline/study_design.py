@@ -84,6 +84,11 @@ def _assumptions(assumed: Assumed, design: Design) -> str:
         f"Assumed: accuracy {percent(assumed.accuracy)}%, two trainings disagree on {percent(assumed.disagreement)}% "
         "of the items, and an adapter's accuracy has the training noise (standard deviation) of each row."
     )
+    if design.scored:
+        text += (
+            f" An item's scores of {listed(list(design.scored))} differ between two trainings by a standard deviation "
+            f"of {percent(assumed.deviation)} points."
+        )
     if any(group.task is None for group in design.comparisons) and len(design.tasks) > 1:
         text += f" Its noise on two tasks correlates by {assumed.task_correlation:g}."
     if design.runs == 1:

@@ -5,7 +5,8 @@ from pathlib import Path
 from stagewise.config.identity import EVERYWHERE, GENERATION_ALONE, PREDICTIONS, facts
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.errors import InputError
-from stagewise.inference.prompts import Template
+from stagewise.inference.template import Template
+from stagewise.measures import measures_of
 from stagewise.models.tuned import weights_checksum
 from stagewise.predictions import PREDICTION_BEHAVIOUR
 from stagewise.provenance.files import read_json, sha256_file
@@ -27,13 +28,14 @@ def prediction_inputs(settings: ScoringSettings, templates: dict[str, Template],
     """
     generated = settings.evaluation.method == "generation"
     ignored = EVERYWHERE | PREDICTIONS | ({} if generated else GENERATION_ALONE)
+    compared = [name for name, task in settings.tasks.items() if task.kind == "generation"]
     return {
         "settings": facts(settings, ignored),
         "prompts": {name: template.text for name, template in templates.items()},
         "files": {f"{task}.{split}": sha256 for task, splits in data.items() for split, sha256 in splits.items()},
         "model": model,
         "behaviour": {"predictions": PREDICTION_BEHAVIOUR},
-    }
+    } | ({"text_measures": {name: list(measures_of("generation")) for name in compared}} if compared else {})
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -51,11 +53,14 @@ def file_inputs(inputs: dict, name: str) -> dict:
     settings = inputs["settings"] | {"tasks": {task: inputs["settings"]["tasks"][task]}}
     if "max_length" in settings["tasks"][task]:
         del settings["max_length"]  # the task has its own
-    return inputs | {
+    record = inputs | {
         "settings": settings,
         "prompts": {task: inputs["prompts"][task]},
         "files": {name: inputs["files"][name]},
     }
+    if measures := record.pop("text_measures", {}).get(task):
+        record["text_measures"] = {task: measures}
+    return record
 
 
 def adapter_group(receipt: dict | None) -> dict:

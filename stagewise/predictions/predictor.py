@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 
 from stagewise.config.step_settings import ScoringSettings
-from stagewise.inference.prompts import Encoder, Template
+from stagewise.inference.generated_answers import generate_answers
+from stagewise.inference.label_words import without_missing_options
+from stagewise.inference.prompts import Encoder
+from stagewise.inference.template import Template
 from stagewise.inference.within_memory import within_memory
 from stagewise.models.frozen_layers import FrozenLayers
 from stagewise.models.shared_base import SharedBase
+from stagewise.predictions.answer_rows import generated_label_rows, label_set_rows, scored_rows, text_rows
 
 # The inputs of Zhao et al. 2021 (arXiv:2102.09690), section 5.
 CONTENT_FREE = ("N/A", "[MASK]", "")
@@ -38,72 +42,79 @@ class Predictor:
 
     def encoder(self, task: str, template: Template) -> Encoder:
         """Build a task's encoder."""
-        spec = self.settings.tasks[task]
-        prompting, max_length = self.settings.prompting, spec.max_length or self.settings.max_length
-        return Encoder(self.tokenizer, template, prompting, spec.words, max_length, spec.shorten, task)
+        settings, spec = self.settings, self.settings.tasks[task]
+        return Encoder.of_task(self.tokenizer, template, settings.prompting, spec, settings.max_length, task)
 
     def score_content_free(self, encoder: Encoder) -> list[dict]:
         """Score the labels after inputs without content, every field replaced (Zhao et al. 2021).
+
+        Of a task that is not answered with one label, samples of its answers are scored.
 
         Returns
         -------
         ``{"input", "logprobs"}`` per text of `CONTENT_FREE`; log-probabilities in label order, nats.
         """
+        answer = encoder.sample_answers[0]
         items = [
-            {"id": f"content-free {text!r}", "fields": dict.fromkeys(encoder.template.fields, text)}
+            {"id": f"content-free {text!r}", "label": answer, "fields": dict.fromkeys(encoder.template.fields, text)}
             for text in CONTENT_FREE
         ]
         prompts = [encoder.encode_prompt(item)[0] for item in items]
         scores = self._score(encoder, prompts)
         return [{"input": text, "logprobs": row.tolist()} for text, row in zip(CONTENT_FREE, scores, strict=True)]
 
-    def predict(self, encoder: Encoder, prompts: list[list[int]], progress: str | None = None) -> list[dict]:
-        """Predict a label after each prompt.
+    def predict(self, encoder: Encoder, items: list[dict], prompts, progress: str | None = None) -> list[dict]:
+        """Predict an answer after each prompt.
+
+        Parameters
+        ----------
+        encoder
+            Encoder of the task; unless the task is answered with one label, with a limit (`with_answer_limit`).
+        items, prompts
+            Items of a split, and the token ids of their prompts.
 
         Returns
         -------
-        Columns of each row: ``prediction``, ``valid``, a ``logprob:<word>`` per label and, if generated, ``text``. An
-        invalid answer's prediction is empty; generated answers have no log-probabilities.
+        Columns of each row: ``prediction``, ``valid``, and as the task needs a ``logprob:<word>`` per label, a
+        ``score:<measure>`` per measure of texts, and the ``text`` that a label was read from. An invalid answer's
+        prediction is empty; generated answers have no log-probabilities.
         """
-        if self.settings.evaluation.method == "likelihood":
-            return self._predict_by_likelihood(encoder, prompts, progress)
-        return self._predict_by_generation(encoder, prompts, progress)
+        if encoder.kind == "generation":
+            return text_rows(items, self._generate_answers(encoder, prompts, progress))
+        if encoder.kind == "multi_label":
+            return label_set_rows(encoder, self._generate_answers(encoder, prompts, progress))
+        if self.settings.evaluation.method == "generation":
+            texts = self._generate(encoder, prompts, progress)
+            return generated_label_rows(encoder, items, texts, self.settings.evaluation.parse)
+        logprobs = self._score(encoder, prompts, progress)
+        if encoder.kind == "multiple_choice":
+            logprobs = without_missing_options(logprobs, [item["options"] for item in items])
+        return scored_rows(encoder.label_words, logprobs)
 
-    def _predict_by_likelihood(self, encoder: Encoder, prompts, progress) -> list[dict]:
-        words = encoder.label_words
-        return [
-            {"prediction": words[row.argmax()], "valid": True}
-            | {f"logprob:{word}": float(value) for word, value in zip(words, row, strict=True)}
-            for row in self._score(encoder, prompts, progress)
-        ]
+    def _generate_answers(self, encoder: Encoder, prompts, progress) -> list[str]:
+        stop = self.settings.tasks[encoder.task].stop
+        return self._within_memory(
+            prompts,
+            lambda tokens_per_batch: generate_answers(self.model, encoder, prompts, stop, tokens_per_batch, progress),
+            encoder.max_new_tokens,
+        )
 
-    def _predict_by_generation(self, encoder: Encoder, prompts, progress) -> list[dict]:
+    def _generate(self, encoder: Encoder, prompts, progress) -> list[str]:
         from stagewise.inference import generation
 
-        words, evaluation = encoder.label_words, self.settings.evaluation
-        texts = self._within_memory(
+        return self._within_memory(
             prompts,
             lambda tokens_per_batch: generation.generate(
                 self.model,
                 self.tokenizer,
                 prompts,
-                evaluation.max_new_tokens,
+                self.settings.evaluation.max_new_tokens,
                 tokens_per_batch,
                 progress,
                 encoder.end_token_id,
                 encoder.end_text,
             ),
         )
-        letters = generation.option_letters(encoder.template.text, words)
-        rows = []
-        for text in texts:
-            if evaluation.parse == "strict":
-                label = generation.parse_strict(text, words)
-            else:
-                label = generation.parse_published(text, words, letters)
-            row = {"prediction": label or "", "valid": label is not None}
-            rows.append(row | {f"logprob:{word}": None for word in words} | {"text": text})
-        return rows
 
     def _score(self, encoder: Encoder, prompts, progress=None):
         from stagewise.inference import likelihood
@@ -114,7 +125,7 @@ class Predictor:
                 self.model,
                 self.tokenizer,
                 prompts,
-                encoder.label_token_ids,
+                encoder.label_token_ids or [encoder.encode_answer(text) for text in encoder.sample_answers],
                 tokens_per_batch,
                 progress,
                 frozen_layers=self.frozen_layers,
@@ -124,7 +135,7 @@ class Predictor:
             self.frozen_layers.release()  # the items of a split are scored once
         return scores
 
-    def _within_memory(self, prompts, compute):
-        longest = max(map(len, prompts), default=0)
+    def _within_memory(self, prompts, compute, new_tokens: int = 0):
+        longest = max(map(len, prompts), default=0) + new_tokens
         result, self.tokens_per_batch = within_memory(compute, self.tokens_per_batch, longest)
         return result

@@ -14,7 +14,8 @@ from stagewise.data.items import read_split
 from stagewise.errors import InputError
 from stagewise.inference.control_tokens import describe_control_tokens
 from stagewise.inference.finite import check_finite_logprobs
-from stagewise.inference.prompts import Template
+from stagewise.inference.generated_answers import with_answer_limit
+from stagewise.inference.template import Template
 from stagewise.models.frozen_layers import KeptLayers
 from stagewise.models.gpu_lock import take_gpus
 from stagewise.models.receipts import model_receipt
@@ -27,8 +28,9 @@ from stagewise.predictions.predictor import Predictor
 from stagewise.predictions.training_answers import TrainingAnswers
 from stagewise.provenance.files import replaced_folder
 from stagewise.provenance.lock import locked, locked_if_free
-from stagewise.provenance.packages import package_versions
+from stagewise.provenance.packages import PACKAGES, package_versions
 from stagewise.provenance.receipts import RECEIPT
+from stagewise.task_kinds import LABEL_KINDS
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,8 @@ class Scoring:
 
         They are infinite if answers are generated, which takes nobody knows how long.
         """
-        if self.settings.evaluation.method != "likelihood":
+        kinds = {task.kind for task in self.settings.tasks.values()}
+        if self.settings.evaluation.method != "likelihood" or not kinds <= set(LABEL_KINDS):
             return float("inf")
         splits = self.settings.evaluation.splits
         files = [data_dir / task / f"{split}.jsonl" for task in self.settings.tasks for split in splits]
@@ -206,6 +209,7 @@ def _make_task(
 ) -> Iterator[dict]:
     """Score the items of a task's splits, and keep a file for each; yield how each was made."""
     settings, started = job.settings, time.monotonic()  # what is done once for a task counts with its first file
+    spec = settings.tasks[task]
     model_dir, adapter_dir = job.scored.model_dir, job.scored.adapter_dir
     check = partial(
         check_finite_logprobs, task=task, model_dir=model_dir, adapter_dir=adapter_dir, dtype=settings.dtype
@@ -214,11 +218,14 @@ def _make_task(
     content_free = predictor.score_content_free(encoder)
     # Generated answers show no numbers, so this is where a model without any is noticed.
     check([answer["logprobs"] for answer in content_free])
+    # An input without content has no number of options, on which the letters' distribution rests.
+    calibrates = settings.evaluation.method == "likelihood" and spec.kind in ("classification", "ordinal")
     for split in splits:
-        items = read_split(job.data_dir / task / f"{split}.jsonl", settings.tasks[task].words)
-        prompts = encoder.encode_prompts(items)
-        rows = predictor.predict(encoder, prompts.ids, progress=f"{task}.{split}")
-        check(_logprobs(rows))
+        items = read_split(job.data_dir / task / f"{split}.jsonl", spec.words)
+        asked = with_answer_limit(encoder, items, spec.max_new_tokens)
+        prompts = asked.encode_prompts(items)
+        rows = predictor.predict(asked, items, prompts.ids, progress=f"{task}.{split}")
+        check(_logprobs(items, rows, spec.words))
         device, changed = predictor.model.device.type, None
         if split == "validation" and task in in_training.codes:
             changed = in_training.count_changes(task, [row["prediction"] for row in rows], device)
@@ -229,12 +236,12 @@ def _make_task(
             "items": len(items),
             "shortened": prompts.shortened,
             "control_tokens": prompts.control_tokens,
-            "content_free": content_free if settings.evaluation.method == "likelihood" else None,
+            "content_free": content_free if calibrates else None,
             "tokens_per_batch": predictor.tokens_per_batch,
             "changed_answers": changed,
             "device": device,
             "dtype": settings.dtype,
-            "packages": package_versions(),
+            "packages": package_versions(PACKAGES if spec.kind != "generation" else (*PACKAGES, "rouge-score")),
         }
         write = partial(write_predictions, task=task, split=split, items=items, rows=rows)
         kept.write(f"{task}.{split}", write, facts)
@@ -242,6 +249,11 @@ def _make_task(
         yield facts
 
 
-def _logprobs(rows: list[dict]) -> list[float]:
-    """Collect the log-probabilities of prediction rows; generated answers have none."""
-    return [value for row in rows for name, value in row.items() if name.startswith("logprob:") and value is not None]
+def _logprobs(items: list[dict], rows: list[dict], words: list[str]) -> list[float]:
+    """Collect the log-probabilities of the labels that each item has; generated answers have none."""
+    return [
+        value
+        for item, row in zip(items, rows, strict=True)
+        for word in words[: item.get("options")]
+        if (value := row.get(f"logprob:{word}")) is not None
+    ]

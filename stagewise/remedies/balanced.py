@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from stagewise.remedies.base import Batch, Remedy, Row, TrainingContext, TrainingHook
+from stagewise.task_kinds import LABEL_KINDS, TaskKind
 
 
 class Balanced(Remedy):
@@ -16,6 +17,7 @@ class Balanced(Remedy):
     """
 
     paper: ClassVar[str] = "King & Zeng 2001, doi:10.1093/oxfordjournals.pan.a004868"
+    kinds: ClassVar[tuple[TaskKind, ...]] = LABEL_KINDS
 
     by: Literal["sampling", "weights"] = Field(
         "sampling", description="Draw rare labels more often, or weight the loss."

@@ -10,9 +10,10 @@ from abc import abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, NotRequired, TypedDict
 
 from stagewise.config.base import Settings
+from stagewise.task_kinds import KINDS, TaskKind
 
 if TYPE_CHECKING:
     import torch
@@ -31,10 +32,12 @@ class Row(TypedDict):
     labels: list[int]
     """As `input_ids`, -100 where the loss does not count."""
     task: str
-    label: int
-    """Code of the gold label, in the task's label order."""
+    label: int | None
+    """Code of the gold label, in the task's label order; None of tasks that are not answered with one label."""
     prompt_tokens: int
     """Length of the prompt: the answer starts there."""
+    options: NotRequired[int]
+    """Number of the item's options, the first labels of a multiple-choice task; it has no others."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class TrainingContext:
     """Rows of each earlier task, oldest first: of its pseudo-items if the remedy `makes_items`, else of training
     items; empty unless the remedy `needs_earlier`."""
     label_token_ids: dict[str, list[list[int]]]
-    """Token ids of every label's answer by task, earlier tasks included."""
+    """Token ids of every label's answer by task, earlier tasks included; only of tasks answered with one label."""
     seed: int
     lora: "Lora"
     """Settings of the stage's LoRA. A new one beside the parent's is the last `lora.r` rows of every A, and columns of
@@ -171,6 +174,10 @@ class Remedy(Settings):
     """True if items from `pseudo_items` take the place of the earlier tasks' training items; it needs a parent then."""
     needs_fresh_optimizer: ClassVar[bool] = False
     """True if no optimizer goes on with it: neither the parent's in its stage, nor its stage's in a child."""
+    kinds: ClassVar[tuple[TaskKind, ...]] = KINDS
+    """Kinds of tasks that its stage may learn."""
+    earlier_kinds: ClassVar[tuple[TaskKind, ...]] = KINDS
+    """Kinds of earlier tasks that it works on."""
 
     @property
     def needs_plain_lora(self) -> bool:

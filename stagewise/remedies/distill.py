@@ -8,6 +8,7 @@ from stagewise.config.base import MAX_COUNT, Number
 from stagewise.errors import InputError
 from stagewise.remedies.base import Batch, Remedy, Row, TrainingContext, TrainingHook
 from stagewise.remedies.rehearsal import draw_share
+from stagewise.task_kinds import LABEL_KINDS, TaskKind
 
 _DEFAULT_SHARE = 0.1
 
@@ -27,6 +28,7 @@ class Distill(Remedy):
     behaviour: ClassVar[int] = 2
     needs_earlier: ClassVar[bool] = True
     needs_parent: ClassVar[bool] = True
+    earlier_kinds: ClassVar[tuple[TaskKind, ...]] = LABEL_KINDS
 
     strength: Number = Field(1.0, gt=0, le=MAX_COUNT, description="Weight of the divergence.")
     temperature: Number = Field(

@@ -13,8 +13,9 @@ from stagewise.remedies.base import Batch, Remedy, Row, TrainingContext, Trainin
 class Ewc(Remedy):
     """Elastic weight consolidation: the anchor's penalty on A and B, weighted by Fisher information (Kirkpatrick 2017).
 
-    Its diagonal is estimated at the parent on the earlier tasks' training items, with labels drawn from the parent's
-    own label distribution. It is scaled to a mean of 1, so that `strength` means what it means for `anchor` on factors.
+    Its diagonal is estimated at the parent on the earlier tasks' training items, with answers drawn from the parent's
+    own distribution: over the item's labels, or token by token if the task's answers are generated. It is scaled to a
+    mean of 1, so that `strength` means what it means for `anchor` on factors.
     """
 
     paper: ClassVar[str] = "Kirkpatrick et al. 2017, arXiv:1612.00796"
@@ -49,7 +50,7 @@ class FisherPenalty(TrainingHook):
 
 
 def fisher_diagonal(context: TrainingContext, items: int) -> tuple[dict, int]:
-    """Estimate the Fisher information's diagonal: mean squared gradients of the log-probability of a drawn label.
+    """Estimate the Fisher information's diagonal: mean squared gradients of the log-probability of a drawn answer.
 
     It is the mean over items of the squared gradient, not the square of the mean: one backward pass per item.
 
@@ -65,8 +66,6 @@ def fisher_diagonal(context: TrainingContext, items: int) -> tuple[dict, int]:
     """
     import torch
 
-    from stagewise.inference import likelihood
-
     model, tokens, count = context.model, 0, 0
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
     total = {name: torch.zeros_like(p) for name, p in trainable.items()}
@@ -74,22 +73,52 @@ def fisher_diagonal(context: TrainingContext, items: int) -> tuple[dict, int]:
     was_training = model.training
     model.eval()
     for task, rows in context.earlier_rows.items():
-        answers = context.label_token_ids[task]
-        prompts = [row["input_ids"][: row["prompt_tokens"]] for row in _draw(rows, items, context.seed)]
-        scores = torch.from_numpy(likelihood.score(model, context.tokenizer, prompts, answers))
-        _check_finite([scores], task)
-        labels = torch.multinomial(scores.softmax(1), 1, generator=generator)[:, 0].tolist()
-        for prompt, label in zip(prompts, labels, strict=True):
-            _log_probability(model, prompt, answers[label]).backward()
+        drawn = _draw(rows, items, context.seed)
+        prompts = [row["input_ids"][: row["prompt_tokens"]] for row in drawn]
+        if task in context.label_token_ids:
+            answers = _draw_labels(context, task, drawn, prompts, generator)
+        else:
+            answers = _draw_texts(context, task, drawn, prompts)
+            tokens += sum(map(len, answers))  # read once more, while they are drawn
+        for prompt, answer in zip(prompts, answers, strict=True):
+            _log_probability(model, prompt, answer).backward()
             for name, parameter in trainable.items():
                 if parameter.grad is not None:
                     total[name] += parameter.grad.detach() ** 2
                     parameter.grad = None
-            tokens += 2 * len(prompt) + len(answers[label])
+            tokens += 2 * len(prompt) + len(answer)
             count += 1
         _check_finite(total.values(), task)
     model.train(was_training)
     return {name: value / max(count, 1) for name, value in total.items()}, tokens
+
+
+def _draw_labels(context: TrainingContext, task: str, rows: list[Row], prompts, generator) -> list[list[int]]:
+    """Draw an answer to each row from the model's distribution over the labels that its item has."""
+    import torch
+
+    from stagewise.inference import likelihood
+    from stagewise.inference.label_words import without_missing_options
+
+    answers = context.label_token_ids[task]
+    scores = likelihood.score(context.model, context.tokenizer, prompts, answers)
+    _check_finite([torch.from_numpy(scores)], task)
+    scores = without_missing_options(scores, [row.get("options", len(answers)) for row in rows])
+    labels = torch.multinomial(torch.from_numpy(scores).softmax(1), 1, generator=generator)[:, 0].tolist()
+    return [answers[label] for label in labels]
+
+
+def _draw_texts(context: TrainingContext, task: str, rows: list[Row], prompts) -> list[list[int]]:
+    """Draw an answer to each row token by token, up to its end or as many tokens as the longest gold answer has."""
+    from stagewise.inference.generation import Sampling, generate_tokens
+
+    gold = [row["input_ids"][row["prompt_tokens"] :] for row in rows]
+    ends = {answer[-1] for answer in gold}
+    sampling = Sampling(1.0, 1.0, [f"fisher {context.seed} {task} {number}" for number in range(len(rows))])
+    most = max(map(len, gold), default=1)
+    drawn = generate_tokens(context.model, context.tokenizer, prompts, most, end_token_ids=ends, sampling=sampling)
+    ends |= {context.tokenizer.eos_token_id, context.tokenizer.pad_token_id}
+    return [answer[: next((n + 1 for n, token in enumerate(answer) if token in ends), most)] for answer in drawn]
 
 
 def _check_finite(values, task: str) -> None:

@@ -13,6 +13,7 @@ from stagewise.config.base import Settings, validate
 from stagewise.errors import InputError
 from stagewise.remedies.base import Merge, Remedy, RemedyEntry
 from stagewise.remedies.source_files import source_files
+from stagewise.task_kinds import TaskKind
 
 # Modules of this folder that are no remedies.
 _OTHER_MODULES = ("base", "registry", "source_files")
@@ -140,6 +141,18 @@ class _Remedies(Settings):
     def in_training(self) -> dict[str, Remedy]:
         """Remedies that act while the stage is trained."""
         return {name: remedy for name, remedy in self.chosen.items() if isinstance(remedy, Remedy)}
+
+    def check_kinds(self, learns: dict[str, TaskKind], earlier: dict[str, TaskKind]) -> None:
+        """Raise a ``ValueError`` if one does not work on a task of such a kind, learnt by its stage or before."""
+        for name, remedy in self.in_training.items():
+            misfits = [task for task, kind in learns.items() if kind not in remedy.kinds]
+            misfits += [task for task, kind in earlier.items() if kind not in remedy.earlier_kinds]
+            if misfits:
+                task = misfits[0]
+                raise ValueError(
+                    f"remedies.{name} does not work on '{task}', a task of kind '{(learns | earlier)[task]}'; take it "
+                    "out, or choose another remedy (docs/reference/remedies.md)"
+                )
 
     @property
     def afterwards(self) -> tuple[str, Merge] | None:

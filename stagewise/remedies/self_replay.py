@@ -6,6 +6,7 @@ from pydantic import Field
 
 from stagewise.config.base import Number, Whole
 from stagewise.remedies.base import ParentContext, PseudoItems, Remedy, Row
+from stagewise.task_kinds import TaskKind
 
 
 class SelfReplay(Remedy):
@@ -22,6 +23,7 @@ class SelfReplay(Remedy):
     )
     needs_parent: ClassVar[bool] = True
     makes_items: ClassVar[bool] = True
+    earlier_kinds: ClassVar[tuple[TaskKind, ...]] = ("classification", "ordinal")
 
     items: Whole = Field(64, ge=1, le=1_000_000, description="Items to write of each earlier task.")
     temperature: Number = Field(1.0, gt=0, le=100, description="Temperature of the draws.")

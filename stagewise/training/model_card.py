@@ -8,7 +8,8 @@ from pathlib import Path
 from stagewise.models.adapter_settings import describe_adapter
 from stagewise.models.adapters import ADAPTER_CONFIG
 from stagewise.provenance.files import read_json
-from stagewise.recipe import Recipe
+from stagewise.recipe import Recipe, RecipeTask
+from stagewise.task_kinds import describe_answers
 from stagewise.training.new_lora import trains_new_lora
 
 CARD = "README.md"
@@ -57,7 +58,8 @@ def format_card(text: str, **metadata) -> str:
 
 def describe_origin(subject: str, recipe: Recipe, base: str | None) -> str:
     """Say in a sentence what an adapter learnt, and after what; `base` is the base model's name on the hub."""
-    tasks = ", ".join(f"`{name}` ({', '.join(recipe.tasks[name].words)})" for name in recipe.learns)
+    learnt = {name: recipe.tasks[name] for name in recipe.learns}
+    tasks = ", ".join(f"`{name}` ({_answers(task)})" for name, task in learnt.items())
     parents = " and ".join(f"`{parent.lineage}`" for parent in recipe.parents) or "the base model"
     if not is_made_here(recipe):
         made = "taken from elsewhere" + (f", where it learnt {tasks}" if tasks else "")
@@ -69,6 +71,11 @@ def describe_origin(subject: str, recipe: Recipe, base: str | None) -> str:
         f"{subject} for `{base or recipe.model.name}`, stage {recipe.stage} of its lineage: {made}.\n"
         f"Fingerprint `{recipe.fingerprint}`."
     )
+
+
+def _answers(task: RecipeTask) -> str:
+    is_listed = task.kind not in ("multiple_choice", "generation")
+    return ", ".join(task.words) if is_listed else describe_answers(task.kind, task.words)
 
 
 def is_made_here(recipe: Recipe) -> bool:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from stagewise.data.items import read_split
 from stagewise.errors import InputError
-from stagewise.inference.prompts import EncodedPrompts, Encoder, Template
+from stagewise.inference.prompts import EncodedPrompts, Encoder
+from stagewise.inference.template import Template
 from stagewise.recipe import Recipe
 from stagewise.remedies.base import Remedy, Row, StartContext, TrainingContext, TrainingHook
+from stagewise.task_kinds import TaskKind
 from stagewise.training.new_lora import FrozenParent, add_new_lora, lora_config, trains_new_lora
 from stagewise.training.pseudo_items import StoredItems
 
@@ -25,6 +27,9 @@ class ValidationPrompts:
     label_token_ids: list[list[int]]
     gold: list[int]
     """Codes of the gold labels."""
+    kind: TaskKind = "classification"
+    options: list[int] | None = None
+    """Number of each item's options, of a multiple-choice task."""
 
 
 @dataclass
@@ -48,13 +53,13 @@ class StageData:
     pseudo_rows: dict[str, dict[str, list[Row]]] = field(default_factory=dict)
     """Rows of these items by remedy and earlier task."""
     label_token_ids: dict[str, list[list[int]]] = field(default_factory=dict)
-    """Token ids of every label's answer by task."""
+    """Token ids of every label's answer, of tasks that are answered with one label."""
     validation_rows: list[Row] = field(default_factory=list)
     """Rows of the validation loss: those of the stage's own tasks."""
     validation: list[ValidationPrompts] = field(default_factory=list)
-    """The same items for label scoring, by task."""
+    """The same items for label scoring, by task; not those of tasks whose answers are generated."""
     earlier_validation: list[ValidationPrompts] = field(default_factory=list)
-    """Validation items of earlier tasks."""
+    """Validation items of earlier tasks that are answered with one label."""
 
     def earlier_rows_for(self, name: str, remedy: Remedy) -> dict[str, list[Row]]:
         """Rows of earlier tasks that a remedy gets: its pseudo-items, or training items if it needs them."""
@@ -76,7 +81,8 @@ def load_stage_data(
     needs_earlier = any(remedy.needs_earlier for remedy in remedies.values())
     for task, spec in recipe.tasks.items():
         encoder = build_encoder(recipe, tokenizer, task)
-        data.label_token_ids[task] = encoder.label_token_ids
+        if encoder.has_labels:
+            data.label_token_ids[task] = encoder.label_token_ids
 
         def encode_split(split: str, task=task, spec=spec, encoder=encoder) -> tuple[list[Row], int]:
             items = read_split(Path(data_dir) / task / f"{split}.jsonl", spec.words)
@@ -93,8 +99,9 @@ def load_stage_data(
             data.validation_rows += validation_rows
         elif needs_earlier:
             data.earlier_rows[task], _ = encode_split("train")
-        prompts = _validation_prompts(task, validation_rows, encoder)
-        (data.validation if task in recipe.learns else data.earlier_validation).append(prompts)
+        if encoder.has_labels:
+            prompts = _validation_prompts(task, validation_rows, encoder)
+            (data.validation if task in recipe.learns else data.earlier_validation).append(prompts)
         for name, stored in data.pseudo_items.items():
             if task in stored.items:
                 rows, _ = encode_items(task, stored.items[task], encoder, recipe.training.loss_on)
@@ -109,13 +116,14 @@ def build_encoder(recipe: Recipe, tokenizer, task: str) -> Encoder:
     """Build the encoder of a task's items."""
     spec = recipe.tasks[task]
     template = Template(spec.prompt.file, spec.prompt.text)
-    max_length = spec.max_length or recipe.max_length
-    return Encoder(tokenizer, template, recipe.prompting, spec.words, max_length, spec.shorten, task)
+    return Encoder.of_task(tokenizer, template, recipe.prompting, spec, recipe.max_length, task)
 
 
 def _validation_prompts(task: str, rows: list[Row], encoder: Encoder) -> ValidationPrompts:
     prompts = [row["input_ids"][: row["prompt_tokens"]] for row in rows]
-    return ValidationPrompts(task, prompts, encoder.label_token_ids, [row["label"] for row in rows])
+    options = [row["options"] for row in rows] if encoder.kind == "multiple_choice" else None
+    gold = [row["label"] for row in rows]
+    return ValidationPrompts(task, prompts, encoder.label_token_ids, gold, encoder.kind, options)
 
 
 def encode_items(task: str, items: list[dict], encoder: Encoder, loss_on: str) -> tuple[list[Row], EncodedPrompts]:
@@ -133,17 +141,18 @@ def encode_items(task: str, items: list[dict], encoder: Encoder, loss_on: str) -
     """
     rows, prompts = [], encoder.encode_prompts(items)
     for item, prompt in zip(items, prompts.ids, strict=True):
-        answer = encoder.encode_answer(item["label"])
+        answer = encoder.encode_own_answer(item)
         prompt_labels = [-100] * len(prompt) if loss_on == "answer" else prompt
-        rows.append(
-            Row(
-                input_ids=prompt + answer,
-                labels=prompt_labels + answer,
-                task=task,
-                label=encoder.label_words.index(item["label"]),
-                prompt_tokens=len(prompt),
-            )
+        row = Row(
+            input_ids=prompt + answer,
+            labels=prompt_labels + answer,
+            task=task,
+            label=encoder.label_words.index(item["label"]) if encoder.has_labels else None,
+            prompt_tokens=len(prompt),
         )
+        if "options" in item:
+            row["options"] = item["options"]
+        rows.append(row)
     return rows, prompts
 
 

@@ -11,6 +11,7 @@ from accelerate.data_loader import SeedableRandomSampler
 from transformers.trainer_utils import EvalLoopOutput
 
 from stagewise.inference import likelihood
+from stagewise.inference.label_words import without_missing_options
 from stagewise.measures import evaluate
 from stagewise.models.frozen_layers import FrozenLayers
 from stagewise.models.load import compute_context
@@ -100,6 +101,8 @@ class StageTrainer(CheckpointedTrainer):
         for validation in [*self._validation, *self._earlier_validation]:
             answers = sum(map(len, validation.label_token_ids))
             tokens += sum(len(prompt) + answers for prompt in validation.prompts)
+        if self._has_generated_answers:
+            tokens += sum(map(len, self.eval_dataset["input_ids"]))
         self.frozen_layers = frozen_layers if frozen_layers and frozen_layers.fits(tokens) else None
 
     def add_hooks(self, hooks: list[TrainingHook]) -> None:
@@ -262,7 +265,8 @@ class StageTrainer(CheckpointedTrainer):
         metrics = {}
         if self._validation:
             by_task = [self._evaluate_labels(prompts) for prompts in self._validation]
-            for name in by_task[0]:
+            # Tasks of different kinds share some measures, and those have a mean.
+            for name in [name for name in by_task[0] if all(name in scores for scores in by_task)]:
                 metrics[f"{prefix}_{name}"] = sum(scores[name] for scores in by_task) / len(by_task)
         for prompts in self._earlier_validation:
             for name, value in self._evaluate_labels(prompts).items():
@@ -274,8 +278,10 @@ class StageTrainer(CheckpointedTrainer):
         logprobs = self._score_labels(validation)
         if not np.isfinite(logprobs).all():
             self.diverged(f"a validation log-probability of {validation.task}")
+        if validation.options is not None:
+            logprobs = without_missing_options(logprobs, validation.options)
         self.validation_answers[validation.task] = logprobs.argmax(1).tolist()
-        return evaluate(validation.gold, logprobs)
+        return evaluate(validation.gold, logprobs, validation.kind)
 
     def _score_labels(self, validation: ValidationPrompts) -> np.ndarray:
         """Log-probability of every label of a task's validation items, (items, labels); once in an evaluation."""
@@ -299,7 +305,7 @@ class StageTrainer(CheckpointedTrainer):
 
         It does not depend on how items are batched, or shared among processes.
         """
-        if self._loss_on == "answer" and self._validation:
+        if self._scores_answers:
             self.model.eval()  # as the loop of transformers leaves it
             loss, items = self._answer_loss(), sum(len(validation.gold) for validation in self._validation)
             return EvalLoopOutput(None, None, {f"{metric_key_prefix}_loss": loss}, items)
@@ -309,6 +315,16 @@ class StageTrainer(CheckpointedTrainer):
         loss, tokens = self.accelerator.gather(passes[None]).unbind(-1)
         output.metrics[f"{metric_key_prefix}_loss"] = float((loss * tokens).sum() / tokens.sum().clamp(min=1))
         return output
+
+    @property
+    def _has_generated_answers(self) -> bool:
+        """True if some validation items of the stage's tasks are not answered with one label."""
+        return sum(len(validation.gold) for validation in self._validation) < len(self.eval_dataset)
+
+    @property
+    def _scores_answers(self) -> bool:
+        """True if the validation loss follows from the labels' scores."""
+        return self._loss_on == "answer" and bool(self._validation) and not self._has_generated_answers
 
     def _answer_loss(self) -> float:
         """Mean negative log-probability of the gold answers' tokens, nats."""

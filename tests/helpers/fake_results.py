@@ -23,6 +23,7 @@ from stagewise.provenance.fingerprints import fingerprint
 from stagewise.provenance.receipts import write_receipt
 from stagewise.recipe import Recipe
 from stagewise.training import behaviour_versions
+from tests.helpers import kinds_of_tasks
 from tests.helpers.fake_probes import write_probes
 from tests.helpers.tiny_data import make_items, write_split
 
@@ -118,7 +119,9 @@ def _write_data(results: Path, settings: Config, rng, sizes, fold: int | None, m
                 drawn = first[task, split]
             else:
                 drawn = _draw(f"{task}-{split}" + (f"-fold-{fold}" if first else ""), task, declared, size, rng)
-            counts = {word: sum(item["label"] == word for item in drawn) for word in declared.words}
+            counts = {
+                word: sum(word in item.get("labels", [item["label"]]) for item in drawn) for word in declared.words
+            }
             splits[split] = write_split(results / data, task, split, drawn) | {"labels": counts}
             items[task, split] = drawn
         tasks[task] = {
@@ -148,6 +151,8 @@ def _write_data(results: Path, settings: Config, rng, sizes, fold: int | None, m
 
 
 def _draw(name: str, task: str, declared, size: int, rng) -> list[dict]:
+    if declared.kind != "classification":
+        return kinds_of_tasks.draw_items(name, declared, size, rng)
     labels = rng.permutation(_labels(task, declared.words, size)).tolist()
     items = make_items(labels, lambda _, label: _fields(label, declared, rng), name + "-{}")
     if task in AGREEMENT:
@@ -177,6 +182,11 @@ def write_predictions(results: Path, lineage: str, settings: Config, items: dict
     content_free = {}
     for task, declared in settings.active_tasks.items():
         words, skill = declared.words, _skill(task, adapter, settings)
+        if declared.kind != "classification":
+            for split in settings.evaluation.splits:
+                path = folder / f"{task}.{split}.csv"
+                kinds_of_tasks.write_answers(path, task, split, declared, items[task, split], skill, rng)
+            continue
         prior = np.log(SHARES.get(task, np.ones(len(words)) / len(words)))
         for split in settings.evaluation.splits:
             rows = []

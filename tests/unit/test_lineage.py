@@ -9,6 +9,7 @@ from stagewise.lineage import BASE, data_folder, lineage_tree, run_folder, steps
 from stagewise.metrics.earlier_tasks import walk_earlier_tasks
 from tests.helpers import fake_results as made
 from tests.helpers import properties  # noqa: F401
+from tests.helpers.tiny_data import task_settings
 
 TASKS = (["pubmedqa"], ["dreaddit"], ["pubmedqa", "dreaddit"])
 REMEDIES = ({}, {"rehearsal": {"share": 0.1}}, {"blend": {"alpha": 0.5}})
@@ -130,3 +131,41 @@ def arm(stages: list[dict], lora: dict):
         {"task": task, "name": f"s{n}"} | stage for n, (stage, task) in enumerate(zip(stages, tasks, strict=False))
     ]
     return made.config(arms={"sequential": {"stages": named}}, lora=lora, seeds=[0])
+
+
+@pytest.mark.parametrize(
+    ("kinds", "remedy", "says"),
+    [
+        (
+            ("generation", "classification"),
+            "distill",
+            r"stages\[1\].remedies.distill does not work on 'first', a",
+        ),
+        (("multi_label", "classification"), "self_replay", "remedies.self_replay does not work on 'first'"),
+        (("multiple_choice", "classification"), "self_replay", "of kind 'multiple_choice'; take it out, or choose"),
+        (("classification", "generation"), "balanced", "remedies.balanced does not work on 'second'"),
+        (("classification", "generation"), "distill", None),
+        (("classification", "generation"), "self_replay", None),
+        (("multi_label", "generation"), "ewc", None),
+        (("generation", "multi_label"), "rehearsal", None),
+        (("generation", "ordinal"), "kl", None),
+        (("generation", "multiple_choice"), "balanced", None),
+        (("multiple_choice", "multi_label"), "distill", None),
+    ],
+)
+def test_a_remedy_is_refused_beside_kinds_of_tasks_that_it_does_not_work_on(kinds, remedy, says):
+    of_kind = {
+        "generation": {"labels": []},
+        "multiple_choice": {"labels": [], "options": {"columns": ["options"], "most": 4}},
+    }
+    tasks = {
+        name: task_settings({"items": "i.csv"}, {"a": "yes", "b": "no"}, kind=kind) | of_kind.get(kind, {})
+        for name, kind in zip(("first", "second"), kinds, strict=True)
+    }
+    stages = [{"task": "first"}, {"task": "second", "remedies": {remedy: {}}}]
+    config = made.config(tasks=tasks, arms={"sequential": {"stages": stages}})
+    if says is None:
+        assert len(lineage_tree(config)) == 2
+        return
+    with pytest.raises(InputError, match=says):
+        lineage_tree(config)

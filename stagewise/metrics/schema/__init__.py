@@ -73,7 +73,8 @@ from stagewise.metrics.schema.scores import (
 from stagewise.provenance.files import read_json
 
 __all__ = [
-    "BASELINES", "INVALID", "MAJORITY", "RULES", "SCHEMA_VERSION", "TFIDF", "TFIDF_BALANCED", "AdapterRecord",
+    "BASELINES", "CLASSIFICATION_VERSION", "INVALID", "MAJORITY", "RULES", "SCHEMA_VERSION", "TFIDF", "TFIDF_BALANCED",
+    "AdapterRecord",
     "AdoptedRecord", "Agreement", "AgreementGroup", "AnswerRecord", "ArmComparison", "ArmDifference", "ArmStage",
     "ArmSummary", "ArmTask", "AurocPair", "BaseModelRecord", "CalibrationBin", "Claim", "Confusion", "Cost",
     "Discrimination", "Drift", "Experiment",
@@ -83,10 +84,13 @@ __all__ = [
     "TrainingRecord", "Value", "Values", "Variant", "read_metrics",
 ]  # fmt: skip
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
-READABLE = (4, SCHEMA_VERSION)
-"""Versions that can be read: 4 has no probes, and means the same otherwise."""
+CLASSIFICATION_VERSION = 5
+"""Version of a file all of whose tasks are classified: nothing in it is newer, so that older versions read it."""
+
+READABLE = (4, CLASSIFICATION_VERSION, SCHEMA_VERSION)
+"""Versions that can be read: 4 has no probes, 5 no other kinds of tasks, and both mean the same otherwise."""
 
 
 class Omitted(Record):
@@ -101,9 +105,10 @@ class ReportMetrics(Record):
 
     model_config = ConfigDict(title="report_metrics.json")
 
-    schema_version: Literal[4, 5] = Field(
+    schema_version: Literal[4, 5, 6] = Field(
         SCHEMA_VERSION,
-        description="Raised when a key changes its meaning or records of a new kind are added; 4 has no probes.",
+        description="Raised when a key changes its meaning or records of a new kind are added; 4 has no probes, and 5 "
+        "no task of another kind than `classification`.",
     )
     inputs: dict[str, Any] = Field({}, description="Settings, files and code that it was made from.")
     files: dict[str, str] = Field({}, description="SHA-256 of metrics.json, which holds figures of this file by name.")
@@ -156,7 +161,7 @@ def read_metrics(path) -> ReportMetrics:
     values = read_json(path, "report_metrics.json")
     version = values.get("schema_version") if isinstance(values, dict) else SCHEMA_VERSION
     if version not in READABLE:
-        versions = " and ".join(map(str, READABLE))
+        versions = ", ".join(map(str, READABLE))
         raise InputError(f"{path}: has schema_version {version!r} and this report reads {versions}; {again}")
     try:
         return ReportMetrics.model_validate(values)

@@ -151,6 +151,6 @@ class Context:
         return self._items[task, split]
 
     def labels(self, task: str, split: str) -> Counter:
-        """Number of items of each label; labels without items count 0."""
-        counts = Counter(item["label"] for item in self.items(task, split))
+        """Number of items that have each label; labels without items count 0."""
+        counts = Counter(word for item in self.items(task, split) for word in item.get("labels", [item["label"]]))
         return Counter({word: counts[word] for word in self.config.active_tasks[task].words})

@@ -44,6 +44,21 @@ def _wandb_has_login() -> bool:
         return False
 
 
+@check("generated texts")
+def check_text_measures(context: Context):
+    """The package that compares generated texts with references is installed."""
+    if not any(task.kind == "generation" for task in context.config.active_tasks.values()):
+        return
+    if find_spec("rouge_score") is None:
+        yield Finding(
+            "rouge-score is not installed",
+            "failure",
+            "config: tasks of kind 'generation' need the package rouge-score; install it (envs/run-cpu.txt has it)",
+        )
+    else:
+        yield Finding("compared with references")
+
+
 @check("compute type")
 def check_compute_type_and_quantization(context: Context):
     """The hardware and packages have what `dtype` and `quantization` need."""

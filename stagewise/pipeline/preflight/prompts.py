@@ -4,9 +4,12 @@ from dataclasses import dataclass, replace
 
 from stagewise.config.tasks import SPLITS
 from stagewise.errors import InputError
-from stagewise.inference.prompts import Encoder, Template
+from stagewise.inference.generated_answers import with_answer_limit
+from stagewise.inference.prompts import Encoder
+from stagewise.inference.template import Template
 from stagewise.pipeline.preflight.check import Finding, check
 from stagewise.pipeline.preflight.context import Context
+from stagewise.task_kinds import LABEL_KINDS
 
 MANY = 0.1
 """Share of shortened prompts that is a warning."""
@@ -21,9 +24,23 @@ class Lengths:
     control_tokens: int = 0
     """Items whose text holds control tokens of the model, which are read as plain text."""
     longest: int = 0
-    """Tokens of the longest prompt, with the longest answer."""
+    """Tokens of the longest prompt, with its answer."""
+    longest_answer: int = 0
+    """Tokens of the longest answer, or of the room for one."""
+    new_tokens: int = 0
+    """Tokens that are generated of an answer at most; 0 if the items' own are read."""
     highest: int = 0
     """Highest token id."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """Splits of a task that are encoded in one way."""
+
+    max_length: int
+    splits: tuple[str, ...]
+    generates: bool = False
+    """True if prompts leave room for answers to be generated, False if for the items' own."""
 
 
 @check("prompts", "model", "splits")
@@ -32,23 +49,28 @@ def check_prompts(context: Context):
     config = context.config
     for task, spec in config.active_tasks.items():
         template = Template.read(spec.prompt, spec.variables)
-        max_length = spec.max_length or config.training.max_length
-        encoder = Encoder(context.tokenizer, template, config.prompting, spec.words, max_length, spec.shorten, task)
-        yield from _check_label_words(context, task, encoder)
-        for max_length, splits in _uses(context, task).items():
-            lengths = _encode(context, task, replace(encoder, max_length=max_length), splits)
-            yield from _check_lengths(context, task, max_length, lengths)
+        max_length = config.training.max_length
+        encoder = Encoder.of_task(context.tokenizer, template, config.prompting, spec, max_length, task)
+        if encoder.has_labels:
+            yield from _check_label_words(context, task, encoder)
+        for use in _uses(context, task):
+            lengths = _encode(context, task, replace(encoder, max_length=use.max_length), use)
+            yield from _check_lengths(context, task, use, lengths)
 
 
-def _uses(context: Context, task: str) -> dict[int, list[str]]:
-    """Splits by the `max_length` that they are encoded with: those of trainings, and that of scoring."""
-    own = context.config.active_tasks[task].max_length
-    scoring = own or context.config.training.max_length
-    uses: dict[int, dict[str, None]] = {scoring: dict.fromkeys(context.config.evaluation.splits)}
+def _uses(context: Context, task: str) -> list[Use]:
+    """Ways in which the task's splits are encoded: for trainings, and for scoring."""
+    spec = context.config.active_tasks[task]
+    generates = spec.kind not in LABEL_KINDS
+    scoring = spec.max_length or context.config.training.max_length
+    uses: dict[tuple[int, bool], dict[str, None]] = {
+        (scoring, generates): dict.fromkeys(context.config.evaluation.splits)
+    }
     for adapter in context.trainings:
         if task in adapter.learnt_tasks:
-            uses.setdefault(own or adapter.training.max_length, {}).update(dict.fromkeys(("train", "validation")))
-    return {max_length: [split for split in SPLITS if split in splits] for max_length, splits in uses.items()}
+            way = spec.max_length or adapter.training.max_length, False
+            uses.setdefault(way, {}).update(dict.fromkeys(("train", "validation")))
+    return [Use(way[0], tuple(s for s in SPLITS if s in splits), way[1]) for way, splits in uses.items()]
 
 
 def _key(context: Context, task: str) -> str:
@@ -57,12 +79,16 @@ def _key(context: Context, task: str) -> str:
     return "training.max_length" if own is None else f"tasks.{task}.max_length"
 
 
-def _encode(context: Context, task: str, encoder: Encoder, splits: list[str]) -> Lengths:
-    answers = encoder.label_token_ids
-    lengths, answer = Lengths(highest=max(map(max, answers))), max(map(len, answers))
-    for split in splits:
+def _encode(context: Context, task: str, encoder: Encoder, use: Use) -> Lengths:
+    answers = [encoder.encode_answer(text) for text in encoder.sample_answers]
+    lengths = Lengths(highest=max(map(max, answers)))
+    for split in use.splits:
+        items = context.items(task, split)
+        if use.generates:
+            encoder = with_answer_limit(encoder, items, context.config.active_tasks[task].max_new_tokens)
+            lengths.new_tokens = max(lengths.new_tokens, encoder.max_new_tokens)
         try:
-            prompts = encoder.encode_prompts(context.items(task, split))
+            prompts = encoder.encode_prompts(items)
         except NotImplementedError:  # of a tokenizer in Python, asked where each token stands
             raise InputError(
                 f"{context.model_files}: the tokenizer cannot say where a text is to be cut, and an item of "
@@ -71,14 +97,17 @@ def _encode(context: Context, task: str, encoder: Encoder, splits: list[str]) ->
         lengths.items += len(prompts.ids)
         lengths.shortened += prompts.shortened
         lengths.control_tokens += prompts.control_tokens
-        lengths.longest = max(lengths.longest, *(len(ids) + answer for ids in prompts.ids))
+        room = [encoder.answer_length(item) for item in items]
+        lengths.longest = max(lengths.longest, *(len(ids) + n for ids, n in zip(prompts.ids, room, strict=True)))
+        lengths.longest_answer = max(lengths.longest_answer, *room)
         lengths.highest = max(lengths.highest, *map(max, prompts.ids))
     return lengths
 
 
-def _check_lengths(context: Context, task: str, max_length: int, lengths: Lengths):
+def _check_lengths(context: Context, task: str, use: Use, lengths: Lengths):
+    spec, max_length = context.config.active_tasks[task], use.max_length
     positions = context.model_settings.get("max_position_embeddings") or context.model_settings.get("n_positions")
-    generated = context.config.evaluation.method == "generation"
+    generated = context.config.evaluation.method == "generation" and spec.kind in LABEL_KINDS
     needed = lengths.longest + (context.config.evaluation.max_new_tokens if generated else 0)
     if positions and needed > positions:
         raise InputError(
@@ -92,6 +121,10 @@ def _check_lengths(context: Context, task: str, max_length: int, lengths: Length
             f"{vocabulary} tokens; the tokenizer is another model's, or was extended: take the model's own"
         )
     words = f"{task}: {lengths.items} fit into {max_length}, the longest takes {lengths.longest}"
+    if lengths.new_tokens:
+        words += f", answers of at most {lengths.new_tokens} tokens are generated, in a time not known before"
+    elif spec.kind not in LABEL_KINDS:
+        words += f", with answers of at most {lengths.longest_answer} tokens"
     words += f", {lengths.control_tokens} hold control tokens, read as text" if lengths.control_tokens else ""
     if not lengths.shortened:
         yield Finding(words)
@@ -100,7 +133,7 @@ def _check_lengths(context: Context, task: str, max_length: int, lengths: Length
     share = lengths.shortened / lengths.items
     sentence = (
         f"tasks.{task}: {lengths.shortened} of {lengths.items} prompts ({100 * share:.0f}%) lose the end of their "
-        f"'{context.config.active_tasks[task].shorten}' to fit into {max_length} tokens; raise "
+        f"'{spec.shorten}' to fit into {max_length} tokens; raise "
         f"{_key(context, task)}"
     )
     yield Finding(words, *(("warning", sentence) if share > MANY else ("note",)))

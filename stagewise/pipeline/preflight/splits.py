@@ -6,6 +6,7 @@ from stagewise.pipeline.planned_items import group_size
 from stagewise.pipeline.preflight.check import Finding, check
 from stagewise.pipeline.preflight.context import Context
 from stagewise.report.tables.number_format import listed
+from stagewise.task_kinds import describe_answers
 
 FEWEST_ITEMS = 10
 FEWEST_OF_LABEL = 2
@@ -53,6 +54,9 @@ def check_leaks(context: Context):
 def check_labels(context: Context):
     """Each label has items to learn from and to be tested on."""
     for task, spec in context.config.active_tasks.items():
+        if spec.kind in ("multiple_choice", "generation"):  # no label is a class of its own
+            yield Finding(f"{task}: {describe_answers(spec.kind, spec.words)}, {_sizes(context, task)}")
+            continue
         trained = any(task in adapter.tasks for adapter in context.trainings)
         for split in SPLITS:
             if split == "train" and not trained:
@@ -76,8 +80,11 @@ def check_labels(context: Context):
                     "or raise limit"
                 )
                 yield Finding(f"{task}, {split}: {numbers}", "warning", sentence)
-        counts = {split: sum(context.labels(task, split).values()) for split in SPLITS}
-        yield Finding(f"{task}: {len(spec.words)} labels, {' / '.join(map(str, counts.values()))} items")
+        yield Finding(f"{task}: {describe_answers(spec.kind, spec.words)}, {_sizes(context, task)}")
+
+
+def _sizes(context: Context, task: str) -> str:
+    return f"{' / '.join(str(len(context.items(task, split))) for split in SPLITS)} items"
 
 
 @check("what it could show", "splits")

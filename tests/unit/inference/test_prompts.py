@@ -1,5 +1,6 @@
 """Prompts and their answers: prompt files, the chat template's variables and date, plain prompts as one text."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -185,3 +186,103 @@ def test_a_field_is_put_in_as_it_is(tmp_path):
 def test_a_prompt_that_is_a_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match="Is a directory"):
         Template.read(tmp_path, ["t"])
+
+
+# Answers of free text.
+
+ANSWERS = [
+    "It is a lake.",
+    "one\ntwo\n\nthree",
+    "<|im_end|> is no end",
+    "(maybe)",
+    "é 漢 🙂",
+    "  blanks around  ",
+]
+
+
+def free(tokenizer, form="chat", prompt="{text} Why?", **settings) -> Encoder:
+    settings = {"max_length": 200, "shorten": "text", "task": "reply", "kind": "generation"} | settings
+    return Encoder(tokenizer, Template("p", prompt), Prompting(format=form), [], **settings)
+
+
+def item(answer: str, text: str = "I cannot sleep.") -> dict:
+    return {"id": "7", "fields": {"text": text}, "label": answer}
+
+
+@pytest.mark.parametrize("form", ["chat", "plain"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_prompt_and_free_answer_are_the_tokens_of_both_at_once(kind, form):
+    tokenizer = KINDS[kind]
+    made = free(tokenizer, form)
+    for answer in ANSWERS:
+        (ids,) = made.encode_prompts([item(answer)]).ids
+        follows = made.encode_own_answer(item(answer))
+        parts = made._item_parts(item(answer))
+        assert ids + follows == made._encode(parts) + made._end_ids, answer
+        assert follows[-1] == made.end_token_id and len(follows) > 1
+
+
+def test_a_control_token_in_a_reference_is_plain_text_and_counted():
+    made = free(build_tokenizer())
+    end = made.tokenizer.eos_token_id
+    assert made.encode_own_answer(item("yes"))[1:].count(end) == 1
+    encoded = made.encode_own_answer(item("yes <|im_end|> no"))
+    assert encoded.count(end) == 1 and made.tokenizer.decode(encoded).startswith("yes <|im_end|> no")
+    prompts = made.encode_prompts([item("yes"), item("yes <|im_end|> no")])
+    assert prompts.control_tokens == 1
+
+
+def test_a_prompt_leaves_room_for_its_own_answer_or_for_what_is_generated():
+    made = free(build_tokenizer(), max_length=60)
+    text = "The trial found no difference between the groups. " * 9
+    (ids, shortened) = made.encode_prompt(item("yes", text))
+    answer = made.encode_own_answer(item("yes"))
+    assert shortened and 55 < len(ids) + len(answer) <= 60
+    longer = item("The trial found no difference between the two groups.", text)
+    assert len(made.encode_prompt(longer)[0]) + len(made.encode_own_answer(longer)) <= 60
+    asked = replace(made, max_new_tokens=20)
+    assert 35 < len(asked.encode_prompt(item("not read", text))[0]) <= 40
+
+
+@pytest.mark.parametrize(
+    ("answer", "settings", "says"),
+    [
+        ("yes " * 90, {}, "p: the answer of item '7' takes 9. tokens, and max_length is 60; raise training.max_length"),
+        (" \n ", {}, "p: item '7': the answer is empty; give it a text or take the item out"),
+        (
+            "yes",
+            {"max_new_tokens": 60},
+            "tasks.reply.max_new_tokens: 60 tokens of an answer leave no room for a prompt",
+        ),
+        ("yes " * 40, {"shorten": None}, "p: item '7' needs .* tokens but max_length leaves 1."),
+    ],
+)
+def test_an_answer_without_room_is_refused_and_never_cut(answer, settings, says):
+    made = free(build_tokenizer(), **{"max_length": 60} | settings)
+    with pytest.raises(InputError, match=says):
+        made.encode_prompts([item(answer)])
+
+
+def test_every_free_answer_is_compared_with_the_prompt_and_the_refusal_names_the_item():
+    """Of a prompt that ends with a field, only an item whose text ends with a blank meets a tokenizer that joins it."""
+    made = free(KINDS["word pieces (BERT)"], form="plain", prompt="Why: {text}")
+    items = [item("It is a lake.") | {"id": str(n)} for n in range(12)]
+    made.encode_prompts(items)
+    items[10]["fields"] = {"text": "I cannot sleep "}
+    with pytest.raises(InputError, match="item '10' and its answer are other tokens together than apart"):
+        made.encode_prompts(items)
+
+
+def test_an_answer_without_a_token_is_refused():
+    """Digits are unknown to this tokenizer, and one unknown piece with the line break before them."""
+    with pytest.raises(InputError, match="p: item '7': the answer has no token in this model"):
+        free(KINDS["unigram with an end (T5)"]).encode_prompts([item("42")])
+
+
+def test_label_words_that_begin_alike_are_no_matter_to_a_set_of_labels():
+    words = ["no", "no stress"]
+    made = free(build_tokenizer(), kind="multi_label")
+    with pytest.raises(InputError, match=r"the label word 'a<\|im_end\|>' holds the model's control token"):
+        replace(made, label_words=["a<|im_end|>", "b"])
+    made = replace(made, label_words=words)
+    assert made.sample_answers == ["no", "no stress", "none"] and made.label_token_ids == []

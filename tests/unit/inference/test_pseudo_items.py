@@ -50,8 +50,8 @@ def test_draws_are_the_same_for_any_batch_and_stop_at_the_text(loaded):
     sampling = Sampling(1.0, 0.95, [f"seed {n}" for n in range(4)])
     pad = tokenizer.pad_token_id
 
-    def texts(budget, stop_text=None):
-        rows = generate_tokens(model, tokenizer, prompts, 10, budget, stop_text=stop_text, sampling=sampling)
+    def texts(budget, stop_texts=()):
+        rows = generate_tokens(model, tokenizer, prompts, 10, budget, stop_texts=stop_texts, sampling=sampling)
         return [row + [pad] * (10 - len(row)) for row in rows]
 
     drawn = texts(10_000)
@@ -59,7 +59,7 @@ def test_draws_are_the_same_for_any_batch_and_stop_at_the_text(loaded):
     assert len({tuple(row) for row in drawn}) == 4
     assert generate_tokens(model, tokenizer, prompts[:1], 10) != drawn[:1], "greedy is another text"
     stop = tokenizer.decode(drawn[0][2:4])
-    stopped = texts(10_000, stop)[0]
+    stopped = texts(10_000, (stop,))[0]
     assert stopped[:4] == drawn[0][:4] and stopped[4:] == [pad] * 6
 
 
@@ -67,9 +67,11 @@ def test_fields_are_written_in_order_each_up_to_the_prompts_next_words(loaded, m
     _, tokenizer = loaded
     asked = []
 
-    def write(model, tokenizer, prompts, max_new_tokens, budget, title, ends, stop_text, sampling):
-        asked.append(([tokenizer.decode(prompt) for prompt in prompts], stop_text, sampling.seeds))
-        text = {":": " anxiety: I ca", WORDS_LINE: " I cannot sleep, number {}.\n" + WORDS_LINE + " stress"}[stop_text]
+    def write(model, tokenizer, prompts, max_new_tokens, budget, title, ends, stop_texts, sampling):
+        asked.append(([tokenizer.decode(prompt) for prompt in prompts], stop_texts, sampling.seeds))
+        text = {":": " anxiety: I ca", WORDS_LINE: " I cannot sleep, number {}.\n" + WORDS_LINE + " stress"}[
+            stop_texts[0]
+        ]
         return [
             tokenizer(text.format(seed.split()[1]), add_special_tokens=False)["input_ids"] for seed in sampling.seeds
         ]

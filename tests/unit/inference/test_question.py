@@ -11,12 +11,15 @@ import yaml
 
 from scripts import infer
 from stagewise.config.step_settings import RecipeSettings
+from stagewise.inference import question
+from stagewise.inference.question import describe_answer
 from stagewise.models.receipts import model_receipt
 from stagewise.pipeline.build_recipe import build_recipe
 from stagewise.provenance.receipts import read_receipt
 from stagewise.recipe import Recipe, describe_base_model
 from tests.helpers import tiny_llama
 from tests.helpers.prediction_step import TASKS, PredictionStep
+from tests.helpers.trained_kinds import KindsOfTasks
 
 QUESTION = "Does the treatment help?"
 FIELDS = ["--field", f"question={QUESTION}", "--field", "context=The sample was small."]
@@ -265,3 +268,79 @@ def test_exactly_one_kind_of_input(here, capsys):
             infer.main(["--adapter", "trial", *argv])
         assert stopped.value.code == 2
     capsys.readouterr()
+
+
+# Tasks of other kinds, asked of the base model as the settings describe them.
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory, tiny_model):
+    made = KindsOfTasks(tmp_path_factory.mktemp("kinds"), tiny_model)
+    (made.folder / "settings.json").write_text(json.dumps(made.settings()), encoding="utf-8")
+    return made
+
+
+def ask(kinds, task: str, *more) -> list:
+    settings = str(kinds.folder / "settings.json")
+    return ["--task", task, "--settings", settings, "--model", str(kinds.model), *map(str, more)]
+
+
+def test_options_are_asked_about_as_a_list_or_as_lines(kinds, capsys):
+    values = {"text": "I cannot sleep.", "options": ["sleep", "lake", "worry"]}
+    listed = answer(capsys, *ask(kinds, "choice", "--item", json.dumps(values)))
+    assert list(listed["probabilities"]) == ["A", "B", "C"]
+    assert sum(listed["probabilities"].values()) == pytest.approx(1)
+    for written in ("sleep\nlake\nworry", "A) sleep\nB) lake\nC) worry\n"):
+        fields = ["--field", "text=I cannot sleep.", "--field", f"options={written}"]
+        assert answer(capsys, *ask(kinds, "choice", *fields)) == listed
+    two = answer(capsys, *ask(kinds, "choice", "--item", json.dumps(values | {"options": ["sleep", "lake"]})))
+    assert list(two["probabilities"]) == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["one"], "--item: 1 options, and an item of choice has from 2 to 4"),
+        ([*"abcde"], "--item: 5 options, and an item of choice has from 2 to 4"),
+        ([1, 2], "--item: 'options' is neither a list of texts nor a text with a line for each option"),
+        (None, "--item: the field 'options' is missing; choice needs text, options"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(kinds, capsys, options, says):
+    item = {"text": "I cannot sleep."} | ({} if options is None else {"options": options})
+    assert infer.main(ask(kinds, "choice", "--item", json.dumps(item))) == 2
+    assert f"error: {says}" in capsys.readouterr().err
+
+
+def test_free_text_is_printed_and_ends_at_a_stop_text(kinds, capsys):
+    got = answer(capsys, *ask(kinds, "reply", "--field", "text=I cannot sleep."))
+    assert set(got) == {"text"} and "\n" not in got["text"]
+    assert infer.main(ask(kinds, "reply", "--field", "text=I cannot sleep.")) == 0
+    assert capsys.readouterr().out.strip() == got["text"]
+
+
+def test_sets_of_labels_are_answered_in_files_too(kinds, capsys, tmp_path, monkeypatch):
+    texts = iter(["worry, calm", "none", "tea"])
+    monkeypatch.setattr(question, "generate_answers", lambda *given: [next(texts) for _ in given[2]])
+    path = tmp_path / "items.csv"
+    path.write_text("text\none\ntwo\nthree\n", encoding="utf-8")
+    assert infer.main(ask(kinds, "topics", "--input", path, "--output", tmp_path / "answers.csv")) == 0
+    with open(tmp_path / "answers.csv", encoding="utf-8", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert [(row["labels"], row["text"]) for row in rows] == [
+        ("calm, worry", "worry, calm"),
+        ("", "none"),
+        ("", "tea"),
+    ]
+    assert describe_answer({"labels": ["calm", "worry"], "text": "worry, calm"}) == "calm, worry"
+    assert describe_answer({"labels": [], "text": "none"}) == "no label"
+    assert describe_answer({"labels": None, "text": "tea"}) == "tea  (no set of labels)"
+
+
+def test_an_adapter_remembers_the_kind_of_its_task(kinds, capsys, tmp_path):
+    for task, keys in {"reply": {"text"}, "topics": {"labels", "text"}, "grade": {"label", "probabilities"}}.items():
+        kinds.plan(f"remembers-{task}", [task])
+        folder = kinds.folder / f"remembers-{task}"
+        tiny_llama.build_adapter(folder / "adapter", kinds.model)
+        got = answer(capsys, "--adapter", folder, "--model", kinds.model, "--field", "text=I cannot sleep.")
+        assert set(got) == keys

@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from benchmarks.claims import Cell, simulate
 from stagewise.lineage import steps_of_arm
-from stagewise.measures import MEASURES
+from stagewise.measures import MEASURES, measures_of
 from stagewise.metrics.bootstrap import NO_SPREAD
 from stagewise.metrics.build import _runs
 from stagewise.metrics.crossed import Runs
@@ -35,7 +35,7 @@ def test_one_run_equals_the_paired_bootstrap(one):
     forgotten = find(report.forgetting, arm="sequential", comparison="paired", after_split="test")
     task = find(report.arm_tasks, arm="sequential", task="pubmedqa", **MAIN)
     summary = find(report.arm_summaries, arm="sequential", **MAIN)
-    assert set(task.change) == set(MEASURES)
+    assert set(task.change) == set(measures_of("classification"))
     for name, change in forgotten.changes.items():
         assert task.change[name].value == pytest.approx(change.value)
         assert bounds(task.change[name]) == pytest.approx(bounds(change))
@@ -55,7 +55,7 @@ def test_one_run_equals_the_paired_bootstrap(one):
         assert bounds(task.change[name]) == pytest.approx((theirs.low, theirs.high), abs=0.02)
 
 
-@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("name", measures_of("classification"))
 def test_forgetting_is_positive_whichever_way_is_better(one, name):
     _, report = one
     summary = find(report.arm_summaries, arm="sequential", **MAIN)
@@ -73,7 +73,7 @@ def test_summaries_from_the_matrix(three):
     def cell(seed, stage, task, name):
         return score(report, steps[seed, stage][task], task)[name].value
 
-    for name in MEASURES:
+    for name in measures_of("classification"):
         average = [np.mean([cell(seed, 2, task, name) for task in ("pubmedqa", "dreaddit")]) for seed in range(3)]
         assert summary.average[name].value == pytest.approx(np.mean(average))
         assert summary.average[name].runs == 3

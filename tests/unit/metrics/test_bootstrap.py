@@ -62,7 +62,9 @@ def test_groups_whose_items_agree_are_as_few_items():
         scores = resample_scores(predictions(g, a, labels=["a", "b"]), draw_weights(len(g), 4000, 1, numbers))
         intervals.append(bounds(Bootstrap(4000, 0, 0.95, []).value(scores.measures["accuracy"], 60)))
     assert intervals[1] == pytest.approx(intervals[0])
-    alone = resample_scores(predictions(*copies, labels=["a", "b"]), draw_weights(300, 4000, 1))
+    alone = resample_scores(
+        predictions(np.repeat(gold, 5), np.repeat(answer, 5), labels=["a", "b"]), draw_weights(300, 4000, 1)
+    )
     low, high = bounds(Bootstrap(4000, 0, 0.95, []).value(alone.measures["accuracy"], 300))
     assert intervals[1][1] - intervals[1][0] == pytest.approx(5**0.5 * (high - low), rel=0.1)
 

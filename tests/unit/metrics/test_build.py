@@ -12,10 +12,10 @@ from sklearn.metrics import accuracy_score, f1_score
 from scripts import metrics as step
 from stagewise import measures
 from stagewise.config.yaml_files import read_yaml
-from stagewise.measures import MEASURES, evaluate, measure
+from stagewise.measures import evaluate, measure, measures_of
 from stagewise.metrics.build import build_metrics, flatten_metrics, format_metrics
 from stagewise.metrics.read_results import read_results
-from stagewise.metrics.schema import BASELINES, SCHEMA_VERSION, ReportMetrics
+from stagewise.metrics.schema import BASELINES, CLASSIFICATION_VERSION, ReportMetrics
 from stagewise.provenance.receipts import write_receipt
 from stagewise.provenance.sealed_json import is_sealed
 from stagewise.report import html, markdown
@@ -71,7 +71,7 @@ def test_valid_against_the_published_schema(report):
     schema = json.loads((made.ROOT / "schemas/report_metrics.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(report, schema)
-    assert report["schema_version"] == SCHEMA_VERSION
+    assert report["schema_version"] == CLASSIFICATION_VERSION
 
 
 def test_the_schema_knows_every_measure_and_no_other(report):
@@ -102,7 +102,7 @@ def test_a_score_for_everything_that_answered(report):
     models = (BASE, FIRST, SECOND, *BASELINES)
     assert keys == {(m, t, p) for m in models for t in ("pubmedqa", "dreaddit") for p in ("validation", "test")}
     assert len(keys) == len(scores) == len(report["predictions"])
-    assert all(set(score["measures"]) == set(MEASURES) for score in scores)
+    assert all(set(score["measures"]) == set(measures_of("classification")) for score in scores)
 
 
 def test_scores_recomputed_from_the_csv(report, small):
@@ -150,7 +150,7 @@ def test_facts_of_the_experiment(report):
     assert find(report["scoring"], lineage=FIRST)["method"] == "likelihood"
     assert find(report["training"], lineage=SECOND)["final_loss"] == pytest.approx(0.61)
     assert [(s["stage"], s["lineage"]) for s in report["arms"]] == [(0, BASE), (1, FIRST), (2, SECOND)]
-    assert [m["name"] for m in report["measures"]] == list(MEASURES)
+    assert [m["name"] for m in report["measures"]] == list(measures_of("classification"))
 
 
 def test_every_arm_after_every_stage(one):
@@ -238,7 +238,7 @@ def test_the_flat_file_holds_the_main_figures_by_name(small):
     final = find(report.scores, lineages=[SECOND], task="pubmedqa", split="test", rule="argmax")
     change = find(report.arm_tasks, task="pubmedqa", rule="argmax").change
     entry = flat["sequential"]["pubmedqa"]
-    for name in MEASURES:
+    for name in measures_of("classification"):
         assert entry[name] == final.measures[name].model_dump(include={"value", "low", "high"})
         assert entry[f"{name}_change"]["value"] == change[name].value
     assert "accuracy_change" not in flat["sequential"]["dreaddit"]

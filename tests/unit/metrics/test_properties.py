@@ -29,6 +29,7 @@ from stagewise.metrics.forgetting import count_pairs
 from stagewise.metrics.scores import resample_scores
 from stagewise.metrics.significance import holm, sign_flip, sum_by_group
 from tests.helpers import properties  # noqa: F401
+from tests.helpers.drawn_predictions import predictions
 
 COUNTED = [name for name, measure in measures_of("classification").items() if measure.needs == "confusion"]
 

@@ -149,7 +149,7 @@ def test_resampled_recalls_agree_with_scikit_learn(small):
     gold = results.predictions[key].gold
     for rule in RULES:
         recalls = sk.recall_score(gold, rules.apply(*key)[rule].answer, labels=[0, 1, 2], average=None)
-        assert scores(*key, rule).recall.value == pytest.approx(recalls)
+        assert scores(*key, rule).labels.recall.value == pytest.approx(recalls)
 
 
 def test_adapters_stand_once_together_with_their_runs_in_order(three):

@@ -24,9 +24,9 @@ class Counted(PredictionStep):
 
         predict, load = Predictor.predict, Predictor.load
 
-        def counted(predictor, encoder, prompts, progress=None):
+        def counted(predictor, encoder, items, prompts, progress=None):
             self.scored.append(progress)
-            return predict(predictor, encoder, prompts, progress)
+            return predict(predictor, encoder, items, prompts, progress)
 
         def counted_load(*given):
             self.loads += 1

@@ -1,6 +1,7 @@
 """Remedies agree with their papers' formulas, computed here independently, in float64 and with full matrices."""
 
 import math
+import random
 from collections import Counter
 from fractions import Fraction
 from types import SimpleNamespace
@@ -208,6 +209,48 @@ def test_ewc_is_kirkpatricks_penalty_with_the_mean_of_squared_gradients(context)
         gradient = fraction * strength * fisher[name] / mean * difference
         np.testing.assert_allclose(gradients[name], gradient, rtol=1e-3, atol=1e-6)
     assert penalty == pytest.approx(expected, rel=1e-4)
+
+
+def test_ewc_draws_free_answers_token_by_token_from_the_parent(context, monkeypatch):
+    """Of a task whose answers are generated, whole answers are drawn, up to their end or the longest gold one."""
+    from stagewise.inference import generation
+
+    context.label_token_ids = {}
+    rows = context.earlier_rows["earlier"]
+    drawn, generate = [], generation.generate_tokens
+
+    def generate_and_note(*given, **options):
+        drawn.append(generate(*given, **options))
+        return drawn[-1]
+
+    monkeypatch.setattr(generation, "generate_tokens", generate_and_note)
+    fisher, tokens = fisher_diagonal(context, len(rows))
+    again, _ = fisher_diagonal(context, len(rows))
+    assert drawn[0] == drawn[1] and all(torch.equal(fisher[name], again[name]) for name in fisher)
+    end = context.tokenizer.eos_token_id
+    answers = [answer[: answer.index(end) + 1] if end in answer else answer for answer in drawn[0]]
+    most = max(len(row["input_ids"]) - row["prompt_tokens"] for row in rows)
+    assert len({tuple(answer) for answer in answers}) > 1 and max(map(len, answers)) <= most
+    order = random.Random(f"fisher {context.seed}").sample(rows, len(rows))
+    prompts = [row["input_ids"][: row["prompt_tokens"]] for row in order]
+    squares = [squared_gradients(context.model, *pair) for pair in zip(prompts, answers, strict=True)]
+    for name, value in fisher.items():
+        expected = sum(square[name] for square in squares) / len(rows)
+        np.testing.assert_allclose(as_float64(value), expected, rtol=1e-3, atol=1e-9)
+    assert tokens == sum(2 * len(prompt) + 2 * len(answer) for prompt, answer in zip(prompts, answers, strict=True))
+
+
+def test_ewc_draws_among_the_options_that_an_item_has(context):
+    rows = context.earlier_rows["earlier"]
+    for row in rows:
+        row["options"] = 1
+    answers = context.label_token_ids["earlier"]
+    fisher, _ = fisher_diagonal(context, len(rows))
+    prompts = [row["input_ids"][: row["prompt_tokens"]] for row in rows]
+    squares = [squared_gradients(context.model, prompt, answers[0]) for prompt in prompts]
+    name = next(iter(fisher))
+    expected = sum(square[name] for square in squares) / len(rows)
+    np.testing.assert_allclose(as_float64(fisher[name]), expected, rtol=1e-3, atol=1e-9)
 
 
 def test_labels_of_the_fisher_estimate_are_drawn_from_the_models_own_distribution(context):

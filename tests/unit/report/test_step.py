@@ -109,7 +109,7 @@ def test_the_same_figures_give_the_same_bytes(results, tmp_path):
         ("[]", "report_metrics.json is not an object with keys"),
         (
             {"schema_version": 1},
-            "has schema_version 1 and this report reads 4 and 5; run the step that writes it again",
+            "has schema_version 1 and this report reads 4, 5, 6; run the step that writes it again",
         ),
         ({"schema_version": None}, "has schema_version None"),
         ({"surprise": 1}, "'surprise' does not fit the schema"),

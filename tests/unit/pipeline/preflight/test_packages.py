@@ -48,3 +48,15 @@ def test_a_gpu_older_than_ampere_computes_in_float32(tiny_experiment, monkeypatc
     assert [v for v, _ in problems] == ([verdict] if verdict else [])
     assert all("this GPU has compute capability 7.5" in text and "Ampere or newer" in text for _, text in problems)
     assert not any("dtype" in text for _, text in tiny_experiment.problems(dtype=dtype, elsewhere=True))
+
+
+def test_texts_without_the_package_that_compares_them_fail(tiny_experiment, monkeypatch):
+    assert not [finding for finding in tiny_experiment.findings() if finding.check == "generated texts"]
+    tiny_experiment.values["tasks"]["colours"] |= {"kind": "generation", "labels": []}
+    for items in tiny_experiment.items["colours"].values():
+        for item in items:
+            item["references"] = [item["label"]]
+    assert tiny_experiment.problems() == []
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "rouge_score" else object())
+    ((verdict, sentence),) = tiny_experiment.problems()
+    assert verdict == "failure" and "need the package rouge-score; install it" in sentence

@@ -95,3 +95,64 @@ def test_a_task_of_its_own_length_is_judged_by_it_in_every_stage(tiny_experiment
     set_text(tiny_experiment, LONG, 12)
     ((verdict, sentence),) = tiny_experiment.problems(tasks={"colours": {"max_length": 50}})
     assert verdict == "warning" and sentence.endswith("to fit into 50 tokens; raise tasks.colours.max_length")
+
+
+def as_kind(experiment, kind: str, **settings) -> None:
+    """Make the first task one of another kind, with items as its splits have them."""
+    experiment.values["tasks"]["colours"] |= {"kind": kind, "labels": []} | settings
+    for items in experiment.items["colours"].values():
+        for item in items:
+            if kind == "generation":
+                item["references"] = [item["label"]]
+            elif kind == "multi_label":
+                item["labels"] = [item["label"]]
+            else:
+                item["fields"]["options"] = "A. red\nB. green"
+                item |= {"label": {"red": "A", "green": "B"}[item["label"]], "options": 2}
+
+
+def found(experiment, check: str) -> list[str]:
+    return [f.found for f in experiment.findings() if f.check == check]
+
+
+def test_generated_answers_are_counted_as_learnt_and_as_generated(tiny_experiment):
+    as_kind(tiny_experiment, "generation")
+    tiny_experiment.items["colours"]["train"][0] |= {"label": "red and green and red", "references": ["red"]}
+    texts = [text for text in found(tiny_experiment, "prompts") if text.startswith("colours")]
+    learnt, generated = sorted(texts, key=lambda text: "are generated, in a time not known before" in text)
+    assert "with answers of at most" in learnt and "answers of at most" in generated and len(texts) == 2
+    assert "colours: free text, 24 / 10 / 40 items" in found(tiny_experiment, "labels")
+    assert found(tiny_experiment, "claims") == ["about token F1 of colours", "about accuracy of warmth"]
+    assert tiny_experiment.problems() == []
+
+
+def test_a_reference_that_does_not_fit_is_a_failure_that_names_the_item(tiny_experiment):
+    as_kind(tiny_experiment, "generation")
+    tiny_experiment.items["colours"]["train"][3]["label"] = "red " * 99
+    ((verdict, sentence),) = tiny_experiment.problems()
+    assert verdict == "failure" and "the answer of item 'train-3' takes" in sentence
+    assert "raise training.max_length (or tasks.colours.max_length" in sentence
+
+
+def test_room_for_generated_answers_is_checked(tiny_experiment):
+    as_kind(tiny_experiment, "generation", max_new_tokens=96)
+    ((verdict, sentence),) = tiny_experiment.problems()
+    assert verdict == "failure" and "tasks.colours.max_new_tokens: 96 tokens of an answer leave no room" in sentence
+
+
+def test_sets_of_labels_and_options_pass(tiny_experiment):
+    labels = tiny_experiment.values["tasks"]["colours"]["labels"]
+    as_kind(tiny_experiment, "multi_label", labels=labels)
+    tiny_experiment.values["tasks"]["warmth"] |= {"kind": "ordinal"}
+    assert tiny_experiment.problems() == []
+    assert "colours: sets of 2 labels, 24 / 10 / 40 items" in found(tiny_experiment, "labels")
+    assert "warmth: 2 labels of an order, 24 / 10 / 40 items" in found(tiny_experiment, "labels")
+
+
+def test_options_pass_by_likelihood_and_by_generation(tiny_experiment):
+    (tiny_experiment.folder / "options.txt").write_text("{text}\n{options}\nWhich one?\n", encoding="utf-8")
+    options = {"columns": ["options"], "most": 4}
+    as_kind(tiny_experiment, "multiple_choice", prompt="options.txt", options=options)
+    assert tiny_experiment.problems() == []
+    assert tiny_experiment.problems(evaluation={"method": "generation"}) == []
+    assert "colours: up to 4 options, 24 / 10 / 40 items" in found(tiny_experiment, "labels")
