@@ -15,6 +15,7 @@ from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(workflow.basedir))
 
+from stagewise.config.inheritance import DEFAULT_FILE, describe_inheritance
 from stagewise.config.load_config import load
 from stagewise.config.mirror import MIRROR_VARIABLE
 from stagewise.config.tasks import SPLITS
@@ -46,7 +47,7 @@ COMPUTE_TYPE = "STAGEWISE_COMPUTE_TYPE"
 
 SIBLINGS = "siblings"
 
-CONFIG_FILE = "config.yaml"
+CONFIG_FILE = DEFAULT_FILE
 
 try:
     # Not Snakemake's `config`: it holds texts where `--config` says null, numbers or lists.
@@ -82,8 +83,8 @@ except InputError as error:
     sys.exit(f"error: {one_line(error)}")
 
 if workflow.is_main_process:
-    for task in CONFIG.unused_tasks:
-        print(f"tasks.{task} is in no arm and no probe, so nothing is made of it", file=sys.stderr)
+    for line in describe_inheritance([*files, *given.configfiles], CONFIG.unused_tasks):
+        print(line, file=sys.stderr)
 
 DRY_RUN = bool(workflow.output_settings.dryrun)
 IMAGE = ["--image", IMAGE_SHA256] if IMAGE_SHA256 else []

@@ -2,7 +2,7 @@
 
 import os
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -64,6 +64,12 @@ class Config(Settings):
     experiment: Name = Field(description="Name shown in the report.")
     results: FilePath = Field(
         "results", max_length=1000, description="Folder for all results, of its own: no folder of the project."
+    )
+    inherits: Literal["all"] | list[Name] | None = Field(
+        None,
+        description="In an overlay: what it takes of the default experiment (`config.yaml`), `all` or a list of its "
+        "top-level settings. Null takes all, but of an overlay that declares arms and a task of its own only "
+        "`model`, `models`, `tasks`, `quantization`, `dtype` and `prompting`.",
     )
     mirror: FilePath | None = Field(
         None,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from stagewise.config.base import validate
 from stagewise.config.experiment import Config
+from stagewise.config.inheritance import inherited_part, is_default
 from stagewise.config.yaml_files import merge, read_arguments, read_yaml
 
 
@@ -22,6 +23,9 @@ def check(values: dict, files: Iterable[str | Path] = ()) -> Config:
     layers = [(str(path), read_yaml(path)) for path in files]
     names = " + ".join(name for name, _ in layers) or "--config"
     layers += [("--config", values)] if values else []
+    if layers and is_default(layers[0]):
+        # So that a setting that is not inherited is nowhere, neither in the settings nor in messages about them.
+        layers[0] = (layers[0][0], inherited_part(layers[0][1], [content for _, content in layers[1:]]))
     merged: dict = {}
     for _, content in layers:
         merged = merge(merged, content)

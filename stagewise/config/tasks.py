@@ -227,8 +227,8 @@ class Task(Settings):
     kind: TaskKind = _if_set(
         "classification",
         "`classification`: one label. `ordinal`: one label of an order, the lowest first. `multiple_choice`: one of "
-        "the options that each item has. `multi_label`: any number of labels. `generation`: free text, with one or more "
-        "references.",
+        "the options that each item has. `multi_label`: any number of labels. `generation`: free text, with one "
+        "reference or more.",
     )
     prompt: FilePath = Field(description="Text file with one `{name}` per prompt variable.")
     labels: list[Label] = Field(
