@@ -248,8 +248,8 @@ def _nothing_to_learn(columns: dict[str, Column]) -> str:
     chats = [name for name, column in columns.items() if column.is_list and not column.is_text_list]
     if chats and all(isinstance(turn, dict) for turn in columns[chats[0]].filled[0]):
         return (
-            f"the column '{chats[0]}' holds lists of records, such as the turns of a chat, which are not read; write the "
-            "prompt and the answer into columns of their own"
+            f"the column '{chats[0]}' holds lists of records, such as the turns of a chat, which are not read; write "
+            "the prompt and the answer into columns of their own"
         )
     return f"no column looks like an answer (there are {_shortened(list(columns))}); name it with --label"
 

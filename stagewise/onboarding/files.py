@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stagewise.config.base import validate
 from stagewise.config.tasks import Reader
 from stagewise.data.formats import KEY
 from stagewise.data.readers import SIGNATURES, read_records
@@ -92,7 +93,7 @@ def read_file(path: Path) -> tuple[dict[str, Any], list[dict], dict[str, list[st
         reader = {"format": "csv"} | _csv_form(path, text) | reader
         header = next(row for row in _csv_rows(text, reader) if row)
         _check_header(path, header)
-        rows = read_records(path, Reader(**reader), [name for name in header if name])
+        rows = read_records(path, validate(Reader, reader, path), [name for name in header if name])
     if not rows:
         raise InputError(f"{path}: there is no record in it")
     return reader, rows, {}

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from itertools import groupby
 
+from stagewise.data.raw_items import as_text
 from stagewise.errors import InputError
 from stagewise.onboarding.columns import Column, is_empty, named
 from stagewise.task_kinds import LETTERS
@@ -41,7 +42,7 @@ def find_options(columns: dict[str, Column], named_columns: list[str], label: st
     """
     candidates = [named_columns] if named_columns else _candidates(columns)
     for names in candidates:
-        lists = _options_of_rows([columns[name] for name in names])
+        lists = options_of_rows([columns[name] for name in names])
         gold = _gold(columns, names, lists, label) if lists else None
         if gold is None:
             continue
@@ -77,25 +78,34 @@ def _candidates(columns: dict[str, Column]) -> list[list[str]]:
 
 def _holds_options(column: Column) -> bool:
     if column.is_mapping:
-        return all(isinstance(text, str) or text is None for value in column.filled for text in value.values())
+        return all(map(_is_labelled, column.filled)) or all(
+            isinstance(text, str) or text is None for value in column.filled for text in value.values()
+        )
     return column.is_text_list and all(len(value) >= 2 for value in column.filled)
 
 
-def _options_of_rows(columns: list[Column]) -> list[dict[str, str]]:
+def options_of_rows(columns: list[Column]) -> list[dict[str, str]]:
     """Options of each row by key, without the empty ones at the end; empty if a row has fewer than two."""
     rows = []
     for values in zip(*(column.values for column in columns), strict=True):
         if len(columns) > 1 or isinstance(values[0], str):
             options = {column.name: value for column, value in zip(columns, values, strict=True)}
         elif isinstance(values[0], dict):
-            options = values[0]
+            labelled = _is_labelled(values[0])
+            options = dict(zip(values[0]["label"], values[0]["text"], strict=True)) if labelled else values[0]
         else:
-            options = {str(place): value for place, value in enumerate(values[0] or [])}
+            options = {f"\0{place}": value for place, value in enumerate(values[0] or [])}  # no key is called so
         while options and is_empty(list(options.values())[-1]):
             options = dict(list(options.items())[:-1])
-        rows.append({key: str(value) for key, value in options.items()})
+        rows.append({str(key): as_text(value).strip() for key, value in options.items()})
     enough = sum(len(options) >= 2 for options in rows)
     return rows if enough >= _SHARE * len(rows) else []
+
+
+def _is_labelled(value: dict) -> bool:
+    """True for a record of two lists, the options' keys and their texts."""
+    keys, texts = value.get("label"), value.get("text")
+    return isinstance(keys, list) and isinstance(texts, list) and len(keys) == len(texts) == len(set(map(str, keys)))
 
 
 def _gold(columns: dict[str, Column], options: list[str], rows: list[dict[str, str]], label: str | None):
@@ -103,7 +113,7 @@ def _gold(columns: dict[str, Column], options: list[str], rows: list[dict[str, s
     names = [label] if label else [name for name in columns if name not in options and columns[name].is_scalar]
     names.sort(key=lambda name: (not named(name, "answer label correct gold target key cop solution right"),))
     for name in names:
-        golds = columns[name].texts
+        golds = [text.strip() for text in columns[name].texts]
         for form in ("letter", "key", "text", "index", "number"):
             fitting = [_names_option(form, gold, row) for gold, row in zip(golds, rows, strict=True)]
             if sum(fitting) < _SHARE * len(fitting) or len(columns[name].counts) < 2:
@@ -118,7 +128,8 @@ def _gold(columns: dict[str, Column], options: list[str], rows: list[dict[str, s
 
 def _names_option(form: str, gold: str, options: dict[str, str]) -> bool:
     if form == "letter":
-        return len(gold) == 1 and gold in LETTERS[: len(options)]
+        letter = re.fullmatch(r"\(?([A-Za-z])[).:]?", gold)
+        return bool(letter) and letter[1].upper() in LETTERS[: len(options)]
     if form == "key":
         return gold in options
     if form == "text":

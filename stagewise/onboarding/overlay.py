@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import yaml
 
 from stagewise.onboarding.lengths import Lengths
+from stagewise.onboarding.options import OptionColumns
 from stagewise.onboarding.parts import ITEMS, Roles
 from stagewise.onboarding.survey import Survey, label_shares
 from stagewise.onboarding.yaml_text import comment, flow, scalar
@@ -16,6 +17,13 @@ VALIDATION_SHARE = 0.1
 
 _LARGE, _SMALL = 30_000, 500
 """Training items from which on one pass is enough, and up to which a step takes fewer of them."""
+
+
+def count_options(options: OptionColumns) -> str:
+    """Say how many options an item has."""
+    if options.fewest == options.most:
+        return f"{options.most} options an item"
+    return f"{options.fewest} to {options.most} options an item"
 
 
 @dataclass(frozen=True)
@@ -69,24 +77,24 @@ class Overlay:
             f"#   snakemake -n --configfile {self.path}             # check the settings and show the plan",
             f"#   snakemake --cores all --configfile {self.path}   # run it",
             "#",
-            "# Of config.yaml this experiment inherits models, tasks and the form of prompts, and nothing of the sample.",
+            "# Of config.yaml it inherits models, tasks and the form of prompts, and nothing else of the sample.",
         ]
 
     def _experiment(self) -> list[str]:
         repeats, conflicts = self.task.repeats, self.task.conflicts
         rule = "drop" if repeats else "stop"
         count = f"{repeats} texts come again" if repeats else "no text comes again"
-        count += f", {conflicts} of them with another answer, of which none is kept" if conflicts else ""
+        count += f", {conflicts} of them with another answer" if conflicts else ""
         return [
             f"experiment: {scalar(self.name)}",
             f"results: results-{self.name}",
-            f"model: {scalar(self.model)} # the embedded model, which needs no account; another of `models` takes its place",
+            f"model: {scalar(self.model)} # embedded, so it needs no account; or another of `models`",
             "seeds: [0] # with one, claims are about these adapters alone; take three or more, such as [0, 1, 2]",
             "",
             "# All items. To try it in minutes: {train: 48, validation: 24, test: 48}",
             "limit: {train: null, validation: null, test: null}",
             "",
-            f"# {count} (compared without case, punctuation and blanks).",
+            f"# {count} (compared without case and punctuation).",
             "duplicates:",
             f"  within_split: {rule} # drop keeps the first of a split, or none if the answers disagree",
             f"  across_splits: {rule} # drop keeps one: test before validation before train",
@@ -104,7 +112,8 @@ class Overlay:
         before = {"task": self.after}
         repeated = own | {"remedies": {"rehearsal": {"share": 0.1}}}
         return [
-            "# The second stage may make the model forget the first; a remedy is one more arm (docs/reference/remedies.md).",
+            "# The second stage may make the model forget the first; an arm with a remedy is compared with this one",
+            "# (docs/reference/remedies.md).",
             "arms:",
             "  sequential:",
             f"    stages: {flow([before, own])}",
@@ -144,7 +153,7 @@ class Overlay:
         if task.options:
             chosen = task.options
             lines += [
-                f"# {chosen.fewest} to {chosen.most} options an item"
+                f"# {count_options(chosen)}"
                 + (
                     "; no item has gold 0, so places are taken to count from 1 (else: gold: index)"
                     if chosen.is_doubtful
@@ -246,8 +255,8 @@ class Overlay:
         lines = [f"# {self.roles.note}"] if self.roles.note else []
         if self.task.split_column:
             lines += [
-                f"# The column '{comment(self.task.split_column)}' is not read. To keep its splits, save a file for each of",
-                "# its values, and name them all to `python -m scripts.init`.",
+                f"# The column '{comment(self.task.split_column)}' is not read. To keep its splits, save a file",
+                "# for each of its values, and name them all to `python -m scripts.init`.",
             ]
         if self.roles.is_random:
             rule: dict = {"rule": "random", "file": ITEMS, **SHARES}

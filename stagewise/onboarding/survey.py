@@ -10,13 +10,13 @@ from stagewise.errors import InputError
 from stagewise.onboarding.answers import Answer, LabelCount, find_answer, label_counts, looks_like_scale
 from stagewise.onboarding.columns import GROUPS, IDS, REVEALING, SPLITS, TEXTS, Column, named, prompt_text, variable
 from stagewise.onboarding.files import Table
-from stagewise.onboarding.options import OptionColumns, find_options
+from stagewise.onboarding.options import OptionColumns, find_options, options_of_rows
 from stagewise.task_kinds import TaskKind
 
 _MOST_FIELDS = 4
 
 _MOST_EMPTY = 0.02
-"""Share of empty cells up to which a column becomes a field of its own accord: a row with an empty field is left out."""
+"""Share of empty cells up to which a column becomes a field by itself: a row with an empty field is left out."""
 
 _SPLIT_NAMES = {"train", "training", "dev", "val", "valid", "validation", "test", "testing"}
 
@@ -224,6 +224,7 @@ def _is_group(column: Column) -> bool:
 def _count_rows(task: Survey) -> None:
     """Count usable rows, and repeated texts among them, compared as the step that makes splits does."""
     answers = task.columns[task.answer.column]
+    options = options_of_rows([task.columns[n] for n in task.options.columns]) if task.options else None
     first: dict[tuple[str, ...], str] = {}
     for row in range(len(answers.values)):
         texts = task.field_texts(row)
@@ -231,7 +232,7 @@ def _count_rows(task: Survey) -> None:
         if not all(text.strip() for text in texts) or (not gold.strip() and task.kind != "multi_label"):
             continue
         task.rows.append(row)
-        key = tuple(map(normalize, texts))
+        key = tuple(map(normalize, [*texts, *(options[row].values() if options else ())]))
         if key in first:
             task.repeats += 1
             task.conflicts += first[key] != gold

@@ -11,7 +11,7 @@ from stagewise.inference.prompts import Template
 from stagewise.onboarding.files import Table, read_table
 from stagewise.onboarding.hub import is_hub_name, read_hub
 from stagewise.onboarding.lengths import measure
-from stagewise.onboarding.overlay import Overlay
+from stagewise.onboarding.overlay import Overlay, count_options
 from stagewise.onboarding.parts import Roles, assign_roles, task_name
 from stagewise.onboarding.prompt_file import prompt_file
 from stagewise.onboarding.survey import Choices, Survey, survey
@@ -80,20 +80,20 @@ def summary_lines(overlay: Overlay) -> list[str]:
     counts = [label.rows for label in task.labels]
     answer = f"{task.kind}: {', '.join(task.fields.values())} -> {task.answer.column}"
     answer += f", {len(counts)} labels of {min(counts):,} to {max(counts):,} rows" if counts else ""
-    answer += f", {task.options.fewest} to {task.options.most} options an item" if task.options else ""
+    answer += f", {count_options(task.options)}" if task.options else ""
     answer += f" (or {' or '.join(task.answer.others[:3])}: --label)" if task.answer.others else ""
     unsaid = "" if task.answer.is_named else f"; no name says that '{task.answer.column}' is the answer: check it"
     unused = len(task.columns[task.answer.column].values) - len(task.rows)
     facts = [f"id {task.id}" if task.id else "no id column", f"{task.repeats} repeated texts"]
     facts += [f"{unused} rows without text or answer"] if unused else []
     scored = items["validation"] + items["test"]
-    adapters = 2 if overlay.after else 1
     return [
         f"saw    {files}; {answer}; {', '.join(facts)}{unsaid}",
         f"wrote  {overlay.path} and {overlay.prompt}; read both, then",
         f"run    snakemake --cores all --configfile {overlay.path}",
-        f"       which trains on {items['train']:,} items, {overlay.epochs} times over, and scores {scored:,} items with "
-        f"the base model and each of {adapters} adapters; `snakemake -n --configfile {overlay.path}` shows the plan",
+        f"       which trains on {items['train']:,} items, {overlay.epochs} times over, and scores {scored:,} items "
+        f"with the base model and {'each of 2 adapters' if overlay.after else 'the adapter'}; "
+        f"`snakemake -n --configfile {overlay.path}` shows the plan",
     ]
 
 
@@ -134,8 +134,8 @@ def _check_parts(task: Survey) -> None:
     for part in task.table.parts.values():
         if usable.isdisjoint(range(start, start + len(part.rows))):
             raise InputError(
-                f"{part.name}: no row has an answer in '{task.answer.column}'; leave the file out, so that a share of the "
-                "others is for test"
+                f"{part.name}: no row has an answer in '{task.answer.column}'; leave the file out, so that a share of "
+                "the others is for test"
             )
         start += len(part.rows)
 
