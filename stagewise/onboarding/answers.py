@@ -65,6 +65,8 @@ def find_answer(columns: dict[str, Column], label: str | None, kind: TaskKind | 
     best = max(scores, key=scores.get, default=None)  # the first of equals
     if best is None or (not label and scores[best] < 1):
         raise InputError(_nothing_to_learn(columns))
+    if not label and best in _flags(columns) and not named(best, ANSWERS) and len(_flags(columns)) >= 3:
+        raise InputError(_nothing_to_learn(columns))
     if forms[best] == "regression":
         raise InputError(
             f"the column '{best}' holds real numbers, and regression is not supported; store ranges as labels, lowest "
@@ -92,7 +94,7 @@ def label_form(column: Column, kind: TaskKind | None = None) -> str | None:
         return None
     if separator_of(column):
         return "multi_label"
-    if column.is_class and len(column.counts) <= MOST_LABELS:
+    if column.is_class:
         return "ordinal" if is_clear_scale(column) else "classification"
     if column.is_numeric:
         return "generation" if named(column.name, "answer solution result") or not column.is_real else "regression"
@@ -233,7 +235,7 @@ def _is_parallel(column: Column, other: Column) -> bool:
 
 
 def _nothing_to_learn(columns: dict[str, Column]) -> str:
-    flags = [name for name, column in columns.items() if set(column.counts) == {"0", "1"} and column.is_scalar]
+    flags = _flags(columns)
     if len(flags) >= 3:
         shown = ", ".join(flags[:4]) + (", …" if len(flags) > 4 else "")
         return (
@@ -245,13 +247,25 @@ def _nothing_to_learn(columns: dict[str, Column]) -> str:
     )
     if constant:
         return f"the column '{constant}' has one label alone; a task has two"
-    chats = [name for name, column in columns.items() if column.is_list and not column.is_text_list]
-    if chats and all(isinstance(turn, dict) for turn in columns[chats[0]].filled[0]):
-        return (
-            f"the column '{chats[0]}' holds lists of records, such as the turns of a chat, which are not read; write "
-            "the prompt and the answer into columns of their own"
-        )
-    return f"no column looks like an answer (there are {_shortened(list(columns))}); name it with --label"
+    return nested_problem(columns) or (
+        f"no column looks like an answer (there are {_shortened(list(columns))}); name it with --label"
+    )
+
+
+def nested_problem(columns: dict[str, Column]) -> str | None:
+    """Say that what may be the text is in lists of records, if there are any."""
+    for name, column in columns.items():
+        if column.is_list and all(isinstance(element, dict) for value in column.filled for element in value):
+            return (
+                f"the column '{name}' holds lists of records, such as the turns of a chat, which are not read; write "
+                "the prompt and the answer into columns of their own"
+            )
+    return None
+
+
+def _flags(columns: dict[str, Column]) -> list[str]:
+    """Columns of 0 and 1."""
+    return [name for name, column in columns.items() if set(column.counts) == {"0", "1"} and column.is_scalar]
 
 
 def _why_not(column: Column, kind: TaskKind | None) -> str:

@@ -28,15 +28,15 @@ LONGEST_ANSWER = 80
 
 
 def name_words(name: str) -> list[str]:
-    """Split a column's name into words: lower case, singular, without numbers."""
-    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+", name)
-    return [part.lower() if len(part) < 4 else re.sub(r"(?<=[^s])s$", "", part.lower()) for part in parts]
+    """Split a column's name into words in lower case, without numbers."""
+    return [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+", name)]
 
 
 def named(name: str, hints: str, last: bool = False) -> bool:
-    """Tell if one of a name's words, or the last one, is among some."""
+    """Tell if one of a name's words, or the last one, is among some, as it is or in the plural."""
     words = [word for word in name_words(name) if len(word) > 1] or name_words(name)
-    return not {*(words[-1:] if last else words)}.isdisjoint(hints.split())
+    words = words[-1:] if last else words
+    return not {*words, *(word.removesuffix("s") for word in words if len(word) > 3)}.isdisjoint(hints.split())
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,6 @@ IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 SOUNDS = (".wav", ".mp3", ".flac", ".ogg", ".mp4")
 
 DELIMITERS = ",\t;|"
-
-_HEAD_ROWS = 200
-"""Rows by which a delimiter is judged."""
 
 _LONGEST_NAME = 80
 """Characters of the longest name of a column; a longer one is a text, so the file has no header."""
@@ -193,40 +191,45 @@ def _check_records(path: Path, values: list) -> list[dict]:
     return values
 
 
-def _csv_form(path: Path, text: str) -> dict[str, str]:
-    """Find the delimiter, and the meaning of a backslash before a quote if there is one."""
+def _csv_form(path: Path, text: str) -> dict[str, Any]:
+    """Find the delimiter, whether quotes are text, and the meaning of a backslash before a quote."""
     candidates = ["\t", *DELIMITERS.replace("\t", "")] if path.suffix.lower() in (".tsv", ".tab") else [*DELIMITERS]
-    scores = {}
+    forms: list[dict[str, Any]] = []
     for delimiter in candidates:
-        for escape in (None, "\\") if '\\"' in text else (None,):
-            form = {"delimiter": delimiter, "escape": escape}
-            try:
-                rows = [row for row, _ in zip(_csv_rows(text, form), range(_HEAD_ROWS), strict=False) if row]
-            except csv.Error:
-                continue
-            width = len(rows[0]) if rows else 0
-            scores[delimiter, escape] = (width > 1) * sum(len(row) == width for row in rows) / max(len(rows), 1)
-    best = max(scores, key=scores.get, default=(",", None))  # the first of equals
-    if not scores.get(best):
+        form = {} if delimiter == "," else {"delimiter": delimiter}
+        forms += [form, form | {"escape": "\\"}] if '\\"' in text else [form]
+        forms += [form | {"quoting": False}] if delimiter == "\t" else []  # tabs seldom stand in a text, quotes do
+    scores = [_share_of_full_rows(text, form) for form in forms]
+    best = forms[scores.index(max(scores))]  # the first of equals
+    if not max(scores):
         raise InputError(
             f"{path}: it has one column, and a task needs a text and an answer; name a file with both "
-            "(docs/your-own-task.md has texts and labels in two files)"
+            "(docs/data-shapes.md has texts and labels in two files)"
         )
-    delimiter, escape = best
-    form = {} if delimiter == "," else {"delimiter": delimiter}
-    if escape:
-        form["escape"] = escape
-    elif re.search(rf'\\"(?![\r\n"{re.escape(delimiter)}]|\Z)', text):
-        form["escape"] = ""
-    return form
+    unclear = rf'\\"(?![\r\n"{re.escape(best.get("delimiter", ","))}]|\Z)'
+    if "escape" not in best and best.get("quoting", True) and re.search(unclear, text):
+        best = best | {"escape": ""}
+    return best
 
 
-def _csv_rows(text: str, form: dict):
+def _share_of_full_rows(text: str, form: dict[str, Any]) -> float:
+    """Share of rows that have as many fields as the header; 0 for one column, or quotes that do not fit."""
+    try:
+        widths = [len(row) for row in _csv_rows(text, form) if row]
+    except csv.Error:
+        return 0.0
+    return widths.count(widths[0]) / len(widths) if widths and widths[0] > 1 else 0.0
+
+
+def _csv_rows(text: str, form: dict[str, Any]) -> Iterator[list[str]]:
     limit = csv.field_size_limit(2**31 - 1)
     try:
-        lines = io.StringIO(text, newline="")
         yield from csv.reader(
-            lines, delimiter=form.get("delimiter", ","), escapechar=form.get("escape") or None, strict=True
+            io.StringIO(text, newline=""),
+            delimiter=form.get("delimiter", ","),
+            escapechar=form.get("escape") or None,
+            quoting=csv.QUOTE_MINIMAL if form.get("quoting", True) else csv.QUOTE_NONE,
+            strict=True,
         )
     finally:
         csv.field_size_limit(limit)

@@ -67,7 +67,8 @@ def _candidates(columns: dict[str, Column]) -> list[list[str]]:
     holders = [name for name, column in columns.items() if _holds_options(column)]
     holders.sort(key=lambda name: not named(name, OPTIONS))
     families = []
-    matches = [(match["family"], name) for name in columns if (match := _FAMILY.fullmatch(name))]
+    flat = [name for name in columns if "." not in name]  # nested options are one column, a mapping
+    matches = [(match["family"], name) for name in flat if (match := _FAMILY.fullmatch(name))]
     for family, group in groupby(sorted(matches, key=lambda pair: pair[0]), key=lambda pair: pair[0]):
         names = [name for _, name in group]
         expected = not family or family.lower() in ("op", "opt", "sol", "ans") or named(family, OPTIONS, last=True)

@@ -7,7 +7,14 @@ from functools import cached_property
 
 from stagewise.data.duplicates import normalize
 from stagewise.errors import InputError
-from stagewise.onboarding.answers import Answer, LabelCount, find_answer, label_counts, looks_like_scale
+from stagewise.onboarding.answers import (
+    Answer,
+    LabelCount,
+    find_answer,
+    label_counts,
+    looks_like_scale,
+    nested_problem,
+)
 from stagewise.onboarding.columns import GROUPS, IDS, REVEALING, SPLITS, TEXTS, Column, named, prompt_text, variable
 from stagewise.onboarding.files import Table
 from stagewise.onboarding.options import OptionColumns, find_options, options_of_rows
@@ -175,7 +182,8 @@ def _id_column(columns: dict[str, Column], taken: set[str], table: Table) -> str
 
 def _fields(columns: dict[str, Column], taken: set, named_columns: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """Choose the prompt's columns; also return those with text that are left out."""
-    usable = {name: c for name, c in columns.items() if name not in taken and _can_be_field(c, columns)}
+    inner = tuple(f"{name}." for name in taken if name)  # what a column holds that is the answer or the options
+    usable = {n: c for n, c in columns.items() if n not in taken and not n.startswith(inner) and _can_be_field(c)}
     if named_columns:
         chosen = list(named_columns)
         if none := next((name for name in chosen if not columns[name].is_text and not columns[name].is_scalar), None):
@@ -188,7 +196,7 @@ def _fields(columns: dict[str, Column], taken: set, named_columns: Sequence[str]
             plain = [name for name in usable if not named(name, REVEALING) and usable[name].median_length >= 4]
             chosen = sorted(plain, key=lambda name: -usable[name].median_length)[:1]
     if not chosen:
-        raise InputError("no column with text is left for the prompt; name it with --fields")
+        raise InputError(nested_problem(columns) or "no column with text is left for the prompt; name it with --fields")
     fields = {}
     for name in chosen:
         key = variable(name)
@@ -198,11 +206,12 @@ def _fields(columns: dict[str, Column], taken: set, named_columns: Sequence[str]
     return fields, [name for name in usable if name not in chosen and usable[name].median_length > 0]
 
 
-def _can_be_field(column: Column, columns: dict[str, Column]) -> bool:
-    """True for texts that say something about an item: no classes, no links, no part of a column that is used whole."""
+def _can_be_field(column: Column) -> bool:
+    """True for texts that say something about an item: no classes, no links."""
     if not column.is_text or column.is_list and named(column.name, "label mesh tag"):
         return False
-    if column.is_class and len(column.counts) <= max(10, len(column.filled) / 20):
+    few = column.is_class and len(column.counts) <= max(10, len(column.filled) / 20)
+    if few and not named(column.name, "question instruction premise"):
         return False
     return not column.is_scalar or sum(text.startswith(("http://", "https://")) for text in column.texts) < len(
         column.texts
