@@ -1,13 +1,13 @@
-"""Settings of tasks: sources, readers, labels, prompts and splits."""
+"""Settings of tasks: sources, labels, prompts and splits."""
 
-import difflib
 from typing import Annotated, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from stagewise.config.base import MAX_COUNT, MAX_SEED, FilePath, MaxLength, Number, Settings, Whole, shown
+from stagewise.config.base import MAX_COUNT, MAX_SEED, FilePath, MaxLength, Number, Settings, Whole
 from stagewise.config.label_texts import check_distinct, check_label_word
+from stagewise.config.readers import Reader
 from stagewise.task_kinds import LABEL_KINDS, LETTERS, TaskKind
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=100)]
@@ -20,9 +20,6 @@ Fold = Annotated[Whole, Field(ge=0, le=9999)]
 SplitName = Literal["train", "validation", "test"]
 
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
-
-FormatName = Literal["json", "jsonl", "csv", "parquet"]
-"""Formats that `data.formats` registers."""
 
 
 def _plain_url(url: str) -> str:
@@ -38,6 +35,11 @@ def _plain_url(url: str) -> str:
 
 
 Url = Annotated[str, AfterValidator(_plain_url)]
+
+
+def _if_set(default, description: str, **limits):
+    """A setting that is in no fingerprint while it has its default, so that results of older versions stay current."""
+    return Field(default, description=description, exclude_if=lambda value: value == default, **limits)
 
 
 class File(Settings):
@@ -61,53 +63,26 @@ class File(Settings):
         return self
 
 
-class Reader(Settings):
-    """Format of raw files."""
+class Join(Settings):
+    """More columns of the same items, from files of their own."""
 
-    format: FormatName | Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] = Field(
-        "json", description="File format, or `package.module:function` for your own."
+    files: dict[Name, Name] = Field(
+        description="Role of the file with the columns, by the role of the file whose items they belong to.",
+        min_length=1,
     )
-    keyed: bool = Field(
-        False, description="JSON only: the file is an object of id → record; the id becomes the column `key`."
+    columns: list[str] = Field(description="Columns that come from these files.", min_length=1)
+    reader: Reader | None = Field(None, description="Format of these files; null takes the source's.")
+    on: str | None = Field(
+        None, description="Column of both files by whose values rows are joined; null joins them row by row."
     )
-    encoding: str = Field("utf-8", description="Text encoding; a byte-order mark is accepted.")
-    delimiter: str = Field(",", min_length=1, max_length=1, description="CSV field separator.")
-    escape: str | None = Field(
-        None,
-        max_length=1,
-        description="CSV: the character, such as `\\`, that stands before a quote inside a text. Empty: none, "
-        "backslashes are text. By default such a quote is written twice, and a backslash before a quote is refused.",
-    )
-
-    @field_validator("format", mode="before")
-    @classmethod
-    def format_exists(cls, value):
-        names = get_args(FormatName)
-        if isinstance(value, str) and ":" not in value and value not in names:
-            near = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else "see docs/reference/configuration.md"
-            raise ValueError(f"'{value}' is not a format ({', '.join(names)}, or 'package.module:function'); {hint}")
-        return value
-
-    @field_validator("encoding")
-    @classmethod
-    def encoding_exists(cls, encoding):
-        try:
-            b"a".decode(encoding)
-        except UnicodeDecodeError:
-            pass  # half a character of UTF-16
-        except (LookupError, ValueError):  # ValueError: 'undefined', or a name with NUL
-            raise ValueError(f"reader.encoding {shown(encoding)} is not a known text encoding, such as utf-8") from None
-        return encoding
+    key: str | None = Field(None, description="Name of that column in these files, if they call it otherwise.")
 
     @model_validator(mode="after")
-    def one_meaning_a_character(self):
-        if self.delimiter in '"\r\n\0':
-            raise ValueError(f"'delimiter' {self.delimiter!r} cannot separate fields; use a comma, semicolon or tab")
-        if self.escape is not None and self.format != "csv":
-            raise ValueError(f"'escape' goes with format csv, not {self.format}")
-        if self.escape and self.escape in f'"\r\n\0{self.delimiter}':
-            raise ValueError(f"'escape' {self.escape!r} has another meaning in CSV; a backslash is usual")
+    def key_goes_with_on(self):
+        if self.key is not None and self.on is None:
+            raise ValueError(
+                "'key' names a column of these files that is joined with the column 'on', which is missing"
+            )
         return self
 
 
@@ -116,6 +91,7 @@ class Source(Settings):
 
     files: dict[Name, File] = Field(description="Raw files by role, to which a split rule refers.", min_length=1)
     reader: Reader = Field(Reader(), description="Format of the files.")
+    joins: list[Join] = _if_set([], "Columns that stand in other files than the items, such as a file of labels.")
     licence: str | None = Field(None, description="Licence of the text, as far as known.")
     redistribute: bool = Field(False, description="True if the licence lets the text be passed on.")
     agreement: dict[str, Literal["label", "share"]] = Field(
@@ -123,6 +99,27 @@ class Source(Settings):
         description="Columns of annotators' agreement with the gold label: another annotator's `label`, or the "
         "`share` of annotators who gave the gold label (0 to 1; 0 means unknown, as an empty cell does).",
     )
+
+    @model_validator(mode="after")
+    def joins_name_files(self):
+        taken = set()
+        for number, join in enumerate(self.joins):
+            for role in [*join.files, *join.files.values()]:
+                if role not in self.files:
+                    raise ValueError(
+                        f"joins[{number}].files names '{role}', which is not one of {', '.join(self.files)}"
+                    )
+            if both := {*join.files} & self.joined_roles:
+                raise ValueError(f"joins[{number}].files: '{min(both)}' is joined to another file and has no items")
+            if repeated := taken & {*join.columns}:
+                raise ValueError(f"joins[{number}].columns: the column '{min(repeated)}' comes from another join, too")
+            taken |= {*join.columns}
+        return self
+
+    @property
+    def joined_roles(self) -> set[str]:
+        """Roles of the files that hold no items but columns of other files' items."""
+        return {role for join in self.joins for role in join.files.values()}
 
 
 class Label(Settings):
@@ -144,7 +141,10 @@ class Label(Settings):
 class Column(Settings):
     """A prompt variable's column."""
 
-    column: str = Field(description="Column of the raw file.")
+    column: str = Field(
+        description="Column of the raw file: a text, a number, or a list of them, which becomes lines. A path with "
+        "dots leads into what a column holds: `answers.a`, `options.0`."
+    )
     sections: Literal["all", "first"] = Field(
         "all",
         description="For a column that holds a list of sections: all of them, or the first (as in the published "
@@ -216,11 +216,6 @@ class RandomSplit(Settings):
 Split = Annotated[IdsSplit | FilesSplit | RandomSplit, Field(discriminator="rule")]
 
 
-def _if_set(default, description: str, **limits):
-    """A setting that is in no fingerprint while it has its default, so that results of older versions stay current."""
-    return Field(default, description=description, exclude_if=lambda value: value == default, **limits)
-
-
 class Task(Settings):
     """A data set with its prompt and its answers."""
 
@@ -235,7 +230,8 @@ class Task(Settings):
         [], description="Labels, in the order of the report; none for `multiple_choice` and `generation`."
     )
     id: str | None = Field(
-        None, description="Column that identifies an item; null takes a checksum of its content, which reveals no text."
+        None,
+        description="Column that identifies an item; null takes a keyed hash of its content, which reveals no text.",
     )
     label: str = Field(
         description="Column with the gold label; with a list of labels (`multi_label`), or with the reference or a "
@@ -302,13 +298,21 @@ class Task(Settings):
         self._check_kind()
         check_distinct([label.word for label in self.labels], [label.value for label in self.labels])
         for key, names in (("shorten", [self.shorten] if self.shorten else []), ("identity", self.identity or [])):
+            fields = self.variables if key == "identity" else list(self.fields)
             for name in names:
-                if name not in self.fields:
-                    raise ValueError(f"{key} names '{name}', which is not one of the fields ({', '.join(self.fields)})")
-        roles = self.sources[self.source].files
-        rule = self.splits[self.split]
+                if name not in fields:
+                    raise ValueError(f"{key} names '{name}', which is not one of the fields ({', '.join(fields)})")
+        self._check_roles()
+        return self
+
+    def _check_roles(self) -> None:
+        """Refuse a split whose files the source lacks, or whose items lack columns or ids."""
+        source, rule = self.sources[self.source], self.splits[self.split]
+        roles = [role for role in source.files if role not in source.joined_roles]
+        if rule.rule == "ids" and self.id is None:
+            raise ValueError(f"split '{self.split}' lists ids, so the task needs 'id': the column that holds them")
         required = {
-            "ids": lambda: [],
+            "ids": lambda: roles,
             "random": lambda: [rule.file],
             "files": lambda: [rule.train, rule.test, *([rule.validation] if rule.validation else [])],
         }[rule.rule]()
@@ -317,7 +321,12 @@ class Task(Settings):
                 raise ValueError(
                     f"split '{self.split}' needs a file '{role}', but source '{self.source}' has {', '.join(roles)}"
                 )
-        return self
+            for number, join in enumerate(source.joins):
+                if role not in join.files:
+                    raise ValueError(
+                        f"sources.{self.source}.joins[{number}].files says nothing of '{role}', which split "
+                        f"'{self.split}' reads; name the file with its {', '.join(join.columns)}"
+                    )
 
     def _check_kind(self) -> None:
         """Refuse settings that do not go with the kind of task."""

@@ -183,7 +183,7 @@ def across_tasks(
 
 def _texts(task: Task, items: list[Item]) -> list[ItemText]:
     """Text of each item's identity variables."""
-    variables = task.identity or list(task.fields)
+    variables = task.identity or task.variables
     # `normalize` removes both separators, so two variables never run together.
     return [
         ItemText(

@@ -20,7 +20,9 @@ def foreign_code(tasks: dict[str, Task]) -> dict[str, str]:
     InputError
         If Python does not find a module.
     """
-    names = {task.sources[task.source].reader.format for task in tasks.values()}
+    sources = [task.sources[task.source] for task in tasks.values()]
+    readers = [reader for source in sources for reader in (source.reader, *(join.reader for join in source.joins))]
+    names = {reader.format for reader in readers if reader}
     return {name: _fingerprint_module(name.partition(":")[0], name) for name in sorted(names) if ":" in name}
 
 

@@ -1,13 +1,12 @@
-"""Formats of raw files: JSON, JSONL, CSV and Parquet. Values stay as they are written.
+"""Formats of raw files: JSON, JSONL, CSV, TSV, Parquet and lines of text. Values stay as they are written.
 
 A format is a function ``(path, reader, columns) -> records``, registered under its name in ``reader.format``.
 
-CSV and Parquet are read by `datasets`. JSON is not: that reader turns texts that look like dates into timestamps
+CSV, TSV and Parquet are read by `datasets`. JSON is not: that reader turns texts that look like dates into timestamps
 and, in a column of mixed types, texts that look like numbers into numbers; ids would be changed.
 """
 
 import csv
-import difflib
 import io
 import json
 import re
@@ -16,7 +15,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from stagewise.config.tasks import Reader
+from stagewise.config.readers import Reader
+from stagewise.data.columns import check_columns, head_of, pick_columns
 from stagewise.errors import InputError
 from stagewise.provenance.files import json_problem
 
@@ -83,43 +83,68 @@ def read_jsonl(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
     return select_columns(path, values, columns)
 
 
+@register("lines")
+def read_lines(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
+    """Read a file of one text a line, in which the only column has the name that is asked for."""
+    if len(columns) != 1:
+        raise InputError(
+            f"{path}: format lines has one column, but {', '.join(columns)} are read of it; name the files of the "
+            "others in the source's joins"
+        )
+    # Not str.splitlines, which would also split at other separators, which a text may hold.
+    lines = _read_text(path, reader).removesuffix("\n").split("\n")
+    return [{columns[0]: line.removesuffix("\r")} for line in lines]
+
+
+@register("tsv")
 @register("csv")
 def read_csv(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
-    rows = _csv_rows(path, reader, columns)
+    rows, names = _csv_rows(path, reader, columns)
     from datasets import Dataset, Features, Value
 
     records = _through_datasets(
         path,
         Dataset.from_csv,
         encoding=reader.encoding,
-        sep=reader.delimiter,
+        sep=reader.separator,
         escapechar=reader.escape or None,
+        quoting=csv.QUOTE_MINIMAL if reader.quoting else csv.QUOTE_NONE,
         # Every value stays text: no number, date or missing value is guessed.
-        features=Features({column: Value("string") for column in columns}),
+        features=Features({name: Value("string") for name in names.values()}),
         na_filter=False,
         index_col=False,
     )
     if len(records) != len(rows):
         raise InputError(f"{path}: {len(rows)} rows by one count, {len(records)} by another; look for stray quotes")
     for number, (row, record) in enumerate(zip(rows, records, strict=True), 1):
-        if row != record:
+        if row != {column: record[name] for column, name in names.items()}:
             raise InputError(f"{path}: row {number} can be read in two ways; look for stray quotes or backslashes")
-    return records
+    return rows
 
 
-def _csv_rows(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
-    """Read the rows once more, and refuse what pandas would pad, cut or take for something else without a word."""
+def _csv_rows(path: Path, reader: Reader, columns: list[str]) -> tuple[list[dict], dict[str, str]]:
+    """Read the rows once more, and refuse what pandas would pad, cut or take for something else without a word.
+
+    Also returns the columns' names in pandas, which differ where the header has none.
+    """
     text = _read_text(path, reader)
     _refuse_unclear_escapes(path, reader, text)
     limit = csv.field_size_limit(sys.maxsize)
     lines = csv.reader(
-        io.StringIO(text, newline=""), delimiter=reader.delimiter, escapechar=reader.escape or None, strict=True
+        io.StringIO(text, newline=""),
+        delimiter=reader.separator,
+        escapechar=reader.escape or None,
+        quoting=csv.QUOTE_MINIMAL if reader.quoting else csv.QUOTE_NONE,
+        strict=True,
     )
     rows, begun = [], 1
     try:
-        header = next((row for row in lines if row), [])
-        _check_columns(path, columns, header)
-        positions = {column: header.index(column) for column in columns}
+        header = [name or f"Unnamed: {place}" for place, name in enumerate(next((row for row in lines if row), []))]
+        unnamed = [name for place, name in enumerate(header) if name == f"Unnamed: {place}"]
+        # The first column of a table that pandas wrote, which is its index, has no name.
+        names = {column: unnamed[0] if not column and len(unnamed) == 1 else column for column in columns}
+        check_columns(path, list(names.values()), header)
+        positions = {column: header.index(name) for column, name in names.items()}
         begun = lines.line_num + 1
         for row in lines:
             if row and len(row) != len(header):
@@ -136,13 +161,13 @@ def _csv_rows(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
         csv.field_size_limit(limit)
     if not rows:
         raise InputError(f"{path}: there is a header but no row")
-    return rows
+    return rows, names
 
 
 def _refuse_unclear_escapes(path: Path, reader: Reader, text: str) -> None:
     """Refuse a backslash before a quote that neither ends a text nor is doubled, if reader.escape does not say why."""
-    pattern = rf'\\"(?![\r\n"{re.escape(reader.delimiter)}]|\Z)'
-    if reader.escape is None and (match := re.search(pattern, text)):
+    pattern = rf'\\"(?![\r\n"{re.escape(reader.separator)}]|\Z)'
+    if reader.quoting and reader.escape is None and (match := re.search(pattern, text)):
         line = text[: match.start()].count("\n") + 1
         raise InputError(
             f"{path}: line {line} has a backslash before a quote; set reader.escape to '\\' if it belongs to the "
@@ -153,6 +178,7 @@ def _refuse_unclear_escapes(path: Path, reader: Reader, text: str) -> None:
 def _quoting_problem(error: csv.Error, begun: int, line: int, text: str) -> str:
     """Say what is wrong with the quotes of the row that begins in line `begun`, and the way out."""
     way = "write each quote inside a text twice" + (", or set reader.escape" if '\\"' in text else "")
+    way += ", or set reader.quoting: false if quotes are text"
     if "end of data" in str(error):
         return f"a quote is opened in the row that begins in line {begun} and never closed; close it, or {way}"
     if "expected after" in str(error):
@@ -168,18 +194,21 @@ def read_parquet(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
 
     try:
         schema = parquet.read_schema(path)
-        _check_columns(path, columns, schema.names)
+        heads = {column: head_of(column, schema.names) or column for column in columns}
+        check_columns(path, list(heads.values()), schema.names)
         rows = parquet.read_metadata(path).num_rows
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a Parquet file ({' '.join(str(error).split())})") from None
     kinds = pyarrow.types
-    for column in columns:
+    for column in dict.fromkeys(heads.values()):
         kind = schema.field(column).type
         if kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_fixed_size_binary(kind):
             raise InputError(f"{path}: the column '{column}' holds bytes; store it as text (string)")
-        if kinds.is_struct(kind) or kinds.is_map(kind) or kinds.is_union(kind):
+        if kinds.is_map(kind) or kinds.is_union(kind):
             raise InputError(f"{path}: the column '{column}' holds records ({kind}); store it as text")
-    return _through_datasets(path, Dataset.from_parquet, columns=columns) if rows else []
+    loaded = list(dict.fromkeys(heads.values()))
+    records = _through_datasets(path, Dataset.from_parquet, columns=loaded) if rows else []
+    return pick_columns(path, records, columns)
 
 
 def _through_datasets(path: Path, load, **options) -> list[dict]:
@@ -205,26 +234,11 @@ def _through_datasets(path: Path, load, **options) -> list[dict]:
 
 def select_columns(path: Path, records: list, columns: list[str]) -> list[dict]:
     """Check that records are mappings, and select columns; None for a value that a record lacks."""
-    present: dict[str, None] = {}
     for row, record in enumerate(records, 1):
         if not isinstance(record, dict):
             raise InputError(f"{path}: row {row} is not an object but {_kind(record)}")
         _refuse_repeated_keys(path, row, record)
-        present.update(dict.fromkeys(record))
-    if records:
-        _check_columns(path, columns, list(present))
-    return [{column: record.get(column) for column in columns} for record in records]
-
-
-def _check_columns(path: Path, columns: list[str], present: list[str]) -> None:
-    for column in columns:
-        if column not in present:
-            near = difflib.get_close_matches(column, present, n=1, cutoff=0.5)
-            examples = ", ".join(present[:8]) + (", …" if len(present) > 8 else "")
-            hint = f"did you mean '{near[0]}'?" if near else f"it has {examples}"
-            raise InputError(f"{path}: there is no column '{column}'; {hint}")
-        if present.count(column) > 1:
-            raise InputError(f"{path}: the column '{column}' is there {present.count(column)} times; rename one")
+    return pick_columns(path, records, columns)
 
 
 def _kind(value) -> str:

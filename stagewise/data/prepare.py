@@ -13,7 +13,8 @@ from stagewise.config.tasks import SPLITS, Task
 from stagewise.data.duplicates import RepeatCounts, resolve
 from stagewise.data.items import Item, SetAside, group_numbers, write_line
 from stagewise.data.raw_files import RAW
-from stagewise.data.raw_items import Losses, Pool, Problem, check_labels, read_items
+from stagewise.data.raw_items import Pool, read_items
+from stagewise.data.set_aside import Losses, Problem, check_labels
 from stagewise.data.splits import Splits, check_splits, count_groups_across, limit_items, split_items
 from stagewise.provenance.csv_cells import inert
 from stagewise.provenance.files import atomic
@@ -91,7 +92,7 @@ def _check_what_is_left(name: str, task: Task, pool: Pool, dropped: list[SetAsid
     losses = Losses()
     for item in pool.items:
         if problem := reasons.get((item.file, item.row)):
-            losses.add(item.label, problem)
+            losses.add(item, problem)
     check_splits(name, splits, Counter(reasons.values()))
     check_labels(name, task, [item for items in splits.values() for item in items], losses)
 
@@ -124,7 +125,7 @@ def _task_summary(
 
 
 def _split_counts(task: Task, items: list[Item], items_before_limit: int) -> dict:
-    labels = Counter(item.label for item in items)
+    labels = Counter(word for item in items for word in (item.labels if item.labels is not None else [item.label]))
     return {
         "items": len(items),
         "labels": {word: labels[word] for word in task.words},

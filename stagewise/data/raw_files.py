@@ -21,16 +21,16 @@ def raw_path(task_name: str, role: str, file: File, raw_dir=RAW) -> Path:
 
 
 def roles_read(task: Task) -> list[str]:
-    """List the roles of the files that the task's split rule reads, in the source's order."""
-    files = task.sources[task.source].files
+    """List the roles of the files of items that the task's split rule reads, in the source's order."""
+    source = task.sources[task.source]
     rule = task.splits[task.split]
     if isinstance(rule, RandomSplit):
         used = {rule.file}
     elif isinstance(rule, FilesSplit):
         used = {getattr(rule, split) for split in SPLITS}
     else:
-        used = set(files)
-    return [role for role in files if role in used]
+        used = set(source.files) - source.joined_roles
+    return [role for role in source.files if role in used]
 
 
 def check_raw(path: Path, file: File, key: str) -> str:

@@ -1,19 +1,20 @@
 """Turn raw records into items, and set aside each row that cannot be used, with the reason."""
 
-from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from stagewise.config.base import shown
-from stagewise.config.tasks import Column, FilesSplit, Reader, Task
+from stagewise.config.tasks import FilesSplit, Task
+from stagewise.data.columns import list_names
+from stagewise.data.content_ids import content_ids
+from stagewise.data.gold import Gold, GoldReader
 from stagewise.data.items import Item, SetAside
-from stagewise.data.raw_files import RAW, check_raw, raw_path, roles_read
-from stagewise.data.readers import read_records
+from stagewise.data.joins import read_role, task_columns
+from stagewise.data.raw_files import RAW, raw_path, roles_read
+from stagewise.data.set_aside import Losses, Problem, check_labels, check_unknown_labels
+from stagewise.data.texts import as_text, field_text, is_readable
 from stagewise.errors import InputError
-
-# Spreadsheets leave these in a cell whose text they could not read.
-SPREADSHEET_ERRORS = {"#NAME?", "#REF!", "#VALUE!", "#N/A", "#DIV/0!", "#NULL!", "#NUM!"}
 
 
 @dataclass
@@ -34,53 +35,11 @@ class Pool:
         return sorted(rows, key=lambda row: (order[row.file], row.row))
 
 
-class Problem(NamedTuple):
-    """Why a row is set aside."""
-
-    reason: str
-    """As ``set_aside.csv`` has it."""
-    column: str = ""
-    """Column that it is about, if it is one."""
-
-
-def list_problems(problems: Counter[Problem]) -> str:
-    """List the most frequent problems with their numbers of rows."""
-    places = [(reason, f" in '{column}'" if column else "", n) for (reason, column), n in problems.most_common(3)]
-    return ", ".join(f"{reason}{place}: {n}" for reason, place, n in places)
-
-
 class RawId(NamedTuple):
     """An id as the raw file has it."""
 
     value: object
     location: str
-
-
-class Losses:
-    """Rows that were set aside, counted for an error about what is left."""
-
-    def __init__(self) -> None:
-        self.problems: dict[str, Counter[Problem]] = defaultdict(Counter)
-        """Of the rows of each label word; of unknown labels under the empty word."""
-        self.unknown_labels: Counter[str] = Counter()
-        """Raw values that are no label."""
-
-    def add(self, label_word: str, problem: Problem, raw_label: str = "") -> None:
-        """Count one row."""
-        self.problems[label_word][problem] += 1
-        if problem.reason == "unknown label":
-            self.unknown_labels[raw_label] += 1
-
-    def explain(self, label_word: str, label_column: str, any_left: bool) -> str:
-        """Say where the rows of a label went: set aside, with the reasons, or under a value that is no label."""
-        of_all = sum(self.problems.values(), Counter())
-        problems = self.problems[label_word] or (Counter() if any_left or self.unknown_labels else of_all)
-        if problems:
-            whose = "its" if self.problems[label_word] else "all"
-            count, reasons = problems.total(), list_problems(problems)
-            return f"{whose} {count} rows were set aside ({reasons}): correct the data or name other columns"
-        others = ", ".join(f"{shown(value, 30)} ({n} rows)" for value, n in self.unknown_labels.most_common(5))
-        return f"the column '{label_column}' also has {others}: correct it" if others else "correct the labels"
 
 
 def read_items(name: str, task: Task, raw_dir=RAW) -> Pool:
@@ -92,35 +51,60 @@ def read_items(name: str, task: Task, raw_dir=RAW) -> Pool:
     Raises
     ------
     InputError
-        For a file that is missing or not what it should be, or a label that no usable row has.
+        For a file that is missing or not what it should be, a label that no usable row has, or values that are none.
     """
     source = task.sources[task.source]
     pool = Pool([], [], {}, 0, [])
     paths = {role: raw_path(name, role, source.files[role], raw_dir) for role in roles_read(task)}
     by_files = isinstance(task.splits[task.split], FilesSplit)
     ids: dict[tuple[str, str], RawId] = {}
-    losses = Losses()
+    losses, gold_reader = Losses(), GoldReader(name, task)
     for role, path in paths.items():
-        key = f"tasks.{name}.sources.{task.source}.files.{role}"
-        pool.files[role] = {"name": path.name, "sha256": check_raw(path, source.files[role], key)}
-        records = _read_records(path, source.reader, task)
+        records, files = read_role(name, task, role, raw_dir)
+        pool.files |= files
         pool.rows += len(records)
         # Files that share a name are told apart by their folders.
         unique = [other.name for other in paths.values()].count(path.name) == 1
         file_name = path.name if unique else path.as_posix()
         pool.file_names.append(file_name)
-        for row, record in enumerate(records, 1):
-            item, problem = _make_item(task, record, file_name, role, row)
-            if problem is None:
-                first = ids.setdefault((role if by_files else "", item.id), RawId(record[task.id], item.location))
-                problem = _id_problem(first, RawId(record[task.id], item.location), task.id)
+        _refuse_nested(path, task, records)
+        item_ids = _item_ids(task, role, records)
+        for row, (record, item_id) in enumerate(zip(records, item_ids, strict=True), 1):
+            gold = gold_reader.read(record, f"{path}: row {row}")
+            item, problem = _make_item(task, record, item_id, gold, file_name, role, row)
+            if problem is None and task.id is not None:
+                this = RawId(record[task.id], item.location)
+                problem = _id_problem(ids.setdefault((role if by_files else "", item.id), this), this, task.id)
             if problem is None:
                 pool.items.append(item)
             else:
                 pool.set_aside.append(SetAside.of(item, problem.reason))
-                losses.add(item.label, problem, as_text(record[task.label]))
+                losses.add(item, problem, gold.unknown)
+    gold_reader.check()
     check_labels(name, task, pool.items, losses)
+    check_unknown_labels(name, task, losses)
     return pool
+
+
+def _refuse_nested(path: Path, task: Task, records: list[dict]) -> None:
+    """Refuse a column of records where a text is needed: one of its values is meant."""
+    options = task.options.columns if task.options else []
+    for column in task_columns(task):
+        value = next((record[column] for record in records if record[column] is not None), None)
+        if isinstance(value, dict) and column not in options:
+            name = next(iter(value), "NAME")
+            raise InputError(
+                f"{path}: the column '{column}' holds records ({list_names(list(value))}); name one of their values, "
+                f"such as '{column}.{name}'"
+            )
+
+
+def _item_ids(task: Task, role: str, records: list[dict]) -> list[str]:
+    """Ids of a file's rows: those of the column, or ones made from the content."""
+    if task.id is not None:
+        return [as_text(record[task.id]) for record in records]
+    columns = [task.label, *(column.column for column in task.fields.values())]
+    return content_ids(role, records, columns + (task.options.columns if task.options else []))
 
 
 def _id_problem(first: RawId, this: RawId, column: str) -> Problem | None:
@@ -141,53 +125,42 @@ def _id_problem(first: RawId, this: RawId, column: str) -> Problem | None:
     return Problem("duplicate id", column)
 
 
-def check_labels(name: str, task: Task, items: list[Item], losses: Losses) -> None:
-    """Refuse a task in which a label has no item left, and say where its rows went."""
-    present = {item.label for item in items}
-    for label in task.labels:
-        if label.word not in present:
-            text = f"tasks.{name}: no usable row has the label value '{label.value}' ('{label.word}')"
-            raise InputError(f"{text}; {losses.explain(label.word, task.label, any_left=bool(items))}")
-
-
-def _read_records(path: Path, reader: Reader, task: Task) -> list[dict]:
-    columns = [task.id, task.label, *(column.column for column in task.fields.values())]
-    columns += task.sources[task.source].agreement
-    return read_records(path, reader, [*columns, task.group] if task.group else columns)
-
-
-def _make_item(task: Task, record: dict, file_name: str, role: str, row: int) -> tuple[Item, Problem | None]:
+def _make_item(
+    task: Task, record: dict, item_id: str, gold: Gold, file_name: str, role: str, row: int
+) -> tuple[Item, Problem | None]:
     """Make an item of a row; also return the first problem if it cannot be used."""
-    label_words = {label.value: label.word for label in task.labels}
     problems = []
-    item_id = as_text(record[task.id])
-    if not item_id.strip():
+    if task.id is not None and not item_id.strip():
         problems.append(Problem("empty id", task.id))
-    elif item_id.strip() in SPREADSHEET_ERRORS or not _is_encodable(item_id):
+    elif task.id is not None and not is_readable(item_id):
         problems.append(Problem("unreadable id", task.id))
     fields = {}
     for variable, column in task.fields.items():
-        fields[variable], reason = _field_text(record[column.column], column)
+        fields[variable], reason = field_text(record[column.column], column)
         if reason:
             problems.append(Problem(reason, column.column))
-    label = as_text(record[task.label])
-    if label not in label_words:
-        problems.append(Problem("unknown label", task.label))
-    group = as_text(record[task.group]) if task.group else ""
+    if gold.option_lines is not None:
+        fields["options"] = gold.option_lines
+    if gold.problem:
+        problems.append(gold.problem)
+    group = as_text(record[task.group]) if task.group is not None else ""
     item = Item(
         id=item_id,
-        label=label_words.get(label, ""),
+        label=gold.label,
         fields=fields,
         group=group if group.strip() else None,
         file=file_name,
         role=role,
         row=row,
-        agreement=_agreement(task, record, label, f"{file_name}: row {row}"),
+        agreement=_agreement(task, record, f"{file_name}: row {row}"),
+        labels=gold.labels,
+        references=gold.references,
+        options=gold.options,
     )
     return item, next(iter(problems), None)
 
 
-def _agreement(task: Task, record: dict, label: str, location: str) -> dict[str, float | None] | None:
+def _agreement(task: Task, record: dict, location: str) -> dict[str, float | None] | None:
     """Agreement of annotators with the gold label, by column; None for an empty cell."""
     columns = task.sources[task.source].agreement
     if not columns:
@@ -195,10 +168,12 @@ def _agreement(task: Task, record: dict, label: str, location: str) -> dict[str,
     agreement: dict[str, float | None] = {}
     for column, kind in columns.items():
         text = as_text(record[column]).strip()
-        if not text:
+        if isinstance(record[column], list) and kind == "label":
+            agreement[column] = float(record[column] == record[task.label])
+        elif not text:
             agreement[column] = None
         elif kind == "label":
-            agreement[column] = float(text == label)
+            agreement[column] = float(text == as_text(record[task.label]))
         else:
             # A gold label has at least one annotator: 0 means unknown, as in Dreaddit's test file.
             agreement[column] = _share(text, column, location) or None
@@ -213,38 +188,3 @@ def _share(text: str, column: str, location: str) -> float:
     if not 0 <= share <= 1:
         raise InputError(f"{location}: {column} is '{text}', no share from 0 to 1; correct it or leave it empty")
     return share
-
-
-def _field_text(value, column: Column) -> tuple[str, str | None]:
-    """Text of a prompt variable, and the reason if it cannot be used."""
-    if isinstance(value, list):
-        if not all(isinstance(section, str) for section in value):
-            return "", "not text"
-        value = "\n".join(value[: 1 if column.sections == "first" else None])
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return "", "empty text"
-    if not isinstance(value, str):
-        return "", "not text"
-    if value.strip() in SPREADSHEET_ERRORS or not _is_encodable(value):
-        return "", "unreadable text"
-    return value, None
-
-
-def _is_encodable(text: str) -> bool:
-    """Check that a text can be written as UTF-8; JSON may hold half of a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def as_text(value) -> str:
-    """Write an id, label or group as text: whole numbers without a decimal point, nothing for a missing value."""
-    if value is None or isinstance(value, list | dict) or value != value:  # NaN is a missing number
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)

@@ -7,7 +7,7 @@ import codecs
 import importlib
 from pathlib import Path
 
-from stagewise.config.tasks import Reader
+from stagewise.config.readers import Reader
 from stagewise.data.formats import FORMATS, Format, select_columns
 from stagewise.errors import InputError
 

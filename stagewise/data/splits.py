@@ -9,7 +9,8 @@ from collections import Counter, defaultdict
 
 from stagewise.config.tasks import SPLITS, FilesSplit, IdsSplit, RandomSplit, Task
 from stagewise.data.items import Item, SetAside
-from stagewise.data.raw_items import Pool, Problem, list_problems
+from stagewise.data.raw_items import Pool
+from stagewise.data.set_aside import Problem, list_problems
 from stagewise.data.split_lists import read_ids
 from stagewise.errors import InputError
 
@@ -61,22 +62,38 @@ def count_groups_across(splits: Splits) -> int:
 
 
 def limit_items(items: list[Item], limit: int | None) -> list[Item]:
-    """Choose at most `limit` items in proportion to their labels, in their old order.
+    """Choose at most `limit` items in proportion to their strata, in their old order.
 
-    Items are chosen by the highest-averages rule of Sainte-Laguë, one of each label first. Unlike with largest
+    Items are chosen by the highest-averages rule of Sainte-Laguë, one of each stratum first. Unlike with largest
     remainders, the items of a smaller limit are then always among those of a larger one.
     """
     if limit is None or limit >= len(items):
         return items
-    counts = Counter(item.label for item in items)
+    stratum_of = strata(items)
+    counts = Counter(stratum_of.values())
     seen: Counter = Counter()
     candidates = []
     for item in sorted(items, key=lambda item: _rank(item.id)):
-        number = seen[item.label]
-        seen[item.label] += 1
-        candidates.append((number > 0, (number + 0.5) / counts[item.label], item.label, item))
+        stratum = stratum_of[id(item)]
+        number = seen[stratum]
+        seen[stratum] += 1
+        candidates.append((number > 0, (number + 0.5) / counts[stratum], stratum, item))
     chosen = {id(item) for *_, item in sorted(candidates, key=lambda candidate: candidate[:3])[:limit]}
     return [item for item in items if id(item) in chosen]
+
+
+def strata(items: list[Item]) -> dict[int, str]:
+    """Stratum of each item, by its `id()`: the label; the rarest label of several; one for all if there are none."""
+    counts = Counter(word for item in items for word in item.labels or ())
+
+    def stratum(item: Item) -> str:
+        if item.references is not None:
+            return ""
+        return (
+            item.label if item.labels is None else min(item.labels, key=lambda word: (counts[word], word), default="")
+        )
+
+    return {id(item): stratum(item) for item in items}
 
 
 def _rank(text: str) -> str:
@@ -128,10 +145,10 @@ def _split_at_random(name: str, task: Task, rule: RandomSplit, items: list[Item]
 
 
 def draw_splits(items: list[Item], sizes: dict[str, int], seed: int) -> Splits:
-    """Draw label-stratified random splits, whole groups at a time.
+    """Draw stratified random splits, whole groups at a time.
 
-    Every split has a quota of every label, computed by largest remainders, so that the sizes are exact if there
-    are no groups. Groups, the largest first, go to the split that lacks most of their labels in proportion to its
+    Every split has a quota of every stratum, computed by largest remainders, so that the sizes are exact if there
+    are no groups. Groups, the largest first, go to the split that lacks most of their strata in proportion to its
     quota; single items fill the gaps.
 
     Parameters
@@ -147,7 +164,8 @@ def draw_splits(items: list[Item], sizes: dict[str, int], seed: int) -> Splits:
     -------
     Items by split, each in the order of `items`.
     """
-    quotas = _label_quotas(items, sizes)
+    stratum_of = strata(items)
+    quotas = _stratum_quotas(Counter(stratum_of.values()), sizes)
     groups = defaultdict(list)
     for item in items:
         # An item without a group forms its own, whatever other groups are called.
@@ -156,19 +174,18 @@ def draw_splits(items: list[Item], sizes: dict[str, int], seed: int) -> Splits:
     given = {split: Counter() for split in sizes}
     split_of = {}
     for key in order:
-        labels = Counter(item.label for item in groups[key])
+        counts = Counter(stratum_of[id(item)] for item in groups[key])
         neediest = max(
             (split for split in sizes if sizes[split]),
-            key=lambda split: sum(_need(quotas[split][w], given[split][w], n) for w, n in labels.items()),
+            key=lambda split: sum(_need(quotas[split][w], given[split][w], n) for w, n in counts.items()),
         )
-        given[neediest].update(labels)
+        given[neediest].update(counts)
         split_of |= {id(item): neediest for item in groups[key]}
     return {split: [item for item in items if split_of[id(item)] == split] for split in sizes}
 
 
-def _label_quotas(items: list[Item], sizes: dict[str, int]) -> dict[str, Counter]:
-    """Apportion each label's items to the splits."""
-    remaining = Counter(item.label for item in items)
+def _stratum_quotas(remaining: Counter, sizes: dict[str, int]) -> dict[str, Counter]:
+    """Apportion each stratum's items to the splits."""
     quotas = {}
     # The smallest split first: it has the least room for rounding.
     for split in sorted(sizes, key=lambda split: sizes[split]):
@@ -178,7 +195,7 @@ def _label_quotas(items: list[Item], sizes: dict[str, int]) -> dict[str, Counter
 
 
 def _need(quota: int, given: int, count: int) -> float:
-    """Weigh a split's need for `count` items of a label by the share of its quota that stays open after them."""
+    """Weigh a split's need for `count` items of a stratum by the share of its quota that stays open after them."""
     return count * (quota - given - count) / quota if quota else -count * (given + count + 1.0)
 
 

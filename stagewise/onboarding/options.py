@@ -42,18 +42,11 @@ def find_options(columns: dict[str, Column], named_columns: list[str], label: st
     """
     candidates = [named_columns] if named_columns else _candidates(columns)
     for names in candidates:
-        lists = options_of_rows([columns[name] for name in names])
-        gold = _gold(columns, names, lists, label) if lists else None
-        if gold is None:
-            continue
-        most = max(map(len, lists))
-        if most > len(LETTERS):
-            raise InputError(
-                f"the column '{names[0]}' has an item with {most} options, and there are {len(LETTERS)} letters; "
-                "shorten the lists"
-            )
-        counts = [len(options) for options in lists if options]
-        return OptionColumns(list(names), most, gold[1], gold[0], min(counts), gold[2])
+        rows = options_of_rows([columns[name] for name in names])
+        counts = [len(options.raw) for options in rows if options.raw]
+        gold = _gold(columns, names, rows, label) if len(counts) >= _SHARE * len(rows) else None
+        if gold:
+            return OptionColumns(list(names), max(counts), gold[1], gold[0], min(counts), gold[2])
     if named_columns:
         raise InputError(
             f"--options {' '.join(named_columns)}: no column tells which of these options is right, by letter, place, "
@@ -79,44 +72,34 @@ def _candidates(columns: dict[str, Column]) -> list[list[str]]:
 
 def _holds_options(column: Column) -> bool:
     if column.is_mapping:
-        return all(map(_is_labelled, column.filled)) or all(
+        return bool(read_options(Options(columns=[column.name], most=2 ** 4), {column.name: column.filled[0]}, "")[0].raw) or all(
             isinstance(text, str) or text is None for value in column.filled for text in value.values()
         )
     return column.is_text_list and all(len(value) >= 2 for value in column.filled)
 
 
-def options_of_rows(columns: list[Column]) -> list[dict[str, str]]:
-    """Options of each row by key, without the empty ones at the end; empty if a row has fewer than two."""
+def options_of_rows(columns: list[Column]) -> list[ItemOptions]:
+    """Options of each row, read as the step that makes splits reads them; none of a row that has fewer than two."""
+    settings = Options(columns=[column.name for column in columns], most=len(LETTERS))
     rows = []
-    for values in zip(*(column.values for column in columns), strict=True):
-        if len(columns) > 1 or isinstance(values[0], str):
-            options = {column.name: value for column, value in zip(columns, values, strict=True)}
-        elif isinstance(values[0], dict):
-            labelled = _is_labelled(values[0])
-            options = dict(zip(values[0]["label"], values[0]["text"], strict=True)) if labelled else values[0]
-        else:
-            options = {f"\0{place}": value for place, value in enumerate(values[0] or [])}  # no key is called so
-        while options and is_empty(list(options.values())[-1]):
-            options = dict(list(options.items())[:-1])
-        rows.append({str(key): as_text(value).strip() for key, value in options.items()})
-    enough = sum(len(options) >= 2 for options in rows)
-    return rows if enough >= _SHARE * len(rows) else []
+    for place in range(len(columns[0].values)):
+        record = {column.name: column.values[place] for column in columns}
+        options, problem = read_options(settings, record, f"row {place + 1}")
+        rows.append(ItemOptions([], []) if problem else options)
+    return rows
 
 
-def _is_labelled(value: dict) -> bool:
-    """True for a record of two lists, the options' keys and their texts."""
-    keys, texts = value.get("label"), value.get("text")
-    return isinstance(keys, list) and isinstance(texts, list) and len(keys) == len(texts) == len(set(map(str, keys)))
-
-
-def _gold(columns: dict[str, Column], options: list[str], rows: list[dict[str, str]], label: str | None):
+def _gold(columns: dict[str, Column], options: list[str], rows: list[ItemOptions], label: str | None):
     """Find the gold label's column and form: (column, form, doubtful)."""
-    names = [label] if label else [name for name in columns if name not in options and columns[name].is_scalar]
+    inner = tuple(f"{name}." for name in options)
+    others = [name for name in columns if name not in options and not name.startswith(inner)]
+    names = [label] if label else [name for name in others if columns[name].is_scalar]
     names.sort(key=lambda name: (not named(name, "answer label correct gold target key cop solution right"),))
     for name in names:
         golds = [text.strip() for text in columns[name].texts]
         for form in ("letter", "key", "text", "index", "number"):
-            fitting = [_names_option(form, gold, row) for gold, row in zip(golds, rows, strict=True)]
+            reader = GoldOption(Options(columns=options, most=len(LETTERS), gold=form), name)
+            fitting = [bool(gold) and reader.find(gold, row) is not None for gold, row in zip(golds, rows, strict=True)]
             if sum(fitting) < _SHARE * len(fitting) or len(columns[name].counts) < 2:
                 continue
             if form != "index":
@@ -127,13 +110,3 @@ def _gold(columns: dict[str, Column], options: list[str], rows: list[dict[str, s
     return None
 
 
-def _names_option(form: str, gold: str, options: dict[str, str]) -> bool:
-    if form == "letter":
-        letter = re.fullmatch(r"\(?([A-Za-z])[).:]?", gold)
-        return bool(letter) and letter[1].upper() in LETTERS[: len(options)]
-    if form == "key":
-        return gold in options
-    if form == "text":
-        return gold in options.values()
-    start = int(form == "number")
-    return gold.isdigit() and start <= int(gold) < start + len(options)

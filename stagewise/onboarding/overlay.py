@@ -207,9 +207,7 @@ class Overlay:
         lines = ["fields:"]
         lines += [f"  {scalar(name)}: {scalar(column)}" for name, column in task.fields.items()]
         if task.left_out:
-            shown = ", ".join(comment(name, 40) for name in task.left_out[:8]) + (
-                ", …" if len(task.left_out) > 8 else ""
-            )
+            shown = ", ".join(map(self._left_out, task.left_out[:6])) + (", …" if len(task.left_out) > 6 else "")
             lines.insert(0, f"# Left out: {shown}. Add a column only if it is known before the answer is.")
         for name in task.groups[:3]:
             distinct = len(task.columns[name].counts)
@@ -217,6 +215,10 @@ class Overlay:
                 f"# group: {scalar(name)} # {distinct:,} values: if they belong together, keep them in one split"
             )
         return lines
+
+    def _left_out(self, name: str) -> str:
+        empty = self.task.columns[name].share_empty
+        return comment(name, 40) + (f" (empty in {empty:.0%} of the rows, which would go)" if empty >= 0.005 else "")
 
     @property
     def _about(self) -> str:

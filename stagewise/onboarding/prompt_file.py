@@ -1,7 +1,7 @@
 """The text of a prompt file, from what the columns are called."""
 
 from stagewise.onboarding.columns import name_words
-from stagewise.onboarding.survey import Survey
+from stagewise.onboarding.survey import Survey, label_shares
 
 _MOST_LISTED = 20
 """Labels up to which a prompt lists them: more would take more tokens than the text."""
@@ -33,9 +33,11 @@ def _question(task: Survey) -> str:
         return f"Write the {subject}." if subject else "Write the answer."
     listed = len(words) <= _MOST_LISTED
     if task.kind == "multi_label":
-        which = f"Which of these apply: {', '.join(words)}?" if listed else f"Which {subject or 'label'}s apply?"
-        return f"{which} Answer with all that apply, separated by commas, or with {task.no_label}."
-    what = f"What is the {subject}?" if subject else "Which label fits?"
+        which = f"Which of these apply: {', '.join(words)}?" if listed else f"Which {subject or 'labels'} apply?"
+        without = f", or with {task.no_label}" if label_shares(task)[0] else ""
+        return f"{which} Answer with all that apply, separated by commas{without}."
+    is_plural = subject.endswith("s") and not subject.endswith("ss")
+    what = f"What {'are' if is_plural else 'is'} the {subject}?" if subject else "Which label fits?"
     if not listed:
         return f"{what} Answer with its name alone."
     if task.kind == "ordinal":

@@ -79,7 +79,8 @@ def summary_lines(overlay: Overlay) -> list[str]:
     files = ", ".join(f"{part.name} ({len(part.rows):,} rows)" for part in task.table.parts.values())
     counts = [label.rows for label in task.labels]
     answer = f"{task.kind}: {', '.join(task.fields.values())} -> {task.answer.column}"
-    answer += f", {len(counts)} labels of {min(counts):,} to {max(counts):,} rows" if counts else ""
+    spread = f"{min(counts):,} to {max(counts):,}" if len(set(counts)) > 1 else f"{counts[0]:,}" if counts else ""
+    answer += f", {len(counts)} labels of {spread} rows" if counts else ""
     answer += f", {count_options(task.options)}" if task.options else ""
     answer += f" (or {' or '.join(task.answer.others[:3])}: --label)" if task.answer.others else ""
     unsaid = "" if task.answer.is_named else f"; no name says that '{task.answer.column}' is the answer: check it"

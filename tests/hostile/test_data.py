@@ -119,7 +119,7 @@ FILES = {
     "Parquet of records": (
         parquet(GOOD, id=lambda row: {"a": row["id"]}),
         {"format": "parquet"},
-        "raw: the column 'id' holds records (struct<a: string>); store it as text",
+        "raw: the column 'id' holds records (a); name one of their values, such as 'id.a'",
     ),
     "backslash quotes": (
         TEXTS.replace("number 3", r"number \"3\""),
@@ -208,8 +208,12 @@ FILES = {
         {"format": "jsonl"},
         "'0' ('no'); its 10 rows were set aside (empty text in 'text': 10): correct the data or name other columns",
     ),
-    "numbers for texts": (with_column("text", 3), {"format": "jsonl"}, "rows were set aside (not text in 'text': 10)"),
-    "lists of numbers": (with_column("text", [1, 2]), {"format": "jsonl"}, "were set aside (not text in 'text': 10)"),
+    "records for texts": (
+        with_column("text", {"a": 1}),
+        {"format": "jsonl"},
+        "raw: the column 'text' holds records (a); name one of their values, such as 'text.a'",
+    ),
+    "lists of lists": (with_column("text", [[1], [2]]), {"format": "jsonl"}, "were set aside (not text in 'text': 10)"),
     "null for texts": (with_column("text", None), {"format": "jsonl"}, "were set aside (empty text in 'text': 10)"),
     "spreadsheet errors": (with_column("text", "#REF!"), {"format": "jsonl"}, "aside (unreadable text in 'text': 10)"),
     "one id for all": (with_column("id", "x"), {"format": "jsonl"}, "were set aside (duplicate id in 'id': 10)"),

@@ -69,13 +69,15 @@ def test_broken_rows_are_set_aside_with_row_and_reason(tmp_path, capsys):
         25: {"id": "i20"},
     }.items():
         records[number] |= change
-    done = run_data_step(tmp_path, capsys, make_task({"items": write_csv(tmp_path / "raw.csv", records)}))
+    done = run_data_step(
+        tmp_path, capsys, make_task({"items": write_csv(tmp_path / "raw.csv", records)}, unknown_labels="set_aside")
+    )
     assert done.set_aside() == [
         ("raw.csv", "1", "i0", "unreadable text"),
         ("raw.csv", "2", "i1", "unreadable text"),
         ("raw.csv", "3", "i2", "empty text"),
         ("raw.csv", "4", "i3", "unknown label"),
-        ("raw.csv", "5", "i4", "unknown label"),
+        ("raw.csv", "5", "i4", "empty label"),
         ("raw.csv", "6", " ", "empty id"),
         ("raw.csv", "8", "#REF!", "unreadable id"),
         ("raw.csv", "21", "i20", "duplicate id"),
@@ -85,8 +87,9 @@ def test_broken_rows_are_set_aside_with_row_and_reason(tmp_path, capsys):
     assert facts["set_aside"] == {
         "duplicate id": 2,
         "empty id": 1,
+        "empty label": 1,
         "empty text": 1,
-        "unknown label": 2,
+        "unknown label": 1,
         "unreadable id": 1,
         "unreadable text": 2,
     }
@@ -96,7 +99,7 @@ def test_broken_rows_are_set_aside_with_row_and_reason(tmp_path, capsys):
 
 def test_sections_of_a_list_are_joined_or_the_first_is_taken(tmp_path, capsys):
     records = make_rows(12, text=lambda n: [f"first {n}", f"second {n}"])
-    records[0]["text"], records[1]["text"], records[2]["text"] = ["one", 2], [], 7
+    records[0]["text"], records[1]["text"], records[2]["text"] = ["one", {}], [], {"a": 7}
     records[3]["text"], records[4]["text"] = None, "plain"
     del records[5]["text"]
     (tmp_path / "raw.json").write_text(json.dumps(records))

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from stagewise.config.tasks import FormatName, Reader
+from stagewise.config.readers import FormatName, Reader
 from stagewise.data.formats import FORMATS, register
 from stagewise.data.readers import read_records
 from tests.helpers.data_step import make_task, run_data_step
@@ -204,7 +204,8 @@ def test_splits_read_by_other_code_are_other_splits(tmp_path, capsys, bars):
         ("bar_files:read_numbers", "raw.bars: row 1 is not an object but a number"),
         ("bar_files:constant", "bar_files.py: holds no function 'constant'"),
         ("no_such_module:read", "is its folder on PYTHONPATH?"),
-        ("cvs", "'cvs' is not a format (json, jsonl, csv, parquet, or 'package.module:function'); did you mean 'csv'?"),
+        ("cvs", "'cvs' is not a format (json, jsonl, csv, tsv, parquet, lines, or 'package.module:function')"),
+        ("cvs", "did you mean 'csv'?"),
         ("xml", "see docs/reference/configuration.md"),
         ("a:b:c", "reader.format"),
     ],
