@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from stagewise.data.raw_items import as_text
+from stagewise.config.tasks import Column as ColumnSettings
+from stagewise.data.texts import as_text, field_text, read_list
 
 TEXTS = "text sentence question context premise hypothesis tweet review comment content body title passage document "
 TEXTS += "article prompt input instruction utterance query message post note source dialogue statement claim stem"
@@ -22,6 +23,8 @@ NO_ANSWERS += "rater author user url link"
 SPLITS = "split fold subset partition set"
 # What is written after the answer is known would give it away.
 REVEALING = "rationale explanation reasoning solution conclusion justification cot answer label summary"
+
+_COLUMN = ColumnSettings(column="any")
 
 LONGEST_ANSWER = 80
 """Characters of the longest text that is taken for a label."""
@@ -140,13 +143,20 @@ def is_number(text: str) -> bool:
 
 
 def prompt_text(value) -> str:
-    """A value as a prompt has it: a list in lines."""
-    if isinstance(value, list):
-        return "\n".join(as_text(element) for element in value)
-    return value if isinstance(value, str) else as_text(value)
+    """A value as a prompt has it; empty if no prompt can hold it."""
+    return field_text(value, _COLUMN)[0]
 
 
 def variable(name: str) -> str:
     """Name of a prompt variable for a column."""
     name = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()
     return name if name and name[0].isalnum() else f"field{name}"
+
+
+def written_lists(values: list) -> list:
+    """Lists that the cells of a table hold as texts, if all of them do; else the values themselves."""
+    filled = [value for value in values if not is_empty(value)]
+    if not filled or not all(isinstance(value, str) and value.lstrip().startswith("[") for value in filled):
+        return values
+    lists = [None if is_empty(value) else read_list(value) for value in values]
+    return lists if sum(value is not None for value in lists) == len(filled) else values

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stagewise.config.base import validate
-from stagewise.config.tasks import Reader
+from stagewise.config.readers import Reader
 from stagewise.data.formats import KEY
 from stagewise.data.readers import SIGNATURES, read_records
 from stagewise.errors import InputError

@@ -47,7 +47,7 @@ def measure(task: Survey, prompt: str, model_dir: Path) -> Lengths:
     by_field = [count([task.field_texts(row)[place] for row in rows]) for place in range(len(task.fields))]
     place = list(task.fields).index(task.longest_field)
     answers = count([", ".join(_taught(task, row)) for row in rows])
-    options = count([_options_text(task, row) for row in rows]) if task.options else [0] * len(rows)
+    options = count([task.option_lines[row] for row in rows]) if task.options else [0] * len(rows)
     fixed = [around + a + o + 1 for a, o in zip(answers, options, strict=True)]
     totals = [sum(parts) for parts in zip(fixed, *by_field, strict=True)]
     least = max(total - field for total, field in zip(totals, by_field[place], strict=True)) + 16
@@ -67,13 +67,6 @@ def measure(task: Survey, prompt: str, model_dir: Path) -> Lengths:
 def _taught(task: Survey, row: int) -> list[str]:
     answers = task.answers(row)
     return answers[:1] if task.kind == "generation" else answers
-
-
-def _options_text(task: Survey, row: int) -> str:
-    values = [task.columns[name].values[row] for name in task.options.columns]
-    if len(values) == 1 and isinstance(values[0], list | dict):
-        values = values[0] if isinstance(values[0], list) else list(values[0].values())
-    return "\n".join(f"A. {value}" for value in values if value is not None)
 
 
 def _counter(model_dir: Path):

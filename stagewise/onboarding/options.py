@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass
 from itertools import groupby
 
-from stagewise.data.raw_items import as_text
+from stagewise.config.tasks import Options
+from stagewise.data.options import GoldOption, ItemOptions, read_options
 from stagewise.errors import InputError
-from stagewise.onboarding.columns import Column, is_empty, named
+from stagewise.onboarding.columns import Column, named
 from stagewise.task_kinds import LETTERS
 
 OPTIONS = "option choice ending candidate answer alternative distractor"
@@ -71,11 +72,11 @@ def _candidates(columns: dict[str, Column]) -> list[list[str]]:
 
 
 def _holds_options(column: Column) -> bool:
-    if column.is_mapping:
-        return bool(read_options(Options(columns=[column.name], most=2 ** 4), {column.name: column.filled[0]}, "")[0].raw) or all(
-            isinstance(text, str) or text is None for value in column.filled for text in value.values()
-        )
-    return column.is_text_list and all(len(value) >= 2 for value in column.filled)
+    """True for lists and mappings of at least two short texts, judged by the first of them."""
+    if column.is_scalar:
+        return False
+    first = options_of_rows([Column(column.name, column.filled[:50])])
+    return sum(bool(options.raw) for options in first) >= _SHARE * len(first)
 
 
 def options_of_rows(columns: list[Column]) -> list[ItemOptions]:
@@ -84,7 +85,7 @@ def options_of_rows(columns: list[Column]) -> list[ItemOptions]:
     rows = []
     for place in range(len(columns[0].values)):
         record = {column.name: column.values[place] for column in columns}
-        options, problem = read_options(settings, record, f"row {place + 1}")
+        options, problem = read_options(settings, record, f"row {place + 1}, column '{columns[0].name}'")
         rows.append(ItemOptions([], []) if problem else options)
     return rows
 
@@ -95,9 +96,12 @@ def _gold(columns: dict[str, Column], options: list[str], rows: list[ItemOptions
     others = [name for name in columns if name not in options and not name.startswith(inner)]
     names = [label] if label else [name for name in others if columns[name].is_scalar]
     names.sort(key=lambda name: (not named(name, "answer label correct gold target key cop solution right"),))
+    # Of lists that are not called options, such as sections, a small number need not be the place of one.
+    forms = ("letter", "key", "text", "index", "number")
+    forms = forms if len(options) > 1 or named(options[0], OPTIONS) else ("letter", "text")
     for name in names:
         golds = [text.strip() for text in columns[name].texts]
-        for form in ("letter", "key", "text", "index", "number"):
+        for form in forms:
             reader = GoldOption(Options(columns=options, most=len(LETTERS), gold=form), name)
             fitting = [bool(gold) and reader.find(gold, row) is not None for gold, row in zip(golds, rows, strict=True)]
             if sum(fitting) < _SHARE * len(fitting) or len(columns[name].counts) < 2:
@@ -108,5 +112,3 @@ def _gold(columns: dict[str, Column], options: list[str], rows: list[ItemOptions
                 return name, form, False
             return name, "number", True  # no item has 0: it counts from 1, or its first option is never right
     return None
-
-

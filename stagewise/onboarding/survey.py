@@ -15,7 +15,18 @@ from stagewise.onboarding.answers import (
     looks_like_scale,
     nested_problem,
 )
-from stagewise.onboarding.columns import GROUPS, IDS, REVEALING, SPLITS, TEXTS, Column, named, prompt_text, variable
+from stagewise.onboarding.columns import (
+    GROUPS,
+    IDS,
+    REVEALING,
+    SPLITS,
+    TEXTS,
+    Column,
+    named,
+    prompt_text,
+    variable,
+    written_lists,
+)
 from stagewise.onboarding.files import Table
 from stagewise.onboarding.options import OptionColumns, find_options, options_of_rows
 from stagewise.task_kinds import TaskKind
@@ -82,6 +93,11 @@ class Survey:
     def words(self) -> dict[str, str]:
         """Label words by value."""
         return {label.value: label.word for label in self.labels}
+
+    @cached_property
+    def option_lines(self) -> list[str]:
+        """Options of every row as a prompt has them."""
+        return [options.lines for options in options_of_rows([self.columns[name] for name in self.options.columns])]
 
     @property
     def no_label(self) -> str:
@@ -152,10 +168,11 @@ def survey(table: Table, choices: Choices) -> Survey:
 
 def _columns(table: Table) -> dict[str, Column]:
     rows = table.rows
-    return {
-        name: Column(name, [row.get(name) for row in rows], tuple(table.class_names.get(name, ())))
-        for name in table.names
-    }
+    columns = {}
+    for name in table.names:
+        values = [row.get(name) for row in rows]
+        columns[name] = Column(name, written_lists(values), tuple(table.class_names.get(name, ())))
+    return columns
 
 
 def _is_split(column: Column) -> bool:
@@ -233,7 +250,6 @@ def _is_group(column: Column) -> bool:
 def _count_rows(task: Survey) -> None:
     """Count usable rows, and repeated texts among them, compared as the step that makes splits does."""
     answers = task.columns[task.answer.column]
-    options = options_of_rows([task.columns[n] for n in task.options.columns]) if task.options else None
     first: dict[tuple[str, ...], str] = {}
     for row in range(len(answers.values)):
         texts = task.field_texts(row)
@@ -241,7 +257,7 @@ def _count_rows(task: Survey) -> None:
         if not all(text.strip() for text in texts) or (not gold.strip() and task.kind != "multi_label"):
             continue
         task.rows.append(row)
-        key = tuple(map(normalize, [*texts, *(options[row].values() if options else ())]))
+        key = tuple(map(normalize, [*texts, *([task.option_lines[row]] if task.options else [])]))
         if key in first:
             task.repeats += 1
             task.conflicts += first[key] != gold
