@@ -29,9 +29,10 @@ def read_hub(text: str) -> tuple[Table, Roles]:
     table = Table({}, {})
     for role, split in roles.files.items():
         rows = splits[split]
-        for name, feature in rows.features.items():
-            if type(feature).__name__ in ("Image", "Audio", "Video"):
-                raise InputError(f"{text}: the column '{name}' holds images or sound; texts alone can be learnt")
+        media = [n for n, feature in rows.features.items() if type(feature).__name__ in ("Image", "Audio", "Video")]
+        if len(media) and len(media) + 1 >= len(rows.features):
+            raise InputError(f"{text}: the column '{media[0]}' holds images or sound; texts alone can be learnt")
+        rows = rows.remove_columns(media)
         entry = {"dataset": given["dataset"]} | ({"config": given["config"]} if "config" in given else {})
         entry |= {"split": split, "revision": given["revision"]}
         table.parts[role] = Part(entry, f"{given['dataset']} {split}", [flat(row) for row in _named_classes(rows)])

@@ -75,6 +75,8 @@ def _holds_options(column: Column) -> bool:
     """True for lists and mappings of at least two short texts, judged by the first of them."""
     if column.is_scalar:
         return False
+    if any(len(value) > len(LETTERS) for value in column.filled) and not named(column.name, OPTIONS):
+        return False
     first = options_of_rows([Column(column.name, column.filled[:50])])
     return sum(bool(options.raw) for options in first) >= _SHARE * len(first)
 
@@ -85,7 +87,13 @@ def options_of_rows(columns: list[Column]) -> list[ItemOptions]:
     rows = []
     for place in range(len(columns[0].values)):
         record = {column.name: column.values[place] for column in columns}
-        options, problem = read_options(settings, record, f"row {place + 1}, column '{columns[0].name}'")
+        try:
+            options, problem = read_options(settings, record, f"row {place + 1}")
+        except InputError:
+            raise InputError(
+                f"the column '{columns[0].name}' has more options in row {place + 1} than the {len(LETTERS)} letters; "
+                "shorten the list, or name other columns with --options"
+            ) from None
         rows.append(ItemOptions([], []) if problem else options)
     return rows
 
