@@ -61,7 +61,7 @@ def write_overlay(request: Request) -> Overlay:
     overlay = Overlay(
         name, path, MODEL, task, measure(task, text, Path("models") / MODEL), roles, prompt, **_after(request, declared)
     )
-    with atomic(prompt) as new_prompt, atomic(path) as new_overlay:
+    with atomic(path) as new_overlay, atomic(prompt) as new_prompt:
         new_prompt.write_text(text, encoding="utf-8")
         new_overlay.write_text(overlay.text(), encoding="utf-8")
         try:

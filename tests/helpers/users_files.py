@@ -20,7 +20,8 @@ class UsersFiles:
     def __init__(self, folder: Path, seed: int = 0):
         self.folder, self.draw = folder, random.Random(seed)
         shutil.copy(ROOT / "config.yaml", folder)
-        (folder / "models").mkdir()
+        for name in ("models", "experiments", "prompts"):
+            (folder / name).mkdir()
 
     def text(self, words: int = 12) -> str:
         return " ".join(self.draw.choice(WORDS) for _ in range(words))

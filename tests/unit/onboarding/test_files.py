@@ -34,7 +34,7 @@ def test_a_backslash_before_a_quote_is_given_its_meaning(files, cell, setting):
 
 
 def test_quotes_of_a_tab_separated_file_may_be_text(files):
-    files.write("a.tsv", 'text\tlabel\n' + '"Oh\tx\n' * 10)
+    files.write("a.tsv", "text\tlabel\n" + '"Oh\tx\n' * 10)
     reader, records, _ = read_file(Path("a.tsv"))
     assert reader == {"format": "csv", "delimiter": "\t", "quoting": False} and records[0]["text"] == '"Oh'
 

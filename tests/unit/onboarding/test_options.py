@@ -39,8 +39,10 @@ def items(make, count: int = 40) -> dict[str, Column]:
             "gold",
         ),
         (
-            lambda n: {"choices": {"text": TEXTS[:4], "label": [*"1234"] if n % 2 else [*"ABCD"]}}
-            | {"answerKey": ("1234" if n % 2 else "ABCD")[n % 4]},
+            lambda n: (
+                {"choices": {"text": TEXTS[:4], "label": [*"1234"] if n % 2 else [*"ABCD"]}}
+                | {"answerKey": ("1234" if n % 2 else "ABCD")[n % 4]}
+            ),
             ["choices"],
             "key",
             "answerKey",
