@@ -98,12 +98,14 @@ def read_file(path: Path) -> tuple[dict[str, Any], list[dict], dict[str, list[st
 
 
 def flat(record: dict, prefix: str = "") -> dict[str, Any]:
-    """Add what nested records hold under dotted paths."""
+    """Add what nested records hold under dotted paths, and the one element of a list."""
     values = {}
     for key, value in record.items():
         values[f"{prefix}{key}"] = value
         if isinstance(value, dict):
             values |= flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and len(value) == 1 and isinstance(value[0], str | int | float):
+            values[f"{prefix}{key}.0"] = value[0]
     return values
 
 

@@ -171,7 +171,10 @@ def _columns(table: Table) -> dict[str, Column]:
     columns = {}
     for name in table.names:
         values = [row.get(name) for row in rows]
-        columns[name] = Column(name, written_lists(values), tuple(table.class_names.get(name, ())))
+        column = Column(name, written_lists(values), tuple(table.class_names.get(name, ())))
+        # The first element of lists is a column of its own if it is their only one, and a class.
+        if not name.endswith(".0") or (column.is_class and all(name in row or not row.get(name[:-2]) for row in rows)):
+            columns[name] = column
     return columns
 
 

@@ -61,7 +61,13 @@ def test_parquet_knows_the_names_of_its_classes(files):
 
 
 def test_nested_records_have_paths():
-    assert flat({"a": {"b": {"c": 1}}, "d": [2]}) == {"a": {"b": {"c": 1}}, "a.b": {"c": 1}, "a.b.c": 1, "d": [2]}
+    assert flat({"a": {"b": {"c": 1}}, "d": [2]}) == {
+        "a": {"b": {"c": 1}},
+        "a.b": {"c": 1},
+        "a.b.c": 1,
+        "d": [2],
+        "d.0": 2,
+    }
 
 
 def test_columns_of_a_table_are_those_of_every_file(files):

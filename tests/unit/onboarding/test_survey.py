@@ -3,12 +3,12 @@
 import pytest
 
 from stagewise.errors import InputError
-from stagewise.onboarding.files import Part, Table
+from stagewise.onboarding.files import Part, Table, flat
 from stagewise.onboarding.survey import Choices, label_shares, survey
 
 
 def look(rows: list[dict], choices: Choices | None = None, **parts):
-    parts = {role: Part({}, role, more) for role, more in ({"items": rows} | parts).items() if more}
+    parts = {role: Part({}, role, [*map(flat, more)]) for role, more in ({"items": rows} | parts).items() if more}
     return survey(Table(parts, {"format": "jsonl"}), choices or Choices())
 
 
@@ -80,6 +80,13 @@ def test_rows_without_labels_are_items_of_several_labels():
 def test_the_answer_without_a_label_is_no_label():
     task = look([{"text": f"t {n}", "tags": [["none"], ["b", "none"], []][n % 3]} for n in range(30)])
     assert task.no_label == "nothing"
+
+
+def test_the_one_element_of_each_list_is_a_label():
+    one = look([{"text": f"t {n}", "gold": ["ab"[n % 2]]} for n in range(30)])
+    assert (one.answer.column, one.kind) == ("gold.0", "classification")
+    several = look([{"text": f"t {n}", "gold": ["ab"[n % 2]] * (1 + (n == 3)) + ["c"] * (n == 4)} for n in range(30)])
+    assert (several.answer.column, several.kind) == ("gold", "multi_label")
 
 
 def test_options_are_no_fields():

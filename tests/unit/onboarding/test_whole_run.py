@@ -12,6 +12,8 @@ from tests.helpers import whole_run
 # Kinds that came with the measures of generation: before those, they are no tasks that a run ends well with.
 ALL_KINDS = pytest.mark.skipif("rouge_l" not in MEASURES, reason="not every kind of task is here yet")
 
+EXPERIMENTS = "experiments"
+
 SHAPES = {
     "classification": lambda files, n: {"text": files.text(5), "topic": ["tea_time", "rain"][n % 2]},
     "multiple_choice": lambda files, n: {
@@ -54,12 +56,12 @@ def test_from_a_file_to_a_report(files, tiny_model, kind):
 def test_banking77(files, tiny_model, outside):
     """77 labels and no id; repeated texts, some of them with two labels."""
     assert files.init(outside / "banking77" / "train.csv", outside / "banking77" / "test.csv") == 0
-    task = load("config.yaml", "experiments/banking77.yaml").tasks["banking77"]
+    task = load("config.yaml", f"{EXPERIMENTS}/banking77.yaml").tasks["banking77"]
     assert task.id is None and task.label == "category" and list(task.fields) == ["text"]
     assert len(task.labels) == 77 and "card arrival" in task.words
     assert "{value: card_arrival, word: card arrival} # 193" in files.comments("banking77")
     assert files.overlay("banking77")["duplicates"]["across_splits"] == "drop"
-    check_results(whole_run.run("experiments/banking77.yaml", tiny_model), "banking77")
+    check_results(whole_run.run(f"{EXPERIMENTS}/banking77.yaml", tiny_model), "banking77")
 
 
 @ALL_KINDS
@@ -67,11 +69,11 @@ def test_banking77(files, tiny_model, outside):
 def test_aqua(files, tiny_model, outside):
     """Options of each item, and a rationale that must not reach a prompt."""
     assert files.init(outside / "aqua" / "dev.json", outside / "aqua" / "test.json") == 0
-    task = load("config.yaml", "experiments/aqua.yaml").tasks["aqua"]
+    task = load("config.yaml", f"{EXPERIMENTS}/aqua.yaml").tasks["aqua"]
     assert task.id is None and task.label == "correct" and task.words == list("ABCDE")
     assert task.options.columns == ["options"] and task.options.gold == "letter"
     assert task.variables == ["question", "options"]
-    results = whole_run.run("experiments/aqua.yaml", tiny_model)
+    results = whole_run.run(f"{EXPERIMENTS}/aqua.yaml", tiny_model)
     check_results(results, "aqua")
     item = json.loads((results / "data" / "aqua" / "test.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert item["options"] == 5 and item["fields"]["options"].startswith("A. ") and "rationale" not in item["fields"]

@@ -37,7 +37,7 @@ def test_a_text_comes_back(text):
 
 
 def test_plain_words_have_no_quotes():
-    assert scalar("card arrival") == "card arrival" and scalar("prompts/a.txt") == "prompts/a.txt"
+    assert scalar("card arrival") == "card arrival" and scalar("a/b-c.txt") == "a/b-c.txt"
 
 
 def test_a_comment_is_one_short_line():
