@@ -77,7 +77,11 @@ FILES = {
         {"format": "csv"},
         "raw: a quote is opened in the row that begins in line 22 and never closed; close it, or write",
     ),
-    "delimiter": (CSV.replace(",", ";"), {"format": "csv"}, "raw: its columns are separated by ';'"),
+    "delimiter": (
+        CSV.replace(",", ";"),
+        {"format": "csv"},
+        "raw: its columns are separated by ';'; set reader.delimiter",
+    ),
     "encoding": (
         CSV.replace("number 3", "numéro 3").encode("cp1252"),
         {"format": "csv"},

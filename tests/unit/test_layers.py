@@ -22,7 +22,7 @@ LAYERS = [
     {"probes"},
     {"metrics"},
     {"report"},
-    {"pipeline", "results"},
+    {"pipeline", "results", "onboarding"},
     {"comparison"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -86,7 +86,7 @@ def test_no_step_imports_another():
         assert not imports(module) & set(SCRIPTS), module
 
 
-NO_TORCH = ("metrics", "report", "pipeline", "results", "comparison")
+NO_TORCH = ("metrics", "report", "pipeline", "results", "comparison", "onboarding")
 
 
 def test_metrics_and_report_import_no_torch():

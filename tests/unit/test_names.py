@@ -30,6 +30,7 @@ EXAMPLES = {
     "experiments/x.yaml",
 }
 EXAMPLES |= {"scripts/ensemble.py", "rules/note.smk"}
+EXAMPLES |= {"experiments/reviews.yaml", "prompts/reviews.txt"}
 
 
 @pytest.mark.parametrize("reader", READERS)
