@@ -41,7 +41,7 @@ class PlannedModel:
     def __init__(self, name: str, settings: Model, checksum: inputs.Checksum):
         self.name, self.settings, self._checksum = name, settings, checksum
         self.folder = Path("models") / name
-        self._named: dict[int | None, Lora] = {}
+        self._layer_names: dict[int | None, list[str]] = {}
 
     @cached_property
     def receipt(self) -> dict | None:
@@ -131,10 +131,11 @@ class PlannedModel:
         """Name the layers that ``all-linear`` stands for: as the model here has them, or else as a `recipe` does."""
         if lora.target_modules != ALL_LINEAR:
             return lora
-        if lora.last_layers not in self._named:
-            files = self._files_at
-            self._named[lora.last_layers] = with_layer_names(lora, files) if files else Recipe.read(recipe).lora
-        return lora.model_copy(update={"target_modules": self._named[lora.last_layers].target_modules})
+        if (files := self._files_at) is None:
+            return lora.model_copy(update={"target_modules": Recipe.read(recipe).lora.target_modules})
+        if lora.last_layers not in self._layer_names:
+            self._layer_names[lora.last_layers] = with_layer_names(lora, files).target_modules
+        return lora.model_copy(update={"target_modules": self._layer_names[lora.last_layers]})
 
     @property
     def _files_at(self) -> Path | None:
