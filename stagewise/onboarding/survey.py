@@ -1,4 +1,4 @@
-"""What a table says about the task in it: answer, kind, fields, ids, groups, repeats."""
+"""The task in a table: answer, kind, fields, ids, groups, repeats."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ _SPLIT_NAMES = {"train", "training", "dev", "val", "valid", "validation", "test"
 
 @dataclass(frozen=True)
 class Choices:
-    """What the user says and need not be guessed."""
+    """The user's own words, which leave nothing to guess."""
 
     kind: TaskKind | None = None
     label: str | None = None
