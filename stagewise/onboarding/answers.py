@@ -189,7 +189,7 @@ def label_counts(column: Column, separator: str | None = None) -> list[LabelCoun
 
 
 def _label_words(values: list[str], column: Column, is_joined: bool) -> list[str]:
-    names = [_class_name(value, column.class_names) for value in values]
+    names = [re.sub(r"^(-?\d+)\.0+$", r"\1", _class_name(value, column.class_names)) for value in values]
     words = [" ".join(re.sub(r"[_\s]+", " ", name.replace(",", " ") if is_joined else name).split()) for name in names]
     try:
         check_distinct(words, values)

@@ -233,7 +233,7 @@ class Overlay:
         )
         lines = [
             f"shorten: {scalar(self.task.longest_field)} # cut at its end if an item is too long",
-            f"max_length: {length.max_length} # tokens of prompt and answer; half the items have {length.median}, {cut}{self._about}",
+            f"max_length: {length.max_length} # tokens with the answer; median {length.median}; {cut}{self._about}",
         ]
         if length.too_long:
             lines.append(f"# {length.too_long} items do not fit even so: shorten other texts, or raise max_length.")

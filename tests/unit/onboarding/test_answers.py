@@ -119,6 +119,10 @@ def test_order_of_labels():
     assert [x.value for x in label_counts(cycle("level", ["high", "low", "medium"]))] == ["low", "medium", "high"]
 
 
+def test_whole_numbers_are_words_without_a_point():
+    assert [(x.value, x.word) for x in label_counts(cycle("label", ["1.0", "0.0"]))] == [("0.0", "0"), ("1.0", "1")]
+
+
 def test_names_of_classes_are_words():
     column = Column("label", [0, 1] * 30, ("bad", "very_good"))
     assert [(x.value, x.word) for x in label_counts(column)] == [("0", "bad"), ("1", "very good")]
