@@ -145,7 +145,10 @@ class Overlay:
         else:
             lines.append(f"id: {scalar(task.id)}")
         also = f" # or another: {', '.join(map(comment, answer.others[:4]))}" if answer.others else ""
-        lines.append(f"label: {scalar(answer.column)}{also}")
+        if answer.flags:
+            lines.append("label: null # each label has a column of its own, which holds 0 or 1")
+        else:
+            lines.append(f"label: {scalar(answer.column)}{also}")
         if answer.separator:
             lines.append(f"separator: {scalar(answer.separator)}")
         if task.kind == "generation":

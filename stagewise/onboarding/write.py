@@ -79,12 +79,12 @@ def summary_lines(overlay: Overlay) -> list[str]:
     task, items = overlay.task, overlay.items
     files = ", ".join(f"{part.name} ({len(part.rows):,} rows)" for part in task.table.parts.values())
     counts = [label.rows for label in task.labels]
-    answer = f"{task.kind}: {', '.join(task.fields.values())} -> {task.answer.column}"
+    answer = f"{task.kind}: {', '.join(task.fields.values())} -> {task.answer.title}"
     spread = f"{min(counts):,} to {max(counts):,}" if len(set(counts)) > 1 else f"{counts[0]:,}" if counts else ""
     answer += f", {len(counts)} labels of {spread} rows" if counts else ""
     answer += f", {count_options(task.options)}" if task.options else ""
     answer += f" (or {' or '.join(task.answer.others[:3])}: --label)" if task.answer.others else ""
-    unsaid = "" if task.answer.is_named else f"; no name says that '{task.answer.column}' is the answer: check it"
+    unsaid = "" if task.answer.is_named else f"; no name says that '{task.answer.title}' is the answer: check it"
     unused = len(task.columns[task.answer.column].values) - len(task.rows)
     facts = [f"id {task.id}" if task.id else "no id column", f"{task.repeats} repeated texts"]
     facts += [f"{unused} rows without text or answer"] if unused else []
@@ -138,7 +138,7 @@ def _check_parts(task: Survey) -> None:
     for part in task.table.parts.values():
         if usable.isdisjoint(range(start, start + len(part.rows))):
             raise InputError(
-                f"{part.name}: no row has an answer in '{task.answer.column}'; leave the file out, so that a share of "
+                f"{part.name}: no row has an answer in '{task.answer.title}'; leave the file out, so that a share of "
                 "the others is for test"
             )
         start += len(part.rows)

@@ -64,7 +64,6 @@ def test_a_text_label_comes_before_its_number():
     [
         ([Column("score", [n / 7 for n in range(60)])], "regression is not supported; store ranges as labels"),
         ([cycle("label", ["a"])], "the column 'label' has one label alone; a task has two"),
-        ([cycle(name, [0, 1]) for name in ("toxic", "rude", "mean")], "the columns toxic, rude, mean hold 0 or 1 each"),
         ([Column("turns", [[{"role": "user"}]] * 60)], "the column 'turns' holds lists of records"),
         ([], "no column looks like an answer"),
     ],

@@ -146,6 +146,7 @@ SHAPES = {
     "choices": lambda files, n: {"question": files.text(), "options": ["A) tea", "B) rain"], "correct": "AB"[n % 2]},
     "nested": lambda files, n: {"question": files.text(), "choices": {"a": "tea", "b": "rain"}, "answer": "ab"[n % 2]},
     "topics": lambda files, n: {"text": files.text(), "tags": [["a"], ["a", "b"], []][n % 3]},
+    "flags": lambda files, n: {"text": files.text(), "a": n % 2, "b": n // 2 % 2, "c": n % 3 % 2},
     "joined": lambda files, n: {"text": files.text(), "tags": ["a", "a; b", "b; c", "c"][n % 4]},
 }
 
