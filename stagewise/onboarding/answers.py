@@ -13,6 +13,9 @@ from stagewise.task_kinds import TaskKind
 MOST_LABELS = 500
 """Labels from which on a task is no classification: each item is scored on every label."""
 
+FLAGS = ""
+"""Name of the column that stands for a column per label; no column of a table is called so."""
+
 _SEPARATORS = ";|,"
 
 # Known scales, lowest first; the file's values are compared with them in lower case.
@@ -47,6 +50,13 @@ class Answer:
     separator: str | None = None
     is_named: bool = True
     """True if the column's name says so."""
+    flags: tuple[str, ...] = ()
+    """Columns of 0 and 1, one for each label, in the place of one column."""
+
+    @property
+    def title(self) -> str:
+        """The column's name, or those of the columns that stand in its place."""
+        return self.column or ", ".join(self.flags)
 
 
 def find_answer(columns: dict[str, Column], label: str | None, kind: TaskKind | None) -> Answer:
@@ -64,8 +74,6 @@ def find_answer(columns: dict[str, Column], label: str | None, kind: TaskKind | 
     scores = {name: _score(columns, name, form) for name, form in forms.items()}
     best = max(scores, key=scores.get, default=None)  # the first of equals
     if best is None or (not label and scores[best] < 1):
-        raise InputError(_nothing_to_learn(columns))
-    if not label and best in _flags(columns) and not named(best, ANSWERS) and len(_flags(columns)) >= 3:
         raise InputError(_nothing_to_learn(columns))
     if forms[best] == "regression":
         raise InputError(
@@ -189,7 +197,7 @@ def label_counts(column: Column, separator: str | None = None) -> list[LabelCoun
 
 
 def _label_words(values: list[str], column: Column, is_joined: bool) -> list[str]:
-    names = [_class_name(value, column.class_names) for value in values]
+    names = [re.sub(r"^(-?\d+)\.0+$", r"\1", _class_name(value, column.class_names)) for value in values]
     words = [" ".join(re.sub(r"[_\s]+", " ", name.replace(",", " ") if is_joined else name).split()) for name in names]
     try:
         check_distinct(words, values)
@@ -235,13 +243,6 @@ def _is_parallel(column: Column, other: Column) -> bool:
 
 
 def _nothing_to_learn(columns: dict[str, Column]) -> str:
-    flags = _flags(columns)
-    if len(flags) >= 3:
-        shown = ", ".join(flags[:4]) + (", …" if len(flags) > 4 else "")
-        return (
-            f"the columns {shown} hold 0 or 1 each, and a column per label is not read; write one column with the list "
-            "of an item's labels"
-        )
     constant = next(
         (name for name, column in columns.items() if len(column.counts) == 1 and named(name, ANSWERS)), None
     )
@@ -263,9 +264,18 @@ def nested_problem(columns: dict[str, Column]) -> str | None:
     return None
 
 
-def _flags(columns: dict[str, Column]) -> list[str]:
-    """Columns of 0 and 1."""
-    return [name for name, column in columns.items() if set(column.counts) == {"0", "1"} and column.is_scalar]
+def flag_columns(columns: dict[str, Column]) -> list[str]:
+    """List columns of 0 and 1, one for each label; none if there are few, or another column is the answer."""
+    flags = [name for name, c in columns.items() if c.is_scalar and set(c.counts) == {"0", "1"}]
+    flags = [name for name in flags if not named(name, NO_ANSWERS)]
+    answers = [n for n, c in columns.items() if named(n, ANSWERS) and label_form(c) not in (None, "generation")]
+    return flags if len(flags) >= 3 and not answers else []
+
+
+def join_flags(columns: dict[str, Column], flags: list[str]) -> Column:
+    """Make a column of lists with the names of the columns that hold 1."""
+    texts = [columns[name].texts for name in flags]
+    return Column(FLAGS, [[n for n, t in zip(flags, row, strict=True) if t == "1"] for row in zip(*texts, strict=True)])
 
 
 def _why_not(column: Column, kind: TaskKind | None) -> str:

@@ -106,10 +106,6 @@ class Column:
         return self.is_text_list or (self.is_scalar and not self.is_numeric)
 
     @cached_property
-    def is_unique(self) -> bool:
-        return self.is_scalar and len(self.counts) == len(self.values)
-
-    @cached_property
     def is_class(self) -> bool:
         """True for few short values that come again."""
         counts = self.counts

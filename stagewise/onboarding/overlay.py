@@ -28,7 +28,7 @@ def count_options(options: OptionColumns) -> str:
 
 @dataclass(frozen=True)
 class Overlay:
-    """What an overlay is written from."""
+    """Facts that an overlay is written from."""
 
     name: str
     path: str
@@ -102,21 +102,21 @@ class Overlay:
         ]
 
     def _arms(self) -> list[str]:
-        own = {"task": self.name}
+        stage = {"task": self.name}
         if self.after is None:
             lines = [
                 "# One stage: what it teaches. A second one, before or after it, shows what is forgotten; as the first,"
             ]
-            lines += ["# a task of config.yaml: [{task: pubmedqa}, " + flow(own) + "]"]
-            return [*lines, "arms:", "  sequential:", f"    stages: {flow([own])}"]
+            lines += ["# a task of config.yaml: [{task: pubmedqa}, " + flow(stage) + "]"]
+            return [*lines, "arms:", "  sequential:", f"    stages: {flow([stage])}"]
         before = {"task": self.after}
-        repeated = own | {"remedies": {"rehearsal": {"share": 0.1}}}
+        repeated = stage | {"remedies": {"rehearsal": {"share": 0.1}}}
         return [
             "# The second stage may make the model forget the first; an arm with a remedy is compared with this one",
             "# (docs/reference/remedies.md).",
             "arms:",
             "  sequential:",
-            f"    stages: {flow([before, own])}",
+            f"    stages: {flow([before, stage])}",
             f"  # rehearsal: {flow({'stages': [before, repeated]})}",
         ]
 
@@ -145,7 +145,10 @@ class Overlay:
         else:
             lines.append(f"id: {scalar(task.id)}")
         also = f" # or another: {', '.join(map(comment, answer.others[:4]))}" if answer.others else ""
-        lines.append(f"label: {scalar(answer.column)}{also}")
+        if answer.flags:
+            lines.append("label: null # each label has a column of its own, which holds 0 or 1")
+        else:
+            lines.append(f"label: {scalar(answer.column)}{also}")
         if answer.separator:
             lines.append(f"separator: {scalar(answer.separator)}")
         if task.kind == "generation":
@@ -233,7 +236,7 @@ class Overlay:
         )
         lines = [
             f"shorten: {scalar(self.task.longest_field)} # cut at its end if an item is too long",
-            f"max_length: {length.max_length} # tokens of prompt and answer; {cut}{self._about}",
+            f"max_length: {length.max_length} # tokens with the answer; median {length.median}; {cut}{self._about}",
         ]
         if length.too_long:
             lines.append(f"# {length.too_long} items do not fit even so: shorten other texts, or raise max_length.")
@@ -254,7 +257,7 @@ class Overlay:
         return lines
 
     def _split(self) -> list[str]:
-        lines = [f"# {self.roles.note}"] if self.roles.note else []
+        lines = [f"# {comment(self.roles.note, 300)}"] if self.roles.note else []
         if self.task.split_column:
             lines += [
                 f"# The column '{comment(self.task.split_column)}' is not read. To keep its splits, save a file",

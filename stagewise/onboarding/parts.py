@@ -1,4 +1,4 @@
-"""Which file is for training, validation and test, by its name."""
+"""Files for training, validation and test, by their names."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What a table says about the task in it: answer, kind, fields, ids, groups, repeats."""
+"""The task in a table: answer, kind, fields, ids, groups, repeats."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,9 +8,12 @@ from functools import cached_property
 from stagewise.data.duplicates import normalize
 from stagewise.errors import InputError
 from stagewise.onboarding.answers import (
+    FLAGS,
     Answer,
     LabelCount,
     find_answer,
+    flag_columns,
+    join_flags,
     label_counts,
     looks_like_scale,
     nested_problem,
@@ -41,7 +44,7 @@ _SPLIT_NAMES = {"train", "training", "dev", "val", "valid", "validation", "test"
 
 @dataclass(frozen=True)
 class Choices:
-    """What the user says and need not be guessed."""
+    """The user's own words, which leave nothing to guess."""
 
     kind: TaskKind | None = None
     label: str | None = None
@@ -143,15 +146,20 @@ def survey(table: Table, choices: Choices) -> Survey:
         raise InputError(
             "no columns look like the options of an item; name them with --options and the right one with --label"
         )
+    is_free = not choices.label and choices.kind in (None, "multi_label") and not options
+    flags = [n for n in flag_columns(candidates) if n not in choices.fields] if is_free else []
     if options:
         answer, labels = Answer(options.label, "multiple_choice"), []
+    elif flags:
+        columns[FLAGS] = join_flags(columns, flags)
+        answer, labels = Answer(FLAGS, "multi_label", flags=tuple(flags)), label_counts(columns[FLAGS])
     else:
         answer = find_answer(
             {name: c for name, c in candidates.items() if name not in choices.fields}, choices.label, choices.kind
         )
         has_labels = answer.kind != "generation"
         labels = label_counts(columns[answer.column], answer.separator) if has_labels else []
-    taken = {answer.column, *(options.columns if options else ())}
+    taken = {answer.column, *answer.flags, *(options.columns if options else ())}
     item_id = _id_column(candidates, taken, table) if choices.id is None else choices.id or None
     fields, left_out = _fields(candidates, taken | {item_id}, choices.fields)
     task = Survey(

@@ -1,5 +1,6 @@
 """Write the overlay and the prompt file of a user's data."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,12 +79,12 @@ def summary_lines(overlay: Overlay) -> list[str]:
     task, items = overlay.task, overlay.items
     files = ", ".join(f"{part.name} ({len(part.rows):,} rows)" for part in task.table.parts.values())
     counts = [label.rows for label in task.labels]
-    answer = f"{task.kind}: {', '.join(task.fields.values())} -> {task.answer.column}"
+    answer = f"{task.kind}: {', '.join(task.fields.values())} -> {task.answer.title}"
     spread = f"{min(counts):,} to {max(counts):,}" if len(set(counts)) > 1 else f"{counts[0]:,}" if counts else ""
     answer += f", {len(counts)} labels of {spread} rows" if counts else ""
     answer += f", {count_options(task.options)}" if task.options else ""
     answer += f" (or {' or '.join(task.answer.others[:3])}: --label)" if task.answer.others else ""
-    unsaid = "" if task.answer.is_named else f"; no name says that '{task.answer.column}' is the answer: check it"
+    unsaid = "" if task.answer.is_named else f"; no name says that '{task.answer.title}' is the answer: check it"
     unused = len(task.columns[task.answer.column].values) - len(task.rows)
     facts = [f"id {task.id}" if task.id else "no id column", f"{task.repeats} repeated texts"]
     facts += [f"{unused} rows without text or answer"] if unused else []
@@ -101,6 +102,8 @@ def summary_lines(overlay: Overlay) -> list[str]:
 def _name(request: Request, declared: dict) -> str:
     """Name the task; one that is guessed steps aside for a task of config.yaml."""
     if request.name:
+        if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", request.name, re.ASCII):
+            raise InputError(f"--name {request.name!r}: take letters, digits, and . _ + - between them")
         if request.name in declared:
             raise InputError(f"--name {request.name}: {DEFAULT} has a task of this name; choose another")
         return request.name
@@ -135,7 +138,7 @@ def _check_parts(task: Survey) -> None:
     for part in task.table.parts.values():
         if usable.isdisjoint(range(start, start + len(part.rows))):
             raise InputError(
-                f"{part.name}: no row has an answer in '{task.answer.column}'; leave the file out, so that a share of "
+                f"{part.name}: no row has an answer in '{task.answer.title}'; leave the file out, so that a share of "
                 "the others is for test"
             )
         start += len(part.rows)
@@ -150,10 +153,10 @@ def _after(request: Request, declared: dict) -> dict:
         return {"after": after, "after_sources": list(declared[after].get("sources", {}))}
     path = Path(after if after.endswith((".yaml", ".yml")) else f"experiments/{after}.yaml")
     tasks = {n: s for n, s in (read_yaml(path).get("tasks") or {}).items() if s} if path.is_file() else {}
-    own = [name for name in tasks if name not in declared]
-    if len(own) != 1:
-        there = f"{path} declares {', '.join(own) or 'none'}" if path.is_file() else f"there is no {path}"
+    names = [name for name in tasks if name not in declared]
+    if len(names) != 1:
+        there = f"{path} declares {', '.join(names) or 'none'}" if path.is_file() else f"there is no {path}"
         raise InputError(
             f"--after {after}: name a task of {DEFAULT} ({', '.join(declared)}) or an overlay with one; {there}"
         )
-    return {"after": own[0], "after_settings": tasks[own[0]]}
+    return {"after": names[0], "after_settings": tasks[names[0]]}

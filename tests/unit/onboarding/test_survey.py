@@ -77,6 +77,17 @@ def test_rows_without_labels_are_items_of_several_labels():
     assert [task.answers(n) for n in range(3)] == [["a"], ["a", "b"], ["none"]]
 
 
+def test_a_column_for_each_label():
+    flags = {"toxic": [0, 1, 0], "very_rude": [0, 1, 1], "mean": [0, 0, 1]}
+    task = look([{"text": f"t {n}", **{name: bits[n % 3] for name, bits in flags.items()}} for n in range(30)])
+    assert task.kind == "multi_label" and task.answer.flags == tuple(flags) and task.fields == {"text": "text"}
+    assert task.words == {"mean": "mean", "toxic": "toxic", "very_rude": "very rude"}
+    assert task.answers(1) == ["toxic", "very rude"] and label_shares(task) == (10, 2)
+    # With a column that is called the label, they are something else.
+    other = look(rows(lambda n: {name: bits[n % 3] for name, bits in flags.items()}))
+    assert other.kind == "classification" and other.answer.column == "label"
+
+
 def test_the_answer_without_a_label_is_no_label():
     task = look([{"text": f"t {n}", "tags": [["none"], ["b", "none"], []][n % 3]} for n in range(30)])
     assert task.no_label == "nothing"

@@ -76,6 +76,10 @@ def test_options_of_the_command(files, capsys):
     assert list(task.fields) == ["b", "a"] and task.id is None and task.prompt.endswith("/other.txt")
 
 
+def test_a_name_that_is_no_folder_is_refused(files, reviews, capsys):
+    check_refused_command(init.main, [reviews, "--name", "a b"], capsys, files.folder, "--name 'a b': take letters")
+
+
 def test_a_name_of_config_steps_aside(files, capsys):
     path = files.csv("dreaddit.csv", files.rows(lambda n: {"text": files.text(), "label": "ab"[n % 2]}))
     assert files.init(path) == 0 and "my-dreaddit" in files.overlay("my-dreaddit")["tasks"]
@@ -142,6 +146,7 @@ SHAPES = {
     "choices": lambda files, n: {"question": files.text(), "options": ["A) tea", "B) rain"], "correct": "AB"[n % 2]},
     "nested": lambda files, n: {"question": files.text(), "choices": {"a": "tea", "b": "rain"}, "answer": "ab"[n % 2]},
     "topics": lambda files, n: {"text": files.text(), "tags": [["a"], ["a", "b"], []][n % 3]},
+    "flags": lambda files, n: {"text": files.text(), "a": n % 2, "b": n // 2 % 2, "c": n % 3 % 2},
     "joined": lambda files, n: {"text": files.text(), "tags": ["a", "a; b", "b; c", "c"][n % 4]},
 }
 
