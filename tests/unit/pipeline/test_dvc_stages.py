@@ -95,8 +95,8 @@ def test_what_is_written_down_about_sources_is_a_dependency(tmp_path, monkeypatc
     """A branch that is moved on purpose makes DVC fetch again; one without a commit has no stages yet."""
     monkeypatch.chdir(tmp_path)
     overlay = {"model": "hub", "models": {"hub": {"hub": "me/model", "revision": "main"}}}
-    path = tmp_path / "hub.yaml"
-    path.write_text(yaml.safe_dump(overlay))
+    path = str(tmp_path / "hub.yaml")
+    Path(path).write_text(yaml.safe_dump(overlay))
     with pytest.raises(InputError, match="does not say which commit me/model@main is"):
         document("config.yaml", path)
     record([("models", "me/model@main", "a" * 40)])
