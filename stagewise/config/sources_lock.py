@@ -180,6 +180,14 @@ def open_revisions(config: Config) -> list[NamedRevision]:
     return list(dict.fromkeys(name for name in _hub_revisions(config) if not is_commit(name.revision)))
 
 
+def is_used(config: Config, lock: SourcesLock) -> bool:
+    """Tell if what is written down determines anything that the experiment fetches."""
+    commits = {*lock.models.values(), *lock.datasets.values()}
+    files = [file for task in config.active_tasks.values() for file in task.sources[task.source].files.values()]
+    keys = {file_key(file) for file in files if file.is_fetched and not file.sha256}
+    return bool(keys & lock.files.keys()) or any(name.revision in commits for name in _hub_revisions(config))
+
+
 def _hub_revisions(config: Config) -> Iterator[NamedRevision]:
     for model in config.used_models.values():
         if model.hub:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stagewise.config.experiment import Config
 from stagewise.config.shareable import is_local_path, shareable
+from stagewise.config.sources_lock import SOURCES_LOCK, UPDATE, SourcesLock, is_used, open_revisions
 from stagewise.errors import InputError
 from stagewise.pipeline.artifact import Artifact, DvcOut
 from stagewise.pipeline.artifacts import declared_artifacts
@@ -59,10 +60,14 @@ def stages(config: Config, files: dict[str, dict]) -> dict:
     Raises
     ------
     InputError
-        If the results go to a folder outside the project, which DVC cannot track.
+        If the results go to a folder outside the project, which DVC cannot track, or a commit is not written down.
     """
     if is_local_path(config.results):
         raise InputError(f"results: {config.results} is outside the project; DVC tracks folders inside it only")
+    if names := open_revisions(config):
+        raise InputError(
+            f"{SOURCES_LOCK} does not say which commit {names[0]} is; write it down with {UPDATE}, then write dvc.yaml"
+        )
     phases: dict[str, list[Artifact]] = defaultdict(list)
     for artifact in declared_artifacts(Experiment(config)):
         phases[artifact.phase].append(artifact)
@@ -73,6 +78,8 @@ def stages(config: Config, files: dict[str, dict]) -> dict:
     command = ["snakemake", "--cores", "all", *(["--configfile", *overlays, "--"] if overlays else [])]
     order = ["fetch", "splits", *trainings, "predictions", *(["probes"] if "probes" in phases else []), "report"]
     document = {name: _stage(name, phases[name], made_by, command, files) for name in order}
+    if is_used(config, SourcesLock.read()):
+        document["fetch"].setdefault("deps", []).append(str(SOURCES_LOCK))
     return {"stages": document, "plots": _plots(Path(config.results) / "figures")}
 
 

@@ -57,7 +57,7 @@ def test_trace_reads_its_eight_layouts_into_splits(project):
             write_rows(project / "mirror/TRACE-Benchmark/LLM-CL-Benchmark_5000" / task / f"{split}.json", rows)
             # Another variant of the benchmark has files of the same names.
             write_rows(project / "mirror/TRACE-Benchmark/LLM-CL-Benchmark_500" / task / f"{split}.json", rows[number:])
-    config = load(ROOT / "config.yaml", EXPERIMENTS / "trace.yaml", EXPERIMENTS / "trace-5000.yaml")
+    config = load(ROOT / "config.yaml", EXPERIMENTS / "trace.yaml", EXPERIMENTS / "variants/trace-5000.yaml")
     fetch_all(config, project / "mirror")
     data = split_all(config)
     assert len(json.loads((project / "sources.lock").read_text())["files"]) == 24
@@ -103,7 +103,7 @@ def test_a_row_of_science_qa_without_options_or_letter_is_refused(tmp_path, prom
             ["ag yelp amazon yahoo dbpedia", "yelp yahoo amazon dbpedia ag", "dbpedia yahoo ag amazon yelp"],
         ),
         (
-            ["standard-cl", "standard-cl-four"],
+            ["standard-cl", "variants/standard-cl-four"],
             ["dbpedia amazon yahoo ag", "dbpedia amazon ag yahoo", "yahoo amazon ag dbpedia"],
         ),
     ],

@@ -11,6 +11,7 @@ from stagewise.config.sources_lock import (
     SourcesLock,
     expected_sha256,
     file_key,
+    is_used,
     open_revisions,
     record,
     with_commits,
@@ -57,6 +58,8 @@ def test_names_are_read_as_the_commits_that_are_written_down(files):
     assert config.base_model.revision == MODEL
     assert config.active_tasks["films"].sources["made"].files["items"].revision == DATA
     assert config.active_arms["mine"].stages[0].adapter == f"me/adapter@{ADAPTER}"
+    assert is_used(config, SourcesLock.read()) and not is_used(config, SourcesLock())
+    assert not is_used(load(files[0]), SourcesLock.read())
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import yaml
 
 from scripts import write_dvc
 from stagewise.config.load_config import load
+from stagewise.config.sources_lock import record
 from stagewise.config.yaml_files import read_yaml
 from stagewise.errors import InputError
 from stagewise.lineage import lineage_tree
@@ -88,3 +89,16 @@ def test_results_outside_the_project_are_refused(tmp_path):
     overlay.write_text("results: /home/somebody/out\n")
     with pytest.raises(InputError, match="outside the project"):
         stages(load(ROOT / "config.yaml", overlay), {})
+
+
+def test_what_is_written_down_about_sources_is_a_dependency(tmp_path, monkeypatch):
+    """A branch that is moved on purpose makes DVC fetch again; one without a commit has no stages yet."""
+    monkeypatch.chdir(tmp_path)
+    overlay = {"model": "hub", "models": {"hub": {"hub": "me/model", "revision": "main"}}}
+    path = str(tmp_path / "hub.yaml")
+    Path(path).write_text(yaml.safe_dump(overlay))
+    with pytest.raises(InputError, match="does not say which commit me/model@main is"):
+        document("config.yaml", path)
+    record([("models", "me/model@main", "a" * 40)])
+    assert "sources.lock" in document("config.yaml", path)["stages"]["fetch"]["deps"]
+    assert "sources.lock" not in document("config.yaml")["stages"]["fetch"].get("deps", [])
