@@ -18,7 +18,9 @@ class Reader(Settings):
         "json", description="File format, or `package.module:function` for your own."
     )
     keyed: bool = Field(
-        False, description="JSON only: the file is an object of id → record; the id becomes the column `key`."
+        False,
+        description="JSON only: the file is an object of id → record; the id becomes the column `key`. If no other "
+        "columns than `key` and `value` are read, of id → value.",
     )
     encoding: str = Field("utf-8", description="Text encoding; a byte-order mark is accepted.")
     delimiter: str = Field(",", min_length=1, max_length=1, description="CSV field separator; of TSV it is a tab.")

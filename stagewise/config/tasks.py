@@ -72,17 +72,15 @@ class Join(Settings):
     )
     columns: list[str] = Field(description="Columns that come from these files.", min_length=1)
     reader: Reader | None = Field(None, description="Format of these files; null takes the source's.")
-    on: str | None = Field(
+    by: str | None = Field(
         None, description="Column of both files by whose values rows are joined; null joins them row by row."
     )
     key: str | None = Field(None, description="Name of that column in these files, if they call it otherwise.")
 
     @model_validator(mode="after")
-    def key_goes_with_on(self):
-        if self.key is not None and self.on is None:
-            raise ValueError(
-                "'key' names a column of these files that is joined with the column 'on', which is missing"
-            )
+    def key_goes_with_by(self):
+        if self.key is not None and self.by is None:
+            raise ValueError("'key' is the name that these files have for the column 'by', which is missing")
         return self
 
 
@@ -233,9 +231,11 @@ class Task(Settings):
         None,
         description="Column that identifies an item; null takes a keyed hash of its content, which reveals no text.",
     )
-    label: str = Field(
+    label: str | None = Field(
+        None,
         description="Column with the gold label; with a list of labels (`multi_label`), or with the reference or a "
-        "list of references (`generation`)."
+        "list of references (`generation`). Null, for `multi_label` alone: each label's `value` is the name of a "
+        "column of 0 and 1.",
     )
     unknown_labels: Literal["stop", "set_aside"] = _if_set(
         "stop", "Rows whose label is none of `labels`: they stop the run, or are set aside and counted."
@@ -344,6 +344,14 @@ class Task(Settings):
         for key, (value, fits) in given.items():
             if value and not fits:
                 raise ValueError(f"'{key}' does not go with kind '{self.kind}'; take it out, or name another kind")
+        if self.label is None and self.kind != "multi_label":
+            raise ValueError("'label' is required but missing: the column with the gold label")
+        if self.label is None and "label" in self.sources[self.source].agreement.values():
+            raise ValueError(
+                "agreement: another annotator's 'label' is compared with one column, so 'label' must name it"
+            )
+        if self.separator is not None and self.label is None:
+            raise ValueError("'separator' stands between the labels of the column 'label', which is missing")
         if self.kind == "multiple_choice" and self.options is None:
             raise ValueError("kind 'multiple_choice' needs 'options': the columns with the options of each item")
         if self.options and "options" in self.fields:
@@ -357,6 +365,11 @@ class Task(Settings):
     def words(self) -> list[str]:
         """Label words, in label order: of multiple choice the letters of the options, of generation none."""
         return list(LETTERS[: self.options.most]) if self.options else [label.word for label in self.labels]
+
+    @property
+    def label_columns(self) -> list[str]:
+        """Columns that hold the gold answer."""
+        return [label.value for label in self.labels] if self.label is None else [self.label]
 
     @property
     def variables(self) -> list[str]:

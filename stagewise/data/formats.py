@@ -26,8 +26,8 @@ Format = Callable[[Path, Reader, list[str]], list[dict]]
 FORMATS: dict[str, Format] = {}
 """Formats of this package by name, see `register`."""
 
-KEY = "key"
-"""Column for the ids of a keyed JSON file."""
+KEY, VALUE = "key", "value"
+"""Columns of a keyed JSON file: for the ids, and for what stands beside them if that is no record."""
 
 
 def register(name: str) -> Callable[[Format], Format]:
@@ -57,6 +57,8 @@ def read_json(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
     if not reader.keyed:
         return select_columns(path, values, columns)
     records = []
+    if VALUE in columns and {*columns} <= {KEY, VALUE}:
+        return [{KEY: key, VALUE: value} for key, value in values.pairs]
     for row, (key, record) in enumerate(values.pairs, 1):
         if not isinstance(record, dict):
             hint = "; it looks like a single record: put it in a list and set reader.keyed: false" if row == 1 else ""
@@ -143,6 +145,7 @@ def _csv_rows(path: Path, reader: Reader, columns: list[str]) -> tuple[list[dict
         unnamed = [name for place, name in enumerate(header) if name == f"Unnamed: {place}"]
         # The first column of a table that pandas wrote, which is its index, has no name.
         names = {column: unnamed[0] if not column and len(unnamed) == 1 else column for column in columns}
+        _refuse_other_separator(path, reader, header, columns)
         check_columns(path, list(names.values()), header)
         positions = {column: header.index(name) for column, name in names.items()}
         begun = lines.line_num + 1
@@ -162,6 +165,19 @@ def _csv_rows(path: Path, reader: Reader, columns: list[str]) -> tuple[list[dict
     if not rows:
         raise InputError(f"{path}: there is a header but no row")
     return rows, names
+
+
+def _refuse_other_separator(path: Path, reader: Reader, header: list[str], columns: list[str]) -> None:
+    """Refuse a table that another character separates: it has one column, whose name holds that character."""
+    if len(header) != 1 or header[0] in columns:
+        return
+    for separator, setting in (
+        ("\t", "reader.format: tsv"),
+        (";", "reader.delimiter: ';'"),
+        (",", "reader.format: csv"),
+    ):
+        if {*columns} & {*header[0].split(separator)}:
+            raise InputError(f"{path}: its columns are separated by {separator!r}; set {setting}")
 
 
 def _refuse_unclear_escapes(path: Path, reader: Reader, text: str) -> None:

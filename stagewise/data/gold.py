@@ -8,6 +8,9 @@ from stagewise.data.set_aside import NO_OPTION, UNKNOWN_LABEL, Problem
 from stagewise.data.texts import as_text, is_readable, read_list
 from stagewise.errors import InputError
 
+FLAGS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
+"""Cells of a column for one label."""
+
 
 class Gold(NamedTuple):
     """Gold answer of a record, as `items.Item` has it."""
@@ -27,9 +30,10 @@ class GoldReader:
     """Reader of the gold answers of one task."""
 
     def __init__(self, name: str, task: Task):
-        self.name, self.task, self.column = name, task, task.label
+        self.name, self.task = name, task
+        self.column = task.label_columns[0]
         self.words = {label.value: label.word for label in task.labels}
-        self.option = GoldOption(task.options, task.label) if task.options else None
+        self.option = GoldOption(task.options, self.column) if task.options else None
         self._read = {
             "multiple_choice": self._read_option,
             "multi_label": self._read_labels,
@@ -64,10 +68,23 @@ class GoldReader:
         return self._empty() if not text.strip() else Gold("", Problem(UNKNOWN_LABEL, self.column), (text,))
 
     def _read_labels(self, record: dict, location: str) -> Gold:
+        if self.task.label is None:
+            return self._read_flags(record)
         value = record[self.column]
         if value is None:
             return self._empty()
-        values = [as_text(label).strip() for label in self._split(value)]
+        return self._labels([as_text(label).strip() for label in self._split(value)])
+
+    def _read_flags(self, record: dict) -> Gold:
+        """Labels of a record with a column of 0 and 1 for each."""
+        flags = {column: as_text(record[column]).strip().lower() for column in self.words}
+        if not any(flags.values()):
+            return self._empty()
+        if odd := tuple(f"{column}: {flag}" for column, flag in flags.items() if flag not in FLAGS):
+            return Gold("", Problem(UNKNOWN_LABEL, self.column), odd)
+        return self._labels([column for column, flag in flags.items() if FLAGS[flag]])
+
+    def _labels(self, values: list[str]) -> Gold:
         if unknown := tuple(label for label in values if label and label not in self.words):
             return Gold("", Problem(UNKNOWN_LABEL, self.column), unknown)
         words = {self.words[label] for label in values if label}

@@ -11,7 +11,7 @@ from stagewise.errors import InputError
 
 def task_columns(task: Task) -> list[str]:
     """List the columns that a task reads, in the order of its settings."""
-    columns = [task.id, task.label, task.group, *(column.column for column in task.fields.values())]
+    columns = [task.id, *task.label_columns, task.group, *(column.column for column in task.fields.values())]
     columns += [*(task.options.columns if task.options else []), *task.sources[task.source].agreement]
     return list(dict.fromkeys(column for column in columns if column is not None))
 
@@ -33,19 +33,19 @@ def read_role(name: str, task: Task, role: str, raw_dir) -> tuple[list[dict], di
     files, columns = {}, task_columns(task)
     joined = {column for join in source.joins for column in join.columns}
     own = [column for column in columns if column not in joined]
-    own += [join.on for join in source.joins if join.on is not None and join.on not in own]
+    own += [join.by for join in source.joins if join.by is not None and join.by not in own]
     if not own:
         raise InputError(f"tasks.{name}: no column comes from the file '{role}', only from those joined to it")
     path = _checked(name, task.source, source, role, raw_dir, files)
     records = read_records(path, source.reader, own)
     for join in source.joins:
         other = _checked(name, task.source, source, join.files[role], raw_dir, files)
-        key = join.on if join.key is None else join.key
-        rows = read_records(other, join.reader or source.reader, join.columns + ([key] if join.on is not None else []))
-        if join.on is None:
+        key = join.by if join.key is None else join.key
+        rows = read_records(other, join.reader or source.reader, join.columns + ([key] if join.by is not None else []))
+        if join.by is None:
             matches = _by_row(path, records, other, rows)
         else:
-            matches = _by_key(path, records, join.on, other, rows, key)
+            matches = _by_key(path, records, join.by, other, rows, key)
         records = [
             record | {column: match.get(column) for column in join.columns}
             for record, match in zip(records, matches, strict=True)
@@ -65,12 +65,12 @@ def _by_row(path: Path, records: list[dict], other: Path, rows: list[dict]) -> l
     if len(rows) != len(records):
         raise InputError(
             f"{other}: {len(rows)} rows, but {path} has {len(records)} and they are joined row by row; correct the "
-            "files, or name with joins.on a column of both"
+            "files, or name with joins.by a column of both"
         )
     return rows
 
 
-def _by_key(path: Path, records: list[dict], on: str, other: Path, rows: list[dict], key: str) -> list[dict]:
+def _by_key(path: Path, records: list[dict], by: str, other: Path, rows: list[dict], key: str) -> list[dict]:
     """Match rows by the texts of their keys; a record without a match lacks the columns."""
     row_of: dict[str, dict] = {}
     for number, row in enumerate(rows, 1):
@@ -78,7 +78,7 @@ def _by_key(path: Path, records: list[dict], on: str, other: Path, rows: list[di
             raise InputError(f"{other}: row {number} has the {key} '{text}' of an earlier row; keep one of them")
         row_of[text] = row
     row_of.pop("", None)
-    matches = [row_of.get(as_text(record[on]), {}) for record in records]
+    matches = [row_of.get(as_text(record[by]), {}) for record in records]
     if not any(matches):
-        raise InputError(f"{other}: no row has a '{key}' that is a '{on}' of {path}; name other columns in joins")
+        raise InputError(f"{other}: no row has a '{key}' that is a '{by}' of {path}; name other columns in joins")
     return matches

@@ -25,11 +25,13 @@ class ItemOptions(NamedTuple):
     @property
     def texts(self) -> list[str]:
         """Texts without letters of their own, if every option has its letter, each in one line."""
-        matches = [_LETTER.match(text) for text in self.raw]
-        letters = [match[1].upper() if match else "" for match in matches]
-        lettered = letters == list(LETTERS[: len(letters)])
-        bare = (text[match.end() :] if lettered else text for text, match in zip(self.raw, matches, strict=True))
-        return [" ".join(text.split()) for text in bare]
+        texts = self.raw
+        while texts:  # AQuA has options with two letters: `A)A)59`
+            matches = [_LETTER.match(text) for text in texts]
+            if [match[1].upper() if match else "" for match in matches] != list(LETTERS[: len(texts)]):
+                break
+            texts = [text[match.end() :] for text, match in zip(texts, matches, strict=True)]
+        return [" ".join(text.split()) for text in texts]
 
     @property
     def lines(self) -> str:
@@ -97,7 +99,8 @@ class GoldOption:
         """Place of the right option, from 0; None if `gold` is none of the options."""
         form, count = self.settings.gold, len(options.raw)
         if form in ("index", "number"):
-            place = int(gold) if re.fullmatch(r"\d{1,9}", gold) else None
+            digits = re.fullmatch(r"(\d{1,9})(\.0)?", gold)
+            place = int(digits[1]) if digits else None
             self.counted.update(["zero"] * (place == 0) + ["number"] * (place == count))
             place = place - 1 if place is not None and form == "number" else place
         elif form == "letter":

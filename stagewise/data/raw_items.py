@@ -103,7 +103,7 @@ def _item_ids(task: Task, role: str, records: list[dict]) -> list[str]:
     """Ids of a file's rows: those of the column, or ones made from the content."""
     if task.id is not None:
         return [as_text(record[task.id]) for record in records]
-    columns = [task.label, *(column.column for column in task.fields.values())]
+    columns = [*task.label_columns, *(column.column for column in task.fields.values())]
     return content_ids(role, records, columns + (task.options.columns if task.options else []))
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from stagewise.config.base import shown
 from stagewise.config.tasks import Task
+from stagewise.data.columns import list_names
 from stagewise.data.items import Item
 from stagewise.errors import InputError
 
@@ -65,10 +66,10 @@ def check_labels(name: str, task: Task, items: list[Item], losses: Losses) -> No
     for label in task.labels:
         if label.word not in present:
             text = f"tasks.{name}: no usable row has the label value '{label.value}' ('{label.word}')"
-            raise InputError(f"{text}; {losses.explain(label.word, task.label, any_left=bool(items))}")
+            raise InputError(f"{text}; {losses.explain(label.word, _label_column(task), any_left=bool(items))}")
     if not items:
         problems = sum(losses.problems.values(), Counter())
-        values = f"; the column '{task.label}' has {losses.list_unknown()}" if losses.unknown_labels else ""
+        values = f"; the column '{_label_column(task)}' has {losses.list_unknown()}" if losses.unknown_labels else ""
         raise InputError(
             f"tasks.{name}: there is no usable row; all {problems.total()} rows were set aside "
             f"({list_problems(problems)}){values}: correct the data or name other columns"
@@ -79,14 +80,19 @@ def check_unknown_labels(name: str, task: Task, losses: Losses) -> None:
     """Refuse values of the label column that are no label, unless their rows are to be set aside."""
     if task.unknown_labels == "set_aside" or task.kind == "multiple_choice" or not losses.unknown_labels:
         return
-    more = len(losses.unknown_labels) - 5
+    setting = f"tasks.{name}.unknown_labels"
+    more = f" and {rest} more" if (rest := len(losses.unknown_labels) - 5) > 0 else ""
     raise InputError(
-        f"tasks.{name}: the column '{task.label}' holds {losses.list_unknown()}{f' and {more} more' * (more > 0)}, "
-        f"none of which is a label of the task; add them to tasks.{name}.labels, or set tasks.{name}.unknown_labels to "
-        f"set_aside{_separator_hint(task)}"
+        f"tasks.{name}: the column '{_label_column(task)}' holds {losses.list_unknown()}{more}, none of "
+        f"which is a label of the task; add them to tasks.{name}.labels, or set {setting} to set_aside"
+        f"{_separator_hint(name, task)}"
     )
 
 
-def _separator_hint(task: Task) -> str:
-    apart = task.kind == "multi_label" and task.separator is None
-    return "; if a text holds several labels, say with tasks.NAME.separator what stands between them" if apart else ""
+def _label_column(task: Task) -> str:
+    return list_names(task.label_columns)
+
+
+def _separator_hint(name: str, task: Task) -> str:
+    apart = task.kind == "multi_label" and task.separator is None and task.label is not None
+    return f"; if a text holds several, say with tasks.{name}.separator what stands between them" if apart else ""

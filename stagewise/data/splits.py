@@ -89,9 +89,9 @@ def strata(items: list[Item]) -> dict[int, str]:
     def stratum(item: Item) -> str:
         if item.references is not None:
             return ""
-        return (
-            item.label if item.labels is None else min(item.labels, key=lambda word: (counts[word], word), default="")
-        )
+        if item.labels is None:
+            return item.label
+        return min(item.labels, key=lambda word: (counts[word], word), default="")
 
     return {id(item): stratum(item) for item in items}
 

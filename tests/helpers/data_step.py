@@ -11,8 +11,9 @@ LABELS = {"0": "no", "1": "yes"}
 
 
 def make_task(files: dict, split: dict | None = None, reader: dict | None = None, **changes) -> dict:
-    """Settings of a task with the labels no (0) and yes (1), see `tiny_data.task_settings`."""
-    return tiny_data.task_settings(files, LABELS, split, reader, **changes)
+    """Settings of a task with the labels no (0) and yes (1), or those of `changes`, see `tiny_data.task_settings`."""
+    labels = {"labels": changes.pop("labels")} if "labels" in changes else {}
+    return tiny_data.task_settings(files, LABELS, split, reader, **changes) | labels
 
 
 class DataStep:

@@ -77,7 +77,7 @@ FILES = {
         {"format": "csv"},
         "raw: a quote is opened in the row that begins in line 22 and never closed; close it, or write",
     ),
-    "delimiter": (CSV.replace(",", ";"), {"format": "csv"}, "raw: there is no column 'id'"),
+    "delimiter": (CSV.replace(",", ";"), {"format": "csv"}, "raw: its columns are separated by ';'"),
     "encoding": (
         CSV.replace("number 3", "numéro 3").encode("cp1252"),
         {"format": "csv"},

@@ -10,6 +10,7 @@ import pytest
 from stagewise.config.readers import FormatName, Reader
 from stagewise.data.formats import FORMATS, register
 from stagewise.data.readers import read_records
+from stagewise.errors import InputError
 from tests.helpers.data_step import make_task, run_data_step
 from tests.helpers.refusals import check_refusal
 from tests.helpers.tiny_data import make_rows, write_csv
@@ -114,6 +115,70 @@ def test_csv_escapes(tmp_path, escape, cell, text):
     path = tmp_path / "f.csv"
     path.write_text(f"id,text,label\n1,{cell},a\n2,plain,b\n", encoding="utf-8")
     assert [row["text"] for row in read(path, format="csv", escape=escape)] == [text, "plain"]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_tsv_is_csv_with_tabs(tmp_path, newline):
+    assert read(write_csv(tmp_path / "f.tsv", RECORDS, newline=newline, delimiter="\t"), format="tsv") == EXPECTED
+
+
+def test_quotes_may_be_text(tmp_path):
+    (tmp_path / "f.tsv").write_text('id\ttext\tlabel\n1\t"yes" he said\ta\n2\t5\\" of rain\tb\n3\tno "\tc\n')
+    texts = [row["text"] for row in read(tmp_path / "f.tsv", format="tsv", quoting=False)]
+    assert texts == ['"yes" he said', '5\\" of rain', 'no "']
+    (tmp_path / "f.tsv").write_text('id\ttext\tlabel\n1\t"yes" he said\ta\n')
+    with pytest.raises(
+        InputError, match="line 2: a text goes on after its closing quote; .* set reader.quoting: false"
+    ):
+        read(tmp_path / "f.tsv", format="tsv")
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "form", "says"),
+    [
+        ("\t", "csv", r"its columns are separated by '\\t'; set reader.format: tsv"),
+        (";", "csv", "its columns are separated by ';'; set reader.delimiter: ';'"),
+        (",", "tsv", "its columns are separated by ','; set reader.format: csv"),
+    ],
+)
+def test_another_separator_is_named(tmp_path, delimiter, form, says):
+    path = write_csv(tmp_path / "f", [{"id": 1, "text": "a", "label": "x"}], delimiter=delimiter)
+    with pytest.raises(InputError, match=says):
+        read(path, format=form)
+
+
+@pytest.mark.parametrize(
+    ("reader", "says"),
+    [
+        ({"format": "tsv", "delimiter": ";"}, "fields of format tsv are separated by tabs"),
+        ({"format": "json", "quoting": False}, "'quoting: false' goes with format csv or tsv, without 'escape'"),
+        ({"format": "csv", "quoting": False, "escape": "x"}, "'quoting: false' goes with format csv or tsv"),
+    ],
+)
+def test_settings_of_tables_that_do_not_go_together_are_refused(reader, says):
+    with pytest.raises(ValueError, match=says):
+        Reader(**reader)
+
+
+def test_the_column_without_a_name_that_pandas_writes_its_index_into(tmp_path):
+    (tmp_path / "f.csv").write_text(",text,label\n10,a,x\n11,b,y\n")
+    for name in ("", "Unnamed: 0"):
+        records = read_records(tmp_path / "f.csv", Reader(format="csv"), [name, "label"])
+        assert records == [{name: "10", "label": "x"}, {name: "11", "label": "y"}]
+    (tmp_path / "f.csv").write_text("text,label,\na,x,1\n")
+    assert read_records(tmp_path / "f.csv", Reader(format="csv"), ["Unnamed: 2"]) == [{"Unnamed: 2": "1"}]
+    (tmp_path / "f.csv").write_text(",text,\n1,x,2\n")
+    with pytest.raises(InputError, match="there is no column ''; it has Unnamed: 0, text, Unnamed: 2"):
+        read_records(tmp_path / "f.csv", Reader(format="csv"), [""])
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_lines_are_one_text_each_whatever_they_hold(tmp_path, newline):
+    lines = ["café, “quoted”", "", '"', "a\tb\u2028c"]
+    for end in ("", newline):
+        (tmp_path / "f.txt").write_bytes(("\ufeff" + newline.join(lines) + end).encode())
+        records = read_records(tmp_path / "f.txt", Reader(format="lines"), ["tweet"])
+        assert records == [{"tweet": line} for line in lines]
 
 
 @pytest.mark.parametrize("newline", ["\n\n", "\r", "\r\n"])
