@@ -26,6 +26,10 @@ class EncodedPrompts:
 # Items on which prompt and answer are compared with both encoded at once.
 _COMPARED_ITEMS = 8
 
+_APART = (
+    "are other tokens together than apart; end the prompt with a word or a punctuation mark instead of a field or blank"
+)
+
 # Answers of a task that lists none, to learn where a prompt ends and an answer begins.
 _SAMPLE_ANSWERS = ("x", "1", "(")
 
@@ -153,9 +157,8 @@ class Encoder:
             all whose own answers are of free text.
         """
         prompts = [self.encode_prompt(item) for item in items]
-        for item, (ids, _) in list(zip(items, prompts, strict=True))[
-            : None if self._reads_answers else _COMPARED_ITEMS
-        ]:
+        compared = len(items) if self._reads_answers else _COMPARED_ITEMS
+        for item, (ids, _) in list(zip(items, prompts, strict=True))[:compared]:
             self._check_joint(item, ids)
         return EncodedPrompts(
             [ids for ids, _ in prompts],
@@ -320,11 +323,6 @@ class Encoder:
             if joint != ids + self.encode_answer(text):
                 answer = "its answer" if self._reads_answers else f"the answer '{text}'"
                 raise InputError(f"{self.template.path}: the prompt of item '{item['id']}' and {answer} {_APART}")
-
-
-_APART = (
-    "are other tokens together than apart; end the prompt with a word or a punctuation mark instead of a field or blank"
-)
 
 
 def _common_start(first: list[int], second: list[int]) -> int:

@@ -122,7 +122,9 @@ def test_generated_answers_are_counted_as_learnt_and_as_generated(tiny_experimen
     learnt, generated = sorted(texts, key=lambda text: "are generated, in a time not known before" in text)
     assert "with answers of at most" in learnt and "answers of at most" in generated and len(texts) == 2
     assert "colours: free text, 24 / 10 / 40 items" in found(tiny_experiment, "labels")
-    assert found(tiny_experiment, "claims") == ["about token F1 of colours", "about accuracy of warmth"]
+    assert found(tiny_experiment, "claims") == [
+        "about each task's own measure: colours by token F1, warmth by accuracy"
+    ]
     assert tiny_experiment.problems() == []
 
 
