@@ -34,9 +34,9 @@ def kept(view: View) -> Table:
     """Every earlier task after the stage that learnt it and after the last, over runs and under each rule."""
     rules = measured_rules(view)
     caption = (
-        f"Earlier tasks of each arm, {view.main_split} split: {view.name_primary(view.earlier_tasks())} after the stage "
-        f"that learnt the task and after the arm's last stage, and its change with intervals ({view.intervals}) under every decision rule. The "
-        "claim is about the plain answers (argmax) and corrected with all others of the report."
+        f"Earlier tasks of each arm, {view.main_split} split: {view.name_primary(view.earlier_tasks())} after the "
+        f"stage that learnt the task and after the arm's last stage, and its change with intervals ({view.intervals}) "
+        "under every decision rule. The claim is about the plain answers (argmax) and corrected with all others of the report."
     )
     columns = ["Arm", Column("Claim"), *numeric("Learnt", "Last", group="Argmax"), *numeric(*rules, group="Change")]
     table = Table("kept", caption, columns)
@@ -105,8 +105,8 @@ def against_reference(view: View) -> Table:
     """Power and outcome of the comparison with the reference arm, on each task or on the mean over all."""
     caption = (
         f"{capital(view.name_primary())} against {view.named_reference} on the same items and runs, argmax, "
-        f"{view.main_split} split. The interval of items alone is the size of the test set, that of training alone the noise between "
-        "runs; the claim goes by both together and by the p-value corrected with all claims of the report. "
+        f"{view.main_split} split. The interval of items alone is the size of the test set, that of training alone the "
+        "noise between runs; the claim goes by both together and by the p-value corrected with all claims of the report. "
         "Detectable: the difference that this comparison finds with 80% power; a smaller one may be there and unseen."
     )
     columns = ["Arm", Column("Claim"), *numeric("Difference", "Items alone", "Training alone", "p", "Corrected p")]

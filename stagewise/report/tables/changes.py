@@ -8,6 +8,7 @@ from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables.number_format import MISSING, count, listed, p_value, plural, points
 from stagewise.report.tables.scores import on_items
 from stagewise.report.tables.table import Cell, Column, Table, numeric, value_cell
+from stagewise.report.task_measures import MULTI_LABEL
 
 P_ALONE = (
     "p: exact test that lost and gained are equally likely, of these two alone and uncorrected; what is claimed stands "
@@ -46,6 +47,12 @@ def _change_cells(
     return [arrow, value_cell(change, measure.write_difference)]
 
 
+def _sets_note(view: View) -> str:
+    """When an answer is right that is a set of labels; empty without such tasks."""
+    sets = view.of_tasks.of_kind(view.scored_tasks, MULTI_LABEL)
+    return "; a set of labels is right if it has exactly the gold labels" if sets else ""
+
+
 def _others(view: View, task: str) -> list[ShownMeasure]:
     """Measures of a task beside its own one."""
     return list(view.of_tasks.measures_of(task).values())[1:]
@@ -74,7 +81,7 @@ def learning(view: View, split: str) -> Table:
         f"What each stage taught, {split} split: on the same items ({on_items(view, split)}), {view.name_primary()} of "
         "the untuned model or a baseline, then of the adapter. Differences of shares are in percentage points, with "
         f"paired intervals ({view.interval}). Kept: right both times; lost: only the other was right; gained: only the "
-        f"adapter was. {P_ALONE}"
+        f"adapter was{_sets_note(view)}. {P_ALONE}"
     )
     table = Table(f"learning-{split}", caption, ["Against", *_columns("Other → adapter")])
     for record in _learnings(view, table, split):
@@ -112,8 +119,8 @@ def forgetting(view: View, split: str) -> Table:
     caption = (
         f"Forgetting, {split} split: {view.name_primary()} on an earlier task after the stage that learnt it and after "
         "a later one, on the same items. Differences of shares are in percentage points, with paired intervals "
-        f"({view.interval}). Kept: right before and after; lost: right before only; gained: right after only. "
-        f"{P_ALONE} AUROC: its change on the labels' log-odds, which a shifted label prior does not move."
+        f"({view.interval}). Kept: right before and after; lost: right before only; gained: right after only"
+        f"{_sets_note(view)}. {P_ALONE} AUROC: its change on the labels' log-odds, which a shifted label prior does not move."
     )
     columns = ["Task", *_columns("Before → after"), *numeric("AUROC")]
     table = Table(f"forgetting-{split}", caption, columns)

@@ -8,7 +8,7 @@ from stagewise.report.tables import number_format
 from stagewise.report.tables.number_format import MISSING, count, listed, number, plain
 from stagewise.report.tables.scores import MANY_LABELS
 from stagewise.report.tables.table import Cell, Column, Table, checksum, numeric, value
-from stagewise.report.task_measures import GENERATION, MULTI_LABEL
+from stagewise.report.task_measures import CLASSIFICATION, GENERATION, MULTI_LABEL, ORDINAL
 
 FREQUENT_LABELS = 3
 """Labels that the table of splits names of a task with many."""
@@ -173,7 +173,8 @@ def _heading(view: View, task: TaskRecord) -> str:
     """A task with its most frequent training label; of texts there is none to show."""
     if view.of_tasks.kinds[task.task] == GENERATION:
         return f"{task.task}, generated texts"
-    return f"{task.task}, {view.name_majority(task.task)} {task.majority}"
+    fixed = view.of_tasks.of_kind([task.task], CLASSIFICATION, ORDINAL)
+    return f"{task.task}, {view.name_majority(task.task)}{'' if fixed else ':'} {task.majority}"
 
 
 def _label_shares(split: SplitRecord) -> str:
