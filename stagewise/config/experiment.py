@@ -17,9 +17,8 @@ from stagewise.config.step_settings import DataSettings, ProbeSettings, ScoringS
 from stagewise.config.tasks import Duplicates, Fold, IdsSplit, Limit, Name, Task
 from stagewise.config.training import Logging, Lora, Prompting, Training
 from stagewise.config.yaml_files import merge
+from stagewise.measures import LABEL_MEASURES, MEASURES, PRIMARY, TASK_SCORE, measures_of, own_measure
 from stagewise.measures import RESERVED as NO_MEASURES
-from stagewise.measures import TASK_SCORE, measures_of, own_measure
-from stagewise.task_kinds import LABEL_KINDS
 
 # Names of folders and files beside a child's folder in the lineage tree.
 RESERVED = {"adapter", "predictions", "probes", "recipe.json", "base"}
@@ -166,6 +165,7 @@ class Config(Settings):
         for name in self.probes.item_scored:
             if name in self.tasks:
                 raise ValueError(f"probes: '{name}' is a task, too; rename it, or name the task in probes.tasks")
+        self._check_primary_measure()
         references = {"statistics": self.statistics.reference}
         references |= {f"arms.{name}": arm.reference for name, arm in self.arms.items() if arm is not None}
         for key, name in references.items():
@@ -179,6 +179,16 @@ class Config(Settings):
             if task is not None and task.measure is not None and task.measure not in measures_of(task.kind):
                 measures = ", ".join(measures_of(task.kind))
                 raise ValueError(f"tasks.{name}.measure '{task.measure}' is none of a {task.kind} task ({measures})")
+
+    def _check_primary_measure(self) -> None:
+        # Accuracy is the default, which tasks without it replace by one of their own.
+        primary, kinds = self.statistics.primary_measure, {task.kind for task in self.active_tasks.values()}
+        if kinds and primary != PRIMARY and not any(primary in measures_of(kind) for kind in kinds):
+            names = [name for name, measure in MEASURES.items() if kinds & set(measure.kinds)]
+            raise ValueError(
+                f"statistics.primary_measure '{primary}' is a measure of none of the tasks; take one of "
+                f"{', '.join(names)}"
+            )
 
     def _check_stage(self, key: str, stage: Stage, first: bool, arm: Arm) -> None:
         for task in stage.tasks:
@@ -210,12 +220,14 @@ class Config(Settings):
             training = self.stage_training(stage, first)
         except ValidationError as error:
             raise ValueError(f"{key}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
-        generated = [task for task in stage.tasks if self.tasks[task].kind not in LABEL_KINDS]
-        if generated and training.best_metric not in NO_MEASURES:
-            raise ValueError(
-                f"{key}.best_metric '{training.best_metric}' is no measure of '{generated[0]}', whose answers are "
-                "generated; take 'loss' or 'last'"
-            )
+        for task in stage.tasks:
+            kind = self.tasks[task].kind
+            choices = [*NO_MEASURES, *(name for name in measures_of(kind) if name in LABEL_MEASURES)]
+            if training.best_metric not in choices:
+                raise ValueError(
+                    f"{key}.best_metric '{training.best_metric}' is no measure of '{task}' that its training computes "
+                    f"(kind '{kind}'); take {', '.join(choices)}"
+                )
         limited = [task for task in stage.tasks if self.tasks[task].max_length is not None]
         if stage.training.max_length is not None and len(limited) == len(stage.tasks):
             raise ValueError(

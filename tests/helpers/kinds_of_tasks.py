@@ -41,7 +41,6 @@ MIXED = {
     },
     "probes": {"tasks": ["grades", "quiz"]},
     "published": None,
-    "statistics": {"forgetting": "paired"},
 }
 """Overlay of an experiment with a task of every kind."""
 

@@ -8,10 +8,13 @@ import pytest
 from scipy.stats import binomtest
 from statsmodels.stats.multitest import multipletests
 
-from stagewise.comparison.experiments import UNTUNED, load_experiments
+from stagewise.comparison.experiments import UNTUNED, load_experiments, shared_measure
+from stagewise.comparison.page import Comparison, render_markdown
 from stagewise.comparison.pairs import NO_RUN, OTHER_ITEMS, OTHER_LABELS, compare_arms
 from stagewise.errors import InputError
-from tests.helpers.compared_experiments import changed
+from stagewise.measures import TASK_SCORE
+from tests.helpers import kinds_of_tasks
+from tests.helpers.compared_experiments import changed, write_both
 from tests.helpers.report_experiments import SECOND
 
 
@@ -53,6 +56,23 @@ def test_another_measure_is_tested_by_exchanging_answers(one_run):
     (pair, _) = compare(*one_run, measure="macro_f1")
     first, other = (e.score("sequential", "pubmedqa", "macro_f1").value for e in (pair.first, pair.other))
     assert pair.claim.difference.value == pytest.approx(other - first) and pair.claim.test == "exchange"
+
+
+def test_tasks_of_every_kind_are_compared_by_their_own_measures(tmp_path):
+    experiments = load_experiments(write_both(tmp_path, **kinds_of_tasks.MIXED))
+    assert shared_measure(experiments) == TASK_SCORE
+    pairs = compare_arms(experiments, TASK_SCORE)
+    assert {pair.task: pair.claim.measure for pair in pairs} == {
+        "pubmedqa": "accuracy",
+        "topics": "jaccard",
+        "notes": "token_f1",
+    }
+    for pair in pairs:
+        first, other = (e.score(pair.name, pair.task, pair.claim.measure).value for e in (pair.first, pair.other))
+        assert pair.claim.difference.value == pytest.approx(other - first)
+        assert (pair.claim.test == "sign-flip") == (pair.claim.measure == "accuracy")
+    comparison = Comparison.of(experiments)
+    assert "notes (token F1)" in render_markdown(comparison, "figures")
 
 
 def test_the_same_answers_differ_in_nothing(one_run, tmp_path):

@@ -8,6 +8,7 @@ from stagewise.config.load_config import check, load
 from stagewise.config.yaml_files import read_yaml
 from stagewise.errors import InputError
 from stagewise.lineage import lineage_tree, steps_of_arm
+from tests.helpers import fake_results, kinds_of_tasks
 from tests.helpers.project_copy import ROOT
 
 GOOD = read_yaml(ROOT / "config.yaml")
@@ -117,3 +118,19 @@ def test_only_what_a_step_needs_reaches_it():
     assert config.scoring_settings() == other.scoring_settings()
     unused = check(changed("tasks/pubmedqa/sources/original/licence", "another"), [])
     assert config.data_settings() == unused.data_settings()
+
+
+@pytest.mark.parametrize(
+    ("overlay", "says"),
+    [
+        (
+            {"statistics": {"primary_measure": "rouge_l"}},
+            "'rouge_l' is a measure of none of the tasks; take one",
+        ),
+        ({"training": {"best_metric": "quadratic_kappa"}}, "is no measure of 'pubmedqa' that its training computes"),
+        (kinds_of_tasks.MIXED | {"training": {"best_metric": "accuracy"}}, "'topics' .* take loss, last"),
+    ],
+)
+def test_a_measure_that_no_answer_has_is_refused(overlay, says):
+    with pytest.raises(InputError, match=says):
+        fake_results.config(**overlay)
