@@ -12,6 +12,9 @@ from stagewise.metrics.prediction_table import Key, Predictions
 from stagewise.metrics.schema import AurocPair, Discrimination, Value
 from stagewise.metrics.scores import NO_PROBABILITIES, average_items
 
+MAX_LABELS = 20
+"""Labels of which every pair is recorded; with 77 the pairs would be most of the file."""
+
 NO_PAIR = "a label of the pair has no item"
 
 ONE_LABEL = "all items have the same label"
@@ -206,7 +209,8 @@ class DiscriminationTable:
 
     def _record(self, lineages: list[str], task: str, split: str) -> Discrimination:
         keys = [(lineage, task, split) for lineage in lineages]
-        units = self._predictions[keys[0]].units
+        answers = self._predictions[keys[0]]
+        units, few = answers.units, len(answers.labels) <= MAX_LABELS
 
         def over_runs(runs: list[Resampled], limits: tuple[float, float], reason: str | None) -> Value:
             return self._bootstrap.over_runs(runs, units, limits, reason or "").value
@@ -220,7 +224,7 @@ class DiscriminationTable:
             task=task,
             split=split,
             auroc=over_runs([self.auroc(*key) for key in keys], (0, 1), ONE_LABEL),
-            pairs=self._pairs(keys[0]) if len(lineages) == 1 else [],
+            pairs=self._pairs(keys[0]) if len(lineages) == 1 and few else [],
             log_loss=over_runs(losses[0], (0, np.inf), None),
             log_loss_fitted=over_runs(losses[1], (0, np.inf), reason),
             bias=biases[0][0].tolist() if single else None,

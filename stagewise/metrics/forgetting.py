@@ -15,6 +15,9 @@ from stagewise.metrics.significance import sign_flip, sum_by_group
 
 DIFFERENT_ITEMS = "different items before and after"
 
+GREAT_CHANGE = 0.5
+"""Change of an item's score by which it is lost or gained where answers are more than right or wrong."""
+
 
 @dataclass(frozen=True)
 class PairedChange:
@@ -172,7 +175,8 @@ def flip_records(
 ) -> list[Flips]:
     """List the items that each arm lost and gained between learning an earlier task and its last stage.
 
-    Tasks whose answers are not right or wrong are left out.
+    Where answers are more than right or wrong, an item counts whose score by the task's own measure fell, or rose, by
+    `GREAT_CHANGE` or more.
 
     Parameters
     ----------
@@ -189,9 +193,7 @@ def flip_records(
     for earlier in earlier_tasks:
         if not earlier.last:
             continue
-        before, after = (predictions[x, earlier.task, split].right for x in (earlier.before, earlier.after))
-        if before is None or after is None:
-            continue
+        lost, gained = _flipped(*(predictions[x, earlier.task, split] for x in (earlier.before, earlier.after)))
         ids = np.array(item_ids(earlier.after, earlier.task, split))
         records.append(
             Flips(
@@ -202,8 +204,16 @@ def flip_records(
                 split=split,
                 before_lineage=earlier.before,
                 after_lineage=earlier.after,
-                lost=ids[before & ~after].tolist(),
-                gained=ids[~before & after].tolist(),
+                lost=ids[lost].tolist(),
+                gained=ids[gained].tolist(),
             )
         )
     return records
+
+
+def _flipped(before: Predictions, after: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """Items lost and items gained, boolean, each of shape (items,)."""
+    if before.right is not None and after.right is not None:
+        return before.right & ~after.right, ~before.right & after.right
+    change = after.item_scores[before.own] - before.item_scores[before.own]
+    return change <= -GREAT_CHANGE, change >= GREAT_CHANGE

@@ -7,6 +7,9 @@ from stagewise.metrics.prediction_table import AnswerFormat
 from stagewise.metrics.read_results import ExperimentResults
 from stagewise.metrics.schema import Omitted
 
+MAX_NAMED = 10
+"""Labels that a sentence names."""
+
 
 def omitted_by_kind(forms: dict[str, AnswerFormat]) -> Iterable[Omitted]:
     """List what a kind of task does not have, task by task."""
@@ -20,7 +23,7 @@ def omitted_by_kind(forms: dict[str, AnswerFormat]) -> Iterable[Omitted]:
         if form.kind == "generation" and not MEASURES[form.own].is_accuracy:
             title = MEASURES[form.own].title
             reason = f"by {title}, its own measure, an answer is neither right nor wrong"
-            yield Omitted(what=f"items lost and gained on {task}", reason=reason)
+            yield Omitted(what=f"the test of answers lost and gained on {task}", reason=reason)
 
 
 def omitted_labels(results: ExperimentResults) -> list[Omitted]:
@@ -35,9 +38,8 @@ def omitted_labels(results: ExperimentResults) -> list[Omitted]:
         kind = results.measures.forms[task].kind
         absent = [word for word in results.labels(task) if any(word not in words for words in runs)]
         if absent and kind in (*FIXED_LABELS, "multi_label"):
-            what = (
-                f"scores of {'label' if len(absent) == 1 else 'labels'} {', '.join(absent)} on {task}'s {split} split"
-            )
+            named = f"{', '.join(absent[:MAX_NAMED])}{f' and {more} more' if (more := len(absent) - MAX_NAMED) > 0 else ''}"
+            what = f"scores of {'label' if len(absent) == 1 else 'labels'} {named} on {task}'s {split} split"
             reason = (
                 "no item there has it; balanced accuracy and AUROC average over the other labels, and macro-F1 does "
                 "where it is not answered either"

@@ -23,6 +23,7 @@ from stagewise.report.measures import ShownMeasure
 from stagewise.report.probes import ShownProbes
 from stagewise.report.tables import number_format
 from stagewise.report.tables.number_format import listed
+from stagewise.report.task_measures import ShownTasks
 from stagewise.report.task_orders import group_by_order
 
 NAMES = {
@@ -43,6 +44,7 @@ class View:
         # The measure that claims are about comes first.
         measures = sorted(metrics.measures, key=lambda record: record.name != self.experiment.primary_measure)
         self.measures = {record.name: ShownMeasure.of(record, rank) for rank, record in enumerate(measures)}
+        self.of_tasks = ShownTasks(metrics, self.measures, self.experiment.primary_measure)
         # Seeds of one and the same way through the stages stand side by side.
         paths = list(dict.fromkeys(_stage_path(adapter.lineage) for adapter in metrics.adapters))
         ordered = sorted(metrics.adapters, key=lambda adapter: paths.index(_stage_path(adapter.lineage)))
@@ -132,8 +134,36 @@ class View:
 
     @property
     def primary(self) -> ShownMeasure:
-        """The measure that claims are about."""
+        """The measure that claims are about; the task score if tasks have different ones of their own."""
         return self.measures[self.experiment.primary_measure]
+
+    def own(self, task: str | None) -> ShownMeasure:
+        """The measure that claims about a task are about, or about the mean over tasks (None)."""
+        return self.of_tasks.own(task)
+
+    def name_primary(self, tasks=None) -> str:
+        """The primary measure inside a sentence, of some tasks or of all that arms learn."""
+        if not self.of_tasks.are_mixed:
+            return self.primary.title
+        return f"each task's own measure ({self.of_tasks.name_own(self.tasks if tasks is None else tasks)})"
+
+    @property
+    def primary_axis(self) -> str:
+        """The primary measure at the start of a caption, with its unit."""
+        if not self.of_tasks.are_mixed:
+            return self.primary.axis
+        return f"{number_format.capital(self.name_primary())}{', %' if self.primary.is_share else ''}"
+
+    def name_majority(self, task: str) -> str:
+        """The most frequent answer of the training split as a sentence calls it."""
+        return self.of_tasks.name_majority(task)
+
+    def axis(self, task: str) -> str:
+        """Label of an axis of the primary measure on a task."""
+        if not self.of_tasks.are_mixed:
+            return self.primary.axis
+        unit = ", %" if self.primary.is_share else ""
+        return f"{self.primary.title} ({self.own(task).title}){unit}"
 
     def claim(self, kind: str, arm: str, task: str | None, against: str | None = None) -> Claim | None:
         """Claim about an arm's adapters on a task, or on the mean over all; None if there is none."""

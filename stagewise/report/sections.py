@@ -165,13 +165,13 @@ def forgetting_section(view: View) -> Section:
         forgotten.append(Text("– No earlier task was scored after a later stage, so there is nothing to compare."))
     forgotten += [
         Fold("Every adapter, before and after", [TableBlock(paired)]),
-        Fold("The other measures", [TableBlock(changes.forgetting_others(view, view.main_split))], in_markdown=False),
+        Fold("The other measures", _tables(changes.forgetting_others(view, view.main_split)), in_markdown=False),
         *_other_splits(view, changes.forgetting),
         Fold("The published way of measuring", [TableBlock(changes.published_way(view))], in_markdown=False),
     ]
     taught = [
         Fold("Every adapter against the baselines", [TableBlock(changes.learning(view, view.main_split))]),
-        Fold("The other measures", [TableBlock(changes.learning_others(view, view.main_split))]),
+        Fold("The other measures", _tables(changes.learning_others(view, view.main_split))),
         *_other_splits(view, changes.learning),
         Fold("How far each stage moved from its parent", [TableBlock(drift.drift(view))]),
     ]

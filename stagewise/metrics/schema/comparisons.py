@@ -141,9 +141,10 @@ class Flips(Record):
     before_lineage: Lineage
     after_lineage: Lineage
     lost: list[str] = Field(
-        description="Ids answered right by the adapter that learnt the task and wrong after the last stage."
+        description="Ids answered right by the adapter that learnt the task and wrong after the last stage; where "
+        "answers are more than right or wrong, those whose score fell by 0.5 or more."
     )
-    gained: list[str] = Field(description="Ids answered wrong before and right after.")
+    gained: list[str] = Field(description="Ids answered wrong before and right after, or whose score rose by as much.")
 
 
 class ArmSummary(Record):

@@ -118,7 +118,7 @@ class Discrimination(Record):
         "of each pair; pairs of which a label has no item are left out, in resamples too, and it is missing if there "
         "is no other."
     )
-    pairs: list[AurocPair] = Field([], description="Empty over several runs.")
+    pairs: list[AurocPair] = Field([], description="Empty over several runs, and for more than 20 labels.")
     log_loss: Value = Field(description="Mean negative log-probability of the gold label, renormalized; nats.")
     log_loss_fitted: Value = Field(
         description="The same after adding `bias`; missing on validation itself, and if that was not scored or lacks a "

@@ -41,7 +41,7 @@ def draw(view: View, data) -> Drawing:
     ]
     caption = (
         "What it costs to keep: what one run of an arm reads or takes, shared stages included and what remedies read "
-        f"beside counted in, against {view.primary.title} on the earlier task after the last stage, {view.main_split} "
+        f"beside counted in, against {view.name_primary()} on the earlier task after the last stage, {view.main_split} "
         f"split, with intervals ({view.intervals}). Up and to the left is better."
     )
     return Drawing(caption, panels, arm_keys(view))
@@ -62,7 +62,7 @@ def _draw_cost(view: View, order: str, task: str, kind: str, rows) -> Picture:
     ]
 
     def draw(axes):
-        axes.set(xlabel=title, ylabel=f"Kept: {task}, {view.primary.axis}")
+        axes.set(xlabel=title, ylabel=f"Kept: {task}, {view.axis(task)}")
         axes.set_xlim(0, 1.12 * max([p.x for p in points]) or 1)
         low, high = view.primary.limits
         room = 0.02 * (high - low)

@@ -41,7 +41,8 @@ def draw(view: View, data) -> Drawing:
     lines = {
         key: list(zip(line.step, line.value, strict=True)) for key, line in groups(data, "lineage", "split", "metric")
     }
-    panels = _overlay(view, lines) if view.compact else [_draw_adapter(view, name, lines) for name in view.adapters]
+    shares = _shares(view, set(data.metric))
+    panels = _overlay(view, lines) if view.compact else [_draw_adapter(view, x, lines, shares) for x in view.adapters]
     items = ", ".join(f"{s.items} items of {s.task}" for s in view.metrics.splits if s.split == "validation")
     lines_are = "No intervals: curves show one training each."
     if view.compact:
@@ -51,7 +52,7 @@ def draw(view: View, data) -> Drawing:
         "Losses are means over counted tokens of a batch (training, as logged) or of the whole validation split; "
         f"validation scores are over the validation split, {items}. {lines_are}"
     )
-    return Drawing(caption, panels, _legend(view))
+    return Drawing(caption, panels, _legend(view, shares))
 
 
 def missing_reason(view: View, lineage: str) -> str | None:
@@ -64,7 +65,7 @@ def missing_reason(view: View, lineage: str) -> str | None:
     return "no training log was read" if log is None else log.reason
 
 
-def _draw_adapter(view: View, lineage: str, lines: dict) -> tuple[str, list[Picture]]:
+def _draw_adapter(view: View, lineage: str, lines: dict, shares: list[ShownMeasure]) -> tuple[str, list[Picture]]:
     name = view.name(lineage)
     heading = f"Stage {view.adapters[lineage].stage}: {name}"
     if missing_reason(view, lineage):
@@ -75,7 +76,7 @@ def _draw_adapter(view: View, lineage: str, lines: dict) -> tuple[str, list[Pict
     ]
     scores = [
         (style, f"validation {measure.title}", _percent(lines.get((lineage, "validation", measure.name))))
-        for style, measure in zip(SCORES, _shares(view), strict=False)
+        for style, measure in zip(SCORES, shares, strict=False)
     ]
     return heading, [
         _draw_curves(view, lineage, "Loss", f"Loss in the training of {name}", "Loss, nats per token", losses),
@@ -83,8 +84,10 @@ def _draw_adapter(view: View, lineage: str, lines: dict) -> tuple[str, list[Pict
     ]
 
 
-def _shares(view: View) -> list[ShownMeasure]:
-    return [measure for measure in view.measures.values() if measure.is_share]
+def _shares(view: View, logged: set[str]) -> list[ShownMeasure]:
+    """Measures that are shares; where tasks are of several kinds, those that some training logs."""
+    several = len(view.of_tasks.alike(view.scored_tasks)) > 1
+    return [m for name, m in view.measures.items() if m.is_share and (name in logged or not several)]
 
 
 def _percent(line: list[tuple] | None) -> list[tuple]:
@@ -139,11 +142,12 @@ def _overlay(view: View, lines: dict) -> list[tuple[str, list[Picture]]]:
     return panels
 
 
-def _legend(view: View) -> list[Key]:
+def _legend(view: View, shares: list[ShownMeasure]) -> list[Key]:
     if view.compact:
         return [shared_key(view), *arm_keys(view)]
-    first, *others = zip(SCORES, _shares(view), strict=False)
-    entries = [(TRAIN, "training loss"), (VALIDATION, f"validation loss, validation {first[1].title}")]
+    titles = ["loss", *(f"validation {measure.title}" for measure in shares[:1])]
+    entries = [(TRAIN, "training loss"), (VALIDATION, f"validation {', '.join(titles)}")]
+    others = zip(SCORES[1:], shares[1:], strict=False)
     entries += [(style, f"validation {measure.title}") for style, measure in others]
     keys = [
         Key(text, variable(color), None if shape is None else MARKERS[shape][1], "") for (color, shape), text in entries

@@ -16,16 +16,16 @@ COLUMNS = ("arms", "lineage", "fold", "seed", "stage", "new_task", "split", "kl"
 
 def compute(view: View):
     """Divergence of each adapter on the task that it learnt, and the change of the task that its parent had learnt."""
-    rows, measure = [], view.primary.name
+    rows = []
     for lineage, adapter in view.adapters.items():
         changes = {}
         for record in view.select("forgetting", comparison="paired", after_lineage=lineage):
             if (record.before_lineage, record.before_split) == (adapter.parent, view.main_split):
-                changes[record.task] = record.changes.get(measure)
+                changes[record.task] = record.changes.get(view.own(record.task).name)
         for drift in view.select("drifts", lineage=lineage, split=view.main_split):
             keys = " ".join(adapter.arms), lineage, adapter.fold, adapter.seed, adapter.stage, drift.task
             rows += [
-                (*keys, view.main_split, drift.kl.value, task, measure, change.value)
+                (*keys, view.main_split, drift.kl.value, task, view.own(task).name, change.value)
                 for task, change in changes.items()
                 if change and None not in (change.value, drift.kl.value)
             ]
@@ -38,15 +38,15 @@ def draw(view: View, data) -> Drawing:
     pictures = [_draw_pair(view, *pair, rows) for pair, rows in groups(data, "task", "new_task")]
     caption = (
         "Does forgetting follow the distance? To the right the divergence of a stage's adapter from its parent on the "
-        f"task that it learnt, upwards the change of {view.primary.title} on the task that the parent had learnt, both "
-        f"on the {view.main_split} split; a point per adapter{' and run' if view.several_runs else ''}, without "
+        f"task that it learnt, upwards the change of {view.name_primary()} on the task that the parent had learnt, "
+        f"both on the {view.main_split} split; a point per adapter{' and run' if view.several_runs else ''}, without "
         "intervals. Dashed: no change. Merged adapters have no divergence of their own."
     )
     return Drawing(caption, [("", pictures)], [shared_key(view), *arm_keys(view)] if view.several_arms else [])
 
 
 def _draw_pair(view: View, task: str, learnt: str, rows) -> Picture:
-    measure = view.primary
+    measure = view.own(task)
     unit = f"{measure.title}, points" if measure.is_share else measure.title
 
     def draw_on(axes):

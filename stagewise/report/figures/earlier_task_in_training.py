@@ -27,7 +27,7 @@ def compute(view: View):
         stages.setdefault((adapter.stage, adapter.task), []).extend(lineages)
     for _, lineages in sorted(stages.items()):
         for task in view.tasks:
-            for measure in view.measures:
+            for measure in view.of_tasks.measures_of(task):
                 for lineage in lineages:
                     adapter, log = view.adapters[lineage], view.logs.get(lineage)
                     keys = " ".join(adapter.arms), lineage, adapter.fold, adapter.seed, adapter.stage, adapter.task
@@ -39,7 +39,12 @@ def compute(view: View):
 def draw(view: View, data) -> Drawing:
     """Draw each later stage and earlier task: of several arms a small picture each, of one a picture per measure."""
     if view.several_arms or view.compact:
-        data = data[data.measure == view.primary.name]  # the other measures are among the numbers
+        # The first of each task's measures that is logged; the others are among the numbers.
+        first = {
+            task: next(m for m in view.of_tasks.measures_of(task) if m in set(rows.measure))
+            for task, rows in groups(data, "task")
+        }
+        data = data[data.measure == data.task.map(first)]
     panels = []
     for (stage, learnt, task), rows in groups(data, "stage", "stage_tasks", "task"):
         heading = f"{task} while stage {stage} learns {learnt}"
@@ -53,7 +58,7 @@ def draw(view: View, data) -> Drawing:
     if view.several_arms:
         caption += f"Here: {panels[0][0]}. " if len(panels) == 1 else ""  # one panel has no heading
         caption += (
-            f"A picture per arm, all on the same axes: {view.primary.axis}, over optimizer steps. Grey: "
+            f"A picture per arm, all on the same axes: {view.primary_axis}, over optimizer steps. Grey: "
             f"{view.named_reference}. "
         )
         if any(adapter.sources for adapter in view.adapters.values()):
@@ -91,19 +96,23 @@ def _logs(rows, measure: ShownMeasure) -> dict[str, Log]:
 
 def _draw_arms(view: View, heading: str, rows) -> list[Picture]:
     """A picture per arm on the same axes, each with its reference arm in grey."""
-    logs = _logs(rows, view.primary)
+    logs = _logs(rows, view.measures[rows.measure.iloc[0]])
     by_arm = {arm: {name: log for name, log in logs.items() if arm in view.adapters[name].arms} for arm in view.arms}
     points = [point for log in logs.values() for point in log]
     return [
-        _draw_arm(view, heading, arm, own, by_arm[view.reference_of(arm)], points)
+        _draw_arm(view, (heading, rows.measure.iloc[0]), arm, own, by_arm[view.reference_of(arm)], points)
         for arm, own in by_arm.items()
         if mean_line(list(own.values()))
     ]
 
 
-def _draw_arm(view: View, heading: str, arm: str, logs: dict[str, Log], reference: dict[str, Log], points) -> Picture:
-    """Draw one arm's logs over those of its reference; `points` of all arms set the limits."""
-    measure, (color, _) = view.primary, arm_style(view, [arm])
+def _draw_arm(view: View, panel: tuple[str, str], arm: str, logs: dict[str, Log], reference, points) -> Picture:
+    """Draw one arm's logs over those of its reference; `points` of all arms set the limits.
+
+    `panel` is its heading and the measure.
+    """
+    heading, name = panel
+    measure, (color, _) = view.measures[name], arm_style(view, [arm])
     mean, grey = mean_line(list(logs.values())), mean_line(list(reference.values()))
     low, high = limits([value for _, value in points], room=0.08, low=measure.limits[0], high=measure.limits[1])
 

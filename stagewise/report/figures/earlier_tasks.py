@@ -97,7 +97,7 @@ def draw(view: View, data) -> Drawing:
     else:
         pictures = [_draw_rows(view, "all", "", every, by_task)]
     caption = (
-        f"{view.primary.heading} on each arm's earlier tasks, {view.main_split} split. Bars: "
+        f"{_heading(view, by_task)} on each arm's earlier tasks, {view.main_split} split. Bars: "
         f"interval of the change on the same items ({view.intervals}). Only a marked change is claimed."
     )
     if view.claims_average:
@@ -107,6 +107,13 @@ def draw(view: View, data) -> Drawing:
     if any(view.value(MAJORITY, task, view.main_split, view.primary.name) for task in by_task):
         keys.append(Key("majority class", variable(MUTED), dashes="4 3"))
     return Drawing(caption, [("", pictures)], keys, folded_title="Each earlier task")
+
+
+def _heading(view: View, tasks) -> str:
+    """The primary measure at the start of a sentence."""
+    if not view.of_tasks.are_mixed:
+        return view.primary.heading
+    return f"{view.primary.heading} ({view.of_tasks.name_own(tasks)})"
 
 
 def _styles(view: View) -> dict[str, tuple[str, int, str]]:

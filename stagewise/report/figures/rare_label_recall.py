@@ -6,6 +6,7 @@ from stagewise.report.figures.figure import Drawing, Figure, frame, groups
 from stagewise.report.figures.style import arm_style
 from stagewise.report.figures.svg import INK, MARKERS, MUTED, Key, Picture, picture, variable
 from stagewise.report.lookup import View
+from stagewise.report.task_measures import CLASSIFICATION, ORDINAL
 
 COLUMNS = ("arm", "fold", "seed", "task", "label", "split", "rule", "stage", "recall", "low", "high")
 
@@ -13,7 +14,8 @@ COLUMNS = ("arm", "fold", "seed", "task", "label", "split", "rule", "stage", "re
 def rare_labels(view: View) -> dict[str, str]:
     """The least frequent label of each task with three or more, by its share of the main split."""
     labels = {}
-    for task in view.metrics.tasks:
+    fixed = view.of_tasks.of_kind(view.scored_tasks, CLASSIFICATION, ORDINAL)
+    for task in (record for record in view.metrics.tasks if record.task in fixed):
         split = next((s for s in view.metrics.splits if (s.task, s.split) == (task.task, view.main_split)), None)
         if split and len(task.labels) > 2:
             occurring = [entry for entry in split.labels if entry.items]

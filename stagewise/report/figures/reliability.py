@@ -35,7 +35,7 @@ def draw(view: View, data) -> Drawing:
         (f"Reliability on {task}", [_draw_bins(view, rows) for _, rows in groups(of_task, "path")])
         for task, of_task in groups(data.assign(path=path), "task")
     ]
-    items = ", ".join(f"{view.items(task, view.main_split)} items of {task}" for task in view.scored_tasks)
+    items = ", ".join(f"{view.items(task, view.main_split)} items of {task}" for task in data.task.unique())
     caption = (
         f"Reliability on the {view.main_split} split ({items}): how often the most probable label is right, against "
         "its probability. Dots grow with the items in their bin; on the dashed line confidence and accuracy agree. No "

@@ -18,7 +18,8 @@ def compute(view: View):
         for lineage in view.scorers:
             if score := view.score(lineage, task, view.main_split):
                 items = view.predictions(lineage, task, view.main_split).items
-                for measure, value in score.measures.items():
+                for measure in view.of_tasks.measures_of(task):
+                    value = score.measures[measure]
                     keys = lineage, _stage(view, lineage), task, view.main_split, items, measure
                     rows.append((*keys, value.value, value.low, value.high))
     return frame(COLUMNS, rows)
@@ -33,18 +34,23 @@ def _stage(view: View, lineage: str) -> int | None:
 def draw(view: View, data) -> Drawing:
     """Draw a picture per task and measure."""
     panels = [
-        ("", [_draw_scores(view, task, view.measures[n], rows) for n, rows in groups(of_task, "measure")])
+        (task if view.of_tasks.are_mixed else "", _draw_task(view, task, of_task))
         for task, of_task in groups(data, "task")
     ]
     items = ", ".join(f"{view.items(task, view.main_split)} items of {task}" for task in view.scored_tasks)
-    titles = listed(measure.title for measure in view.measures.values())
+    titles = listed(measure.title for name, measure in view.measures.items() if name in set(data.measure))
     caption = (
         f"{titles[0].upper()}{titles[1:]} over stages on the {view.main_split} split, {items}. Bars are intervals "
         f"({view.interval}); horizontal lines are baselines; thin lines join an adapter to the one it grew from."
-        f"{view.direction_note()}"
+        f"{view.direction_note(set(data.measure))}"
     )
     narrow = all(picture.width <= WIDTH for _, pictures in panels for picture in pictures)
     return Drawing(caption, panels, _legend(view), style="keyed" if narrow else "")
+
+
+def _draw_task(view: View, task: str, rows) -> list[Picture]:
+    measures = view.of_tasks.measures_of(task)
+    return [_draw_scores(view, task, measures[name], of_measure) for name, of_measure in groups(rows, "measure")]
 
 
 def _positions(view: View) -> tuple[dict[str, float], int]:

@@ -119,8 +119,11 @@ def _draw_pair(view: View, order: str, measure: ShownMeasure, rows) -> Picture:
 
     left = MARGINS[0] + measure.axis_room
 
+    def axis(task: str) -> str:
+        return view.axis(task) if measure.name == view.primary.name else measure.axis
+
     def draw(axes):
-        axes.set(xlabel=f"Learnt: {learnt}, {measure.axis}", ylabel=f"Kept: {kept}, {measure.axis}")
+        axes.set(xlabel=f"Learnt: {learnt}, {axis(learnt)}", ylabel=f"Kept: {kept}, {axis(kept)}")
         xs = [value for p in points for value in (p.x, *p.x_bounds, *(x for x, _ in p.runs))]
         ys = [value for p in points for value in (p.y, *p.y_bounds, *(y for _, y in p.runs))]
         low, high = measure.limits

@@ -59,7 +59,7 @@ def draw(view: View, data) -> Drawing:
 def _draw_matrix(view: View, arm: str, measure: ShownMeasure, cells) -> Picture:
     names = {cell.stage: shorten(f"{cell.stage} {cell.stage_tasks or 'untuned'}", 17) for cell in cells.itertuples()}
     stages = sorted(names)
-    tasks = view.order(arm)
+    tasks = [task for task in view.order(arm) if task in set(cells.task)]
     left = 8 + CHARACTER * max(map(len, names.values()))
 
     def draw(axes):

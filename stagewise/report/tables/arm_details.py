@@ -7,13 +7,15 @@ from stagewise.report.tables import number_format
 from stagewise.report.tables.arms import (
     MAX_TASKS,
     MEAN_OVER_TASKS,
+    TASK_SCORES,
     arm_cell,
     arms_by_order,
     measured_rules,
     p_cell,
 )
-from stagewise.report.tables.number_format import MISSING, count, interval, listed
+from stagewise.report.tables.number_format import MISSING, capital, count, interval, listed
 from stagewise.report.tables.table import Cell, Column, Table, numeric, value, value_cell, verdict_cell
+from stagewise.report.task_measures import GENERATION, MULTI_LABEL
 
 STATISTICS = {
     "average": "Average",
@@ -30,19 +32,20 @@ NO_TASK_CLAIM = "the report claims no more of single tasks than what the referen
 
 def kept(view: View) -> Table:
     """Every earlier task after the stage that learnt it and after the last, over runs and under each rule."""
-    rules, measure = measured_rules(view), view.primary
+    rules = measured_rules(view)
     caption = (
-        f"Earlier tasks of each arm, {view.main_split} split: {measure.title} after the stage that learnt the task and "
-        f"after the arm's last stage, and its change with intervals ({view.intervals}) under every decision rule. The "
-        "claim is about the plain answers (argmax) and corrected with all others of the report."
+        f"Earlier tasks of each arm, {view.main_split} split: {view.name_primary(view.earlier_tasks())} after the "
+        f"stage that learnt the task and after the arm's last stage, and its change with intervals ({view.intervals}) "
+        "under every decision rule. The claim is about the plain answers (argmax) and corrected with all others of the report."
     )
     columns = ["Arm", Column("Claim"), *numeric("Learnt", "Last", group="Argmax"), *numeric(*rules, group="Change")]
     table = Table("kept", caption, columns)
     for task in view.earlier_tasks():
+        measure = view.own(task)
         for arm in view.arms:
             if task not in view.earlier_tasks(arm):
                 continue
-            table.part(task)
+            table.part(f"{task}: {measure.title}" if view.of_tasks.are_mixed else task)
             changes = [view.change(arm, task, measure.name, rule) for rule in rules]
             table.add(
                 arm_cell(view, arm),
@@ -54,13 +57,18 @@ def kept(view: View) -> Table:
                 ),
                 value_cell(view.learnt_value(arm, task, measure.name), measure.write),
                 value_cell(view.arm_value(arm, task, measure.name), measure.write),
-                *(value_cell(change, measure.write_difference) for change in changes),
+                *(value_cell(change, measure.write_difference, _why_no_rule(view, task)) for change in changes),
             )
     return table
 
 
 def _why_no_claim(view: View, arm: str) -> str:
     return NO_TASK_CLAIM if view.claims_average and not view.is_reference(arm) else "not compared"
+
+
+def _why_no_rule(view: View, task: str) -> str:
+    generated = view.of_tasks.kinds[task] in (MULTI_LABEL, GENERATION)
+    return "generated answers have no decision rule" if generated else "not computed"
 
 
 def matrix_metrics(view: View) -> Table:
@@ -78,29 +86,33 @@ def matrix_metrics(view: View) -> Table:
             "untuned model's; forward transfer is about tasks that it learns later."
         )
     table = Table("matrix-metrics", caption, ["Arm", *numeric(*statistics.values())])
+    if view.of_tasks.are_mixed:
+        caption += f" {view.primary.heading}: {TASK_SCORES}."
     for name, measure in view.measures.items():
+        if not any(view.arm_summary(arm, statistic, name) for arm in view.arms for statistic in statistics):
+            continue
         table.part(measure.heading)
         for arm in view.arms:
             row: list = [arm_cell(view, arm)]
             for statistic in statistics:
                 write = measure.write if statistic == "average" else measure.write_difference
-                row.append(value_cell(view.arm_summary(arm, statistic, name), write))
+                row.append(value_cell(view.arm_summary(arm, statistic, name), write, "a task lacks the measure"))
             table.add(*row)
     return table
 
 
 def against_reference(view: View) -> Table:
     """Power and outcome of the comparison with the reference arm, on each task or on the mean over all."""
-    measure = view.primary
     caption = (
-        f"{measure.heading} against {view.named_reference} on the same items and runs, argmax, {view.main_split} "
-        "split. The interval of items alone is the size of the test set, that of training alone the noise between "
-        "runs; the claim goes by both together and by the p-value corrected with all claims of the report. "
+        f"{capital(view.name_primary())} against {view.named_reference} on the same items and runs, argmax, "
+        f"{view.main_split} split. The interval of items alone is the size of the test set, that of training alone the "
+        "noise between runs; the claim goes by both together and by the p-value corrected with all claims of the report. "
         "Detectable: the difference that this comparison finds with 80% power; a smaller one may be there and unseen."
     )
     columns = ["Arm", Column("Claim"), *numeric("Difference", "Items alone", "Training alone", "p", "Corrected p")]
     table = Table("against-reference", caption, [*columns, *numeric("Detectable")])
     for task in [None] if view.claims_average else view.ordered_tasks:
+        measure = view.own(task)
         for reference, arms in _compared(view):
             for arm in arms:
                 record, claim = view.arm_difference(arm, task, measure.name), view.claim("arms", arm, task)
@@ -123,21 +135,23 @@ def against_reference(view: View) -> Table:
 
 def unclaimed_differences(view: View) -> Table:
     """Differences from the reference arm on each task if claims are about the mean over all; else no rows."""
-    measure = view.primary
     tasks = view.ordered_tasks if len(view.tasks) <= MAX_TASKS else ()
     caption = (
-        f"{measure.heading} against {view.named_reference} on each task, argmax, {view.main_split} split, with "
-        f"intervals ({view.intervals}). The claim is about their mean; nothing is claimed of a single task."
+        f"{capital(view.name_primary())} against {view.named_reference} on each task, argmax, {view.main_split} "
+        f"split, with intervals ({view.intervals}). The claim is about their mean; nothing is claimed of a single task."
     )
     table = Table("differences-by-task", caption, ["Arm", *numeric(*tasks)])
     for reference, arms in _compared(view) if view.claims_average and tasks else ():
         for arm in arms:
-            records = [view.arm_difference(arm, task, measure.name) for task in tasks]
+            records = [view.arm_difference(arm, task, view.own(task).name) for task in tasks]
             if any(records):
                 if len(view.references) > 1:
                     table.part(f"Against {reference}")
-                differences = [record and record.difference for record in records]
-                table.add(arm_cell(view, arm), *(value_cell(d, measure.write_difference) for d in differences))
+                cells = [
+                    value_cell(record and record.difference, view.own(task).write_difference)
+                    for task, record in zip(tasks, records, strict=True)
+                ]
+                table.add(arm_cell(view, arm), *cells)
     return table
 
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from stagewise.metrics.schema import RULES, Claim, Value
 from stagewise.report.lookup import View
 from stagewise.report.measures import ShownMeasure
-from stagewise.report.tables.number_format import MISSING, p_value, percent
+from stagewise.report.tables.number_format import MISSING, capital, p_value, percent
 from stagewise.report.tables.scores import on_items
-from stagewise.report.tables.table import SIGNS, Cell, Table, numeric, value_cell
+from stagewise.report.tables.table import SIGNS, Cell, Column, Table, numeric, value_cell
 
 ONE_RUN_SIGNS = {"worse": ("■", "down"), "better": ("◆", "up")}
 """Sign and style of what adapters of one run lost or gained: no arrow, because it says nothing about the arm."""
@@ -22,6 +22,11 @@ MAX_TASKS = 6
 ARROW = "\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}"
 
 MEAN_OVER_TASKS = "mean over all tasks"
+
+TASK_SCORES = (
+    "they are means of the tasks' own measures, of which one whose lower values are better counts turned over within "
+    "its range"
+)
 
 NO_LATER_STAGE = "no stage came after the one that learnt it"
 
@@ -72,7 +77,7 @@ def short(view: View) -> Table:
     each, caption = len(view.tasks) <= SHORT_TASKS, ""
     if view.tasks:
         caption = (
-            f"{view.primary.axis}, {view.main_split} split ({on_items(view, view.main_split)}). Earlier tasks: when "
+            f"{view.primary_axis}, {view.main_split} split ({on_items(view, view.main_split)}). Earlier tasks: when "
             f"learnt → at the end. Brackets: intervals ({view.intervals})."
         )
     if each and len(view.orders) > 1:
@@ -146,7 +151,7 @@ def _average_cell(view: View, arm: str) -> Cell:
 
 def _before_after_cell(view: View, arm: str, task: str, name: bool) -> Cell:
     """An arm's score on a task; of an earlier one when learnt and at the end, with the sign of a claimed change."""
-    measure, detail = view.primary, task if name else ""
+    measure, detail = view.own(task), task if name else ""
     after, before = view.arm_value(arm, task, measure.name), None
     if view.change(arm, task, measure.name) is not None:
         before = view.learnt_value(arm, task, measure.name)
@@ -173,36 +178,81 @@ def _worst_cell(view: View, arm: str) -> Cell:
 
 def final_scores(view: View, measure: ShownMeasure, rules: list[str], name: str) -> Table:
     """Every arm's final score on each task and their average, a part per decision rule."""
-    tasks = view.ordered_tasks if len(view.tasks) <= MAX_TASKS else ()
-    unit = " in percent" if measure.is_share else ""
+    tasks = [task for task in view.ordered_tasks if _is_scored(view, task, measure, rules)]
     caption = (
-        f"{measure.heading}{unit} after the arm's last stage, {view.main_split} split "
+        f"{_score_title(view, measure)} after the arm's last stage, {view.main_split} split "
         f"({on_items(view, view.main_split)}), with intervals ({view.intervals}). "
     )
     if not measure.higher_is_better:
         caption += "Lower is better. "
-    caption += "Average and backward transfer after Lopez-Paz & Ranzato (2017)."
-    if view.several_runs:
+    means = _has_means(view, measure, rules)
+    if means:
+        caption += "Average and backward transfer after Lopez-Paz & Ranzato (2017)"
+        caption += f"; {TASK_SCORES}." if _is_task_score(view, measure) else "."
+    noise = ["Training noise"] if view.several_runs and means else []
+    if noise:
         caption += " Training noise: its share of the average's variance; the rest is the size of the test set."
-    noise = ["Training noise"] if view.several_runs else []
-    probes = ["Probes, change"] if view.probes.among_tasks else []
+    probes = ["Probes, change"] if _has_probe_changes(view, measure, rules) else []
     if probes:
         caption += " Probes, change: the mean over those among the tasks since the untuned model."
-    table = Table(name, caption, ["Arm", *numeric(*tasks, "Average", "Backward transfer", *probes, *noise)])
-    for rule in rules:
+    columns = _task_columns(view, tasks if len(view.tasks) <= MAX_TASKS else [], measure)
+    tasks = tasks[: len(columns)]
+    columns += numeric(*(["Average", "Backward transfer"] if means else []), *probes, *noise)
+    table = Table(name, caption.rstrip(), ["Arm", *columns])
+    for rule in rules if columns else ():
         for arm in arms_by_order(view, table, "" if rules == ["argmax"] else f"Decision rule: {rule}"):
             average, transfer = (
                 view.arm_summary(arm, statistic, measure.name, rule) for statistic in ("average", "backward_transfer")
             )
             table.add(
                 arm_cell(view, arm),
-                *(value_cell(view.arm_value(arm, task, measure.name, rule), measure.write) for task in tasks),
-                value_cell(average, measure.write),
-                value_cell(transfer, measure.write_difference, NO_LATER_STAGE),
+                *(_score_cell(view, arm, task, measure, rule) for task in tasks),
+                *([value_cell(average, measure.write)] if means else []),
+                *([value_cell(transfer, measure.write_difference, NO_LATER_STAGE)] if means else []),
                 *(_probe_change_cells(view, arm, measure, rule) if probes else []),
-                *([noise_cell(average)] if view.several_runs else []),
+                *([noise_cell(average)] if noise else []),
             )
     return table
+
+
+def _is_task_score(view: View, measure: ShownMeasure) -> bool:
+    return view.of_tasks.are_mixed and measure.name == view.primary.name
+
+
+def _score_title(view: View, measure: ShownMeasure) -> str:
+    """A measure at the start of a caption, with its unit."""
+    text = view.name_primary() if _is_task_score(view, measure) else measure.title
+    return capital(text) + (" in percent" if measure.is_share else "")
+
+
+def _task_columns(view: View, tasks: list[str], measure: ShownMeasure) -> list[Column]:
+    """A column per task; of each task's own measure with its name above."""
+    if not _is_task_score(view, measure):
+        return numeric(*tasks)
+    return [column for task in tasks for column in numeric(task, group=view.own(task).heading)]
+
+
+def _score_cell(view: View, arm: str, task: str, measure: ShownMeasure, rule: str) -> Cell:
+    shown = view.own(task) if _is_task_score(view, measure) else measure
+    return value_cell(view.arm_value(arm, task, shown.name, rule), shown.write)
+
+
+def _is_scored(view: View, task: str, measure: ShownMeasure, rules: list[str]) -> bool:
+    """True if a task that some arm learns has the measure, and is answered by some of the rules."""
+    has = _is_task_score(view, measure) or measure.name in view.of_tasks.measures_of(task)
+    return has and any(view.arm_task(arm, task, rule) for rule in rules for arm in view.arms)
+
+
+def _has_means(view: View, measure: ShownMeasure, rules: list[str]) -> bool:
+    """True if there are means over tasks of the measure: all tasks that are learnt have it."""
+    return any(view.arm_summary(arm, "average", measure.name, rule) for rule in rules for arm in view.arms)
+
+
+def _has_probe_changes(view: View, measure: ShownMeasure, rules: list[str]) -> bool:
+    pairs = ((arm, rule) for rule in rules for arm in view.arms)
+    return view.probes.among_tasks and any(
+        view.arm_summary(arm, "probe_change", measure.name, rule) for arm, rule in pairs
+    )
 
 
 def _probe_change_cells(view: View, arm: str, measure: ShownMeasure, rule: str) -> list[Cell]:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from stagewise.metrics.schema import Forgetting, Learning
 from stagewise.report.lookup import View
 from stagewise.report.measures import ShownMeasure
-from stagewise.report.tables.number_format import MISSING, count, p_value, plural, points
+from stagewise.report.tables.number_format import MISSING, count, listed, p_value, plural, points
 from stagewise.report.tables.scores import on_items
 from stagewise.report.tables.table import Cell, Column, Table, numeric, value_cell
+from stagewise.report.task_measures import MULTI_LABEL
 
 P_ALONE = (
     "p: exact test that lost and gained are equally likely, of these two alone and uncorrected; what is claimed stands "
@@ -16,6 +17,8 @@ P_ALONE = (
 
 NOT_PAIRED = "different items before and after"
 
+NOT_RIGHT_OR_WRONG = "by this measure an answer is more than right or wrong"
+
 
 def _columns(arrow: str) -> list[Column]:
     return [*numeric(arrow, "Difference"), *numeric("Kept", "Lost", "Gained", group="Items"), *numeric("p")]
@@ -23,9 +26,10 @@ def _columns(arrow: str) -> list[Column]:
 
 def _cells(view: View, record: Learning | Forgetting, before: tuple, after: tuple) -> list[Cell]:
     """Cells of `_columns`; `before` and `after` are lineage, task and split of the two scores."""
-    cells = _change_cells(view, record, view.primary, before, after)
+    cells = _change_cells(view, record, view.own(record.task), before, after)
     if record.pairs is None:
-        return cells + [Cell(MISSING, reason=NOT_PAIRED)] * 4
+        paired = before[2] == after[2]
+        return cells + [Cell(MISSING, reason=NOT_RIGHT_OR_WRONG if paired else NOT_PAIRED)] * 4
     pairs = record.pairs
     counts = [Cell(count(n)) for n in (pairs.right_both, pairs.lost, pairs.gained)]
     return [*cells, *counts, Cell(p_value(pairs.p))]
@@ -43,23 +47,41 @@ def _change_cells(
     return [arrow, value_cell(change, measure.write_difference)]
 
 
-def _others(view: View) -> list[ShownMeasure]:
-    """Measures beside the primary one."""
-    return [measure for measure in view.measures.values() if measure != view.primary]
+def _sets_note(view: View) -> str:
+    """When an answer is right that is a set of labels; empty without such tasks."""
+    sets = view.of_tasks.of_kind(view.scored_tasks, MULTI_LABEL)
+    return "; a set of labels is right if it has exactly the gold labels" if sets else ""
+
+
+def _others(view: View, task: str) -> list[ShownMeasure]:
+    """Measures of a task beside its own one."""
+    return list(view.of_tasks.measures_of(task).values())[1:]
 
 
 def _difference_cells(view: View, record: Learning | Forgetting) -> list[Cell]:
-    """Differences of the measures beside the primary one."""
-    return [value_cell(record.changes.get(measure.name), measure.write_difference) for measure in _others(view)]
+    """Differences of the measures beside the task's own one."""
+    others = _others(view, record.task)
+    return [value_cell(record.changes.get(measure.name), measure.write_difference) for measure in others]
+
+
+def _other_tables(view: View, name: str, caption: str, heading: str) -> Iterator[tuple[Table, list[str]]]:
+    """Iterate over tables of the measures beside a task's own one, with their tasks: one for tasks of one kind."""
+    alike = view.of_tasks.alike(view.scored_tasks)
+    for number, tasks in enumerate(alike):
+        others = _others(view, tasks[0])
+        columns = [heading, *numeric(*(measure.heading for measure in others))]
+        of_tasks = f" Tasks: {listed(tasks)}." if len(alike) > 1 else ""
+        text = f"{caption}{of_tasks}{view.direction_note({measure.name for measure in others})}"
+        yield Table(f"{name}-{number}" if number else name, text, columns), tasks
 
 
 def learning(view: View, split: str) -> Table:
     """Every adapter on the task it learnt, against the base model and the baselines."""
     caption = (
-        f"What each stage taught, {split} split: on the same items ({on_items(view, split)}), {view.primary.title} of "
+        f"What each stage taught, {split} split: on the same items ({on_items(view, split)}), {view.name_primary()} of "
         "the untuned model or a baseline, then of the adapter. Differences of shares are in percentage points, with "
         f"paired intervals ({view.interval}). Kept: right both times; lost: only the other was right; gained: only the "
-        f"adapter was. {P_ALONE}"
+        f"adapter was{_sets_note(view)}. {P_ALONE}"
     )
     table = Table(f"learning-{split}", caption, ["Against", *_columns("Other → adapter")])
     for record in _learnings(view, table, split):
@@ -68,23 +90,26 @@ def learning(view: View, split: str) -> Table:
     return table
 
 
-def learning_others(view: View, split: str) -> Table:
-    """The same in the measures beside the primary one."""
+def learning_others(view: View, split: str) -> list[Table]:
+    """The same in the measures beside the tasks' own ones."""
     caption = (
         f"What each stage taught in the other measures, {split} split: differences with paired intervals "
         f"({view.interval})."
     )
-    columns = ["Against", *numeric(*(measure.heading for measure in _others(view)))]
-    table = Table(f"learning-others-{split}", caption + view.direction_note(), columns)
-    for record in _learnings(view, table, split):
-        table.add(view.name(record.against), *_difference_cells(view, record))
-    return table
+    tables = []
+    for table, tasks in _other_tables(view, f"learning-others-{split}", caption, "Against"):
+        for record in _learnings(view, table, split, tasks):
+            table.add(view.name(record.against), *_difference_cells(view, record))
+        tables.append(table)
+    return tables
 
 
-def _learnings(view: View, table: Table, split: str) -> Iterator[Learning]:
-    """Comparisons of every adapter; a part of the table for each adapter and task."""
+def _learnings(view: View, table: Table, split: str, tasks: list[str] | None = None) -> Iterator[Learning]:
+    """Comparisons of every adapter, on some tasks or on all; a part of the table for each adapter and task."""
     for lineage, adapter in view.adapters.items():
         for record in view.select("learning", lineage=lineage, split=split):
+            if tasks is not None and record.task not in tasks:
+                continue
             table.part(f"Stage {adapter.stage}: {view.name(lineage)}, on {record.task}")
             yield record
 
@@ -92,10 +117,10 @@ def _learnings(view: View, table: Table, split: str) -> Iterator[Learning]:
 def forgetting(view: View, split: str) -> Table:
     """Every earlier task between the adapter that learnt it and every later one, on the same items."""
     caption = (
-        f"Forgetting, {split} split: {view.primary.title} on an earlier task after the stage that learnt it and after "
+        f"Forgetting, {split} split: {view.name_primary()} on an earlier task after the stage that learnt it and after "
         "a later one, on the same items. Differences of shares are in percentage points, with paired intervals "
-        f"({view.interval}). Kept: right before and after; lost: right before only; gained: right after only. "
-        f"{P_ALONE} AUROC: its change on the labels' log-odds, which a shifted label prior does not move."
+        f"({view.interval}). Kept: right before and after; lost: right before only; gained: right after only"
+        f"{_sets_note(view)}. {P_ALONE} AUROC: its change on the labels' log-odds, which a shifted label prior does not move."
     )
     columns = ["Task", *_columns("Before → after"), *numeric("AUROC")]
     table = Table(f"forgetting-{split}", caption, columns)
@@ -106,14 +131,16 @@ def forgetting(view: View, split: str) -> Table:
     return table
 
 
-def forgetting_others(view: View, split: str) -> Table:
-    """The same in the measures beside the primary one."""
+def forgetting_others(view: View, split: str) -> list[Table]:
+    """The same in the measures beside the tasks' own ones."""
     caption = f"Forgetting in the other measures, {split} split: differences with paired intervals ({view.interval})."
-    columns = ["Task", *numeric(*(measure.heading for measure in _others(view)))]
-    table = Table(f"forgetting-others-{split}", caption + view.direction_note(), columns)
-    for record in _forgettings(view, table, split, "paired"):
-        table.add(_task_cell(view, record), *_difference_cells(view, record))
-    return table
+    tables = []
+    for table, tasks in _other_tables(view, f"forgetting-others-{split}", caption, "Task"):
+        for record in _forgettings(view, table, split, "paired"):
+            if record.task in tasks:
+                table.add(_task_cell(view, record), *_difference_cells(view, record))
+        tables.append(table)
+    return tables
 
 
 def published_way(view: View) -> Table:
@@ -124,7 +151,8 @@ def published_way(view: View) -> Table:
     )
     table = Table("published-way", caption, ["Task", Column("Measure"), *numeric("Before → after", "Difference")])
     for record in _forgettings(view, table, None, "published"):
-        for measure in [view.primary] if view.compact else view.measures.values():
+        measures = [view.own(record.task)] if view.compact else view.of_tasks.measures_of(record.task).values()
+        for measure in measures:
             table.add(_task_cell(view, record), measure.title, *_change_cells(view, record, measure, *_sides(record)))
     return table
 

@@ -4,7 +4,7 @@ from stagewise.metrics.schema import RULES, AgreementGroup, Value
 from stagewise.report.lookup import View
 from stagewise.report.tables.arms import arm_cell
 from stagewise.report.tables.number_format import count, number, percent
-from stagewise.report.tables.scores import list_measures, models
+from stagewise.report.tables.scores import list_measures, models, with_labels
 from stagewise.report.tables.table import Cell, Table, numeric, value, value_cell
 
 MANY_RECALLS = 3
@@ -31,17 +31,19 @@ def _describe_intervals(view: View) -> str:
 
 def decisions(view: View, task: str) -> Table:
     """Every adapter on one task under every decision rule."""
-    labels = view.find("tasks", task=task).labels
+    labels, measures = view.find("tasks", task=task).labels, view.of_tasks.measures_of(task)
     shown = range(len(labels)) if len(labels) <= MANY_RECALLS else [_rarest(view, task)]
+    if task not in with_labels(view):
+        shown = []
     caption = (
         f"Decision rules on {task}, {view.main_split} split ({count(view.items(task, view.main_split))} items): "
-        f"{list_measures(view)}. Argmax: the most probable label. Prior-adjusted: tau times the log training priors is "
-        "subtracted, tau chosen on validation (Menon et al. 2021). Batch-calibrated: the mean over the split is "
+        f"{list_measures(view, task)}. Argmax: the most probable label. Prior-adjusted: tau times the log "
+        "training priors is subtracted, tau chosen on validation (Menon et al. 2021). Batch-calibrated: the mean over the split is "
         "subtracted (Zhou et al. 2023). Contextual: what content-free inputs give is subtracted (Zhao et al. 2021). "
         "Tau and the mean are fitted anew in every resample. "
         f"{_describe_intervals(view)}"
     )
-    headings = [measure.heading for measure in view.measures.values()]
+    headings = [measure.heading for measure in measures.values()]
     columns = ["Rule", *numeric("Tau", *headings), *numeric(*(labels[n] for n in shown), group="Recall")]
     table = Table(f"decisions-{task}", caption, columns)
     for name, lineages in models(view):
@@ -53,7 +55,7 @@ def decisions(view: View, task: str) -> Table:
             taus = [score.tau for score in by_run if score.tau is not None]
             together = view.score(lineages, task, view.main_split, rule)
             row: list = [rule, over_runs_cell(None, taus, number) if taus else ""]
-            for key, measure in view.measures.items():
+            for key, measure in measures.items():
                 values = [score.measures[key] for score in by_run]
                 row.append(over_runs_cell(together and together.measures[key], values, measure.write))
             for n in shown:
@@ -71,8 +73,7 @@ def _rarest(view: View, task: str) -> int:
 
 def _has_probabilities(view: View, lineages: list[str], task: str) -> bool:
     """True if some of these answers have label probabilities, which leave a choice of rules."""
-    split = view.main_split
-    return any(view.find("discrimination", lineages=[x], task=task, split=split) for x in lineages)
+    return any(view.score(x, task, view.main_split, rule) for x in lineages for rule in RULES[1:])
 
 
 def discrimination(view: View) -> Table:

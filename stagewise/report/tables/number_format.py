@@ -86,6 +86,11 @@ def plural(n: int, word: str) -> str:
     return f"{count(n)} {word}{'' if n == 1 else 's'}"
 
 
+def capital(text: str) -> str:
+    """Begin a sentence with a text."""
+    return text[:1].upper() + text[1:]
+
+
 def listed(words) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     words = list(words)

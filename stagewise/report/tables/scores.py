@@ -6,6 +6,7 @@ from stagewise.metrics.schema import INVALID, AnswerRecord
 from stagewise.report.lookup import View
 from stagewise.report.tables.number_format import count, listed, number, percent, plural
 from stagewise.report.tables.table import Cell, Column, Table, bare_cell, numeric, value_cell
+from stagewise.report.task_measures import CLASSIFICATION, GENERATION, MULTI_LABEL, MULTIPLE_CHOICE, ORDINAL
 
 MANY_LABELS = 10
 """Labels that a table shows; of more, the most telling ones."""
@@ -16,12 +17,13 @@ def on_items(view: View, split: str) -> str:
     return ", ".join(f"{count(view.items(task, split))} of {task}" for task in view.tasks)
 
 
-def list_measures(view: View) -> str:
-    """Names of all measures, for captions; those that are no shares are set apart."""
-    shares = [measure.title for measure in view.measures.values() if measure.is_share]
-    others = [measure.title for measure in view.measures.values() if not measure.is_share]
+def list_measures(view: View, task: str) -> str:
+    """Names of a task's measures, for captions; those that are no shares are set apart."""
+    measures = view.of_tasks.measures_of(task).values()
+    shares = [measure.title for measure in measures if measure.is_share]
+    others = [measure.title for measure in measures if not measure.is_share]
     text = f"{listed(shares)} in percent" + (f", {listed(others)} as they are" if others else "")
-    lower = [measure.title for measure in view.measures.values() if not measure.higher_is_better]
+    lower = [measure.title for measure in measures if not measure.higher_is_better]
     return text + (f" (lower is better: {listed(lower)})" if lower else "")
 
 
@@ -54,19 +56,29 @@ def _start_row(view: View, table: Table, lineage: str) -> Cell:
 def before_after(view: View, split: str, task: str, scorers=None) -> Table:
     """Every measure of every model and baseline, or of some, on one task."""
     caption = (
-        f"{task}, {split} split ({count(view.items(task, split))} items): {list_measures(view)}, with intervals "
-        f"({view.interval}). A dot marks models that were trained on the task."
+        f"{task}, {split} split ({count(view.items(task, split))} items): {list_measures(view, task)}, with intervals "
+        f"({view.interval}). A dot marks models that were trained on the task.{_baselines_note(view, task)}"
     )
-    columns = ["Model", *numeric(*(measure.heading for measure in view.measures.values()))]
+    measures = view.of_tasks.measures_of(task)
+    columns = ["Model", *numeric(*(measure.heading for measure in measures.values()))]
     table = Table(f"scores-{split}-{task}", caption, columns)
     for lineage in scorers or view.scorers:
         head = _start_row(view, table, lineage)
         row = [replace(head, sign="●") if view.learnt(lineage, task) else head]
-        for name, measure in view.measures.items():
+        for name, measure in measures.items():
             value = view.value(lineage, task, split, name)
             row.append(value_cell(value, measure.write, why=omitted_reason(view, lineage, task)))
         table.add(*row)
     return table
+
+
+def _baselines_note(view: View, task: str) -> str:
+    """What the baselines are of a task that is not answered with one label."""
+    kind = view.of_tasks.kinds[task]
+    if kind not in (MULTI_LABEL, GENERATION):
+        return ""
+    bag = "the answer of the nearest training item" if kind == GENERATION else "each label against the rest"
+    return f" Baselines: the majority class is the {view.name_majority(task)} in training; TF-IDF predicts {bag}."
 
 
 def omitted_reason(view: View, lineage: str, task: str) -> str:
@@ -80,6 +92,7 @@ def _answers(view: View, task: str, split: str) -> list[tuple[str, AnswerRecord,
     answers = []
     for name, lineages in models(view):
         records = [record for lineage in lineages if (record := view.predictions(lineage, task, split))]
+        records = [record for record in records if record.confusion]
         if records:
             # An invalid answer gives a matrix one more column; the runs without one have none there.
             first = max(records, key=lambda record: len(record.confusion.columns))
@@ -147,7 +160,7 @@ def labels(view: View, split: str, task: str) -> Table:
     )
     columns = ["Label", *numeric("Support", "Answered", "Precision", "Recall", "F1")]
     table = Table(f"labels-{split}-{task}", caption, columns)
-    for lineage in view.scorers:
+    for lineage in view.scorers if task in with_labels(view) else ():
         score, record = view.score(lineage, task, split), view.predictions(lineage, task, split)
         if score is None or record is None:
             continue
@@ -166,6 +179,11 @@ def labels(view: View, split: str, task: str) -> Table:
     return table
 
 
+def with_labels(view: View) -> list[str]:
+    """Tasks whose labels mean the same for every item; letters of options do not."""
+    return view.of_tasks.of_kind(view.every_task, CLASSIFICATION, ORDINAL, MULTI_LABEL)
+
+
 def calibration(view: View, split: str, task: str) -> Table:
     """ECE, log loss and label mass of every model and baseline on a task."""
     caption = (
@@ -175,7 +193,8 @@ def calibration(view: View, split: str, task: str) -> Table:
         "task's labels together, each as a whole answer; the rest is on other answers. They have no intervals."
     )
     table = Table(f"calibration-{split}-{task}", caption, ["Model", *numeric("ECE", "Log loss", "Label mass")])
-    for lineage in view.scorers:
+    answered_with_one = view.of_tasks.of_kind([task], CLASSIFICATION, ORDINAL, MULTIPLE_CHOICE)
+    for lineage in view.scorers if answered_with_one else ():
         row: list = [_start_row(view, table, lineage)]
         if record := view.predictions(lineage, task, split):
             discrimination = view.find("discrimination", lineages=[lineage], task=task, split=split)

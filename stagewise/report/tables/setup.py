@@ -1,12 +1,13 @@
 """Setup of the experiment: arms, data, settings, training and scoring."""
 
 from stagewise.config.shareable import LOCAL
-from stagewise.metrics.schema import SplitRecord, TrainingRecord
+from stagewise.metrics.schema import SplitRecord, TaskRecord, TrainingRecord
 from stagewise.report.lookup import View
 from stagewise.report.tables import number_format
 from stagewise.report.tables.number_format import MISSING, count, listed, number, plain
 from stagewise.report.tables.scores import MANY_LABELS
 from stagewise.report.tables.table import Cell, Column, Table, checksum, numeric, value
+from stagewise.report.task_measures import CLASSIFICATION, GENERATION, MULTI_LABEL, ORDINAL
 
 FREQUENT_LABELS = 3
 """Labels that the table of splits names of a task with many."""
@@ -17,6 +18,8 @@ def run(view: View) -> Table:
     e = view.experiment
     devices = dict.fromkeys(f"{t.device}, {t.dtype}" for t in view.metrics.training if t.device)
     how = "log-likelihood of each label" if e.method == "likelihood" else f"greedy generation, read the {e.parse} way"
+    if view.of_tasks.of_kind(view.scored_tasks, MULTI_LABEL, GENERATION):
+        how += "; of sets of labels and texts greedy generation"
     table = Table("run", "The experiment. These settings apply to every interval in the report.", ["", "Value"])
     table.add("Experiment", e.name)
     table.add("Base model", Cell(e.model, _origin(e.model_origin)))
@@ -32,7 +35,9 @@ def run(view: View) -> Table:
     reason = "nothing was trained here" if nothing else "training recorded no device"
     table.add("Trained on", "; ".join(devices) or Cell(MISSING, reason=reason))
     if view.tasks:
-        table.add("Tasks", ", ".join(view.tasks))
+        table.add("Tasks", ", ".join(map(view.of_tasks.name_kind, view.tasks)))
+    if view.of_tasks.are_mixed:
+        table.add("Claims are about", view.name_primary(view.scored_tasks))
     if view.probes:
         table.add("Probes, which are scored and not learnt", ", ".join(view.probes))
     for arm in view.arms:
@@ -184,11 +189,19 @@ def splits(view: View) -> Table:
         caption += " Means over labels (macro-F1, balanced accuracy, AUROC) leave out a label that a split lacks."
     table = Table("splits", caption, ["Split", *numeric("Items"), Column("Labels", wide=True)])
     for task in view.metrics.tasks:
-        table.part(f"{task.task}, majority class {task.majority}")
+        table.part(_heading(view, task))
         for split in (split for split in view.metrics.splits if split.task == task.task):
             cut = f"of {count(split.items_before_limit)}" if split.items_before_limit != split.items else ""
             table.add(split.split, Cell(count(split.items), cut), _label_shares(split))
     return table
+
+
+def _heading(view: View, task: TaskRecord) -> str:
+    """A task with its most frequent training label; of texts there is none to show."""
+    if view.of_tasks.kinds[task.task] == GENERATION:
+        return f"{task.task}, generated texts"
+    fixed = view.of_tasks.of_kind([task.task], CLASSIFICATION, ORDINAL)
+    return f"{task.task}, {view.name_majority(task.task)}{'' if fixed else ':'} {task.majority}"
 
 
 def _label_shares(split: SplitRecord) -> str:

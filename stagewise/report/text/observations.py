@@ -7,6 +7,7 @@ from stagewise.metrics.schema import BASELINES, TrainingRecord
 from stagewise.provenance.packages import mixed_versions
 from stagewise.report.lookup import View
 from stagewise.report.tables.number_format import count, listed, number, percent, plural
+from stagewise.report.task_measures import GENERATION, MULTI_LABEL
 from stagewise.report.text import probes
 from stagewise.report.text.sentences import (
     Sentence,
@@ -67,11 +68,15 @@ def invalid_answers(view: View) -> list[str]:
     """Answers that are no label of the task."""
     return [
         f"On {answers.task} {count(answers.invalid)} of {plural(answers.items, 'answer')} of "
-        f"{_name(view, answers.lineage)} are no label ({percent(answers.invalid / answers.items)}%); they count as "
-        "wrong"
+        f"{_name(view, answers.lineage)} are {_invalid(view, answers.task)} "
+        f"({percent(answers.invalid / answers.items)}%); they count as wrong"
         for answers in view.select("predictions", split=view.main_split)
         if answers.invalid
     ]
+
+
+def _invalid(view: View, task: str) -> str:
+    return {MULTI_LABEL: "no set of labels", GENERATION: "empty"}.get(view.of_tasks.kinds[task], "no label")
 
 
 def other_answers(view: View) -> list[str]:
@@ -80,7 +85,8 @@ def other_answers(view: View) -> list[str]:
         f"On {answers.task} {_name(view, answers.lineage)} gives all labels together {percent(mass)}% of the "
         "probability on average; it would mostly answer something else, which no score among the labels shows"
         for answers in view.select("predictions", split=view.main_split)
-        if (mass := answers.label_mass.value) is not None
+        if answers.label_mass
+        and (mass := answers.label_mass.value) is not None
         and mass < LITTLE_MASS
         and view.learnt(answers.lineage, answers.task)
     ]
@@ -94,7 +100,8 @@ def calibration(view: View) -> list[str]:
         sides = []
         for lineages in ([r.before_lineage for r in records], [r.after_lineage for r in records]):
             answers = [view.predictions(lineage, task, view.main_split) for lineage in lineages]
-            errors = sorted(entry.ece.value for entry in answers if entry and entry.ece.value is not None)
+            answers = [entry for entry in answers if entry and entry.ece]
+            errors = sorted(entry.ece.value for entry in answers if entry.ece.value is not None)
             sides.append(errors if len(errors) == len(records) else None)
         if None not in sides:
             before, after = (

@@ -7,7 +7,8 @@ from stagewise.lineage import BASE
 from stagewise.metrics.schema import MAJORITY, TFIDF, Claim, Forgetting, Value
 from stagewise.report.lookup import View
 from stagewise.report.measures import ShownMeasure
-from stagewise.report.tables.number_format import count, interval, listed, p_value, plural
+from stagewise.report.tables.number_format import capital, count, interval, listed, p_value, plural
+from stagewise.report.task_measures import GENERATION
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
@@ -88,17 +89,19 @@ def learning(view: View, claims: list[Claim]) -> Sentence:
     against = {claim.against: claim for claim in claims if claim.against != TFIDF}
     name = f"{_stage(view, first.lineages)}{'' if view.several_runs else ', in this training,'}"
     verdict = _learning_verdict({name: claim.verdict for name, claim in against.items()})
-    parts = []
-    if value := view.value(first.lineages, first.task, first.split, view.primary.name):
-        bounds = interval(value.low, value.high, view.primary.write)
-        parts.append(f"{view.primary.title} {view.primary.spoken(value.value)}{' ' + bounds if bounds else ''}")
-    names = {MAJORITY: "the majority class", BASE: "the untuned model"}
+    parts, own = [], view.own(first.task)
+    if value := view.value(first.lineages, first.task, first.split, own.name):
+        bounds = interval(value.low, value.high, own.write)
+        parts.append(f"{own.title} {own.spoken(value.value)}{' ' + bounds if bounds else ''}")
+    names = {MAJORITY: f"the {view.name_majority(first.task)}", BASE: "the untuned model"}
     for other, claim in against.items():
         if claim.difference.value is not None:
-            of = f" of {claim.measure}" if claim.measure != view.primary.name else ""
-            parts.append(f"{difference(claim.difference, view.measures[claim.measure])}{of} against {names[other]}")
+            measure = view.measures[claim.measure]
+            of = f" of {measure.title}" if measure.name != own.name else ""
+            parts.append(f"{difference(claim.difference, measure)}{of} against {names[other]}")
     items = plural(view.items(first.task, first.split), f"{first.split} item")
-    return Sentence(capital(verdict.format(stage=name, task=first.task)), f"{listed(parts)} ({items})")
+    spoken = verdict.format(stage=name, task=first.task, majority=names[MAJORITY])
+    return Sentence(capital(spoken), f"{listed(parts)} ({items})")
 
 
 def _learning_verdict(verdicts: dict[str, str]) -> str:
@@ -106,11 +109,11 @@ def _learning_verdict(verdicts: dict[str, str]) -> str:
     if majority == base == "better":
         return "{stage} learnt {task}"
     if majority == "better" and base is None:
-        return "{stage} beats the majority class on {task}"
+        return "{stage} beats {majority} on {task}"
     if majority == "worse":
-        return "{stage} stays below the majority class on {task}"
+        return "{stage} stays below {majority} on {task}"
     if majority == "better":
-        return "{stage} beats the majority class on {task}, but not measurably the untuned model"
+        return "{stage} beats {majority} on {task}, but not measurably the untuned model"
     return "that {stage} learnt {task} is not shown"
 
 
@@ -126,20 +129,20 @@ def against_tfidf(view: View, claims: list[Claim]) -> Sentence | None:
     if claim is None or claim.difference.value is None:
         return None
     words = {
-        "better": "{stage} beats TF-IDF with logistic regression on {task}",
-        "worse": "{stage} stays below TF-IDF with logistic regression on {task}",
+        "better": "{stage} beats {tfidf} on {task}",
+        "worse": "{stage} stays below {tfidf} on {task}",
     }
-    text = words.get(
-        claim.verdict, "no difference is shown between {stage} and TF-IDF with logistic regression on {task}"
-    )
+    text = words.get(claim.verdict, "no difference is shown between {stage} and {tfidf} on {task}")
+    generated = view.of_tasks.kinds[claim.task] == GENERATION
+    tfidf = "the answer of the nearest training item by TF-IDF" if generated else "TF-IDF with logistic regression"
     measure = view.measures[claim.measure]
     figures = f"{difference(claim.difference, measure)} of {measure.title}"
-    return Sentence(capital(text.format(stage=_stage(view, claim.lineages), task=claim.task)), figures)
+    return Sentence(capital(text.format(stage=_stage(view, claim.lineages), tfidf=tfidf, task=claim.task)), figures)
 
 
 def between_stages(view: View, records: list[Forgetting]) -> Sentence:
     """An earlier task after a stage between; several records are its runs. Nothing is claimed."""
-    record, measure = records[0], view.primary
+    record, measure = records[0], view.own(records[0].task)
     after = f"after {_stage(view, [record.after_lineage])}"
     changes = [change for r in records if (change := r.changes[measure.name]).value is not None]
     if not changes:
@@ -168,7 +171,3 @@ def paired(view: View) -> list[list[Forgetting]]:
             paths = map(view.stage_path, lineages)
             groups.setdefault((record.task, *paths), {}).setdefault(lineages, record)
     return [list(group.values()) for group in groups.values()]
-
-
-def capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -204,8 +204,8 @@ def against_reference(view: View, arm: str) -> Sentence | None:
 
 def _unclaimed_differences(view: View, arm: str) -> str:
     """Differences from the reference arm on single tasks; empty if there are many tasks, or no differences."""
-    records = {task: view.arm_difference(arm, task, view.primary.name) for task in view.tasks}
-    facts = [f"{task} {difference(r.difference, view.primary)}" for task, r in records.items() if r]
+    records = {task: view.arm_difference(arm, task, view.own(task).name) for task in view.tasks}
+    facts = [f"{task} {difference(r.difference, view.own(task))}" for task, r in records.items() if r]
     return listed(facts) if len(facts) <= 3 else ""
 
 
@@ -228,19 +228,20 @@ def kept(view: View, arm: str, task: str) -> Sentence | None:
     if claim.verdict == "not shown" and (hidden := unseen(view, claim)):
         facts.append(hidden)
     if _is_retained(view, arm, task):
-        facts.append("it still beats the majority class and the untuned model")
+        facts.append(f"it still beats the {view.name_majority(task)} and the untuned model")
     return Sentence(_kept_verdict(view, claim).format(task=task), "; ".join(facts))
 
 
 def _unclaimed_change(view: View, arm: str, task: str) -> Sentence:
     """An earlier task of which nothing is claimed: one adapter answers it, or claims are about the mean over tasks."""
-    stage, change = view.learnt_stages(arm)[task], view.change(arm, task, view.primary.name)
+    stage, measure = view.learnt_stages(arm)[task], view.own(task)
+    change = view.change(arm, task, measure.name)
     if view.answered_by(arm, task, stage) == view.answered_by(arm, task):
         return Sentence(f"{task} cannot be forgotten, because the adapter that learnt it still answers it")
     verdict = f"Nothing is claimed about forgetting of {task}"
     if change is None or change.value is None:
         return Sentence(verdict)
-    return Sentence(verdict, f"{view.primary.title} changed by {difference(change, view.primary)}")
+    return Sentence(verdict, f"{measure.title} changed by {difference(change, measure)}")
 
 
 def _kept_verdict(view: View, claim: Claim) -> str:
