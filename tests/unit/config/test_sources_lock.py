@@ -55,7 +55,7 @@ def test_names_are_read_as_the_commits_that_are_written_down(files):
     record((name.kind, str(name), LOCK.commit(name)) for name in names)
     config = load(*files)
     assert open_revisions(config) == []
-    assert config.base_model.revision == MODEL
+    assert config.models[config.model].revision == MODEL
     assert config.active_tasks["films"].sources["made"].files["items"].revision == DATA
     assert config.active_arms["mine"].stages[0].adapter == f"me/adapter@{ADAPTER}"
     assert is_used(config, SourcesLock.read()) and not is_used(config, SourcesLock())
