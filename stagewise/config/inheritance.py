@@ -75,8 +75,10 @@ def _inherited_lines(layers: list[Layer]) -> list[str]:
     kept = list(_not_given(part, overlays))
     lines = [f"inherited from {name}: {', '.join(kept) or 'nothing'}"]
     if left := [key for key in default if key not in part and not any(key in overlay for overlay in overlays)]:
-        why = f" ({KEY}: all would)" if not any(KEY in overlay for overlay in overlays) else ""
-        lines.append(f"not inherited, so as {REFERENCE} has it: {', '.join(left)}{why}")
+        way = f", or set {KEY}: all" if not any(KEY in overlay for overlay in overlays) else ""
+        lines.append(
+            f"not inherited, so with its defaults ({REFERENCE}): {', '.join(left)}; set them in the overlay{way}"
+        )
     return lines
 
 

@@ -128,8 +128,9 @@ def _check_complete(files, model, loading: dict) -> None:
     way_out = "get them again"
     if all(name.rpartition(".")[0] == head for name in missing):
         way_out = "a classifier or reward model has no output head: name the language model that it was made from"
+    verb = "is" if len(missing) == 1 else "are"
     raise InputError(
-        f"{files}: {len(missing)} of the model's weights are missing ({', '.join(missing[:3])[:200]}) and would be "
+        f"{files}: {len(missing)} of the model's weights {verb} missing ({', '.join(missing[:3])[:200]}) and would be "
         f"random; {way_out}"
     )
 

@@ -203,7 +203,7 @@ def _csv_form(path: Path, text: str) -> dict[str, Any]:
         forms += [form | {"quoting": False}] if delimiter == "\t" else []  # tabs seldom stand in a text, quotes do
     scores = [_share_of_full_rows(text, form) for form in forms]
     best = forms[scores.index(max(scores))]  # the first of equals
-    if not max(scores):
+    if not max(scores) or (path.suffix.lower() == ".txt" and _is_prose(text, best, max(scores))):
         raise InputError(
             f"{path}: it has one column, and a task needs a text and an answer; name a file with both "
             "(docs/data-shapes.md has texts and labels in two files)"
@@ -221,6 +221,12 @@ def _share_of_full_rows(text: str, form: dict[str, Any]) -> float:
     except csv.Error:
         return 0.0
     return widths.count(widths[0]) / len(widths) if widths and widths[0] > 1 else 0.0
+
+
+def _is_prose(text: str, form: dict[str, Any], full_rows: float) -> bool:
+    """True for lines of text whose commas are no delimiters: rows differ, or the first one is a sentence."""
+    header = next(row for row in _csv_rows(text, form) if row)
+    return full_rows < 0.9 or any(len(name.split()) > 5 for name in header)
 
 
 def _csv_rows(text: str, form: dict[str, Any]) -> Iterator[list[str]]:

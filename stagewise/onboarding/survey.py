@@ -162,6 +162,8 @@ def survey(table: Table, choices: Choices) -> Survey:
     taken = {answer.column, *answer.flags, *(options.columns if options else ())}
     item_id = _id_column(candidates, taken, table) if choices.id is None else choices.id or None
     fields, left_out = _fields(candidates, taken | {item_id}, choices.fields)
+    if answer.kind == "multi_label" and not choices.fields:
+        _add_options(fields, left_out, candidates, {label.value for label in labels})
     task = Survey(
         table, columns, answer, labels, options, fields, item_id, left_out=left_out, split_column=split_column
     )
@@ -232,6 +234,16 @@ def _fields(columns: dict[str, Column], taken: set, named_columns: Sequence[str]
             key += "_2"
         fields[key] = name
     return fields, [name for name in usable if name not in chosen and usable[name].median_length > 0]
+
+
+def _add_options(fields: dict[str, str], left_out: list[str], columns: dict[str, Column], labels: set[str]) -> None:
+    """Add the options of an item of which several are right: a mapping whose keys are the labels."""
+    for name, column in columns.items():
+        paths = [f"{name}.{label}" for label in sorted(labels)]
+        if column.is_mapping and all(path in columns and _is_full(columns[path]) for path in paths):
+            fields.update((variable(path), path) for path in paths)
+            left_out[:] = [path for path in left_out if path not in paths]
+            return
 
 
 def _can_be_field(column: Column) -> bool:

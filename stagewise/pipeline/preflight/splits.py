@@ -1,5 +1,7 @@
 """Checks of the splits: leaks, sizes, labels."""
 
+from collections import Counter
+
 from stagewise.config.tasks import SPLITS
 from stagewise.metrics.design import Assumed, TaskItems, plan_of
 from stagewise.pipeline.planned_items import group_size
@@ -10,6 +12,9 @@ from stagewise.task_kinds import describe_answers
 
 FEWEST_ITEMS = 10
 FEWEST_OF_LABEL = 2
+
+_MOST_NAMED = 5
+"""Labels up to which a sentence names all."""
 
 
 @check("leaks", "splits")
@@ -74,13 +79,22 @@ def check_labels(context: Context):
                 )
                 yield Finding(f"{task}, {split}: one label", "warning", sentence)
             elif few:
-                numbers = listed([f"{counts[word]} of '{word}'" for word in few])
+                numbers = _fewest(counts, few)
                 sentence = (
                     f"{key} has too few items of a label to say anything about it ({numbers}); choose another split, "
                     "or raise limit"
                 )
                 yield Finding(f"{task}, {split}: {numbers}", "warning", sentence)
         yield Finding(f"{task}: {describe_answers(spec.kind, spec.words)}, {_sizes(context, task)}")
+
+
+def _fewest(counts: Counter[str], few: list[str]) -> str:
+    """Say how many items the labels with too few have; of many labels, the first of those with the fewest."""
+    if len(few) <= _MOST_NAMED:
+        return listed(f"{counts[word]} of '{word}'" for word in few)
+    named = sorted(few, key=counts.__getitem__)[:_MOST_NAMED]
+    numbers = [f"{counts[word]} of '{word}'" for word in named]
+    return f"{len(few)} of {len(counts)} labels, such as {listed(numbers)}"
 
 
 def _sizes(context: Context, task: str) -> str:

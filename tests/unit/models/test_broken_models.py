@@ -41,7 +41,7 @@ def test_a_model_without_its_head_is_refused(kind, tmp_path):
     """transformers would draw another head in each process."""
     config = transformers.LlamaConfig(vocab_size=352, tie_word_embeddings=False, pad_token_id=2, **SMALL)
     said = refusal(save(tmp_path / "headless", getattr(transformers, kind)(config)))
-    assert "weights are missing (lm_head.weight) and would be random" in said and "reward model" in said
+    assert "weights is missing (lm_head.weight) and would be random" in said and "reward model" in said
 
 
 def test_a_tied_head_may_be_missing(tmp_path):

@@ -91,6 +91,8 @@ def test_files_of_two_forms_are_refused(files):
         ("a.csv", "1,some text\n2,other text\n", "the first line holds values and no names of columns"),
         ("a.csv", f"{'long ' * 30},x\nother text,y\n", "the first line holds values and no names of columns"),
         ("a.txt", "one line\nanother line\n", "it has one column, and a task needs a text and an answer"),
+        ("a.txt", "@user , you are right\nno\nwell, well, well\n", "it has one column"),
+        ("a.txt", "@user , you are right about this one\nwell, no\n", "it has one column"),
         ("a.png", b"\x89PNG", "images cannot be learnt, texts alone"),
         ("a.wav", b"RIFF", "sound and video cannot be learnt"),
         ("a.zip", b"PK\x03\x04 etc", "this is a zip archive"),

@@ -128,3 +128,12 @@ def test_few_rows_are_refused():
 def test_a_table_without_text_is_refused():
     with pytest.raises(InputError, match="no column with text is left for the prompt"):
         look([{"number": n, "label": "ab"[n % 2]} for n in range(30)])
+
+
+def test_options_of_which_several_are_right_are_in_the_prompt():
+    def exam(n: int) -> dict:
+        return {"question": f"which {n}", "answers": {k: f"{k} {n}" for k in "abc"}, "right": ["ab", "c", "bc"][n % 3]}
+
+    task = look([exam(n) | {"right": list(exam(n)["right"])} for n in range(40)], Choices(label="right"))
+    assert task.kind == "multi_label" and "answers.a" not in task.left_out
+    assert list(task.fields.items())[-3:] == [(f"answers_{key}", f"answers.{key}") for key in "abc"]

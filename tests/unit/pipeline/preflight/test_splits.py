@@ -1,9 +1,11 @@
 """Leaks, labels and sizes."""
 
 import json
+from collections import Counter
 
 from stagewise.pipeline.preflight.check import CHECKS, run_check
 from stagewise.pipeline.preflight.context import Context
+from stagewise.pipeline.preflight.splits import _fewest
 
 
 def leaks(experiment, config, **facts) -> list[str]:
@@ -40,6 +42,17 @@ def test_one_label_and_rare_labels_are_named(tiny_experiment):
     assert {verdict for verdict, _ in problems} == {"warning"}
     assert "the train split holds the label 'red' alone" in problems[0][1]
     assert "the validation split has too few items of a label to say anything about it (1 of 'green')" in problems[1][1]
+
+
+def test_of_many_rare_labels_the_rarest_are_named():
+    words = [f"w{n}" for n in range(9)]
+    assert _fewest(Counter(w0=1), ["w0"]) == "1 of 'w0'"
+    assert _fewest(Counter(dict.fromkeys(words, 1)) | Counter(w9=7), words).startswith(
+        "9 of 10 labels, such as 1 of 'w0'"
+    )
+    counts = Counter(dict.fromkeys(words, 1))
+    counts["w8"] = 0
+    assert "such as 0 of 'w8', 1 of 'w0', 1 of 'w1', 1 of 'w2' and 1 of 'w3'" in _fewest(counts, words)
 
 
 def test_a_tiny_test_split_can_show_nothing(tiny_experiment):
