@@ -17,6 +17,7 @@ from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(workflow.basedir))
 
+import stagewise
 from stagewise.config.inheritance import DEFAULT_FILE, describe_inheritance
 from stagewise.config.load_config import load
 from stagewise.config.mirror import MIRROR_VARIABLE
@@ -45,6 +46,11 @@ from stagewise.probes.fingerprint import probe_files
 from stagewise.provenance import container_image
 
 keep_logs_shareable(logger)
+
+PROJECT = Path(stagewise.__file__).parents[1]
+if PROJECT != Path.cwd():
+    # Steps run the modules of `scripts` in the working directory, which -s, --directory and `module` move elsewhere.
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(PROJECT)]))
 
 COMPUTE_TYPE = "STAGEWISE_COMPUTE_TYPE"
 
