@@ -26,6 +26,10 @@ MAX_COUNT = 10**9
 """More items, steps or epochs than any training has."""
 
 
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
+"""What names in a configuration look like, which become names of files and folders."""
+
+
 def _plain_path(path: str) -> str:
     if not path.strip():
         raise ValueError("a path is empty")
@@ -116,7 +120,7 @@ def _sentence(problem: ErrorDetails, path: tuple, model: type[BaseModel], count:
 
 
 def _advice(problem: ErrorDetails) -> str | None:
-    """Say what to do where YAML reads another type than was meant."""
+    """Say what to do where a name has other characters, or YAML reads another type than was meant."""
     kind, value = problem["type"], problem["input"]
     if kind == "string_type" and isinstance(value, bool | int | float):
         return "YAML reads this as a number, or as true or false; put the text in quotes"
@@ -126,6 +130,8 @@ def _advice(problem: ErrorDetails) -> str | None:
         return f"write a {'whole ' if kind == 'int_type' else ''}number in plain decimals, without quotes"
     if kind in ("model_type", "dict_type"):
         return "write a mapping of settings here, as 'key: value'"
+    if kind == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME_PATTERN:
+        return "write letters, digits and . _ + - alone, with a letter or digit first"
     if kind == "string_type":
         return "write one text here, not a list or a mapping"
     return None

@@ -5,13 +5,13 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from stagewise.config.base import MAX_COUNT, MAX_SEED, FilePath, MaxLength, Number, Settings, Whole
+from stagewise.config.base import MAX_COUNT, MAX_SEED, NAME_PATTERN, FilePath, MaxLength, Number, Settings, Whole
 from stagewise.config.hub_names import DataSetPart, HubName, HubRevision
 from stagewise.config.label_texts import check_distinct, check_label_word
 from stagewise.config.readers import FormatName, Reader
 from stagewise.task_kinds import LABEL_KINDS, LETTERS, TaskKind
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=100)]
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=100)]
 """Name of a task, an arm, a model or a file's role, which may become the name of a folder."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -168,6 +168,7 @@ SETTINGS = {
     "missing model": ("model", ..., "'model' is required but missing"),
     "missing group": ("tasks/pubmedqa/label", ..., "'tasks.pubmedqa.label' is required but missing"),
     # What is no number, and what no training or statistic has.
+    "name of two words": ("experiment", "ten arms", "'experiment': write letters, digits and . _ + - alone"),
     "text for a number": ("training/epochs", "many", "'training.epochs': write a number in plain decimals"),
     "number in quotes": (
         "training/batch_size",
