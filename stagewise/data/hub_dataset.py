@@ -16,8 +16,8 @@ from pathlib import Path
 
 from stagewise.config.hub_names import MAIN
 from stagewise.config.mirror import check_mirror
+from stagewise.config.sources import File
 from stagewise.config.sources_lock import check_is_commit
-from stagewise.config.tasks import File
 from stagewise.data.download import files_named
 from stagewise.data.raw_files import dataset_file
 from stagewise.errors import InputError

@@ -5,7 +5,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from stagewise.config.load_config import load
-from stagewise.config.tasks import File
+from stagewise.config.sources import File
 from stagewise.errors import InputError
 from stagewise.onboarding.hub import is_hub_name, read_hub
 
