@@ -42,6 +42,7 @@ from stagewise.report.tables import (
 )
 from stagewise.report.tables.number_format import listed
 from stagewise.report.tables.table import Table
+from stagewise.report.task_measures import GENERATION, MULTI_LABEL
 from stagewise.report.text import observations, verdicts
 from stagewise.report.text.sentences import Sentence
 from stagewise.report.text.tried import unequal_numbers
@@ -264,8 +265,12 @@ def _confusions(view: View, split: str) -> list[Block]:
     for task in view.every_task:
         title = task if split == view.main_split else f"{task}, {split} split"
         matrices, frequent = scores.confusions(view, task, split), scores.frequent_confusions(view, task, split)
-        inner = [Matrices(matrices), TableBlock(frequent)]
-        parts.append(Section(f"confusion-{split}-{task}", title, inner, empty="Not scored."))
+        note = scores.CONFUSION_NOTES.get(view.of_tasks.kinds[task])
+        inner: list[Block] = [Text(note, style="caption")] if note and matrices else []
+        inner += [Matrices(matrices), TableBlock(frequent)]
+        generated = view.of_tasks.of_kind([task], MULTI_LABEL, GENERATION)
+        empty = "Answers are generated, not one of the labels, so there is no matrix." if generated else "Not scored."
+        parts.append(Section(f"confusion-{split}-{task}", title, inner, empty=empty))
     return parts
 
 

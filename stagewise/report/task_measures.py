@@ -23,6 +23,7 @@ class ShownTasks:
         named: dict[str, set[str]] = {}
         for score in metrics.scores:
             named.setdefault(score.task, set()).update(score.measures)
+        self._exact = {record.name for record in metrics.measures if record.test}
         self._of_task = {task: self._order(task, named.get(task, set())) for task in self.kinds}
 
     def _order(self, task: str, names: set[str]) -> dict[str, ShownMeasure]:
@@ -44,6 +45,21 @@ class ShownTasks:
         """The measure that claims about a task are about; the primary one for the mean over tasks (None)."""
         return self.primary if task is None else self._of_task[task][self._own[task]]
 
+    def has_scored_answers(self, task: str) -> bool:
+        """True if an answer is more than right or wrong by the task's own measure."""
+        return self.kinds[task] == GENERATION and self._own[task] not in self._exact
+
+    def flips_note(self, tasks) -> str:
+        """What flips of tasks that are not answered with one label are, for captions; empty if all are."""
+        sets, scored = self.of_kind(tasks, MULTI_LABEL), [task for task in tasks if self.has_scored_answers(task)]
+        text = f" An answer to {listed(sets)} is right if it has exactly the gold labels." if sets else ""
+        if scored:
+            titles = listed(dict.fromkeys(self.own(task).title for task in scored))
+            text += (
+                f" Of {listed(scored)} items are lost, or gained, whose {titles} fell, or rose, by 50 points or more."
+            )
+        return text
+
     def name_own(self, tasks) -> str:
         """The tasks' own measures: ``accuracy of a and b, ROUGE-L of c``."""
         by_title: dict[str, list[str]] = {}
@@ -55,6 +71,10 @@ class ShownTasks:
         """A task with its kind, unless that is classification."""
         kind = self.kinds[task]
         return task if kind == CLASSIFICATION else f"{task} ({kind.replace('_', ' ')})"
+
+    def name_measured(self, task: str) -> str:
+        """A task as a heading, with its own measure where tasks have different ones."""
+        return f"{task}: {self.own(task).title}" if self.are_mixed else task
 
     def name_majority(self, task: str) -> str:
         """The most frequent answer of the training split, in the words of the task's kind."""
