@@ -75,8 +75,9 @@ class TaskMeasures:
 
     @property
     def all(self) -> list[Measure]:
-        """Every measure that some task has, in order."""
-        names = {name for form in self.forms.values() for name in measures_of(form.kind)}
+        """Every measure that some task has, in order; without tasks those of classification."""
+        kinds = {form.kind for form in self.forms.values()} or {"classification"}
+        names = {name for kind in kinds for name in measures_of(kind)}
         return [measure for name, measure in MEASURES.items() if name in names] + [self.primary] * self.is_mixed
 
 

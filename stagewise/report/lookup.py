@@ -142,7 +142,7 @@ class View:
         """The primary measure inside a sentence, of some tasks or of all that arms learn."""
         if not self.of_tasks.are_mixed:
             return self.primary.title
-        return f"each task's own measure ({self.of_tasks.name_own(self.tasks if tasks is None else tasks)})"
+        return f"each task's own measure ({self.of_tasks.name_own(self.ordered_tasks if tasks is None else tasks)})"
 
     @property
     def primary_axis(self) -> str:

@@ -17,7 +17,7 @@ class ShownTasks:
 
     def __init__(self, metrics: ReportMetrics, measures: dict[str, ShownMeasure], primary: str):
         """`measures` are those of the experiment, the one called `primary` first."""
-        self.measures, self.primary = measures, measures[primary]
+        self.measures, self._primary = measures, primary
         self.kinds = {record.task: record.kind or CLASSIFICATION for record in metrics.tasks}
         self._own = {record.task: record.measure or primary for record in metrics.tasks}
         named: dict[str, set[str]] = {}
@@ -35,7 +35,7 @@ class ShownTasks:
     @property
     def are_mixed(self) -> bool:
         """True if tasks have different measures of their own, so that means are over task scores."""
-        return self.primary.name == TASK_SCORE
+        return self._primary == TASK_SCORE
 
     def measures_of(self, task: str) -> dict[str, ShownMeasure]:
         """The task's measures by name, its own one first."""
@@ -43,7 +43,7 @@ class ShownTasks:
 
     def own(self, task: str | None) -> ShownMeasure:
         """The measure that claims about a task are about; the primary one for the mean over tasks (None)."""
-        return self.primary if task is None else self._of_task[task][self._own[task]]
+        return self.measures[self._primary] if task is None else self._of_task[task][self._own[task]]
 
     def has_scored_answers(self, task: str) -> bool:
         """True if an answer is more than right or wrong by the task's own measure."""
