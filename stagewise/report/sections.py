@@ -34,6 +34,7 @@ from stagewise.report.tables import (
     decision_rules,
     drift,
     flips,
+    orders,
     provenance,
     published,
     scores,
@@ -118,7 +119,7 @@ def arms_section(view: View) -> Section:
     """Arms side by side, and what each costs."""
     first, *other_measures = arms.final_tables(view, arms.measured_rules(view)[:1], "arms") or [None]
     other_rules = arms.final_tables(view, arms.measured_rules(view)[1:], "arms-rules")
-    blocks: list[Block] = [TableBlock(first, "main")] if first else []
+    blocks: list[Block] = [TableBlock(first, "main"), TableBlock(orders.over_orders(view))] if first else []
     blocks += [
         Section("comparison", "Against the reference arm", _comparison(view)),
         Figures(),

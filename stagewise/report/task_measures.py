@@ -60,6 +60,13 @@ class ShownTasks:
             )
         return text
 
+    def axis(self, task: str) -> str:
+        """Label of an axis of the primary measure on a task."""
+        primary = self.own(None)
+        if not self.are_mixed:
+            return primary.axis
+        return f"{primary.title} ({self.own(task).title}){', %' if primary.is_share else ''}"
+
     def name_own(self, tasks) -> str:
         """The tasks' own measures: ``accuracy of a and b, ROUGE-L of c``."""
         by_title: dict[str, list[str]] = {}

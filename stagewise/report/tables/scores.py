@@ -85,7 +85,9 @@ def _baselines_note(view: View, task: str) -> str:
     if kind not in (MULTI_LABEL, GENERATION):
         return ""
     bag = "the answer of the nearest training item" if kind == GENERATION else "each label against the rest"
-    return f" Baselines: the majority class is the {view.name_majority(task)} in training; TF-IDF predicts {bag}."
+    return (
+        f" Baselines: the majority class is the {view.of_tasks.name_majority(task)} in training; TF-IDF predicts {bag}."
+    )
 
 
 def omitted_reason(view: View, lineage: str, task: str) -> str:

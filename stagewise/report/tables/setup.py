@@ -174,7 +174,7 @@ def _heading(view: View, task: TaskRecord) -> str:
     if view.of_tasks.kinds[task.task] == GENERATION:
         return f"{task.task}, generated texts"
     fixed = view.of_tasks.of_kind([task.task], CLASSIFICATION, ORDINAL)
-    return f"{task.task}, {view.name_majority(task.task)}{'' if fixed else ':'} {task.majority}"
+    return f"{task.task}, {view.of_tasks.name_majority(task.task)}{'' if fixed else ':'} {task.majority}"
 
 
 def _label_shares(split: SplitRecord) -> str:

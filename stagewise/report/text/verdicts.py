@@ -228,7 +228,7 @@ def kept(view: View, arm: str, task: str) -> Sentence | None:
     if claim.verdict == "not shown" and (hidden := unseen(view, claim)):
         facts.append(hidden)
     if _is_retained(view, arm, task):
-        facts.append(f"it still beats the {view.name_majority(task)} and the untuned model")
+        facts.append(f"it still beats the {view.of_tasks.name_majority(task)} and the untuned model")
     return Sentence(_kept_verdict(view, claim).format(task=task), "; ".join(facts))
 
 
