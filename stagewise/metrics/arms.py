@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 
 from stagewise.lineage import Step
-from stagewise.measures import MEASURES, TASK_SCORE, Measure
+from stagewise.measures import MEASURES, TASK_SCORE, Measure, measures_of
 from stagewise.metrics import crossed, transfer
 from stagewise.metrics.bootstrap import Resampled, Spread
 from stagewise.metrics.decision_rules import ARGMAX
@@ -62,8 +62,8 @@ class ArmScores:
 
     @cached_property
     def measures(self) -> dict[str, Measure]:
-        """Measures that some task has, in order."""
-        names = {name for task in self.tasks for name in self._names(task)}
+        """Measures that some task has, in order; those of classification without any task."""
+        names = {name for task in self.tasks for name in self._names(task)} or measures_of("classification")
         return {name: self.scores.measure(name) for name in (*MEASURES, TASK_SCORE) if name in names}
 
     def _names(self, task: str) -> list[str]:

@@ -60,9 +60,9 @@ def _score_run(run: list[Step], validation: dict[tuple[str, str], Predictions], 
     learnt = dict.fromkeys(task for step in run for task in step.tasks)
     scores = []
     for task in learnt:
-        own = measures.own(task)
-        value = score(validation[run[-1].answered_by[task], task], own)
-        scores.append(own.oriented(value) if measures.is_mixed else value)
+        measure = measures.own(task)
+        value = score(validation[run[-1].answered_by[task], task], measure)
+        scores.append(measure.oriented(value) if measures.is_mixed else value)
     return float(np.mean(scores))
 
 

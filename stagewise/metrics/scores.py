@@ -147,8 +147,8 @@ class ScoreTable:
             decision = None if rule == ARGMAX else self.rules.apply(lineage, task, split)[rule]
             scores = resample_scores(answers, self.bootstrap.weights(task, split, answers), decision, refits)
             if self.task_score:
-                measure, own = MEASURES[answers.own], scores.measures[answers.own]
-                scores.measures[TASK_SCORE] = Resampled(*map(measure.oriented, own))
+                measure, scored = MEASURES[answers.own], scores.measures[answers.own]
+                scores.measures[TASK_SCORE] = Resampled(*map(measure.oriented, scored))
             self._scores[key] = scores
         return self._scores[key]
 

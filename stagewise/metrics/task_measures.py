@@ -22,9 +22,9 @@ class TaskMeasures:
     @classmethod
     def of(cls, config: Config) -> "TaskMeasures":
         """Gather them from an experiment's settings."""
-        own = config.own_measures
+        by_task = config.own_measures
         forms = {
-            name: AnswerFormat(task.words, task.kind, own[name], task.answer_without_label)
+            name: AnswerFormat(task.words, task.kind, by_task[name], task.answer_without_label)
             for name, task in config.active_tasks.items()
         }
         return cls(forms, _primary(config.primary_measure, forms))
@@ -40,8 +40,8 @@ class TaskMeasures:
         primary, forms = metrics.experiment.primary_measure, {}
         for task in metrics.tasks:
             kind = task.kind or "classification"
-            own = task.measure or own_measure(kind, primary)
-            forms[task.task] = AnswerFormat(task.labels, kind, own, task.no_label or "none")
+            measure = task.measure or own_measure(kind, primary)
+            forms[task.task] = AnswerFormat(task.labels, kind, measure, task.no_label or "none")
         return cls(forms, _primary(primary, forms))
 
     @property
@@ -75,7 +75,7 @@ class TaskMeasures:
 
     @property
     def all(self) -> list[Measure]:
-        """Every measure that some task has, in order; without tasks those of classification."""
+        """Every measure that some task has, in order; those of classification without any task."""
         kinds = {form.kind for form in self.forms.values()} or {"classification"}
         names = {name for kind in kinds for name in measures_of(kind)}
         return [measure for name, measure in MEASURES.items() if name in names] + [self.primary] * self.is_mixed

@@ -41,8 +41,8 @@ class Reported:
     def measures(self, task: str) -> list[str]:
         """Names of the card's measures of a task, the one that claims are about first."""
         (record,) = (record for record in self.metrics.tasks if record.task == task)
-        own = record.measure or self.metrics.experiment.primary_measure
-        names = dict.fromkeys((own, *ALWAYS))
+        first = record.measure or self.metrics.experiment.primary_measure
+        names = dict.fromkeys((first, *ALWAYS))
         return [measure.name for name in names for measure in self.metrics.measures if measure.name == name]
 
     def task_type(self, task: str) -> str:

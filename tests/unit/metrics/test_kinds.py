@@ -53,11 +53,11 @@ def scored(mixed, task, lineage=LAST):
 def test_each_task_has_the_measures_of_its_kind_and_its_own_as_task_score(mixed):
     _, results, report = mixed
     assert report.schema_version == 6 and report.experiment.primary_measure == TASK_SCORE
-    own = results.config.own_measures
+    measures = results.config.own_measures
     for score in report.scores:
         kind = results.config.active_tasks[score.task].kind
         assert list(score.measures) == [*measures_of(kind), TASK_SCORE]
-        assert score.measures[TASK_SCORE] == score.measures[own[score.task]]
+        assert score.measures[TASK_SCORE] == score.measures[measures[score.task]]
     assert [measure.name for measure in report.measures] == [*MEASURES, TASK_SCORE]
     assert find(report.measures, name=TASK_SCORE).range == (0, 1)
     assert TaskMeasures.of_records(report) == results.measures
@@ -116,8 +116,14 @@ def test_ranks_and_options_are_scored_as_labels(mixed):
 
 def test_claims_are_about_each_tasks_own_measure(mixed):
     _, results, report = mixed
-    own = {"pubmedqa": "accuracy", "grades": "accuracy", "quiz": "accuracy", "topics": "jaccard", "notes": "token_f1"}
-    assert {(claim.task, claim.measure) for claim in report.claims} == set(own.items())
+    measures = {
+        "pubmedqa": "accuracy",
+        "grades": "accuracy",
+        "quiz": "accuracy",
+        "topics": "jaccard",
+        "notes": "token_f1",
+    }
+    assert {(claim.task, claim.measure) for claim in report.claims} == set(measures.items())
     kept = find(report.claims, kind="kept", task="topics", against="learnt", lineages=[LAST])
     after, before = (results.predictions[name, "topics", "test"] for name in (LAST, TOPICS_LEARNT))
     expected = scored(mixed, "topics").measures["jaccard"].value
@@ -132,8 +138,8 @@ def test_means_are_over_each_tasks_own_measure(mixed):
     _, results, report = mixed
     summary = find(report.arm_summaries, arm="sequential", rule="argmax")
     assert list(summary.average) == list(summary.backward_transfer) == [TASK_SCORE]
-    own = {"pubmedqa": "accuracy", "topics": "jaccard", "notes": "token_f1"}
-    parts = [scored(mixed, task).measures[name].value for task, name in own.items()]
+    measures = {"pubmedqa": "accuracy", "topics": "jaccard", "notes": "token_f1"}
+    parts = [scored(mixed, task).measures[name].value for task, name in measures.items()]
     assert summary.average[TASK_SCORE].value == pytest.approx(np.mean(parts))
     # Probes are tasks of one label, which have more in common.
     assert list(summary.probe_change) == ["accuracy", "brier", TASK_SCORE]
