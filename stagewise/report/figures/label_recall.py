@@ -38,7 +38,12 @@ def draw(view: View, data) -> Drawing:
         "label of every adapter. No intervals."
     )
     texts = {"untuned": "untuned model", "learnt": "when learnt", "last": "at the end"}
-    keys = [Key(texts[name], variable(color), MARKERS[shape][1], "") for name, (color, shape) in LINES.items()]
+    drawn = {name for task in data.task.unique() for name in _drawn(view, task)}
+    keys = [
+        Key(texts[name], variable(color), MARKERS[shape][1], "")
+        for name, (color, shape) in LINES.items()
+        if name in drawn
+    ]
     return Drawing(caption, [("", pictures)], keys)
 
 

@@ -71,8 +71,10 @@ def _is_learnt(view: View, arm: str, task: str) -> bool:
 
 def _named(view: View, claims: list[Claim]) -> str:
     # An interval that leaves 0 out does not decide: where nothing is shown, the p-value says why.
+    # A loss that is a rise is named, so that its sign does not seem wrong.
+    risen = {m.name: f" of {m.title}" for m in view.measures.values() if not m.higher_is_better}
     facts = [
-        f"{claim.task} ({difference(claim.difference, view.measures[claim.measure])})"
+        f"{claim.task} ({difference(claim.difference, view.measures[claim.measure])}{risen.get(claim.measure, '')})"
         if claim.verdict == "worse"
         else f"{claim.task} ({tested(view, claim)})"
         for claim in claims

@@ -87,6 +87,11 @@ def test_sentences_name_the_baseline_of_the_kind(page, values):
     assert "against the majority class" in page.text
     claim = next(c for c in values["claims"] if (c["kind"], c["task"]) == ("learnt", "notes"))
     assert claim["measure"] == "token_f1" and "token F1" in page.text
+    kept = next(
+        c for c in values["claims"] if (c["kind"], c["task"]) == ("kept", "grades") and "sequential" in c["arms"]
+    )
+    assert kept["verdict"] == "worse" and kept["difference"]["value"] > 0
+    assert re.search(r"lost part of grades \(\+\S+ points \[[^]]*\] of rank error\)", page.text)
 
 
 def test_pictures_of_several_tasks_show_task_scores(figures, values):
