@@ -21,8 +21,9 @@ def run(view: View) -> Table:
     revision = e.model_origin.get("revision")
     devices = dict.fromkeys(f"{t.device}, {t.dtype}" for t in view.metrics.training if t.device)
     how = "log-likelihood of each label" if e.method == "likelihood" else f"greedy generation, read the {e.parse} way"
-    if view.of_tasks.of_kind(view.scored_tasks, MULTI_LABEL, GENERATION):
-        how += "; of sets of labels and texts greedy generation"
+    if generated := view.of_tasks.of_kind(view.scored_tasks, MULTI_LABEL, GENERATION):
+        labelled = len(generated) < len(view.scored_tasks)
+        how = f"{how}; of sets of labels and texts greedy generation" if labelled else "greedy generation"
     table = Table("run", "The experiment. These settings apply to every interval in the report.", ["", "Value"])
     table.add("Experiment", e.name)
     table.add("Base model", Cell(e.model, f"{origin} at {revision}" if revision else origin))
