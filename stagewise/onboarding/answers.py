@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stagewise.config.label_texts import check_distinct, check_label_word
+from stagewise.config.label_texts import check_distinct, check_label_word, visible
+from stagewise.data.gold import FLAGS as FLAG_CELLS
 from stagewise.errors import InputError
 from stagewise.onboarding.columns import ANSWERS, LONGEST_ANSWER, NO_ANSWERS, REFERENCES, SCALES, TEXTS, Column, named
 from stagewise.task_kinds import TaskKind
@@ -154,8 +155,8 @@ def is_clear_scale(column: Column) -> bool:
 
 
 def looks_like_scale(column: Column) -> bool:
-    """True for numbers in a row or the words of a known scale: they may be an order."""
-    if column.is_whole:
+    """True for numbers, texts that begin with one (`4 stars`) or the words of a known scale: they may be an order."""
+    if column.is_numeric or all(re.match(r"\d+\b", text) for text in column.counts):
         return len(column.counts) >= 3
     values = {text.strip().lower().replace("_", " ") for text in column.counts}
     return len(values) >= 3 and any(values <= set(scale.split(", ")) for scale in _WORD_SCALES)
@@ -203,8 +204,21 @@ def _label_words(values: list[str], column: Column, is_joined: bool) -> list[str
         check_distinct(words, values)
     except ValueError:
         words = [value.strip() for value in values]  # as the file tells them apart
+        _check_spelling(values)
         check_distinct(words, values)
     return [check_label_word(word) for word in words]
+
+
+def _check_spelling(values: list[str]) -> None:
+    """Refuse labels that differ in case or blanks alone: no model could be taught which is which."""
+    first: dict[str, str] = {}
+    for value in values:
+        other = first.setdefault(" ".join(value.casefold().split()), value)
+        if other != value:
+            raise ValueError(
+                f"the labels '{visible(other)}' and '{visible(value)}' differ in case or blanks alone; write them "
+                "alike in the file"
+            )
 
 
 def _class_name(value: str, names: tuple[str, ...]) -> str:
@@ -257,25 +271,41 @@ def nested_problem(columns: dict[str, Column]) -> str | None:
     """Say that what may be the text is in lists of records, if there are any."""
     for name, column in columns.items():
         if column.is_list and all(isinstance(element, dict) for value in column.filled for element in value):
+            keys = list(column.filled[0][0])
+            if "role" in keys or "from" in keys:
+                return (
+                    f"the column '{name}' holds lists of records, such as the turns of a chat, which are not read; "
+                    "write the prompt and the answer into columns of their own"
+                )
             return (
-                f"the column '{name}' holds lists of records, such as the turns of a chat, which are not read; write "
-                "the prompt and the answer into columns of their own"
+                f"the column '{name}' holds lists of records; name the answer by its path, such as "
+                f"--label {name}.{keys[0] if keys else 'text'}, or write it into a column of its own"
             )
     return None
 
 
 def flag_columns(columns: dict[str, Column]) -> list[str]:
     """List columns of 0 and 1, one for each label; none if there are few, or another column is the answer."""
-    flags = [name for name, c in columns.items() if c.is_scalar and set(c.counts) == {"0", "1"}]
+    flags = [name for name, c in columns.items() if c.is_scalar and {*map(_flag, c.counts)} == {True, False}]
     flags = [name for name in flags if not named(name, NO_ANSWERS)]
     answers = [n for n, c in columns.items() if named(n, ANSWERS) and label_form(c) not in (None, "generation")]
     return flags if len(flags) >= 3 and not answers else []
 
 
+def constant_flags(columns: dict[str, Column]) -> list[str]:
+    """List columns that hold 0 alone, or 1 alone."""
+    return [name for name, c in columns.items() if c.is_scalar and {*map(_flag, c.counts)} in ({True}, {False})]
+
+
 def join_flags(columns: dict[str, Column], flags: list[str]) -> Column:
     """Make a column of lists with the names of the columns that hold 1."""
     texts = [columns[name].texts for name in flags]
-    return Column(FLAGS, [[n for n, t in zip(flags, row, strict=True) if t == "1"] for row in zip(*texts, strict=True)])
+    return Column(FLAGS, [[n for n, t in zip(flags, row, strict=True) if _flag(t)] for row in zip(*texts, strict=True)])
+
+
+def _flag(text: str) -> bool | None:
+    """Value of a cell of 0 and 1, as the step that makes splits reads it."""
+    return FLAG_CELLS.get(text.strip().lower())
 
 
 def _why_not(column: Column, kind: TaskKind | None) -> str:

@@ -11,10 +11,13 @@ from stagewise.config.tasks import Column as ColumnSettings
 from stagewise.data.texts import as_text, field_text, read_list
 
 TEXTS = "text sentence question context premise hypothesis tweet review comment content body title passage document "
-TEXTS += "article prompt input instruction utterance query message post note source dialogue statement claim stem"
+TEXTS += (
+    "article prompt input instruction utterance query message post note source dialogue statement claim stem selftext"
+)
 ANSWERS = "label category class target intent sentiment emotion gold topic stance decision verdict outcome tag rating "
 ANSWERS += "star score grade severity polarity answer correct urgency priority cop y"
 REFERENCES = "summary reference response output completion highlight translation answer target headline solution"
+SUMMARIES = "summary abstract highlight headline tldr"
 SCALES = "rating star score grade level severity rank stage likert"
 IDS = "id key uuid guid pmid doi index idx qid"
 GROUPS = "id user author patient subject document doc post session speaker conversation thread source"
@@ -22,7 +25,7 @@ NO_ANSWERS = "id key index split date time year confidence prob probability pred
 NO_ANSWERS += "rater author user url link"
 SPLITS = "split fold subset partition set"
 # What is written after the answer is known would give it away.
-REVEALING = "rationale explanation reasoning solution conclusion justification cot answer label summary"
+REVEALING = "rationale explanation reasoning solution conclusion justification cot exp answer label summary"
 
 _COLUMN = ColumnSettings(column="any")
 
@@ -31,8 +34,10 @@ LONGEST_ANSWER = 80
 
 
 def name_words(name: str) -> list[str]:
-    """Split a column's name into words in lower case, without numbers."""
-    return [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+", name)]
+    """Split a column's name into words in lower case, without numbers; only names in ASCII are split at capitals."""
+    words = re.findall(r"[^\W\d_]+", name)
+    parts = [re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", word) if word.isascii() else [word] for word in words]
+    return [part.lower() for word in parts for part in word]
 
 
 def named(name: str, hints: str, last: bool = False) -> bool:

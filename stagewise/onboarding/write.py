@@ -9,6 +9,7 @@ from stagewise.config.load_config import load
 from stagewise.config.yaml_files import read_yaml
 from stagewise.errors import InputError
 from stagewise.inference.prompts import Template
+from stagewise.onboarding.doubts import doubts
 from stagewise.onboarding.files import Table, read_table
 from stagewise.onboarding.hub import is_hub_name, read_hub
 from stagewise.onboarding.lengths import measure
@@ -83,7 +84,7 @@ def summary_lines(overlay: Overlay) -> list[str]:
     spread = f"{min(counts):,} to {max(counts):,}" if len(set(counts)) > 1 else f"{counts[0]:,}" if counts else ""
     answer += f", {len(counts)} labels of {spread} rows" if counts else ""
     answer += f", {count_options(task.options)}" if task.options else ""
-    answer += f" (or {' or '.join(task.answer.others[:3])}: --label)" if task.answer.others else ""
+    answer += f" (or {' or '.join(task.other_answers[:3])}: --label)" if task.other_answers else ""
     unsaid = "" if task.answer.is_named else f"; no name says that '{task.answer.title}' is the answer: check it"
     unused = len(task.columns[task.answer.column].values) - len(task.rows)
     facts = [f"id {task.id}" if task.id else "no id column", f"{task.repeats} repeated texts"]
@@ -91,6 +92,7 @@ def summary_lines(overlay: Overlay) -> list[str]:
     scored = items["validation"] + items["test"]
     return [
         f"saw    {files}; {answer}; {', '.join(facts)}{unsaid}",
+        *(f"check  {doubt}" for doubt in doubts(task)),
         f"wrote  {overlay.path} and {overlay.prompt}; read both, then",
         f"run    snakemake --cores all --configfile {overlay.path}",
         f"       which trains on {items['train']:,} items, {overlay.epochs} times over, and scores {scored:,} items "

@@ -8,6 +8,7 @@ from stagewise.onboarding.columns import Column, is_number, name_words, named, p
 def test_words_of_names():
     assert name_words("questionText2") == ["question", "text"]
     assert name_words("answers.text") == ["answers", "text"]
+    assert name_words("étiquette_finale") == ["étiquette", "finale"] and name_words("文本1") == ["文本"]
     assert name_words("CONTEXTS") == ["contexts"]
     assert named("CONTEXTS", "context") and named("gold_label", "label", last=True)
     assert not named("label_id", "label", last=True) and named("hypothesis", "hypothesis")

@@ -119,3 +119,20 @@ def test_a_folder_and_a_missing_file_are_refused(files):
         read_file(Path("models"))
     with pytest.raises(InputError, match="there is no such file"):
         read_file(Path("nowhere.csv"))
+
+
+def test_a_table_by_column_is_no_keyed_file(files):
+    """`DataFrame.to_json` writes it, if it is not told otherwise."""
+    columns = {name: {str(n): row[name] for n, row in enumerate(ROWS)} for name in ROWS[0]}
+    files.write("a.json", json.dumps(columns))
+    with pytest.raises(InputError, match="holds columns and not records; save it with orient='records'"):
+        read_file(Path("a.json"))
+
+
+def test_a_first_line_that_is_a_row_is_refused(files):
+    files.write("a.csv", "some words,pos\n" + "".join(f"text {n},{['pos', 'neg'][n % 2]}\n" for n in range(12)))
+    with pytest.raises(InputError, match="'pos' is a value of the column that is called so, so the first line seems"):
+        read_file(Path("a.csv"))
+    files.csv("b.csv", [*ROWS, {"text": "text", "label": "label"}, *ROWS])
+    with pytest.raises(InputError, match="b.csv: row 13 is the header again; take it out"):
+        read_file(Path("b.csv"))
