@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from stagewise.config.label_texts import check_distinct, check_label_word, visible
 from stagewise.data.gold import FLAGS as FLAG_CELLS
 from stagewise.errors import InputError
-from stagewise.onboarding.columns import ANSWERS, LONGEST_ANSWER, NO_ANSWERS, REFERENCES, SCALES, TEXTS, Column, named
+from stagewise.onboarding.columns import (
+    ANSWERS,
+    LONGEST_ANSWER,
+    NO_ANSWERS,
+    REFERENCES,
+    SCALES,
+    TEXTS,
+    Column,
+    is_parallel,
+    named,
+)
+from stagewise.onboarding.unsupported import nothing_to_learn, why_no_answer
 from stagewise.task_kinds import TaskKind
 
 MOST_LABELS = 500
@@ -17,7 +28,8 @@ MOST_LABELS = 500
 FLAGS = ""
 """Name of the column that stands for a column per label; no column of a table is called so."""
 
-_SEPARATORS = ";|,"
+_SEPARATORS = ";|, "
+"""The last one, a blank, stands between numbers alone."""
 
 # Known scales, lowest first; the file's values are compared with them in lower case.
 _WORD_SCALES = (
@@ -71,11 +83,11 @@ def find_answer(columns: dict[str, Column], label: str | None, kind: TaskKind | 
     names = [label] if label else list(columns)
     forms = {name: form for name in names if (form := label_form(columns[name], kind))}
     if label and not forms:
-        raise InputError(_why_not(columns[label], kind))
+        raise InputError(why_no_answer(columns[label], kind))
     scores = {name: _score(columns, name, form) for name, form in forms.items()}
     best = max(scores, key=scores.get, default=None)  # the first of equals
     if best is None or (not label and scores[best] < 1):
-        raise InputError(_nothing_to_learn(columns))
+        raise InputError(nothing_to_learn(columns))
     if forms[best] == "regression":
         raise InputError(
             f"the column '{best}' holds real numbers, and regression is not supported; store ranges as labels, lowest "
@@ -136,10 +148,15 @@ def separator_of(column: Column) -> str | None:
     for mark in _SEPARATORS:
         if sum(mark in text for text in column.texts) < 0.05 * len(column.texts):
             continue
-        separator = f"{mark} " if all(text.count(mark) == text.count(f"{mark} ") for text in column.counts) else mark
+        separator = (
+            f"{mark} "
+            if mark != " " and all(text.count(mark) == text.count(f"{mark} ") for text in column.counts)
+            else mark
+        )
         values = [[part.strip() for part in text.split(separator)] for text in column.counts]
         parts = Counter(part for value in values for part in set(value))
-        short = all(part and len(part) <= 40 and len(part.split()) <= 4 for part in parts)
+        short = mark != " " or all(part.isdigit() for part in parts)
+        short &= all(part and len(part) <= 40 and len(part.split()) <= 4 for part in parts)
         combined = sum(count > 1 for count in parts.values()) >= len(parts) / 2 and any(len(v) == 1 for v in values)
         if short and combined and 2 <= len(parts) <= 100 and len(parts) < len(values):
             return separator
@@ -244,44 +261,10 @@ def _score(columns: dict[str, Column], name: str, form: str) -> float:
     score += 0.5 * named(name, "final gold majority")
     score -= 3 * named(name, NO_ANSWERS) + 3 * (form in ("generation", "regression") and not hinted)
     score -= 2 * (form == "generation" and named(name, TEXTS, last=True))
-    score -= 5 * (column.is_list and any(_is_parallel(column, other) for other in columns.values()))
+    score -= 5 * (
+        form == "multi_label" and column.is_list and any(is_parallel(column, other) for other in columns.values())
+    )
     return score + min(len(column.filled) / len(column.values) - 1, 0)
-
-
-def _is_parallel(column: Column, other: Column) -> bool:
-    """True for lists that belong to another column's, element by element."""
-    if column is other or not other.is_list or other.name.startswith(f"{column.name}."):
-        return False
-    lengths = [len(elements) for elements in column.elements]
-    return len(set(lengths)) > 1 and lengths == [len(elements) for elements in other.elements]
-
-
-def _nothing_to_learn(columns: dict[str, Column]) -> str:
-    constant = next(
-        (name for name, column in columns.items() if len(column.counts) == 1 and named(name, ANSWERS)), None
-    )
-    if constant:
-        return f"the column '{constant}' has one label alone; a task has two"
-    return nested_problem(columns) or (
-        f"no column looks like an answer (there are {_shortened(list(columns))}); name it with --label"
-    )
-
-
-def nested_problem(columns: dict[str, Column]) -> str | None:
-    """Say that what may be the text is in lists of records, if there are any."""
-    for name, column in columns.items():
-        if column.is_list and all(isinstance(element, dict) for value in column.filled for element in value):
-            keys = list(column.filled[0][0])
-            if "role" in keys or "from" in keys:
-                return (
-                    f"the column '{name}' holds lists of records, such as the turns of a chat, which are not read; "
-                    "write the prompt and the answer into columns of their own"
-                )
-            return (
-                f"the column '{name}' holds lists of records; name the answer by its path, such as "
-                f"--label {name}.{keys[0] if keys else 'text'}, or write it into a column of its own"
-            )
-    return None
 
 
 def flag_columns(columns: dict[str, Column]) -> list[str]:
@@ -306,17 +289,3 @@ def join_flags(columns: dict[str, Column], flags: list[str]) -> Column:
 def _flag(text: str) -> bool | None:
     """Value of a cell of 0 and 1, as the step that makes splits reads it."""
     return FLAG_CELLS.get(text.strip().lower())
-
-
-def _why_not(column: Column, kind: TaskKind | None) -> str:
-    if not column.filled:
-        return f"the column '{column.name}' is empty; name another with --label"
-    if column.is_scalar and len(column.counts) < 2:
-        return f"the column '{column.name}' has one label alone; a task has two"
-    held = "records" if column.is_mapping else "lists" if column.is_list else "values of other types"
-    wanted = f" for kind {kind}" if kind else ""
-    return f"the column '{column.name}' holds {held}, which are no answers{wanted}; name another with --label"
-
-
-def _shortened(names: list[str]) -> str:
-    return ", ".join(name[:30] for name in names[:8]) + (", …" if len(names) > 8 else "")

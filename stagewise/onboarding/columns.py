@@ -11,9 +11,8 @@ from stagewise.config.tasks import Column as ColumnSettings
 from stagewise.data.texts import as_text, field_text, read_list
 
 TEXTS = "text sentence question context premise hypothesis tweet review comment content body title passage document "
-TEXTS += (
-    "article prompt input instruction utterance query message post note source dialogue statement claim stem selftext"
-)
+TEXTS += "article prompt input instruction utterance query message post note source dialogue statement claim stem"
+TEXTS += " selftext description"
 ANSWERS = "label category class target intent sentiment emotion gold topic stance decision verdict outcome tag rating "
 ANSWERS += "star score grade severity polarity answer correct urgency priority cop y"
 REFERENCES = "summary reference response output completion highlight translation answer target headline solution"
@@ -28,6 +27,9 @@ SPLITS = "split fold subset partition set"
 REVEALING = "rationale explanation reasoning solution conclusion justification cot exp answer label summary"
 
 _COLUMN = ColumnSettings(column="any")
+
+_WHOLE = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
+"""A whole number; `7,27` is two of them."""
 
 LONGEST_ANSWER = 80
 """Characters of the longest text that is taken for a label."""
@@ -98,7 +100,7 @@ class Column:
 
     @cached_property
     def is_whole(self) -> bool:
-        return self.is_numeric and all(re.fullmatch(r"\s*[-+]?\d[\d,]*(\.0*)?\s*", text) for text in self.counts)
+        return self.is_numeric and all(re.fullmatch(rf"\s*[-+]?{_WHOLE}(\.0*)?\s*", text) for text in self.counts)
 
     @cached_property
     def is_real(self) -> bool:
@@ -128,6 +130,14 @@ class Column:
         return 1 - len(self.filled) / len(self.values)
 
 
+def is_parallel(column: Column, other: Column) -> bool:
+    """True for lists that belong to another column's, element by element."""
+    if column is other or not other.is_list or other.name.startswith(f"{column.name}."):
+        return False
+    lengths = [len(elements) for elements in column.elements]
+    return len(set(lengths)) > 1 and lengths == [len(elements) for elements in other.elements]
+
+
 def is_empty(value) -> bool:
     """Tell if a cell is empty: nothing, a blank text, an empty list, or a number that is none."""
     return (
@@ -140,7 +150,7 @@ def is_empty(value) -> bool:
 
 def is_number(text: str) -> bool:
     """Tell if a text is a number in decimals, with or without commas between thousands."""
-    return bool(re.fullmatch(r"\s*[-+]?(\d[\d,]*)?\.?\d+([eE][-+]?\d+)?\s*|\s*[-+]?\d+\.0*\s*", text))
+    return bool(re.fullmatch(rf"\s*[-+]?({_WHOLE}\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", text))
 
 
 def prompt_text(value) -> str:

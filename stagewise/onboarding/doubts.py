@@ -16,13 +16,16 @@ _ALIKE = 0.85
 _TYPO_ROWS, _TYPO_TIMES = 2, 10
 """Most rows of a typo, and how many times as many its correct spelling has at the least."""
 
+_FEW_REFERENCES = 0.2
+"""Distinct references per row up to which they may be labels."""
+
 _LONG = 20
 """Median number of characters from which on a column may be a text that a prompt lacks."""
 
 
 def doubts(task: Survey) -> list[str]:
     """List doubts, a sentence each."""
-    return [*_columns(task), *_labels(task)]
+    return [*_columns(task), *_labels(task), *_references(task)]
 
 
 def _columns(task: Survey) -> Iterator[str]:
@@ -33,8 +36,8 @@ def _columns(task: Survey) -> Iterator[str]:
     repeated = next((name for name in task.columns if _is_repeated_id(task, name)), None)
     if task.id is None and repeated:
         yield (
-            f"{_quoted(repeated)} is no id, because it repeats values or lacks some; if rows of one value belong "
-            f"together, set group: {comment(repeated)}"
+            f"{_quoted(repeated)} is no id, because its values repeat, are empty or of several types; "
+            f"if rows of one value belong together, set group: {comment(repeated)}"
         )
     if task.shown_options:
         yield (
@@ -75,6 +78,15 @@ def _labels(task: Survey) -> Iterator[str]:
             )
     if task.kind in ("classification", "multi_label") and rows and all(map(_is_number, task.words.values())):
         yield "the model is to answer with bare numbers; write in `labels` and in the prompt what they mean"
+
+
+def _references(task: Survey) -> Iterator[str]:
+    distinct = len(task.columns[task.answer.column].counts)
+    if task.kind == "generation" and 0 < distinct <= _FEW_REFERENCES * len(task.rows):
+        yield (
+            f"{_quoted(task.answer.column)} has {distinct} texts that come again; if they are labels, "
+            "--kind classification"
+        )
 
 
 def _correct_spelling(value: str, rows: dict[str, int]) -> str | None:

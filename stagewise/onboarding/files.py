@@ -219,7 +219,7 @@ def _csv_form(path: Path, text: str) -> dict[str, Any]:
     best = forms[scores.index(max(scores))]  # the first of equals
     if not max(scores):
         raise InputError(
-            f"{path}: it has one column, and a task needs a text and an answer; name a file with both "
+            f"{path}: its first line has one column, and a task needs a text and an answer; name a file with both "
             "(docs/data-shapes.md has texts and labels in two files)"
         )
     unclear = rf'\\"(?![\r\n"{re.escape(best.get("delimiter", ","))}]|\Z)'
@@ -253,6 +253,8 @@ def _csv_rows(text: str, form: dict[str, Any]) -> Iterator[list[str]]:
 
 def _check_header(path: Path, header: list[str]) -> None:
     """Refuse a first line that is a row."""
+    if header[0].strip().lower().startswith("sep="):
+        raise InputError(f"{path}: the first line names the separator, for Excel; take it out")
     for name in header:
         if len(name) > _LONGEST_NAME or re.fullmatch(r"-?\d+(\.\d+)?", name.strip()):
             raise InputError(
@@ -285,11 +287,11 @@ def _read_parquet(path: Path) -> tuple[list[dict], dict[str, list[str]]]:
     features = (
         json.loads((content.schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
     )
-    class_names = {
-        name: feature["names"]
-        for name, feature in features.items()
-        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
-    }
+    class_names = {}
+    for name, feature in features.items():
+        feature = feature.get("feature", feature) if isinstance(feature, dict) else None  # classes, or lists of them
+        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel":
+            class_names[name] = feature["names"]
     if not content.num_rows:
         raise InputError(f"{path}: there is no record in it")
     return content.to_pylist(), class_names

@@ -18,7 +18,6 @@ from stagewise.onboarding.answers import (
     join_flags,
     label_counts,
     looks_like_scale,
-    nested_problem,
 )
 from stagewise.onboarding.columns import (
     GROUPS,
@@ -34,6 +33,7 @@ from stagewise.onboarding.columns import (
 )
 from stagewise.onboarding.files import Table
 from stagewise.onboarding.options import OptionColumns, find_options, options_of_rows
+from stagewise.onboarding.unsupported import nested_problem
 from stagewise.task_kinds import TaskKind
 
 _MOST_FIELDS = 4

@@ -29,6 +29,9 @@ def table(*columns: Column) -> dict[str, Column]:
         (cycle("stars", [1, 2, 4, 9]), "classification"),  # no row of numbers
         (cycle("tags", [["a"], ["a", "b"], []]), "multi_label"),
         (cycle("tags", ["a", "a; b", "b; c", "c"]), "multi_label"),
+        (cycle("emotions", ["7,27", "27", "7", "4,7"]), "multi_label"),
+        (cycle("codes", ["7 27", "27", "7", "4 7"]), "multi_label"),
+        (cycle("intents", ["book flight", "book", "flight", "book car"]), "classification"),
         (Column("created", [datetime(2020, 1, 1 + n % 9) for n in range(60)]), None),
         (Column("summary", [f"a longer text {n}" for n in range(60)]), "generation"),
         (Column("answers", [[f"one {n}", f"two {n}"] for n in range(60)]), "generation"),
@@ -154,3 +157,17 @@ def test_scales_are_suggested():
     assert looks_like_scale(cycle("rating", ["1 star", "2 stars", "3 stars"]))
     assert looks_like_scale(cycle("score", [0.0, 0.5, 1.0]))
     assert not looks_like_scale(cycle("label", ["cat", "dog", "cow"])) and not looks_like_scale(cycle("label", [0, 1]))
+
+
+def test_lists_of_references_may_have_places_beside_them():
+    texts = [[f"river {n}", f"bank {n}"][: 1 + n % 2] for n in range(60)]
+    places = [[n, n + 1][: 1 + n % 2] for n in range(60)]
+    answer = find_answer(table(Column("answers.text", texts), Column("answers.start", places)), None, None)
+    assert (answer.column, answer.kind) == ("answers.text", "generation")
+
+
+def test_a_label_for_each_token_is_not_supported():
+    tokens = Column("tokens", [["a", "river", "sings"][: 2 + n % 2] for n in range(60)])
+    tags = Column("ner_tags", [[0, 1, 0][: 2 + n % 2] for n in range(60)])
+    with pytest.raises(InputError, match="'ner_tags' holds a label for each element of 'tokens', and labelling tokens"):
+        find_answer({"tokens": tokens, "ner_tags": tags}, None, None)

@@ -19,6 +19,11 @@ def test_numbers(text):
     assert is_number(text)
 
 
+@pytest.mark.parametrize("text", ["7,27", "1,00", "1.2.3", "", "."])
+def test_texts_that_are_no_numbers(text):
+    assert not is_number(text)
+
+
 def test_kinds_of_values():
     assert Column("a", ["x", "y", None]).is_text and Column("a", [["x"], ["y", "z"]]).is_text
     assert Column("a", ["1", "2", ""]).is_whole and Column("a", [1.0, 2.0]).is_whole

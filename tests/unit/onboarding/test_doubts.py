@@ -22,7 +22,11 @@ def doubts_about(make, count: int = 60, choices: Choices | None = None) -> list[
             "the label 'postive' (1 row) is spelt almost as 'positive' (30)",
         ),
         (lambda n: {"label": n % 2}, "the model is to answer with bare numbers"),
-        (lambda n: {"id": n // 2}, "'id' is no id, because it repeats values or lacks some"),
+        (lambda n: {"id": n // 2}, "'id' is no id, because its values repeat, are empty or of several"),
+        (
+            lambda n: {"label": "a text longer than what a label is " * 3 + "abc"[n % 3]},
+            "'label' has 3 texts that come again; if they are labels, --kind classification",
+        ),
         (lambda n: {"remarks": f"a remark that is rather long {n}"}, "the prompt has no 'remarks'; --fields names"),
     ],
 )
