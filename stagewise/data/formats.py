@@ -31,7 +31,7 @@ KEY, VALUE = "key", "value"
 
 
 def register(name: str) -> Callable[[Format], Format]:
-    """Register a function as the reader of format `name`, which config.tasks.Reader must list."""
+    """Register a function as the reader of format `name`, which config.readers.FormatName must list."""
 
     def add(read: Format) -> Format:
         FORMATS[name] = read
