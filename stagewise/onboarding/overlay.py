@@ -24,7 +24,8 @@ _LARGE, _SMALL = 30_000, 500
 
 def _end_in_numbers(references: Column) -> bool:
     """True for worked solutions that end in their result, as those of GSM8K do: `#### 72`."""
-    return all(re.search(r"####\s*-?[\d.,]+\s*$", text) for text in references.counts)
+    texts = references.counts
+    return bool(texts) and all(re.search(r"####\s*-?[\d.,]+\s*$", text) for text in texts)
 
 
 def count_options(options: OptionColumns) -> str:
