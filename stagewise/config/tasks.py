@@ -166,7 +166,9 @@ class Task(Settings):
         ge=1,
         le=4096,
     )
-    stop: list[str] = if_set([], "Texts at which a generated answer of `generation` ends.")
+    stop: list[Annotated[str, Field(min_length=1)]] = if_set(
+        [], "Texts at which a generated answer of `generation` ends."
+    )
     shorten: str | None = Field(
         None, description="Variable to cut at its end if a prompt is too long; if null, that is an error."
     )
@@ -262,6 +264,11 @@ class Task(Settings):
             raise ValueError("kind 'multiple_choice' needs 'options': the columns with the options of each item")
         if self.options and "options" in self.fields:
             raise ValueError("fields: 'options' is the list of options itself; give the field another name")
+        if told := next((name for name, field in self.fields.items() if field.column in self.label_columns), None):
+            raise ValueError(
+                f"fields.{told}: the column '{self.fields[told].column}' holds the gold label, which the prompt would "
+                "give away; take it out"
+            )
         if self.kind == "multi_label":
             check_distinct([*self.words, self.answer_without_label], [])
             if comma := next((word for word in self.words if "," in word), None):
