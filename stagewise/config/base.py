@@ -42,10 +42,21 @@ FilePath = Annotated[str, AfterValidator(_plain_path)]
 """Path of a file or folder: printable, without braces and without a leading ``~``."""
 
 
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=100)]
+"""Name of a task, an arm, a model or a file's role, which may become the name of a folder."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Settings(BaseModel):
     """A frozen group of settings. An unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def if_set(default, description: str, **limits):
+    """A setting that is in no fingerprint while it has its default, so that results of older versions stay current."""
+    return Field(default, description=description, exclude_if=lambda value: value == default, **limits)
 
 
 def validate(model: type[BaseModel], values: dict, source):
