@@ -14,7 +14,7 @@ import sys
 
 from stagewise.config.base import validate
 from stagewise.config.mirror import MIRROR_VARIABLE, mirror_from_environment
-from stagewise.config.tasks import File
+from stagewise.config.sources import File
 from stagewise.data.fetch_file import fetch_file
 from stagewise.errors import InputError, exit_on_input_error
 from stagewise.provenance.files import read_json

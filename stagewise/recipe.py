@@ -4,8 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, ValidationError, field_serializer
 
-from stagewise.config.base import Settings
-from stagewise.config.tasks import Name
+from stagewise.config.base import Name, Settings
 from stagewise.config.training import Lora, Prompting, RecipeTraining
 from stagewise.errors import InputError
 from stagewise.provenance.files import read_json, sha256_file, write_json

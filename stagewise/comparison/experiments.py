@@ -9,6 +9,8 @@ from stagewise.lineage import BASE
 from stagewise.measures import MEASURES, PRIMARY, TASK_SCORE
 from stagewise.metrics.schema import Value
 from stagewise.report.lookup import View
+from stagewise.report.measures import ShownMeasure
+from stagewise.report.tables.number_format import capital, listed
 from stagewise.results.answers import Answers
 from stagewise.results.load import Results, load_results
 
@@ -102,6 +104,41 @@ def shared_measure(experiments: list[Experiment]) -> str:
     primary = experiments[0].view.primary.name
     shared = [name for name in (primary, PRIMARY) if all(name in e.view.measures for e in experiments)]
     return next((name for name in shared if name in (*MEASURES, TASK_SCORE)), primary)
+
+
+def measure_on(experiments: list[Experiment], task: str, measure: ShownMeasure) -> ShownMeasure:
+    """The page's `measure` if a task has it, else the task's own one in the first experiment that has the task."""
+    view = next(e.view for e in experiments if task in e.view.tasks)
+    return measure if measure.name in view.of_tasks.measures_of(task) else view.own(task)
+
+
+def name_measures(experiments: list[Experiment], tasks: list[str], measure: ShownMeasure) -> str:
+    """The measures of the page's tasks inside a sentence: the one, or ``accuracy of a and b, ROUGE-L of c``."""
+    titles: dict[str, list[str]] = {}
+    for task in tasks:
+        titles.setdefault(measure_on(experiments, task, measure).title, []).append(task)
+    if set(titles) <= {measure.title}:
+        return measure.title
+    return ", ".join(f"{title} of {listed(names)}" for title, names in titles.items())
+
+
+def axis(experiments: list[Experiment], tasks: list[str], measure: ShownMeasure) -> str:
+    """The same at the start of a caption, with the unit if all have one."""
+    unit = ", %" if are_shares(experiments, tasks, measure) else ""
+    return f"{capital(name_measures(experiments, tasks, measure))}{unit}"
+
+
+def are_shares(experiments: list[Experiment], tasks: list[str], measure: ShownMeasure) -> bool:
+    """True if all numbers about the tasks are shares."""
+    return measure.is_share and all(measure_on(experiments, task, measure).is_share for task in tasks)
+
+
+def has_same_measures(e: Experiment, arm: str, experiments: list[Experiment], measure: ShownMeasure) -> bool:
+    """Tell if means over an arm's tasks are of the page's measures: ``task_score`` is a mean of the tasks' own ones."""
+    if measure.name != TASK_SCORE:
+        return True
+    tasks = [task for task in e.view.ordered_tasks if e.lineages(arm, task, e.view.runs)]
+    return all(measure_on(experiments, task, measure).name == e.view.own(task).name for task in tasks)
 
 
 def all_tasks(experiments: list[Experiment]) -> list[str]:

@@ -1,12 +1,13 @@
 """Scores of several experiments: a panel per task, a row per arm, a dot with its interval per experiment."""
 
-from stagewise.comparison.experiments import Experiment, all_arms, all_tasks
+from stagewise.comparison.experiments import Experiment, all_arms, all_tasks, measure_on, name_measures
 from stagewise.metrics.schema import MAJORITY
 from stagewise.report.figures.axes import CHARACTER, limits
 from stagewise.report.figures.figure import Drawing, DrawnFigure, Figure, frame, groups
 from stagewise.report.figures.style import WIDTH, shorten
 from stagewise.report.figures.svg import MARKERS, MUTED, SERIES, Key, Picture, picture, variable
 from stagewise.report.measures import ShownMeasure
+from stagewise.report.tables.number_format import capital
 
 COLUMNS = ("experiment", "arm", "task", "split", "measure", "value", "low", "high")
 
@@ -23,11 +24,12 @@ def draw_figure(experiments: list[Experiment], measure: ShownMeasure) -> DrawnFi
     """Draw the scores of all experiments after each arm's last stage."""
     rows = []
     for task in all_tasks(experiments):
+        shown = measure_on(experiments, task, measure)
         for arm in all_arms(experiments):
             for e in experiments:
-                value = e.score(arm, task, measure.name) if arm in e.arms else None
+                value = e.score(arm, task, shown.name) if arm in e.arms else None
                 if value is not None and value.value is not None:
-                    keys = e.label, arm, task, e.view.main_split, measure.name
+                    keys = e.label, arm, task, e.view.main_split, shown.name
                     rows.append((*keys, value.value, value.low, value.high))
     data = frame(COLUMNS, rows)
     drawing = _draw(experiments, measure, data)
@@ -36,10 +38,13 @@ def draw_figure(experiments: list[Experiment], measure: ShownMeasure) -> DrawnFi
 
 
 def _draw(experiments: list[Experiment], measure: ShownMeasure, data) -> Drawing:
-    pictures = [_panel(experiments, measure, task, rows) for task, rows in groups(data, "task")]
+    pictures = [
+        _panel(experiments, measure_on(experiments, task, measure), task, rows) for task, rows in groups(data, "task")
+    ]
     caption = (
-        f"{measure.heading} on the test items after each arm's last stage. Bars: intervals of each experiment's own "
-        "report; whether two differ is tested on the same items, in the table of paired differences."
+        f"{capital(name_measures(experiments, all_tasks(experiments), measure))} on the test items after each arm's "
+        "last stage. Bars: intervals of each experiment's own report; whether two differ is tested on the same items, "
+        "in the table of paired differences."
     )
     keys = []
     for number, e in enumerate(experiments):

@@ -2,7 +2,18 @@
 
 from collections.abc import Callable, Iterator
 
-from stagewise.comparison.experiments import UNTUNED, Experiment, all_arms, all_probes, all_tasks
+from stagewise.comparison.experiments import (
+    UNTUNED,
+    Experiment,
+    all_arms,
+    all_probes,
+    all_tasks,
+    are_shares,
+    axis,
+    has_same_measures,
+    measure_on,
+    name_measures,
+)
 from stagewise.comparison.pairs import Pair
 from stagewise.metrics.schema import BASELINES, Cost, Value
 from stagewise.report.lookup import NAMES
@@ -15,6 +26,8 @@ from stagewise.report.tables.table import Cell, Column, Table, numeric, value_ce
 
 NO_TASK = "not a task of this experiment"
 NO_SCORE = "no score over all runs"
+NO_MEAN = "the mean is that over the tasks an arm learnt"
+OTHER_MEASURES = "a mean of other measures than those of the first experiment"
 
 
 def overview(experiments: list[Experiment]) -> Table:
@@ -41,17 +54,20 @@ def overview(experiments: list[Experiment]) -> Table:
 
 def scores(experiments: list[Experiment], measure: ShownMeasure) -> Table:
     """Scores after the last stage: every arm, experiment beside experiment."""
+    tasks = all_tasks(experiments)
     caption = (
-        f"{measure.axis}, after each arm's last stage, on the test items. Brackets: intervals of each experiment's own "
-        "report."
+        f"{axis(experiments, tasks, measure)}, after each arm's last stage, on the test items. Brackets: intervals of "
+        "each experiment's own report."
     )
-    table = _by_arm("scores", caption, [*numeric(*all_tasks(experiments)), *numeric("Average")])
+    table = _by_arm("scores", caption, [*numeric(*tasks), *numeric("Average")])
     for arm, e in _rows(experiments, table):
-        cells = [_score(e, e.score(arm, task, measure.name), task, measure) for task in all_tasks(experiments)]
-        average = e.view.arm_summary(arm, "average", measure.name) if arm != UNTUNED else None
-        table.add(
-            arm, e.label, *cells, value_cell(average, measure.write, "the mean is that over the tasks an arm learnt")
-        )
+        shown = {task: measure_on(experiments, task, measure) for task in tasks}
+        cells = [_score(e, e.score(arm, task, shown[task].name), task, shown[task]) for task in tasks]
+        if arm == UNTUNED:
+            average = Cell(MISSING, reason=NO_MEAN)
+        else:
+            average = _mean(e, arm, "average", experiments, measure)
+        table.add(arm, e.label, *cells, average)
     _add_baselines(table, experiments, measure)
     return table
 
@@ -60,11 +76,10 @@ def _add_baselines(table: Table, experiments: list[Experiment], measure: ShownMe
     for name in BASELINES:
         table.part()
         for e in experiments:
-            values = [e.view.value(name, task, e.view.main_split, measure.name) for task in all_tasks(experiments)]
-            if any(values):
-                cells = [
-                    _score(e, value, task, measure) for value, task in zip(values, all_tasks(experiments), strict=True)
-                ]
+            shown = {task: measure_on(experiments, task, measure) for task in all_tasks(experiments)}
+            values = {task: e.view.value(name, task, e.view.main_split, shown[task].name) for task in shown}
+            if any(values.values()):
+                cells = [_score(e, value, task, shown[task]) for task, value in values.items()]
                 table.add(NAMES[name], e.label, *cells, Cell(MISSING, reason="a baseline has no mean over stages"))
 
 
@@ -74,20 +89,31 @@ def _score(e: Experiment, value: Value | None, task: str, measure: ShownMeasure)
 
 def changes(experiments: list[Experiment], measure: ShownMeasure) -> Table:
     """Changes of earlier tasks since they were learnt: every arm, experiment beside experiment."""
-    caption = (
-        f"Change of {measure.title} on each task from the stage that learnt it to the arm's last stage, on the same "
-        f"items{', in points' if measure.is_share else ''}. Backward transfer is the mean over an arm's earlier tasks. "
-        "Brackets: intervals of each experiment's own report."
-    )
     tasks = [task for task in all_tasks(experiments) if any(task in e.view.earlier_tasks() for e in experiments)]
+    points = ", in points" if are_shares(experiments, tasks, measure) else ""
+    caption = (
+        f"Change of {name_measures(experiments, tasks, measure)} from the stage that learnt a task to the arm's last "
+        f"stage, on the same items{points}. Backward transfer is the mean over an arm's earlier tasks. Brackets: "
+        "intervals of each experiment's own report."
+    )
     table = _by_arm("changes", caption, [*numeric(*tasks), *numeric("Backward transfer")] if tasks else [])
     for arm, e in _rows(experiments, table) if tasks else ():
         if arm == UNTUNED:
             continue
-        cells = [_change(e, arm, task, measure) for task in tasks]
-        transfer = e.view.arm_summary(arm, "backward_transfer", measure.name)
-        table.add(arm, e.label, *cells, value_cell(transfer, measure.write_difference, NO_LATER_STAGE))
+        cells = [_change(e, arm, task, measure_on(experiments, task, measure)) for task in tasks]
+        table.add(arm, e.label, *cells, _mean(e, arm, "backward_transfer", experiments, measure))
     return table
+
+
+def _mean(e: Experiment, arm: str, statistic: str, experiments: list[Experiment], measure: ShownMeasure) -> Cell:
+    """A mean over an arm's tasks."""
+    if not has_same_measures(e, arm, experiments, measure):
+        return Cell(MISSING, reason=OTHER_MEASURES)
+    shown = e.view.measures.get(measure.name, measure)  # the range of task scores is that of the experiment's tasks
+    write, why = {"average": (shown.write, NO_MEAN), "backward_transfer": (shown.write_difference, NO_LATER_STAGE)}[
+        statistic
+    ]
+    return value_cell(e.view.arm_summary(arm, statistic, measure.name), write, why)
 
 
 def _change(e: Experiment, arm: str, task: str, measure: ShownMeasure) -> Cell:

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from stagewise.config.adopted import AdapterSource, short_name
-from stagewise.config.base import Settings, Whole, shown, validate
-from stagewise.config.tasks import Name
+from stagewise.config.base import Name, Settings, Whole, shown, validate
 from stagewise.config.training import Lora, LoraOverrides, TrainingOverrides
 from stagewise.errors import InputError
 from stagewise.remedies.registry import Remedies

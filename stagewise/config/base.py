@@ -26,8 +26,7 @@ MAX_COUNT = 10**9
 """More items, steps or epochs than any training has."""
 
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
-"""What names in a configuration look like, which become names of files and folders."""
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 
 
 def _plain_path(path: str) -> str:
@@ -46,10 +45,21 @@ FilePath = Annotated[str, AfterValidator(_plain_path)]
 """Path of a file or folder: printable, without braces and without a leading ``~``."""
 
 
+Name = Annotated[str, Field(pattern=_NAME, max_length=100)]
+"""Name of a task, an arm, a model or a file's role, which may become the name of a folder."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Settings(BaseModel):
     """A frozen group of settings. An unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def if_set(default, description: str, **limits):
+    """A setting that is in no fingerprint while it has its default, so that results of older versions stay current."""
+    return Field(default, description=description, exclude_if=lambda value: value == default, **limits)
 
 
 def validate(model: type[BaseModel], values: dict, source):
@@ -130,7 +140,7 @@ def _advice(problem: ErrorDetails) -> str | None:
         return f"write a {'whole ' if kind == 'int_type' else ''}number in plain decimals, without quotes"
     if kind in ("model_type", "dict_type"):
         return "write a mapping of settings here, as 'key: value'"
-    if kind == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME_PATTERN:
+    if kind == "string_pattern_mismatch" and problem["ctx"]["pattern"] == _NAME:
         return "write letters, digits and . _ + - alone, with a letter or digit first"
     if kind == "string_type":
         return "write one text here, not a list or a mapping"

@@ -2,9 +2,8 @@
 
 from pydantic import Field, model_validator
 
-from stagewise.config.base import FilePath, Settings
+from stagewise.config.base import FilePath, Settings, Sha256
 from stagewise.config.hub_names import HubName, HubRevision
-from stagewise.config.tasks import Sha256
 
 GGUF = ".gguf"
 """End of the name of a GGUF file."""

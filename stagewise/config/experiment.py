@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from stagewise.config.arms import ADOPTED, TUNED, Arm, Stage, lora_suffix
-from stagewise.config.base import MAX_SEED, FilePath, Settings, Whole
+from stagewise.config.base import MAX_SEED, FilePath, Name, Settings, Whole
 from stagewise.config.base_model import Model
 from stagewise.config.evaluation import Evaluation, Statistics
 from stagewise.config.mirror import MIRROR_VARIABLE
 from stagewise.config.orders import arms_in_orders, check_orders, name_in_order, order_of_arms
 from stagewise.config.probes import Probes
 from stagewise.config.step_settings import DataSettings, ProbeSettings, ScoringSettings
-from stagewise.config.tasks import Duplicates, Fold, IdsSplit, Limit, Name, Task
+from stagewise.config.tasks import Duplicates, Fold, IdsSplit, Limit, Task
 from stagewise.config.training import Logging, Lora, Prompting, Training
 from stagewise.config.yaml_files import merge
 from stagewise.measures import LABEL_MEASURES, MEASURES, PRIMARY, TASK_SCORE, measures_of, own_measure

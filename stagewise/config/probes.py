@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from stagewise.config.base import MAX_COUNT, FilePath, Settings, Whole
-from stagewise.config.tasks import Name, Sha256, Url
+from stagewise.config.base import MAX_COUNT, FilePath, Name, Settings, Sha256, Whole
+from stagewise.config.sources import Url
 
 HarnessTask = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 """Name of a task of lm-evaluation-harness."""

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from stagewise.config.base import Name, Sha256
 from stagewise.config.experiment import Config
-from stagewise.config.tasks import Name, Sha256
 from stagewise.config.training import LoraOverrides, TrainingOverrides
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

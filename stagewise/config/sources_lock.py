@@ -14,7 +14,7 @@ from stagewise.config.adopted import HUB_ADAPTER
 from stagewise.config.experiment import Config
 from stagewise.config.hub_names import MAIN, is_commit
 from stagewise.config.shareable import redact_url
-from stagewise.config.tasks import File
+from stagewise.config.sources import File
 from stagewise.errors import InputError
 from stagewise.provenance.files import read_json, write_json
 from stagewise.provenance.fingerprints import fingerprint

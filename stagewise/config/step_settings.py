@@ -3,10 +3,10 @@
 from pydantic import Field
 
 from stagewise.config.adopted import AdoptedAdapter
-from stagewise.config.base import Settings
+from stagewise.config.base import Name, Settings
 from stagewise.config.evaluation import Evaluation
 from stagewise.config.probes import Harness, HeldOutText
-from stagewise.config.tasks import Duplicates, Limit, Name, Task
+from stagewise.config.tasks import Duplicates, Limit, Task
 from stagewise.config.training import Lora, Prompting, RecipeTraining
 from stagewise.remedies.registry import Remedies
 from stagewise.task_kinds import TaskKind

@@ -1,7 +1,7 @@
 """Fetch one raw file, whichever its origin, and write its checksum down if the settings give none."""
 
+from stagewise.config.sources import File
 from stagewise.config.sources_lock import SOURCES_LOCK, expected_sha256, file_key, record
-from stagewise.config.tasks import File
 from stagewise.data.download import fetch
 from stagewise.data.hub_dataset import fetch_dataset
 from stagewise.provenance.files import sha256_file

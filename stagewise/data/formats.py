@@ -31,7 +31,7 @@ KEY, VALUE = "key", "value"
 
 
 def register(name: str) -> Callable[[Format], Format]:
-    """Register a function as the reader of format `name`, which config.tasks.Reader must list."""
+    """Register a function as the reader of format `name`, which config.readers.FormatName must list."""
 
     def add(read: Format) -> Format:
         FORMATS[name] = read
@@ -45,7 +45,7 @@ def read_json(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
     try:
         values = json.loads(_read_text(path, reader), object_pairs_hook=_Object)
     except json.JSONDecodeError as error:
-        hint = "; one object a line is format jsonl" if error.msg == "Extra data" else ""
+        hint = "; one object a line is format jsonl" if error.msg == "Extra data" else _table_hint(error)
         raise InputError(f"{path}: line {error.lineno} is not valid JSON ({error.msg}){hint}") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable as JSON ({json_problem(error)})") from None
@@ -68,6 +68,11 @@ def read_json(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
     return select_columns(path, records, columns)
 
 
+def _table_hint(error: json.JSONDecodeError) -> str:
+    """A way out if not even the first character is JSON."""
+    return "; a table is format csv or tsv" if error.pos == 0 else ""
+
+
 @register("jsonl")
 def read_jsonl(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
     values = []
@@ -79,6 +84,7 @@ def read_jsonl(path: Path, reader: Reader, columns: list[str]) -> list[dict]:
             values.append(json.loads(line, object_pairs_hook=_Object))
         except json.JSONDecodeError as error:
             hint = "; a list of objects is format json" if number == 1 and line.lstrip().startswith("[") else ""
+            hint = hint or (_table_hint(error) if number == 1 else "")
             raise InputError(f"{path}: line {number} is not valid JSON ({error}){hint}") from None
         except (ValueError, RecursionError) as error:
             raise InputError(f"{path}: line {number} is not readable as JSON ({json_problem(error)})") from None
@@ -168,7 +174,11 @@ def _csv_rows(path: Path, reader: Reader, columns: list[str]) -> tuple[list[dict
 
 
 def _refuse_other_separator(path: Path, reader: Reader, header: list[str], columns: list[str]) -> None:
-    """Refuse a table that another character separates: it has one column, whose name holds that character."""
+    """Refuse JSON, and a table that another character separates: it has one column, whose name holds that character."""
+    if header and header[0].lstrip().startswith(("{", "[{")) and not {*columns} <= {*header}:
+        raise InputError(
+            f"{path}: not {reader.format} but JSON; set reader.format: jsonl for a record a line, else json"
+        )
     if len(header) != 1 or header[0] in columns:
         return
     for separator, setting in (

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from stagewise.config.hub_names import MAIN
 from stagewise.config.mirror import check_mirror
+from stagewise.config.sources import File
 from stagewise.config.sources_lock import check_is_commit
-from stagewise.config.tasks import File
 from stagewise.data.download import files_named
 from stagewise.data.raw_files import dataset_file
 from stagewise.errors import InputError
@@ -167,7 +167,7 @@ def _few(names: list[str]) -> str:
 
 def _write_rows(dataset, target: Path) -> int:
     """Write the rows as JSON lines; return their number."""
-    converts = {name: convert for name, feature in dataset.features.items() if (convert := _converter(feature))}
+    converts = {name: convert for name, feature in dataset.features.items() if (convert := converter(feature))}
     if left_out := [name for name in dataset.features if name not in converts]:
         print(f"left out, for they hold no text and no numbers: {', '.join(left_out)}", file=sys.stderr)
     count = 0
@@ -180,7 +180,7 @@ def _write_rows(dataset, target: Path) -> int:
     return count
 
 
-def _converter(feature) -> Convert | None:
+def converter(feature) -> Convert | None:
     """Function that turns a feature's values into what JSON holds; None if they are bytes, images or the like."""
     from datasets import ClassLabel, LargeList, List, Value
 
@@ -190,9 +190,9 @@ def _converter(feature) -> Convert | None:
     if isinstance(feature, Value):
         return None if "binary" in feature.dtype else _plain
     if isinstance(feature, dict):
-        inner = {key: convert for key, value in feature.items() if (convert := _converter(value))}
+        inner = {key: convert for key, value in feature.items() if (convert := converter(value))}
         return lambda value: value and {key: convert(value[key]) for key, convert in inner.items()}
-    if isinstance(feature, List | LargeList) and (convert := _converter(feature.feature)):
+    if isinstance(feature, List | LargeList) and (convert := converter(feature.feature)):
         return lambda value: None if value is None else [convert(item) for item in value]
     return None
 

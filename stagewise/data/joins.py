@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from stagewise.config.tasks import Source, Task
+from stagewise.config.sources import Source
+from stagewise.config.tasks import Task
 from stagewise.data.raw_files import check_raw, raw_path
 from stagewise.data.readers import read_records
 from stagewise.data.texts import as_text

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stagewise.config.probes import HeldOutText
-from stagewise.config.tasks import File
+from stagewise.config.sources import File
 from stagewise.data.raw_files import RAW, check_raw, raw_path
 from stagewise.errors import InputError
 

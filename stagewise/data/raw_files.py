@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 from stagewise.config.hub_names import MAIN
+from stagewise.config.sources import DATA_SET_FORMAT, File
 from stagewise.config.sources_lock import expected_sha256
-from stagewise.config.tasks import DATA_SET_FORMAT, SPLITS, File, FilesSplit, RandomSplit, Task
+from stagewise.config.tasks import SPLITS, FilesSplit, RandomSplit, Task
 from stagewise.data.download import base_name
 from stagewise.errors import InputError
 from stagewise.provenance.files import sha256_file

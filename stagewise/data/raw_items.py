@@ -90,7 +90,9 @@ def _refuse_nested(path: Path, task: Task, records: list[dict]) -> None:
     """Refuse a column of records where a text is needed: one of its values is meant."""
     options = task.options.columns if task.options else []
     for column in task_columns(task):
-        value = next((record[column] for record in records if record[column] is not None), None)
+        value = next((record[column] for record in records if record[column]), None)
+        if isinstance(value, list) and isinstance(value[0], dict):  # a path takes a value of each record in a list
+            value = value[0]
         if isinstance(value, dict) and column not in options:
             name = next(iter(value), "NAME")
             raise InputError(

@@ -1,5 +1,6 @@
 """Why rows are set aside, and where the rows of a label went."""
 
+import re
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
@@ -66,13 +67,15 @@ def check_labels(name: str, task: Task, items: list[Item], losses: Losses) -> No
     for label in task.labels:
         if label.word not in present:
             text = f"tasks.{name}: no usable row has the label value '{label.value}' ('{label.word}')"
-            raise InputError(f"{text}; {losses.explain(label.word, _label_column(task), any_left=bool(items))}")
+            why = losses.explain(label.word, _label_column(task), any_left=bool(items))
+            raise InputError(f"{text}; {why}{_separator_hint(name, task) if losses.unknown_labels else ''}")
     if not items:
         problems = sum(losses.problems.values(), Counter())
         values = f"; the column '{_label_column(task)}' has {losses.list_unknown()}" if losses.unknown_labels else ""
         raise InputError(
             f"tasks.{name}: there is no usable row; all {problems.total()} rows were set aside "
             f"({list_problems(problems)}){values}: correct the data or name other columns"
+            f"{_gold_hint(name, task, losses)}"
         )
 
 
@@ -93,6 +96,22 @@ def _label_column(task: Task) -> str:
     return list_names(task.label_columns)
 
 
+def _gold_hint(name: str, task: Task, losses: Losses) -> str:
+    """Name the forms of gold labels that the values may have, if none is an option in the form that is set."""
+    if not task.options or not losses.unknown_labels:
+        return ""
+    values = [value.strip() for value in losses.unknown_labels]
+    if all(re.fullmatch(r"\d+(\.0)?", value) for value in values):
+        forms = "index or number"
+    elif all(re.fullmatch(r"\(?[A-Za-z][).:]?", value) for value in values):
+        forms = "letter or key"
+    else:
+        forms = "text or key"
+    return f", or set tasks.{name}.options.gold to {forms}" if task.options.gold not in forms.split() else ""
+
+
 def _separator_hint(name: str, task: Task) -> str:
-    apart = task.kind == "multi_label" and task.separator is None and task.label is not None
+    apart = task.kind == "multi_label" and task.label is not None
+    if apart and task.separator is not None:
+        return f"; if another text than {shown(task.separator)} stands between labels, correct tasks.{name}.separator"
     return f"; if a text holds several, say with tasks.{name}.separator what stands between them" if apart else ""

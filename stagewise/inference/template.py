@@ -51,7 +51,12 @@ class Template:
                 f"({', '.join(sorted(variables))})"
             )
         if unused := sorted(variables - used):
-            raise InputError(f"{path}: the task's field '{unused[0]}' has no placeholder; use it or drop the field")
+            way = (
+                "write it where the item's options are to stand"
+                if unused == ["options"]
+                else "use it or drop the field"
+            )
+            raise InputError(f"{path}: the task's field '{unused[0]}' has no placeholder '{{{unused[0]}}}'; {way}")
         return cls(str(path), text)
 
     @property

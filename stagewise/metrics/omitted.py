@@ -38,7 +38,9 @@ def omitted_labels(results: ExperimentResults) -> list[Omitted]:
         kind = results.measures.forms[task].kind
         absent = [word for word in results.labels(task) if any(word not in words for words in runs)]
         if absent and kind in (*FIXED_LABELS, "multi_label"):
-            named = f"{', '.join(absent[:MAX_NAMED])}{f' and {more} more' if (more := len(absent) - MAX_NAMED) > 0 else ''}"
+            named = (
+                f"{', '.join(absent[:MAX_NAMED])}{f' and {more} more' if (more := len(absent) - MAX_NAMED) > 0 else ''}"
+            )
             what = f"scores of {'label' if len(absent) == 1 else 'labels'} {named} on {task}'s {split} split"
             reason = (
                 "no item there has it; balanced accuracy and AUROC average over the other labels, and macro-F1 does "

@@ -5,9 +5,21 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stagewise.config.label_texts import check_distinct, check_label_word
+from stagewise.config.label_texts import check_distinct, check_label_word, visible
+from stagewise.data.gold import FLAGS as FLAG_CELLS
 from stagewise.errors import InputError
-from stagewise.onboarding.columns import ANSWERS, LONGEST_ANSWER, NO_ANSWERS, REFERENCES, SCALES, TEXTS, Column, named
+from stagewise.onboarding.columns import (
+    ANSWERS,
+    LONGEST_ANSWER,
+    NO_ANSWERS,
+    REFERENCES,
+    SCALES,
+    TEXTS,
+    Column,
+    is_parallel,
+    named,
+)
+from stagewise.onboarding.unsupported import nothing_to_learn, why_no_answer
 from stagewise.task_kinds import TaskKind
 
 MOST_LABELS = 500
@@ -16,7 +28,8 @@ MOST_LABELS = 500
 FLAGS = ""
 """Name of the column that stands for a column per label; no column of a table is called so."""
 
-_SEPARATORS = ";|,"
+_SEPARATORS = ";|, "
+"""The last one, a blank, stands between numbers alone."""
 
 # Known scales, lowest first; the file's values are compared with them in lower case.
 _WORD_SCALES = (
@@ -70,11 +83,11 @@ def find_answer(columns: dict[str, Column], label: str | None, kind: TaskKind | 
     names = [label] if label else list(columns)
     forms = {name: form for name in names if (form := label_form(columns[name], kind))}
     if label and not forms:
-        raise InputError(_why_not(columns[label], kind))
+        raise InputError(why_no_answer(columns[label], kind))
     scores = {name: _score(columns, name, form) for name, form in forms.items()}
     best = max(scores, key=scores.get, default=None)  # the first of equals
     if best is None or (not label and scores[best] < 1):
-        raise InputError(_nothing_to_learn(columns))
+        raise InputError(nothing_to_learn(columns))
     if forms[best] == "regression":
         raise InputError(
             f"the column '{best}' holds real numbers, and regression is not supported; store ranges as labels, lowest "
@@ -135,10 +148,15 @@ def separator_of(column: Column) -> str | None:
     for mark in _SEPARATORS:
         if sum(mark in text for text in column.texts) < 0.05 * len(column.texts):
             continue
-        separator = f"{mark} " if all(text.count(mark) == text.count(f"{mark} ") for text in column.counts) else mark
+        separator = (
+            f"{mark} "
+            if mark != " " and all(text.count(mark) == text.count(f"{mark} ") for text in column.counts)
+            else mark
+        )
         values = [[part.strip() for part in text.split(separator)] for text in column.counts]
         parts = Counter(part for value in values for part in set(value))
-        short = all(part and len(part) <= 40 and len(part.split()) <= 4 for part in parts)
+        short = mark != " " or all(part.isdigit() for part in parts)
+        short &= all(part and len(part) <= 40 and len(part.split()) <= 4 for part in parts)
         combined = sum(count > 1 for count in parts.values()) >= len(parts) / 2 and any(len(v) == 1 for v in values)
         if short and combined and 2 <= len(parts) <= 100 and len(parts) < len(values):
             return separator
@@ -154,8 +172,8 @@ def is_clear_scale(column: Column) -> bool:
 
 
 def looks_like_scale(column: Column) -> bool:
-    """True for numbers in a row or the words of a known scale: they may be an order."""
-    if column.is_whole:
+    """True for numbers, texts that begin with one (`4 stars`) or the words of a known scale: they may be an order."""
+    if column.is_numeric or all(re.match(r"\d+\b", text) for text in column.counts):
         return len(column.counts) >= 3
     values = {text.strip().lower().replace("_", " ") for text in column.counts}
     return len(values) >= 3 and any(values <= set(scale.split(", ")) for scale in _WORD_SCALES)
@@ -203,8 +221,21 @@ def _label_words(values: list[str], column: Column, is_joined: bool) -> list[str
         check_distinct(words, values)
     except ValueError:
         words = [value.strip() for value in values]  # as the file tells them apart
+        _check_spelling(values)
         check_distinct(words, values)
     return [check_label_word(word) for word in words]
+
+
+def _check_spelling(values: list[str]) -> None:
+    """Refuse labels that differ in case or blanks alone: no model could be taught which is which."""
+    first: dict[str, str] = {}
+    for value in values:
+        other = first.setdefault(" ".join(value.casefold().split()), value)
+        if other != value:
+            raise ValueError(
+                f"the labels '{visible(other)}' and '{visible(value)}' differ in case or blanks alone; write them "
+                "alike in the file"
+            )
 
 
 def _class_name(value: str, names: tuple[str, ...]) -> str:
@@ -230,63 +261,31 @@ def _score(columns: dict[str, Column], name: str, form: str) -> float:
     score += 0.5 * named(name, "final gold majority")
     score -= 3 * named(name, NO_ANSWERS) + 3 * (form in ("generation", "regression") and not hinted)
     score -= 2 * (form == "generation" and named(name, TEXTS, last=True))
-    score -= 5 * (column.is_list and any(_is_parallel(column, other) for other in columns.values()))
+    score -= 5 * (
+        form == "multi_label" and column.is_list and any(is_parallel(column, other) for other in columns.values())
+    )
     return score + min(len(column.filled) / len(column.values) - 1, 0)
-
-
-def _is_parallel(column: Column, other: Column) -> bool:
-    """True for lists that belong to another column's, element by element."""
-    if column is other or not other.is_list or other.name.startswith(f"{column.name}."):
-        return False
-    lengths = [len(elements) for elements in column.elements]
-    return len(set(lengths)) > 1 and lengths == [len(elements) for elements in other.elements]
-
-
-def _nothing_to_learn(columns: dict[str, Column]) -> str:
-    constant = next(
-        (name for name, column in columns.items() if len(column.counts) == 1 and named(name, ANSWERS)), None
-    )
-    if constant:
-        return f"the column '{constant}' has one label alone; a task has two"
-    return nested_problem(columns) or (
-        f"no column looks like an answer (there are {_shortened(list(columns))}); name it with --label"
-    )
-
-
-def nested_problem(columns: dict[str, Column]) -> str | None:
-    """Say that what may be the text is in lists of records, if there are any."""
-    for name, column in columns.items():
-        if column.is_list and all(isinstance(element, dict) for value in column.filled for element in value):
-            return (
-                f"the column '{name}' holds lists of records, such as the turns of a chat, which are not read; write "
-                "the prompt and the answer into columns of their own"
-            )
-    return None
 
 
 def flag_columns(columns: dict[str, Column]) -> list[str]:
     """List columns of 0 and 1, one for each label; none if there are few, or another column is the answer."""
-    flags = [name for name, c in columns.items() if c.is_scalar and set(c.counts) == {"0", "1"}]
+    flags = [name for name, c in columns.items() if c.is_scalar and {*map(_flag, c.counts)} == {True, False}]
     flags = [name for name in flags if not named(name, NO_ANSWERS)]
     answers = [n for n, c in columns.items() if named(n, ANSWERS) and label_form(c) not in (None, "generation")]
     return flags if len(flags) >= 3 and not answers else []
 
 
+def constant_flags(columns: dict[str, Column]) -> list[str]:
+    """List columns that hold 0 alone, or 1 alone."""
+    return [name for name, c in columns.items() if c.is_scalar and {*map(_flag, c.counts)} in ({True}, {False})]
+
+
 def join_flags(columns: dict[str, Column], flags: list[str]) -> Column:
     """Make a column of lists with the names of the columns that hold 1."""
     texts = [columns[name].texts for name in flags]
-    return Column(FLAGS, [[n for n, t in zip(flags, row, strict=True) if t == "1"] for row in zip(*texts, strict=True)])
+    return Column(FLAGS, [[n for n, t in zip(flags, row, strict=True) if _flag(t)] for row in zip(*texts, strict=True)])
 
 
-def _why_not(column: Column, kind: TaskKind | None) -> str:
-    if not column.filled:
-        return f"the column '{column.name}' is empty; name another with --label"
-    if column.is_scalar and len(column.counts) < 2:
-        return f"the column '{column.name}' has one label alone; a task has two"
-    held = "records" if column.is_mapping else "lists" if column.is_list else "values of other types"
-    wanted = f" for kind {kind}" if kind else ""
-    return f"the column '{column.name}' holds {held}, which are no answers{wanted}; name another with --label"
-
-
-def _shortened(names: list[str]) -> str:
-    return ", ".join(name[:30] for name in names[:8]) + (", …" if len(names) > 8 else "")
+def _flag(text: str) -> bool | None:
+    """Value of a cell of 0 and 1, as the step that makes splits reads it."""
+    return FLAG_CELLS.get(text.strip().lower())

@@ -12,9 +12,11 @@ from stagewise.data.texts import as_text, field_text, read_list
 
 TEXTS = "text sentence question context premise hypothesis tweet review comment content body title passage document "
 TEXTS += "article prompt input instruction utterance query message post note source dialogue statement claim stem"
+TEXTS += " selftext description"
 ANSWERS = "label category class target intent sentiment emotion gold topic stance decision verdict outcome tag rating "
 ANSWERS += "star score grade severity polarity answer correct urgency priority cop y"
 REFERENCES = "summary reference response output completion highlight translation answer target headline solution"
+SUMMARIES = "summary abstract highlight headline tldr"
 SCALES = "rating star score grade level severity rank stage likert"
 IDS = "id key uuid guid pmid doi index idx qid"
 GROUPS = "id user author patient subject document doc post session speaker conversation thread source"
@@ -22,17 +24,22 @@ NO_ANSWERS = "id key index split date time year confidence prob probability pred
 NO_ANSWERS += "rater author user url link"
 SPLITS = "split fold subset partition set"
 # What is written after the answer is known would give it away.
-REVEALING = "rationale explanation reasoning solution conclusion justification cot answer label summary"
+REVEALING = "rationale explanation reasoning solution conclusion justification cot exp answer label summary"
 
 _COLUMN = ColumnSettings(column="any")
+
+_WHOLE = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
+"""A whole number; `7,27` is two of them."""
 
 LONGEST_ANSWER = 80
 """Characters of the longest text that is taken for a label."""
 
 
 def name_words(name: str) -> list[str]:
-    """Split a column's name into words in lower case, without numbers."""
-    return [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+", name)]
+    """Split a column's name into words in lower case, without numbers; only names in ASCII are split at capitals."""
+    words = re.findall(r"[^\W\d_]+", name)
+    parts = [re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", word) if word.isascii() else [word] for word in words]
+    return [part.lower() for word in parts for part in word]
 
 
 def named(name: str, hints: str, last: bool = False) -> bool:
@@ -93,7 +100,7 @@ class Column:
 
     @cached_property
     def is_whole(self) -> bool:
-        return self.is_numeric and all(re.fullmatch(r"\s*[-+]?\d[\d,]*(\.0*)?\s*", text) for text in self.counts)
+        return self.is_numeric and all(re.fullmatch(rf"\s*[-+]?{_WHOLE}(\.0*)?\s*", text) for text in self.counts)
 
     @cached_property
     def is_real(self) -> bool:
@@ -123,6 +130,14 @@ class Column:
         return 1 - len(self.filled) / len(self.values)
 
 
+def is_parallel(column: Column, other: Column) -> bool:
+    """True for lists that belong to another column's, element by element."""
+    if column is other or not other.is_list or other.name.startswith(f"{column.name}."):
+        return False
+    lengths = [len(elements) for elements in column.elements]
+    return len(set(lengths)) > 1 and lengths == [len(elements) for elements in other.elements]
+
+
 def is_empty(value) -> bool:
     """Tell if a cell is empty: nothing, a blank text, an empty list, or a number that is none."""
     return (
@@ -135,7 +150,7 @@ def is_empty(value) -> bool:
 
 def is_number(text: str) -> bool:
     """Tell if a text is a number in decimals, with or without commas between thousands."""
-    return bool(re.fullmatch(r"\s*[-+]?(\d[\d,]*)?\.?\d+([eE][-+]?\d+)?\s*|\s*[-+]?\d+\.0*\s*", text))
+    return bool(re.fullmatch(rf"\s*[-+]?({_WHOLE}\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", text))
 
 
 def prompt_text(value) -> str:

@@ -24,6 +24,9 @@ DELIMITERS = ",\t;|"
 _LONGEST_NAME = 80
 """Characters of the longest name of a column; a longer one is a text, so the file has no header."""
 
+_SHARE_OF_NAMES = 0.05
+"""Share of the rows that have a column's name as its value from which on the first line is taken for a row."""
+
 
 @dataclass
 class Part:
@@ -92,6 +95,7 @@ def read_file(path: Path) -> tuple[dict[str, Any], list[dict], dict[str, list[st
         header = next(row for row in _csv_rows(text, reader) if row)
         _check_header(path, header)
         rows = read_records(path, validate(Reader, reader, path), [name for name in header if name])
+        _check_first_row(path, rows)
     if not rows:
         raise InputError(f"{path}: there is no record in it")
     return reader, rows, {}
@@ -162,6 +166,8 @@ def _read_json(path: Path, text: str) -> tuple[dict[str, Any], list[dict]]:
         raise InputError(f"{path}: not readable as JSON; save it as JSON lines, one record a line") from None
     if isinstance(values, list):
         return {"format": "json"}, _check_records(path, values)
+    if _is_table_by_column(values):
+        raise InputError(f"{path}: it holds columns and not records; save it with orient='records'")
     if len(values) > 1 and all(isinstance(record, dict) for record in values.values()):
         return {"format": "json", "keyed": True}, [{**record, KEY: key} for key, record in values.items()]
     lists = [key for key, value in values.items() if isinstance(value, list)]
@@ -174,6 +180,14 @@ def _read_json(path: Path, text: str) -> tuple[dict[str, Any], list[dict]]:
     if path.suffix.lower() in (".jsonl", ".ndjson"):
         return {"format": "jsonl"}, [values]
     raise InputError(f"{path}: it holds one object and no records; save a list of records, or one record a line")
+
+
+def _is_table_by_column(values: dict) -> bool:
+    """True for a table as `DataFrame.to_json` writes it: columns that hold their values by the row's number."""
+    columns = list(values.values())
+    if not columns or not all(isinstance(column, dict) and column for column in columns):
+        return False
+    return all(list(column) == [str(row) for row in range(len(columns[0]))] for column in columns)
 
 
 def _read_lines(path: Path, text: str) -> list[dict]:
@@ -203,9 +217,11 @@ def _csv_form(path: Path, text: str) -> dict[str, Any]:
         forms += [form | {"quoting": False}] if delimiter == "\t" else []  # tabs seldom stand in a text, quotes do
     scores = [_share_of_full_rows(text, form) for form in forms]
     best = forms[scores.index(max(scores))]  # the first of equals
-    if not max(scores) or (path.suffix.lower() == ".txt" and _is_prose(text, best, max(scores))):
+    is_prose = max(scores) > 0 and path.suffix.lower() == ".txt" and _is_prose(text, best, max(scores))
+    if is_prose or not max(scores):
+        what = "it holds lines of text and no table" if is_prose else "its first line has one column"
         raise InputError(
-            f"{path}: it has one column, and a task needs a text and an answer; name a file with both "
+            f"{path}: {what}, and a task needs a text and an answer; name a file with both "
             "(docs/data-shapes.md has texts and labels in two files)"
         )
     unclear = rf'\\"(?![\r\n"{re.escape(best.get("delimiter", ","))}]|\Z)'
@@ -245,10 +261,25 @@ def _csv_rows(text: str, form: dict[str, Any]) -> Iterator[list[str]]:
 
 def _check_header(path: Path, header: list[str]) -> None:
     """Refuse a first line that is a row."""
+    if header[0].strip().lower().startswith("sep="):
+        raise InputError(f"{path}: the first line names the separator, for Excel; take it out")
     for name in header:
         if len(name) > _LONGEST_NAME or re.fullmatch(r"-?\d+(\.\d+)?", name.strip()):
             raise InputError(
                 f"{path}: the first line holds values and no names of columns; put a line such as text,label before it"
+            )
+
+
+def _check_first_row(path: Path, rows: list[dict[str, str]]) -> None:
+    """Refuse a header that comes again among the rows, or that is a row itself."""
+    for number, row in enumerate(rows, 1):
+        if all(value == name for name, value in row.items()):
+            raise InputError(f"{path}: row {number} is the header again; take it out")
+    for name in rows[0]:
+        if sum(row[name] == name for row in rows) >= max(2, _SHARE_OF_NAMES * len(rows)):
+            raise InputError(
+                f"{path}: '{name}' is a value of the column that is called so, so the first line seems to be a row; "
+                "put a line with names before it, such as text,label, or rename the column"
             )
 
 
@@ -264,11 +295,11 @@ def _read_parquet(path: Path) -> tuple[list[dict], dict[str, list[str]]]:
     features = (
         json.loads((content.schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
     )
-    class_names = {
-        name: feature["names"]
-        for name, feature in features.items()
-        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
-    }
+    class_names = {}
+    for name, feature in features.items():
+        feature = feature.get("feature", feature) if isinstance(feature, dict) else None  # classes, or lists of them
+        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel":
+            class_names[name] = feature["names"]
     if not content.num_rows:
         raise InputError(f"{path}: there is no record in it")
     return content.to_pylist(), class_names

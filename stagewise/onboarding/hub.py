@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from stagewise.data.hub_dataset import converter
 from stagewise.errors import InputError, one_line
 from stagewise.onboarding.files import Part, Table, flat
 from stagewise.onboarding.parts import Roles, complete_roles, role_of
@@ -72,11 +73,6 @@ def _is_hidden(rows) -> bool:
 
 
 def _named_classes(rows) -> list[dict]:
-    """Rows with the names of classes in place of their numbers, as the step that fetches the data writes them."""
-    features = {name: f for name, f in rows.features.items() if type(f).__name__ == "ClassLabel"}
-    records = rows.to_list()
-    for record in records:
-        for name, feature in features.items():
-            number = record[name]
-            record[name] = feature.int2str(number) if number is not None and number >= 0 else None
-    return records
+    """Rows as the step that fetches the data writes them: with the names of classes in place of their numbers."""
+    converts = {name: convert for name, feature in rows.features.items() if (convert := converter(feature))}
+    return [{name: convert(row[name]) for name, convert in converts.items()} for row in rows.to_list()]

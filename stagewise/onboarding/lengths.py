@@ -33,7 +33,7 @@ class Lengths:
     longest: int
     median: int
     max_new_tokens: int
-    """Tokens of the longest answer."""
+    """Tokens of the longest answer, or as many as there is room for."""
     is_counted: bool
     """True if the model's tokenizer counted them."""
 
@@ -59,7 +59,7 @@ def measure(task: Survey, prompt: str, model_dir: Path) -> Lengths:
         too_long=step * sum(t - f > max_length for t, f in zip(totals, by_field[place], strict=True)),
         longest=max(totals),
         median=sorted(totals)[len(totals) // 2],
-        max_new_tokens=max(8, -(-(max(answers) + 1) // 8) * 8),
+        max_new_tokens=min(max(8, -(-(max(answers) + 1) // 8) * 8), max(8, max_length - around - 16)),
         is_counted=is_counted,
     )
 

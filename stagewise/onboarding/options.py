@@ -73,7 +73,7 @@ def _candidates(columns: dict[str, Column]) -> list[list[str]]:
 
 def _holds_options(column: Column) -> bool:
     """True for lists and mappings of at least two short texts, judged by the first of them."""
-    if column.is_scalar:
+    if column.is_scalar or not all(isinstance(value, list | dict | str) for value in column.filled):
         return False
     if any(len(value) > len(LETTERS) for value in column.filled) and not named(column.name, OPTIONS):
         return False

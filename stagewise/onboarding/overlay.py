@@ -1,9 +1,12 @@
 """The text of an overlay: every setting that matters for one's own data, each with its reason."""
 
+import re
 from dataclasses import dataclass, field
 
 import yaml
 
+from stagewise.onboarding.columns import SUMMARIES, Column, named
+from stagewise.onboarding.doubts import doubts
 from stagewise.onboarding.lengths import Lengths
 from stagewise.onboarding.options import OptionColumns
 from stagewise.onboarding.parts import ITEMS, Roles
@@ -17,6 +20,12 @@ VALIDATION_SHARE = 0.1
 
 _LARGE, _SMALL = 30_000, 500
 """Training items from which on one pass is enough, and up to which a step takes fewer of them."""
+
+
+def _end_in_numbers(references: Column) -> bool:
+    """True for worked solutions that end in their result, as those of GSM8K do: `#### 72`."""
+    texts = references.counts
+    return bool(texts) and all(re.search(r"####\s*-?[\d.,]+\s*$", text) for text in texts)
 
 
 def count_options(options: OptionColumns) -> str:
@@ -78,6 +87,7 @@ class Overlay:
             f"#   snakemake --cores all --configfile {self.path}   # run it",
             "#",
             "# Of config.yaml it inherits models, tasks and the form of prompts, and nothing else of the sample.",
+            *(f"# Check: {doubt}." for doubt in doubts(self.task)),
         ]
 
     def _experiment(self) -> list[str]:
@@ -144,7 +154,7 @@ class Overlay:
             lines.append("id: null # no column is an id; a checksum of the content is, which reveals no text")
         else:
             lines.append(f"id: {scalar(task.id)}")
-        also = f" # or another: {', '.join(map(comment, answer.others[:4]))}" if answer.others else ""
+        also = f" # or another: {', '.join(map(comment, task.other_answers[:4]))}" if task.other_answers else ""
         if answer.flags:
             lines.append("label: null # each label has a column of its own, which holds 0 or 1")
         else:
@@ -171,10 +181,15 @@ class Overlay:
         column = task.columns[task.answer.column]
         if column.is_numeric:
             measure, why = "numeric_match", "the references are numbers"
-        elif column.median_length > 100:
+        elif _end_in_numbers(column):
+            measure, why = (
+                "numeric_match",
+                "the references end in a number, and the last number of an answer counts",
+            )
+        elif column.median_length > 100 or named(column.name, SUMMARIES):
             measure, why = (
                 "rouge_l",
-                "the references are long; exact_match, numeric_match and token_f1 are reported, too",
+                "the references are long texts or summaries; exact_match, numeric_match and token_f1 are reported, too",
             )
         else:
             measure, why = (

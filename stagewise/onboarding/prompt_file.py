@@ -6,7 +6,7 @@ from stagewise.onboarding.survey import Survey, label_shares
 _MOST_LISTED = 20
 """Labels up to which a prompt lists them: more would take more tokens than the text."""
 
-_SAYS_NOTHING = {"label", "class", "target", "gold", "answer", "final", "correct", "y", "text", "cop", "key"}
+_SAYS_NOTHING = set("label class target gold answer answers final correct y text cop key is has".split())
 
 # Texts of a task that are instructions already.
 _INSTRUCTIONS = ("prompt", "instruction")

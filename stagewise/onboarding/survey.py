@@ -5,18 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from stagewise.data.columns import MISSING, follow
 from stagewise.data.duplicates import normalize
 from stagewise.errors import InputError
 from stagewise.onboarding.answers import (
     FLAGS,
     Answer,
     LabelCount,
+    constant_flags,
     find_answer,
     flag_columns,
     join_flags,
     label_counts,
     looks_like_scale,
-    nested_problem,
 )
 from stagewise.onboarding.columns import (
     GROUPS,
@@ -32,6 +33,7 @@ from stagewise.onboarding.columns import (
 )
 from stagewise.onboarding.files import Table
 from stagewise.onboarding.options import OptionColumns, find_options, options_of_rows
+from stagewise.onboarding.unsupported import nested_problem
 from stagewise.task_kinds import TaskKind
 
 _MOST_FIELDS = 4
@@ -78,6 +80,10 @@ class Survey:
     groups: list[str] = field(default_factory=list)
     """Columns whose values may belong together."""
     split_column: str | None = None
+    shown_options: list[str] = field(default_factory=list)
+    """Columns with options, of which any number may be right."""
+    constant_flags: list[str] = field(default_factory=list)
+    """Columns beside those of a label each that hold 0 or 1 alone."""
 
     @property
     def kind(self) -> TaskKind:
@@ -87,6 +93,11 @@ class Survey:
     def longest_field(self) -> str:
         """Variable with the longest texts, which is the one to cut."""
         return max(self.fields, key=lambda name: self.columns[self.fields[name]].median_length)
+
+    @property
+    def other_answers(self) -> list[str]:
+        """Columns that could be the answer as well."""
+        return [name for name in self.answer.others if name not in self.fields.values()]
 
     @property
     def may_be_ordinal(self) -> bool:
@@ -135,7 +146,7 @@ def survey(table: Table, choices: Choices) -> Survey:
     """
     columns = _columns(table)
     for name in (choices.label, choices.id, *choices.fields, *choices.options):
-        if name and name not in columns:
+        if name and name not in columns and not _add_inner_column(table, columns, name):
             raise InputError(f"there is no column '{name}'; the files have {', '.join(list(columns)[:12])}")
     split_column = next((name for name, column in columns.items() if _is_split(column)), None)
     candidates = {name: column for name, column in columns.items() if name != split_column}
@@ -161,12 +172,12 @@ def survey(table: Table, choices: Choices) -> Survey:
         labels = label_counts(columns[answer.column], answer.separator) if has_labels else []
     taken = {answer.column, *answer.flags, *(options.columns if options else ())}
     item_id = _id_column(candidates, taken, table) if choices.id is None else choices.id or None
-    fields, left_out = _fields(candidates, taken | {item_id}, choices.fields)
-    if answer.kind == "multi_label" and not choices.fields:
-        _add_options(fields, left_out, candidates, {label.value for label in labels})
-    task = Survey(
-        table, columns, answer, labels, options, fields, item_id, left_out=left_out, split_column=split_column
-    )
+    shown_options = [] if choices.fields or answer.kind != "multi_label" else _options_of_keys(candidates, labels)
+    fields, left_out = _fields(candidates, taken | {item_id, *shown_options}, choices.fields)
+    fields |= {_new_variable(name, fields): name for name in shown_options}
+    task = Survey(table, columns, answer, labels, options, fields, item_id, left_out=left_out)
+    task.split_column, task.shown_options = split_column, shown_options
+    task.constant_flags = constant_flags(candidates) if flags else []
     task.groups = [
         name
         for name, column in candidates.items()
@@ -186,6 +197,15 @@ def _columns(table: Table) -> dict[str, Column]:
         if not name.endswith(".0") or (column.is_class and all(name in row or not row.get(name[:-2]) for row in rows)):
             columns[name] = column
     return columns
+
+
+def _add_inner_column(table: Table, columns: dict[str, Column], path: str) -> bool:
+    """Add the column that a path of the user's leads to, such as `answers.text` in lists of records."""
+    values = [follow(row, path) for row in table.rows]
+    if all(value is MISSING for value in values):
+        return False
+    columns[path] = Column(path, [None if value is MISSING else value for value in values])
+    return True
 
 
 def _is_split(column: Column) -> bool:
@@ -229,21 +249,28 @@ def _fields(columns: dict[str, Column], taken: set, named_columns: Sequence[str]
         raise InputError(nested_problem(columns) or "no column with text is left for the prompt; name it with --fields")
     fields = {}
     for name in chosen:
-        key = variable(name)
-        while key in fields or key == "options":  # `options` is the list of options itself
-            key += "_2"
-        fields[key] = name
+        fields[_new_variable(name, fields)] = name
     return fields, [name for name in usable if name not in chosen and usable[name].median_length > 0]
 
 
-def _add_options(fields: dict[str, str], left_out: list[str], columns: dict[str, Column], labels: set[str]) -> None:
-    """Add the options of an item of which several are right: a mapping whose keys are the labels."""
-    for name, column in columns.items():
-        paths = [f"{name}.{label}" for label in sorted(labels)]
-        if column.is_mapping and all(path in columns and _is_full(columns[path]) for path in paths):
-            fields.update((variable(path), path) for path in paths)
-            left_out[:] = [path for path in left_out if path not in paths]
-            return
+def _new_variable(name: str, fields: dict[str, str]) -> str:
+    """Name of a prompt variable for a column that no other one has."""
+    key = variable(name)
+    while key in fields or key == "options":  # `options` is the list of options itself
+        key += "_2"
+    return key
+
+
+def _options_of_keys(columns: dict[str, Column], labels: list[LabelCount]) -> list[str]:
+    """List the columns inside a mapping whose keys are the labels: the options, any number of which are right."""
+    keys = [label.value for label in labels]
+    mappings = [name for name, column in columns.items() if column.is_mapping and _has_texts(columns, name, keys)]
+    inner = [name for name in columns if mappings and name.startswith(f"{mappings[0]}.")]
+    return [name for name in inner if columns[name].is_scalar and _is_full(columns[name])]
+
+
+def _has_texts(columns: dict[str, Column], mapping: str, keys: list[str]) -> bool:
+    return all(f"{mapping}.{key}" in columns and columns[f"{mapping}.{key}"].is_text for key in keys)
 
 
 def _can_be_field(column: Column) -> bool:

@@ -9,9 +9,10 @@ from stagewise.config.load_config import load
 from stagewise.config.yaml_files import read_yaml
 from stagewise.errors import InputError
 from stagewise.inference.prompts import Template
+from stagewise.onboarding.doubts import doubts
 from stagewise.onboarding.files import Table, read_table
 from stagewise.onboarding.hub import is_hub_name, read_hub
-from stagewise.onboarding.lengths import measure
+from stagewise.onboarding.lengths import Lengths, measure
 from stagewise.onboarding.overlay import Overlay, count_options
 from stagewise.onboarding.parts import Roles, assign_roles, task_name
 from stagewise.onboarding.prompt_file import prompt_file
@@ -83,7 +84,7 @@ def summary_lines(overlay: Overlay) -> list[str]:
     spread = f"{min(counts):,} to {max(counts):,}" if len(set(counts)) > 1 else f"{counts[0]:,}" if counts else ""
     answer += f", {len(counts)} labels of {spread} rows" if counts else ""
     answer += f", {count_options(task.options)}" if task.options else ""
-    answer += f" (or {' or '.join(task.answer.others[:3])}: --label)" if task.answer.others else ""
+    answer += f" (or {' or '.join(task.other_answers[:3])}: --label)" if task.other_answers else ""
     unsaid = "" if task.answer.is_named else f"; no name says that '{task.answer.title}' is the answer: check it"
     unused = len(task.columns[task.answer.column].values) - len(task.rows)
     facts = [f"id {task.id}" if task.id else "no id column", f"{task.repeats} repeated texts"]
@@ -91,11 +92,21 @@ def summary_lines(overlay: Overlay) -> list[str]:
     scored = items["validation"] + items["test"]
     return [
         f"saw    {files}; {answer}; {', '.join(facts)}{unsaid}",
+        *(f"check  {doubt}" for doubt in [*doubts(task), *_too_long(overlay.lengths)]),
         f"wrote  {overlay.path} and {overlay.prompt}; read both, then",
         f"run    snakemake --cores all --configfile {overlay.path}",
         f"       which trains on {items['train']:,} items, {overlay.epochs} times over, and scores {scored:,} items "
         f"with the base model and {'each of 2 adapters' if overlay.after else 'the adapter'}; "
         f"`snakemake -n --configfile {overlay.path}` shows the plan",
+    ]
+
+
+def _too_long(lengths: Lengths) -> list[str]:
+    if not lengths.too_long:
+        return []
+    return [
+        f"{lengths.too_long} items do not fit into {lengths.max_length} tokens even if a text is cut; raise max_length "
+        "if the model reads more, or shorten answers and texts"
     ]
 
 

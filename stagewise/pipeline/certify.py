@@ -33,8 +33,8 @@ KINDS = {
 }
 """Compared files, by pattern of the path below the results folder; the first that fits counts."""
 
-NOT_COMPARED = r"checkpoints/.+|report\.(html|md)|items\.html|figures/.+|\..+"
-"""Caches, and pages and pictures of the metrics, which show times."""
+NOT_COMPARED = r"checkpoints/.+|preflight\.json|report\.(html|md)|items\.html|figures/.+|\..+"
+"""Caches, the preflight, which holds what is free of memory and disk, and pages of the metrics, which show times."""
 
 CLOCK_LINES = {
     "README.md": r"\| time\b.*",

@@ -8,12 +8,18 @@ from stagewise.models.adapters import ADAPTER_CONFIG
 from stagewise.models.licences import licence_metadata
 from stagewise.models.merged_model import MergeCheck
 from stagewise.pipeline.export_probes import probe_results, probe_table
-from stagewise.pipeline.export_report import Reported, evaluation_results, forgetting_table, score_table
+from stagewise.pipeline.export_report import (
+    Reported,
+    describe_answering,
+    evaluation_results,
+    forgetting_table,
+    score_table,
+)
 from stagewise.pipeline.export_source import Source
 from stagewise.provenance.files import read_json
 from stagewise.recipe import Recipe
 from stagewise.task_kinds import describe_answers
-from stagewise.training.model_card import CARD, DISCLAIMER, TAGS, describe_origin, format_card, settings_table
+from stagewise.training.model_card import CARD, DISCLAIMER, describe_origin, format_card, settings_table, tags
 
 _LOAD_ADAPTER = """```python
 from peft import AutoPeftModelForCausalLM
@@ -76,7 +82,7 @@ def format_export_card(card: ExportCard) -> str:
         library_name="transformers" if card.merged else "peft",
         base_model=hub,
         base_model_relation=hub and ("finetune" if card.merged else "adapter"),
-        tags=list(TAGS if source.is_made_here else TAGS_ELSEWHERE),
+        tags=tags(source.recipe) if source.is_made_here else list(TAGS_ELSEWHERE),
         datasets=(card.reported.datasets() if card.reported else []) or None,
         eval_results=results or None,
         model_name=card.name if results else None,
@@ -162,8 +168,8 @@ def _score_sentence(reported: Reported) -> str:
     experiment = reported.metrics.experiment
     text = (
         f"Of the adapter on the base model (quantization {experiment.quantization}, compute type "
-        f"{experiment.compute_type or experiment.dtype}), by {experiment.method} within the task's labels; brackets "
-        f"are {100 * experiment.confidence:g} % intervals."
+        f"{experiment.compute_type or experiment.dtype}), {describe_answering(reported)}; brackets are "
+        f"{100 * experiment.confidence:g} % intervals."
     )
     if experiment.sample:
         text += " Some task ran on an embedded sample of made-up items, so this is no scientific result."

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from stagewise.lineage import BASE
 from stagewise.metrics.build import main_split
 from stagewise.metrics.schema import Probe, ProbeChange, Value
-from stagewise.pipeline.export_report import Reported, describe_claim, metric_args, with_interval
+from stagewise.pipeline.export_report import BESIDE, Reported, describe_claim, metric_args, with_interval
 from stagewise.report.tables.number_format import decimal, interval, signed_decimal
 from stagewise.training.model_card import table
 
@@ -54,7 +54,9 @@ def probe_results(reported: Reported) -> list:
                 metric_type=probe.measure,
                 metric_name=f"{probe.title}{confidence}",
                 metric_value=round(value.value, 6),
-                metric_args=metric_args(reported, probe.items, value, {BASE: _value(reported, probe, reported.base)}),
+                metric_args=metric_args(
+                    reported, probe.items, value, {BESIDE[BASE]: _value(reported, probe, reported.base)}
+                ),
             )
         )
     return results

@@ -1,12 +1,13 @@
 """The report's figures about one adapter, for the card that it is exported with."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from stagewise.errors import InputError
 from stagewise.lineage import BASE
+from stagewise.measures import FIXED_LABELS
 from stagewise.metrics.schema import MAJORITY, Forgetting, ReportMetrics, Score, Value, read_metrics
 from stagewise.models.adapters import ADAPTER_WEIGHTS
 from stagewise.pipeline.finished_results import METRICS
@@ -15,7 +16,8 @@ from stagewise.provenance.receipts import RECEIPT
 from stagewise.provenance.sealed_json import is_sealed
 from stagewise.recipe import Recipe
 from stagewise.report.tables.number_format import decimal, interval, p_value, signed_decimal
-from stagewise.training.model_card import table
+from stagewise.task_kinds import LABEL_KINDS
+from stagewise.training.model_card import hub_task, table
 
 ALWAYS = ("accuracy", "macro_f1")
 """Measures of every card, beside the one that the report's claims are about."""
@@ -23,10 +25,10 @@ ALWAYS = ("accuracy", "macro_f1")
 # Identifiers of the hub's metrics, of our measures.
 _HUB_METRICS = {"macro_f1": "f1", "mcc": "matthews_correlation", "brier": "brier_score", "rouge_l": "rouge"}
 
-_HUB_TASKS = {"generation": "text-generation", "multiple_choice": "multiple-choice"}
-"""Names of kinds of tasks on the hub; of the others `text-classification`."""
+BESIDE = {BASE: "untuned model", MAJORITY: "majority class"}
 
-_BESIDE = {BASE: "untuned model", MAJORITY: "majority class"}
+_MOST_FREQUENT = "most frequent answer"
+"""Name of `MAJORITY` where answers are no labels of one list."""
 
 _HUB_DATASET = re.compile(r"https://huggingface\.co/datasets/([\w.-]+/[\w.-]+)/resolve/")
 
@@ -50,10 +52,15 @@ class Reported:
         names = dict.fromkeys((first, *ALWAYS))
         return [measure.name for name in names for measure in self.metrics.measures if measure.name == name]
 
-    def task_type(self, task: str) -> str:
-        """Name of a task's kind on the hub."""
+    def kind(self, task: str) -> str:
+        """Kind of a task."""
         (record,) = (record for record in self.metrics.tasks if record.task == task)
-        return _HUB_TASKS.get(record.kind, "text-classification")
+        return record.kind or "classification"
+
+    def beside(self, tasks: Iterable[str]) -> dict[str, str]:
+        """Names of what is beside the adapter's scores of these tasks."""
+        frequent = {} if set(map(self.kind, tasks)) <= set(FIXED_LABELS) else {MAJORITY: _MOST_FREQUENT}
+        return BESIDE | frequent
 
     @property
     def titles(self) -> dict[str, str]:
@@ -66,7 +73,7 @@ class Reported:
         by_key = {(tuple(s.lineages), s.task, s.split): s for s in self.metrics.scores if s.rule == "argmax"}
         for (lineages, task, split), score in by_key.items():
             if lineages == (self.recipe.lineage,):
-                others = {o: by_key.get(((self.base if o == BASE else o,), task, split)) for o in _BESIDE}
+                others = {o: by_key.get(((self.base if o == BASE else o,), task, split)) for o in BESIDE}
                 beside = {other: score for other, score in others.items() if score}
                 yield score, items.get((self.recipe.lineage, task, split)), beside
 
@@ -145,16 +152,17 @@ def evaluation_results(reported: Reported) -> list:
     confidence = reported.metrics.experiment.confidence
     results = []
     for score, items, beside in reported.scores():
+        names = reported.beside([score.task])
         for name in reported.measures(score.task):
             value = score.measures.get(name)
             if value is None or value.value is None:
                 continue
-            others = {key: _value(other, name) for key, other in beside.items()}
+            others = {names[key]: _value(other, name) for key, other in beside.items()}
             bracket = interval(value.low, value.high, decimal)
             title = f"{reported.titles[name]}, {100 * confidence:g} % {bracket}" if bracket else reported.titles[name]
             results.append(
                 EvalResult(
-                    task_type=reported.task_type(score.task),
+                    task_type=hub_task(reported.kind(score.task)),
                     dataset_type=score.task,
                     dataset_name=score.task,
                     dataset_split=score.split,
@@ -168,11 +176,21 @@ def evaluation_results(reported: Reported) -> list:
 
 
 def metric_args(reported: Reported, items: int | None, value: Value, beside: dict[str, Value]) -> dict:
-    """Facts beside a metric's value: items, interval, and the values of the untuned model and the majority class."""
+    """Facts beside a metric's value: items, interval, and by name the values of what is beside it."""
     facts = {"items": items, "low": value.low, "high": value.high, "confidence": reported.metrics.experiment.confidence}
-    facts |= {_BESIDE[key]: other.value for key, other in beside.items()}
+    facts |= {name: other.value for name, other in beside.items()}
     rounded = {key: round(fact, 6) if isinstance(fact, float) else fact for key, fact in facts.items()}
     return {key: fact for key, fact in rounded.items() if fact is not None}
+
+
+def describe_answering(reported: Reported) -> str:
+    """Say how the tasks were answered."""
+    kinds = {reported.kind(score.task) for score, _, _ in reported.scores()}
+    labels = f"by {reported.metrics.experiment.method} within the task's labels"
+    if kinds <= set(LABEL_KINDS):
+        return labels
+    greedy = "sets of labels and texts by greedy generation"
+    return greedy if kinds.isdisjoint(LABEL_KINDS) else f"{labels}; {greedy}"
 
 
 def score_table(reported: Reported) -> str:
@@ -181,10 +199,11 @@ def score_table(reported: Reported) -> str:
     for score, items, beside in reported.scores():
         for name in reported.measures(score.task):
             if name in score.measures:
-                others = [_value(beside.get(other), name).value for other in _BESIDE]
+                others = [_value(beside.get(other), name).value for other in BESIDE]
                 value = with_interval(score.measures[name], decimal)
                 rows.append((score.task, score.split, items, reported.titles[name], value, *map(decimal, others)))
-    head = ("task", "split", "items", "measure", "this adapter", *_BESIDE.values())
+    names = reported.beside(dict.fromkeys(score.task for score, _, _ in reported.scores()))
+    head = ("task", "split", "items", "measure", "this adapter", *names.values())
     return table(head, rows)
 
 

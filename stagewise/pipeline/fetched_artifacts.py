@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from stagewise.config.sources import File
 from stagewise.config.sources_lock import SOURCES_LOCK, expected_sha256
-from stagewise.config.tasks import File
 from stagewise.data.probe_texts import fetched_texts
 from stagewise.data.raw_files import raw_path
 from stagewise.models.adopted import ADOPTED_FILES

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stagewise.config.experiment import Config
 from stagewise.errors import InputError
+from stagewise.inference.template import Template
 from stagewise.pipeline.artifact import Artifact
 from stagewise.pipeline.check_rules import check_rules
 from stagewise.pipeline.experiment import Experiment
@@ -53,8 +54,9 @@ def prepare_plan(
     Raises
     ------
     InputError
-        If a rule and the declarations do not agree.
+        If a rule and the declarations do not agree, or a prompt file and its task.
     """
+    _check_prompt_files(experiment.config)
     if rules is not None:
         check_rules(rules, artifacts)
     unwritten: dict[Path, int] = {}
@@ -65,6 +67,13 @@ def prepare_plan(
     experiment.checksum.save()
     experiment.code.save()
     return unwritten
+
+
+def _check_prompt_files(config: Config) -> None:
+    """Refuse a prompt that shows another task's fields, or lacks one; Snakemake says if a file is missing."""
+    for task in config.active_tasks.values():
+        if Path(task.prompt).is_file():
+            Template.read(task.prompt, task.variables)
 
 
 def check_own_folder(path) -> None:

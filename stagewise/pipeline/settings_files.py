@@ -2,7 +2,7 @@
 
 from stagewise.config.base import Settings
 from stagewise.config.shareable import redact_url, without_credentials
-from stagewise.config.tasks import File
+from stagewise.config.sources import File
 from stagewise.errors import InputError, refusal
 from stagewise.provenance.files import read_json, write_json
 from stagewise.provenance.fingerprints import fingerprint

@@ -1,6 +1,9 @@
 """The local page with the texts of the items that an arm lost or gained."""
 
+import csv
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 from stagewise.data.items import read_split
@@ -9,6 +12,7 @@ from stagewise.lineage import data_folder
 from stagewise.report.environment import environment, plain, styles
 from stagewise.report.lookup import View
 from stagewise.report.tables.flips import flipped
+from stagewise.report.task_measures import GENERATION, MULTI_LABEL
 
 
 def read_items(view: View, results: Path) -> dict[str, dict[str, dict]]:
@@ -37,6 +41,45 @@ def read_items(view: View, results: Path) -> dict[str, dict[str, dict]]:
     return by_task
 
 
+class Change(NamedTuple):
+    """A generated answer before and after, in a run in which the arm lost or gained the item."""
+
+    arm: str
+    run: str
+    before: str
+    after: str
+
+
+def read_changes(view: View, results: Path) -> dict[str, dict[str, list[Change]]]:
+    """Read the generated answers to items that flipped, by task and id.
+
+    The figures stand for the prediction files, so that these may be missing: a task is left out then.
+    """
+    changes: dict[str, dict[str, list[Change]]] = {}
+    read = cache(_read_answers)
+    for record in view.select("flips", split=view.main_split):
+        if record.task not in view.of_tasks.of_kind(view.scored_tasks, MULTI_LABEL, GENERATION):
+            continue
+        sides = [
+            read(Path(results) / lineage / "predictions" / f"{record.task}.{view.main_split}.csv")
+            for lineage in (record.before_lineage, record.after_lineage)
+        ]
+        run = view.run(record.after_lineage) if view.several_runs else ""
+        for name in (*record.lost, *record.gained):
+            if all(name in answers for answers in sides):
+                of_task = changes.setdefault(record.task, {})
+                of_task.setdefault(name, []).append(Change(record.arm, run, *(answers[name] for answers in sides)))
+    return changes
+
+
+def _read_answers(path: Path) -> dict[str, str]:
+    """Answers of a prediction file by id; none if it is missing."""
+    if not path.is_file():
+        return {}
+    with open(path, encoding="utf-8", newline="") as handle:
+        return {row["id"]: row["prediction"] for row in csv.DictReader(handle)}
+
+
 def render(view: View, results: Path, page: str) -> str:
     """Write the local page with the items' texts; `page` is the report's address from there."""
     licences = {task.task: task.licence for task in view.metrics.tasks}
@@ -49,6 +92,7 @@ def render(view: View, results: Path, page: str) -> str:
             css=styles(),
             items=read_items(view, results),
             flipped=flipped(view),
+            changes=read_changes(view, results),
             licences=licences,
             closed=closed,
             page=quote(page),

@@ -145,7 +145,7 @@ class View:
         """The primary measure inside a sentence, of some tasks or of all that arms learn."""
         if not self.of_tasks.are_mixed:
             return self.primary.title
-        return f"each task's own measure ({self.of_tasks.name_own(self.tasks if tasks is None else tasks)})"
+        return f"each task's own measure ({self.of_tasks.name_own(self.ordered_tasks if tasks is None else tasks)})"
 
     @property
     def primary_axis(self) -> str:
@@ -153,17 +153,6 @@ class View:
         if not self.of_tasks.are_mixed:
             return self.primary.axis
         return f"{number_format.capital(self.name_primary())}{', %' if self.primary.is_share else ''}"
-
-    def name_majority(self, task: str) -> str:
-        """The most frequent answer of the training split as a sentence calls it."""
-        return self.of_tasks.name_majority(task)
-
-    def axis(self, task: str) -> str:
-        """Label of an axis of the primary measure on a task."""
-        if not self.of_tasks.are_mixed:
-            return self.primary.axis
-        unit = ", %" if self.primary.is_share else ""
-        return f"{self.primary.title} ({self.own(task).title}){unit}"
 
     def claim(self, kind: str, arm: str, task: str | None, against: str | None = None) -> Claim | None:
         """Claim about an arm's adapters on a task, or on the mean over all; None if there is none."""

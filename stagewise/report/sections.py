@@ -34,6 +34,7 @@ from stagewise.report.tables import (
     decision_rules,
     drift,
     flips,
+    orders,
     provenance,
     published,
     scores,
@@ -42,6 +43,7 @@ from stagewise.report.tables import (
 )
 from stagewise.report.tables.number_format import listed
 from stagewise.report.tables.table import Table
+from stagewise.report.task_measures import GENERATION, MULTI_LABEL
 from stagewise.report.text import observations, verdicts
 from stagewise.report.text.sentences import Sentence
 from stagewise.report.text.tried import unequal_numbers
@@ -117,7 +119,7 @@ def arms_section(view: View) -> Section:
     """Arms side by side, and what each costs."""
     first, *other_measures = arms.final_tables(view, arms.measured_rules(view)[:1], "arms") or [None]
     other_rules = arms.final_tables(view, arms.measured_rules(view)[1:], "arms-rules")
-    blocks: list[Block] = [TableBlock(first, "main")] if first else []
+    blocks: list[Block] = [TableBlock(first, "main"), TableBlock(orders.over_orders(view))] if first else []
     blocks += [
         Section("comparison", "Against the reference arm", _comparison(view)),
         Figures(),
@@ -264,8 +266,12 @@ def _confusions(view: View, split: str) -> list[Block]:
     for task in view.every_task:
         title = task if split == view.main_split else f"{task}, {split} split"
         matrices, frequent = scores.confusions(view, task, split), scores.frequent_confusions(view, task, split)
-        inner = [Matrices(matrices), TableBlock(frequent)]
-        parts.append(Section(f"confusion-{split}-{task}", title, inner, empty="Not scored."))
+        note = scores.CONFUSION_NOTES.get(view.of_tasks.kinds[task])
+        inner: list[Block] = [Text(note, style="caption")] if note and matrices else []
+        inner += [Matrices(matrices), TableBlock(frequent)]
+        generated = view.of_tasks.of_kind([task], MULTI_LABEL, GENERATION)
+        empty = "Answers are generated, not one of the labels, so there is no matrix." if generated else "Not scored."
+        parts.append(Section(f"confusion-{split}-{task}", title, inner, empty=empty))
     return parts
 
 

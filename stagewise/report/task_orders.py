@@ -32,3 +32,30 @@ def group_by_order(
     for arm in stages:
         orders.setdefault(of_arm[arm], []).append(arm)
     return orders
+
+
+def arms_over_orders(
+    orders: dict[tuple[str, ...], list[str]], names: list[str], arms: list[str]
+) -> dict[str, list[str]]:
+    """Group arms that differ in the order of tasks alone, by the name that they share.
+
+    Parameters
+    ----------
+    orders
+        Arms by the order in which they learnt the tasks.
+    names
+        Names of the experiment's `orders`, which end the names of arms that stand there once for each.
+    arms
+        All arms.
+
+    Returns
+    -------
+    Empty for one order. Without declared orders, arms are one group, without a name, if each has an order of its own.
+    """
+    if len(orders) < 2:
+        return {}
+    if not names:
+        return {"": arms} if len(orders) == len(arms) else {}
+    bases = dict.fromkeys(arm.removesuffix(f"-{names[0]}") for arm in arms if arm.endswith(f"-{names[0]}"))
+    groups = {base: [f"{base}-{name}" for name in names] for base in bases}
+    return {base: group for base, group in groups.items() if set(group) <= set(arms)}

@@ -15,7 +15,8 @@ from stagewise.training.new_lora import trains_new_lora
 CARD = "README.md"
 """The file that the hub shows as a repository's page."""
 
-TAGS = ("lora", "text-classification", "sequential-fine-tuning", "stagewise")
+HUB_TASKS = {"generation": "text-generation", "multiple_choice": "multiple-choice"}
+"""Names of kinds of tasks on the hub; of the others `text-classification`."""
 
 DISCLAIMER = "It is a research artefact, not a medical or psychological service."
 
@@ -37,8 +38,21 @@ def write_card(folder: Path, recipe: Recipe, summary: dict) -> None:
 Ask it with `python -m scripts.infer --adapter DIR --task {recipe.learns[0]} …`; `python -m scripts.export` writes a
 copy for other tools, with the report's scores in its card. {DISCLAIMER}
 """
-    card = format_card(text, library_name="peft", base_model=hub, base_model_relation=hub and "adapter", tags=[*TAGS])
+    card = format_card(
+        text, library_name="peft", base_model=hub, base_model_relation=hub and "adapter", tags=tags(recipe)
+    )
     (folder / CARD).write_text(card, encoding="utf-8")
+
+
+def tags(recipe: Recipe) -> list[str]:
+    """Tags of an adapter's card: what it is, and the kinds of tasks that its stage learnt."""
+    kinds = dict.fromkeys(hub_task(recipe.tasks[name].kind) for name in recipe.learns)
+    return ["lora", *kinds, "sequential-fine-tuning", "stagewise"]
+
+
+def hub_task(kind: str | None) -> str:
+    """Name of a kind of task on the hub; None is classification."""
+    return HUB_TASKS.get(kind, "text-classification")
 
 
 def format_card(text: str, **metadata) -> str:

@@ -18,6 +18,7 @@ from stagewise.report import html
 from stagewise.report.curves import read_logs
 from stagewise.report.lookup import View
 from tests.helpers import fake_results as made
+from tests.helpers import kinds_of_tasks
 from tests.helpers.project_copy import ROOT
 from tests.helpers.records import find
 
@@ -117,6 +118,19 @@ PROBES = {
     "probes": {"tasks": ["topics", "pubmedqa"], "harness": ["arc_easy"], "texts": {"prose": "prose.txt"}},
 }
 
+# A task of every kind, one of them a probe, with four measures of their own; a lower rank error is better.
+KINDS_STAGES = [{"task": "grades"}, {"task": "notes"}, {"task": "topics"}, FIRST_STAGE]
+KINDS = {
+    "tasks": kinds_of_tasks.TASKS | {"grades": kinds_of_tasks.GRADES | {"measure": "rank_error"}},
+    "arms": {
+        "sequential": {"stages": KINDS_STAGES},
+        "rehearsal": {"stages": [*KINDS_STAGES[:3], FIRST_STAGE | {"remedies": {"rehearsal": {"share": 0.1}}}]},
+    },
+    "probes": {"tasks": ["quiz"]},
+    "published": None,
+    "statistics": {"forgetting": "paired"},
+}
+
 BASE, FIRST, SECOND = "base", "base/seed-0/pubmedqa", "base/seed-0/pubmedqa/dreaddit"
 SECTIONS = (
     "result run data arms forgetting before-after items rules observations curves calibration confusion published "
@@ -133,11 +147,11 @@ def experiment(name: str) -> Path:
     twelve and three seeds, ``twenty`` twenty and two seeds; ``labels`` has a task of 77 labels and two arms of opposite
     orders, ``orders`` five tasks in three orders; ``swept`` has three arms in both orders of two tasks, two of them
     with sweeps, and claims about the mean over tasks; ``probes`` and ``probed`` have four probes and four arms, one and
-    two seeds.
+    two seeds; ``kinds`` has a task of every kind and two arms.
     """
     overlays = {"small": {}, "many": MANY, "arms": {"arms": made.ARMS, "seeds": [0, 1]}, "study": STUDY}
     overlays |= {"twenty": TWENTY, "labels": LABELS, "orders": ORDERS, "swept": SWEPT}
-    overlays |= {"probes": PROBES, "probed": PROBES | {"seeds": [0, 1]}}
+    overlays |= {"kinds": KINDS, "probes": PROBES, "probed": PROBES | {"seeds": [0, 1]}}
     return write(Path(_scratch.name) / name, **overlays[name])
 
 

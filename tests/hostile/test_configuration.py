@@ -138,15 +138,15 @@ SETTINGS = {
     "unknown source": ("tasks/pubmedqa/source", "orginal", "not one of its sources"),
     "unknown split": ("tasks/pubmedqa/split", "offical", "not one of its splits"),
     "split without its file": ("tasks/dreaddit/splits/official/train", "all", "needs a file 'all'"),
-    "url without checksum": (
-        "tasks/pubmedqa/sources/sample/files/items",
-        {"url": "https://example.org/a.json"},
-        "needs the 'sha256'",
+    "dataset without split": (
+        "tasks/pubmedqa/sources/sample",
+        {"files": {"items": {"dataset": "owner/name"}}},
+        "a 'dataset' needs 'split', such as train",
     ),
     "path and url": (
         "tasks/pubmedqa/sources/sample/files/items",
         {"path": "a", "url": "b", "sha256": "0" * 64},
-        "exactly one of 'path' and 'url'",
+        "exactly one of 'path', 'url' and 'dataset'",
     ),
     "short checksum": ("tasks/pubmedqa/sources/original/files/items/sha256", "abc", "sha256"),
     "shares above one": (
@@ -156,7 +156,7 @@ SETTINGS = {
     ),
     "shorten names no field": ("tasks/pubmedqa/shorten", "contexts", "not one of the fields"),
     "unknown model": ("model", "gpt", "not one of models"),
-    "short revision": ("models/llama-3.2-1b-instruct/revision", "main", "revision"),
+    "blank in a revision": ("models/llama-3.2-1b-instruct/revision", "a b", "revision"),
     "two model origins": ("models/llama-3.2-1b-instruct/path", "there", "exactly one of"),
     "unknown task in a stage": ("arms/sequential/stages/1/task", "dreadit", "names the task 'dreadit'"),
     "no stages": ("arms/sequential/stages", [], "at least 1"),
@@ -166,7 +166,7 @@ SETTINGS = {
     "all arms taken out": ("arms/sequential", None, "arms is empty"),
     "unknown evaluation split": ("evaluation/splits", ["dev"], "evaluation.splits"),
     "missing model": ("model", ..., "'model' is required but missing"),
-    "missing group": ("tasks/pubmedqa/label", ..., "'tasks.pubmedqa.label' is required but missing"),
+    "missing group": ("tasks/pubmedqa/label", ..., "'tasks.pubmedqa': 'label' is required but missing"),
     # What is no number, and what no training or statistic has.
     "name of two words": ("experiment", "ten arms", "'experiment': write letters, digits and . _ + - alone"),
     "text for a number": ("training/epochs", "many", "'training.epochs': write a number in plain decimals"),
@@ -230,7 +230,7 @@ SETTINGS = {
     # Texts that YAML takes for something else.
     "a number as column": ("tasks/pubmedqa/id", 1.5, "'tasks.pubmedqa.id': YAML reads this as a number"),
     "truth as column": ("tasks/pubmedqa/id", True, "put the text in quotes"),
-    "null as column": ("tasks/pubmedqa/id", None, "a text is needed, and YAML reads this as null"),
+    "null as column": ("tasks/dreaddit/fields/text", {"column": None}, "a text is needed, and YAML reads this as null"),
     "a number as label": (f"{LABELS}/0/value", 1.5, "'tasks.pubmedqa.labels[0].value': YAML reads this as a number"),
     # Names and paths.
     "long task name": (f"tasks/{'x' * 300}", DEFAULT["tasks"]["pubmedqa"], "at most 100 characters"),

@@ -86,7 +86,9 @@ def test_a_fault_of_the_program_keeps_its_traceback(error):
 
 
 FETCHING = {"fetch_data", "fetch_model", "fetch_adapter", "fetch_harness"}
-NETWORK = FETCHING | {"preflight", "export", "certify", "forgot"}  # the last two run the others
+NETWORK = (
+    FETCHING | {"preflight", "export", "init", "resolve_revisions"} | {"certify", "forgot"}
+)  # these two run the others
 STEPS = [path.stem for path in sorted((ROOT / "scripts").glob("[!_]*.py"))]
 
 

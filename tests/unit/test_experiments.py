@@ -9,7 +9,7 @@ import yaml
 
 from experiments.trace_format import read_science_qa
 from stagewise.config.load_config import load
-from stagewise.config.tasks import Reader
+from stagewise.config.readers import Reader
 from stagewise.errors import InputError
 from stagewise.lineage import lineage_tree
 from tests.helpers.in_process import fetch_all, run_all, split_all

@@ -86,7 +86,7 @@ def test_the_picture_of_the_page_is_in_the_report(tmp_path, monkeypatch):
 def test_the_reader_of_the_page_reads_a_file(tmp_path, monkeypatch):
     from pyarrow import feather, table
 
-    from stagewise.config.tasks import Reader
+    from stagewise.config.readers import Reader
     from stagewise.data.readers import read_records
 
     (code,) = blocks("extending.md", "A reader")

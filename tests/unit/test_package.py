@@ -62,7 +62,7 @@ def test_dependencies_are_declared_in_the_locks_alone():
 @pytest.mark.parametrize(
     "code",
     [
-        "from stagewise.config.tasks import Reader; from stagewise.data.readers import find_format; "
+        "from stagewise.config.readers import Reader; from stagewise.data.readers import find_format; "
         "find_format(Reader(format='my_readers:read_lines').format)",
         "from stagewise.remedies.registry import find_remedy; find_remedy('my_remedies:Mine')",
         "import stagewise.report.html, stagewise.pipeline.artifacts, scripts.train_adapter",

@@ -53,9 +53,33 @@ def check_prompts(context: Context):
         encoder = Encoder.of_task(context.tokenizer, template, config.prompting, spec, max_length, task)
         if encoder.has_labels:
             yield from _check_label_words(context, task, encoder)
+        if spec.kind == "generation":
+            yield from _check_references(context, task, encoder)
         for use in _uses(context, task):
             lengths = _encode(context, task, replace(encoder, max_length=use.max_length), use)
             yield from _check_lengths(context, task, use, lengths)
+
+
+def _check_references(context: Context, task: str, encoder: Encoder):
+    """Answers as long as the references, and with the texts in them, can be generated."""
+    spec = context.config.active_tasks[task]
+    items = [item for split in context.config.evaluation.splits for item in context.items(task, split)]
+    for stop in spec.stop:
+        cut = sum(stop in item["label"] for item in items)
+        if cut:
+            sentence = (
+                f"tasks.{task}.stop: {cut} of {len(items)} references hold {stop!r}, where a right answer would be cut "
+                "off; take it out, or another text that stands behind answers alone"
+            )
+            yield Finding(f"{task}: {stop!r} is in {cut} references", "warning", sentence)
+    limit = with_answer_limit(encoder, items, spec.max_new_tokens).max_new_tokens
+    lengths = [len(encoder.encode_own_answer(item)) - 1 for item in items]  # an answer may be cut before its end token
+    if longer := sum(length > limit for length in lengths):
+        sentence = (
+            f"tasks.{task}.max_new_tokens: {longer} of {len(items)} references take more than {limit} tokens, so their "
+            f"answers are cut off; raise it to {max(lengths)}, or shorten the references"
+        )
+        yield Finding(f"{task}: {longer} references take more than {limit} tokens", "warning", sentence)
 
 
 def _uses(context: Context, task: str) -> list[Use]:

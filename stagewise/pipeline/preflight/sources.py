@@ -9,7 +9,8 @@ from stagewise.config.adopted import short_name
 from stagewise.config.base_model import Model
 from stagewise.config.hub_names import MAIN
 from stagewise.config.mirror import check_mirror
-from stagewise.config.tasks import File, IdsSplit
+from stagewise.config.sources import File
+from stagewise.config.tasks import IdsSplit
 from stagewise.data.download import BY_HAND, base_name, redact_url
 from stagewise.data.raw_files import dataset_file, raw_path
 from stagewise.errors import InputError

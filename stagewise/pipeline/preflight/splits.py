@@ -3,12 +3,19 @@
 from collections import Counter
 
 from stagewise.config.tasks import SPLITS
+from stagewise.data.set_aside import UNKNOWN_LABEL
 from stagewise.metrics.design import Assumed, TaskItems, plan_of
 from stagewise.pipeline.planned_items import group_size
 from stagewise.pipeline.preflight.check import Finding, check
 from stagewise.pipeline.preflight.context import Context
 from stagewise.report.tables.number_format import listed
 from stagewise.task_kinds import describe_answers
+
+MANY_ROWS = 0.05
+"""Share of rows that are set aside that is a warning."""
+
+_BY_RULE = ("not drawn", "not in the split file", "duplicate text", "same text as")
+"""Beginnings of reasons that follow from settings of the split and of duplicates."""
 
 FEWEST_ITEMS = 10
 FEWEST_OF_LABEL = 2
@@ -53,6 +60,27 @@ def check_leaks(context: Context):
             )
     if clean:
         yield Finding("none")
+
+
+@check("rows", "splits")
+def check_rows(context: Context):
+    """Most rows of the raw files are items."""
+    for folder in context.folders[:1]:
+        for task, facts in context.summary(folder)["tasks"].items():
+            unwanted = context.config.active_tasks[task].unknown_labels == "set_aside"
+            by_rule = (*_BY_RULE, UNKNOWN_LABEL) if unwanted else _BY_RULE
+            reasons = {reason: n for reason, n in facts.get("set_aside", {}).items() if not reason.startswith(by_rule)}
+            lost, rows = sum(reasons.values()), facts.get("rows", 0)
+            if lost <= MANY_ROWS * rows:
+                yield Finding(f"{task}: {lost} of {rows} cannot be used", "note" if lost else "ok")
+                continue
+            listed_reasons = listed([f"{reason}: {n}" for reason, n in reasons.items()])
+            yield Finding(
+                f"{task}: {lost} of {rows} cannot be used",
+                "warning",
+                f"tasks.{task}: {lost} of {rows} rows are set aside ({listed_reasons}); look at "
+                f"{context.results / folder}/{task}/set_aside.csv, and correct the data or the columns",
+            )
 
 
 @check("labels", "splits")

@@ -62,7 +62,7 @@ def _draw_cost(view: View, order: str, task: str, kind: str, rows) -> Picture:
     ]
 
     def draw(axes):
-        axes.set(xlabel=title, ylabel=f"Kept: {task}, {view.axis(task)}")
+        axes.set(xlabel=title, ylabel=f"Kept: {task}, {view.of_tasks.axis(task)}")
         axes.set_xlim(0, 1.12 * max([p.x for p in points]) or 1)
         low, high = view.primary.limits
         room = 0.02 * (high - low)

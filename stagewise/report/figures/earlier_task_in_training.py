@@ -58,7 +58,7 @@ def draw(view: View, data) -> Drawing:
     if view.several_arms:
         caption += f"Here: {panels[0][0]}. " if len(panels) == 1 else ""  # one panel has no heading
         caption += (
-            f"A picture per arm, all on the same axes: {view.primary_axis}, over optimizer steps. Grey: "
+            f"A picture per arm, all on the same axes: {_logged_measures(view, data)}, over optimizer steps. Grey: "
             f"{view.named_reference}. "
         )
         if any(adapter.sources for adapter in view.adapters.values()):
@@ -70,6 +70,14 @@ def draw(view: View, data) -> Drawing:
     if not view.several_arms:
         return Drawing(caption, panels, [], OPEN)
     return Drawing(caption, panels, legend, OPEN, style="small")
+
+
+def _logged_measures(view: View, data) -> str:
+    """The measures of the pictures in a caption."""
+    if not view.of_tasks.are_mixed:
+        return view.primary.axis
+    named = [f"{view.measures[name].title} of {task}" for (task, name), _ in groups(data, "task", "measure")]
+    return listed(named) + (", %" if all(view.measures[name].is_share for name in data.measure) else "")
 
 
 def _draw_measures(view: View, heading: str, rows) -> list[Picture]:

@@ -25,6 +25,7 @@ def draw(view: View, data) -> Drawing:
         f"Items that flipped on the {view.main_split} split{mean}: to the left those that the adapter which learnt the "
         "task answered right and the arm's last one wrong, to the right the other way round."
     )
+    caption += view.of_tasks.flips_note(data.task.unique())
     keys = [Key("lost", variable(SERIES[1]), MARKERS[1][1]), Key("gained", variable(SERIES[0]), MARKERS[1][1])]
     return Drawing(caption, [("", [_draw_flips(view, task, rows) for task, rows in groups(data, "task")])], keys)
 

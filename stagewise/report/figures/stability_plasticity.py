@@ -120,7 +120,7 @@ def _draw_pair(view: View, order: str, measure: ShownMeasure, rows) -> Picture:
     left = MARGINS[0] + measure.axis_room
 
     def axis(task: str) -> str:
-        return view.axis(task) if measure.name == view.primary.name else measure.axis
+        return view.of_tasks.axis(task) if measure.name == view.primary.name else measure.axis
 
     def draw(axes):
         axes.set(xlabel=f"Learnt: {learnt}, {axis(learnt)}", ylabel=f"Kept: {kept}, {axis(kept)}")

@@ -38,6 +38,8 @@ def draw(view: View, data) -> Drawing:
     """Draw each measure, a picture per arm."""
     if view.compact:
         data = data[data.measure == view.primary.name]  # the other measures are among the numbers
+    shown = [name for name, rows in groups(data, "measure") if rows.task.nunique() > 1 or data.task.nunique() == 1]
+    data = data[data.measure.isin(shown)]  # a measure of one task alone has no matrix
     panels = [
         (
             view.measures[name].heading,

@@ -61,7 +61,7 @@ def draw(view: View, data) -> Drawing:
         ends = _limits(view, rows)
         panels.append((heading, [_draw_arm(view, of_arm, ends) for _, of_arm in groups(rows, "arm")]))
     caption = (
-        f"Every setting that was tried, {view.primary_axis}: to the right what the last stage was to teach, upwards "
+        f"Every setting that was tried, {view.primary.axis}: to the right what the last stage was to teach, upwards "
         f"what was to be kept, both after the arm's last stage on the {view.main_split} split, all pictures on the "
         "same axes. Full: the setting that validation chose; hollow: the others, of which nothing is claimed; joined "
         "in the order of the swept value where one number is swept. "

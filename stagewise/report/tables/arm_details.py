@@ -36,7 +36,8 @@ def kept(view: View) -> Table:
     caption = (
         f"Earlier tasks of each arm, {view.main_split} split: {view.name_primary(view.earlier_tasks())} after the "
         f"stage that learnt the task and after the arm's last stage, and its change with intervals ({view.intervals}) "
-        "under every decision rule. The claim is about the plain answers (argmax) and corrected with all others of the report."
+        "under every decision rule. The claim is about the plain answers (argmax) and corrected with all "
+        "others of the report."
     )
     columns = ["Arm", Column("Claim"), *numeric("Learnt", "Last", group="Argmax"), *numeric(*rules, group="Change")]
     table = Table("kept", caption, columns)
@@ -45,7 +46,7 @@ def kept(view: View) -> Table:
         for arm in view.arms:
             if task not in view.earlier_tasks(arm):
                 continue
-            table.part(f"{task}: {measure.title}" if view.of_tasks.are_mixed else task)
+            table.part(view.of_tasks.name_measured(task))
             changes = [view.change(arm, task, measure.name, rule) for rule in rules]
             table.add(
                 arm_cell(view, arm),
@@ -106,8 +107,9 @@ def against_reference(view: View) -> Table:
     caption = (
         f"{capital(view.name_primary())} against {view.named_reference} on the same items and runs, argmax, "
         f"{view.main_split} split. The interval of items alone is the size of the test set, that of training alone the "
-        "noise between runs; the claim goes by both together and by the p-value corrected with all claims of the report. "
-        "Detectable: the difference that this comparison finds with 80% power; a smaller one may be there and unseen."
+        "noise between runs; the claim goes by both together and by the p-value corrected with all claims of the "
+        "report. Detectable: the difference that this comparison finds with 80% power; a smaller one may be there and "
+        "unseen."
     )
     columns = ["Arm", Column("Claim"), *numeric("Difference", "Items alone", "Training alone", "p", "Corrected p")]
     table = Table("against-reference", caption, [*columns, *numeric("Detectable")])
@@ -118,7 +120,7 @@ def against_reference(view: View) -> Table:
                 record, claim = view.arm_difference(arm, task, measure.name), view.claim("arms", arm, task)
                 if record is None or claim is None:
                     continue
-                heading = task or MEAN_OVER_TASKS.capitalize()
+                heading = view.of_tasks.name_measured(task) if task else MEAN_OVER_TASKS.capitalize()
                 table.part(f"{heading}, against {reference}" if len(view.references) > 1 else heading)
                 table.add(
                     arm_cell(view, arm),

@@ -120,7 +120,8 @@ def forgetting(view: View, split: str) -> Table:
         f"Forgetting, {split} split: {view.name_primary()} on an earlier task after the stage that learnt it and after "
         "a later one, on the same items. Differences of shares are in percentage points, with paired intervals "
         f"({view.interval}). Kept: right before and after; lost: right before only; gained: right after only"
-        f"{_sets_note(view)}. {P_ALONE} AUROC: its change on the labels' log-odds, which a shifted label prior does not move."
+        f"{_sets_note(view)}. {P_ALONE} AUROC: its change on the labels' log-odds, which a shifted label "
+        "prior does not move."
     )
     columns = ["Task", *_columns("Before → after"), *numeric("AUROC")]
     table = Table(f"forgetting-{split}", caption, columns)

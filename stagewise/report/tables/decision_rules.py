@@ -38,9 +38,9 @@ def decisions(view: View, task: str) -> Table:
     caption = (
         f"Decision rules on {task}, {view.main_split} split ({count(view.items(task, view.main_split))} items): "
         f"{list_measures(view, task)}. Argmax: the most probable label. Prior-adjusted: tau times the log "
-        "training priors is subtracted, tau chosen on validation (Menon et al. 2021). Batch-calibrated: the mean over the split is "
-        "subtracted (Zhou et al. 2023). Contextual: what content-free inputs give is subtracted (Zhao et al. 2021). "
-        "Tau and the mean are fitted anew in every resample. "
+        "training priors is subtracted, tau chosen on validation (Menon et al. 2021). Batch-calibrated: the mean over "
+        "the split is subtracted (Zhou et al. 2023). Contextual: what content-free inputs give is subtracted (Zhao et "
+        "al. 2021). Tau and the mean are fitted anew in every resample. "
         f"{_describe_intervals(view)}"
     )
     headings = [measure.heading for measure in measures.values()]

@@ -42,13 +42,15 @@ def flips_table(view: View) -> Table:
         f"Items that flipped, {view.main_split} split{mean}. Lost: right after the stage that learnt the task, wrong "
         "after the arm's last stage; gained: the other way round."
     )
+    items_by_task = flipped(view)
+    caption += view.of_tasks.flips_note(items_by_task)
     if view.several_runs:
         caption += " In every run: lost, or gained, in all of them."
     columns = ["Arm", *numeric("Lost", "Gained")]
     if view.several_runs:
         columns += numeric("Lost", "Gained", group="In every run")
     table = Table("flips", caption, columns)
-    for task, items in flipped(view).items():
+    for task, items in items_by_task.items():
         table.part(task)
         for arm in view.arms:
             by_run = view.select("flips", arm=arm, task=task, split=view.main_split)

@@ -64,10 +64,12 @@ def seconds(value: float | None) -> str:
 
 
 def size(value: int | None) -> str:
-    """Bytes as GiB, or MiB below one tenth of that."""
+    """Bytes as GiB, as MiB below one tenth of that, as KiB below 1 MiB."""
     if value is None:
         return MISSING
-    return f"{value / 2**30:.1f} GiB" if value >= 2**30 / 10 else f"{value / 2**20:.0f} MiB"
+    if value >= 2**30 / 10:
+        return f"{value / 2**30:.1f} GiB"
+    return f"{value / 2**20:.0f} MiB" if value >= 2**20 else f"{value / 2**10:.0f} KiB"
 
 
 def plain(value) -> str:

@@ -11,6 +11,12 @@ from stagewise.report.task_measures import CLASSIFICATION, GENERATION, MULTI_LAB
 MANY_LABELS = 10
 """Labels that a table shows; of more, the most telling ones."""
 
+CONFUSION_NOTES = {
+    ORDINAL: "Labels stand in rank order, the lowest first: answers far from the diagonal miss by more ranks.",
+    MULTIPLE_CHOICE: "Labels are letters of options: a full column is a preference for a place.",
+}
+"""How to read the confusion matrices of a kind of task."""
+
 
 def on_items(view: View, split: str) -> str:
     """Items of each task that some arm learns, for captions."""
@@ -78,7 +84,9 @@ def _baselines_note(view: View, task: str) -> str:
     if kind not in (MULTI_LABEL, GENERATION):
         return ""
     bag = "the answer of the nearest training item" if kind == GENERATION else "each label against the rest"
-    return f" Baselines: the majority class is the {view.name_majority(task)} in training; TF-IDF predicts {bag}."
+    return (
+        f" Baselines: the majority class is the {view.of_tasks.name_majority(task)} in training; TF-IDF predicts {bag}."
+    )
 
 
 def omitted_reason(view: View, lineage: str, task: str) -> str:
@@ -152,7 +160,11 @@ def few_labels(view: View, task: str) -> bool:
 
 def labels(view: View, split: str, task: str) -> Table:
     """Precision, recall and F1 of every label of a task; of many labels, those with the lowest F1."""
-    shown = "" if few_labels(view, task) else f" Of each model the {MANY_LABELS} labels with the lowest F1."
+    shown = (
+        ""
+        if few_labels(view, task)
+        else f" Of each model the {MANY_LABELS} labels with the lowest F1; `figures/label-recall.csv` has all."
+    )
     caption = (
         f"Each label of {task}, {split} split ({count(view.items(task, split))} items): support is how often it is the "
         "gold label, answered how often it was the answer. Precision, recall and F1 in percent, F1 with its interval "

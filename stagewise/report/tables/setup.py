@@ -18,8 +18,9 @@ def run(view: View) -> Table:
     e = view.experiment
     devices = dict.fromkeys(f"{t.device}, {t.dtype}" for t in view.metrics.training if t.device)
     how = "log-likelihood of each label" if e.method == "likelihood" else f"greedy generation, read the {e.parse} way"
-    if view.of_tasks.of_kind(view.scored_tasks, MULTI_LABEL, GENERATION):
-        how += "; of sets of labels and texts greedy generation"
+    if generated := view.of_tasks.of_kind(view.scored_tasks, MULTI_LABEL, GENERATION):
+        labelled = len(generated) < len(view.scored_tasks)
+        how = f"{how}; of sets of labels and texts greedy generation" if labelled else "greedy generation"
     table = Table("run", "The experiment. These settings apply to every interval in the report.", ["", "Value"])
     table.add("Experiment", e.name)
     table.add("Base model", Cell(e.model, _origin(e.model_origin)))
@@ -201,7 +202,7 @@ def _heading(view: View, task: TaskRecord) -> str:
     if view.of_tasks.kinds[task.task] == GENERATION:
         return f"{task.task}, generated texts"
     fixed = view.of_tasks.of_kind([task.task], CLASSIFICATION, ORDINAL)
-    return f"{task.task}, {view.name_majority(task.task)}{'' if fixed else ':'} {task.majority}"
+    return f"{task.task}, {view.of_tasks.name_majority(task.task)}{'' if fixed else ':'} {task.majority}"
 
 
 def _label_shares(split: SplitRecord) -> str:

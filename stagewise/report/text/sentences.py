@@ -93,7 +93,7 @@ def learning(view: View, claims: list[Claim]) -> Sentence:
     if value := view.value(first.lineages, first.task, first.split, own.name):
         bounds = interval(value.low, value.high, own.write)
         parts.append(f"{own.title} {own.spoken(value.value)}{' ' + bounds if bounds else ''}")
-    names = {MAJORITY: f"the {view.name_majority(first.task)}", BASE: "the untuned model"}
+    names = {MAJORITY: f"the {view.of_tasks.name_majority(first.task)}", BASE: "the untuned model"}
     for other, claim in against.items():
         if claim.difference.value is not None:
             measure = view.measures[claim.measure]

@@ -71,8 +71,10 @@ def _is_learnt(view: View, arm: str, task: str) -> bool:
 
 def _named(view: View, claims: list[Claim]) -> str:
     # An interval that leaves 0 out does not decide: where nothing is shown, the p-value says why.
+    # A loss that is a rise is named, so that its sign does not seem wrong.
+    risen = {m.name: f" of {m.title}" for m in view.measures.values() if not m.higher_is_better}
     facts = [
-        f"{claim.task} ({difference(claim.difference, view.measures[claim.measure])})"
+        f"{claim.task} ({difference(claim.difference, view.measures[claim.measure])}{risen.get(claim.measure, '')})"
         if claim.verdict == "worse"
         else f"{claim.task} ({tested(view, claim)})"
         for claim in claims
@@ -228,7 +230,7 @@ def kept(view: View, arm: str, task: str) -> Sentence | None:
     if claim.verdict == "not shown" and (hidden := unseen(view, claim)):
         facts.append(hidden)
     if _is_retained(view, arm, task):
-        facts.append(f"it still beats the {view.name_majority(task)} and the untuned model")
+        facts.append(f"it still beats the {view.of_tasks.name_majority(task)} and the untuned model")
     return Sentence(_kept_verdict(view, claim).format(task=task), "; ".join(facts))
 
 

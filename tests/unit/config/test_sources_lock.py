@@ -5,6 +5,7 @@ import json
 import pytest
 
 from stagewise.config.load_config import load
+from stagewise.config.sources import File, Source
 from stagewise.config.sources_lock import (
     SOURCES_LOCK,
     NamedRevision,
@@ -16,7 +17,6 @@ from stagewise.config.sources_lock import (
     record,
     with_commits,
 )
-from stagewise.config.tasks import File, Source
 from stagewise.errors import InputError
 from tests.helpers.project_copy import ROOT
 from tests.helpers.tiny_data import task_settings

@@ -214,3 +214,21 @@ def test_numbers_and_lists_are_texts_of_a_prompt(tmp_path, capsys):
     items = every_item(run_data_step(tmp_path, capsys, jsonl_task(tmp_path, rows, fields=fields)))
     expected = {"text": "text number 3", "age": "3.5", "year": "2003", "flag": "false", "tags": "1\nb"}
     assert items["i3"]["fields"] == expected
+
+
+@pytest.mark.parametrize(
+    ("separator", "hint"),
+    [(None, "say with tasks.t.separator what stands between them"), (",", "than ',' stands between labels, correct")],
+)
+def test_a_separator_that_is_missing_or_wrong_is_named(tmp_path, capsys, separator, hint):
+    rows = [row | {"label": ["joy;anger", "joy"][n % 2]} for n, row in enumerate(make_rows(20))]
+    words = labels({"joy": "joy", "anger": "anger"})
+    settings = jsonl_task(tmp_path, rows, kind="multi_label", labels=words, separator=separator)
+    done = run_data_step(tmp_path, capsys, settings)
+    check_refusal(done.code, done.error, "no usable row has the label value 'anger'", hint)
+
+
+def test_a_list_of_records_is_no_reference(tmp_path, capsys):
+    rows = [row | {"label": [{"text": "rain", "start": 3}]} for row in make_rows(20)]
+    done = run_data_step(tmp_path, capsys, jsonl_task(tmp_path, rows, kind="generation", labels=[]))
+    check_refusal(done.code, done.error, "the column 'label' holds records (text, start); name one of their values")

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 
-from stagewise.config.tasks import File
+from stagewise.config.sources import File
 from stagewise.data.fetch_file import fetch_file
 from stagewise.data.raw_files import dataset_file
 from stagewise.errors import InputError

@@ -159,3 +159,13 @@ def test_options_of_a_table_are_columns(tmp_path, capsys):
     settings["sources"]["made"] = {"reader": {"format": "csv"}, "files": {"items": {"path": str(tmp_path / "raw.csv")}}}
     items = every_item(run_data_step(tmp_path, capsys, settings))
     assert items["i0"]["fields"]["options"] == "A. x\nB. y" and items["i1"]["options"] == 3
+
+
+@pytest.mark.parametrize(
+    ("label", "gold", "forms"),
+    [(1, "letter", "index or number"), ("B", "index", "letter or key"), ("green", "letter", "text or key")],
+)
+def test_a_gold_label_of_another_form_is_named(tmp_path, capsys, label, gold, forms):
+    rows = [row | {"options": TEXTS, "label": label} for row in make_rows(20)]
+    done = run_data_step(tmp_path, capsys, choice_task(tmp_path, rows, gold=gold))
+    check_refusal(done.code, done.error, f"or set tasks.t.options.gold to {forms}")

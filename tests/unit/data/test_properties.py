@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from stagewise.config.tasks import Reader
+from stagewise.config.readers import Reader
 from stagewise.data.items import Item
 from stagewise.data.readers import read_records
 from stagewise.data.splits import count_groups_across, draw_splits, limit_items

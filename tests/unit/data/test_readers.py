@@ -148,6 +148,20 @@ def test_another_separator_is_named(tmp_path, delimiter, form, says):
 
 
 @pytest.mark.parametrize(
+    ("content", "form", "says"),
+    [
+        ('[{"text": "a",\n "label": "x"}]\n', "csv", "not csv but JSON; set reader.format: jsonl for a record a line"),
+        ("id,text,label\n1,a,x\n", "json", "line 1 is not valid JSON .*; a table is format csv or tsv"),
+        ("id,text,label\n1,a,x\n", "jsonl", "line 1 is not valid JSON .*; a table is format csv or tsv"),
+    ],
+)
+def test_another_format_is_named(tmp_path, content, form, says):
+    (tmp_path / "f").write_text(content)
+    with pytest.raises(InputError, match=says):
+        read(tmp_path / "f", format=form)
+
+
+@pytest.mark.parametrize(
     ("reader", "says"),
     [
         ({"format": "tsv", "delimiter": ";"}, "fields of format tsv are separated by tabs"),

@@ -167,6 +167,13 @@ def test_a_placeholder_that_is_more_than_a_field_is_refused(tmp_path, placeholde
     assert str(error.value).startswith(f"{path}: the placeholder '{placeholder}' is ") and "\n" not in str(error.value)
 
 
+def test_options_that_a_prompt_lacks_are_named(tmp_path):
+    path = tmp_path / "p.txt"
+    path.write_text("Well? {t}", encoding="utf-8")
+    with pytest.raises(InputError, match="no placeholder '{options}'; write it where the item's options are to stand"):
+        Template.read(path, ["t", "options"])
+
+
 @pytest.mark.parametrize("text", ["{t", "t}", "{t!}", "{t!rr}", "{{t}", "{t:{u}", "{t[}"])
 def test_unbalanced_braces_are_refused(tmp_path, text):
     path = tmp_path / "prompt.txt"

@@ -1,5 +1,7 @@
 """The column with the answer, its kind, and its label words."""
 
+from datetime import datetime
+
 import pytest
 
 from stagewise.errors import InputError
@@ -27,6 +29,10 @@ def table(*columns: Column) -> dict[str, Column]:
         (cycle("stars", [1, 2, 4, 9]), "classification"),  # no row of numbers
         (cycle("tags", [["a"], ["a", "b"], []]), "multi_label"),
         (cycle("tags", ["a", "a; b", "b; c", "c"]), "multi_label"),
+        (cycle("emotions", ["7,27", "27", "7", "4,7"]), "multi_label"),
+        (cycle("codes", ["7 27", "27", "7", "4 7"]), "multi_label"),
+        (cycle("intents", ["book flight", "book", "flight", "book car"]), "classification"),
+        (Column("created", [datetime(2020, 1, 1 + n % 9) for n in range(60)]), None),
         (Column("summary", [f"a longer text {n}" for n in range(60)]), "generation"),
         (Column("answers", [[f"one {n}", f"two {n}"] for n in range(60)]), "generation"),
         (Column("answer", [n * 37 for n in range(60)]), "generation"),
@@ -136,7 +142,8 @@ def test_words_of_several_labels_hold_no_comma():
     ("values", "sentence"),
     [
         ([f"l{n // 3}" for n in range(1800)], "600 labels, above 500; merge them, or take --kind generation"),
-        (["a", "a "] * 30, "one text given twice"),
+        (["a", "a "] * 30, "'a' and 'a ' differ in case or blanks alone; write them alike in the file"),
+        (["Yes", "yes", "no"] * 20, "'Yes' and 'yes' differ in case"),
         (["a\u200b", "b"] * 30, "holds U\\+200B"),
     ],
 )
@@ -147,4 +154,20 @@ def test_labels_that_are_refused(values, sentence):
 
 def test_scales_are_suggested():
     assert looks_like_scale(cycle("label", ["low", "high", "medium"])) and looks_like_scale(cycle("label", [0, 1, 2]))
+    assert looks_like_scale(cycle("rating", ["1 star", "2 stars", "3 stars"]))
+    assert looks_like_scale(cycle("score", [0.0, 0.5, 1.0]))
     assert not looks_like_scale(cycle("label", ["cat", "dog", "cow"])) and not looks_like_scale(cycle("label", [0, 1]))
+
+
+def test_lists_of_references_may_have_places_beside_them():
+    texts = [[f"river {n}", f"bank {n}"][: 1 + n % 2] for n in range(60)]
+    places = [[n, n + 1][: 1 + n % 2] for n in range(60)]
+    answer = find_answer(table(Column("answers.text", texts), Column("answers.start", places)), None, None)
+    assert (answer.column, answer.kind) == ("answers.text", "generation")
+
+
+def test_a_label_for_each_token_is_not_supported():
+    tokens = Column("tokens", [["a", "river", "sings"][: 2 + n % 2] for n in range(60)])
+    tags = Column("ner_tags", [[0, 1, 0][: 2 + n % 2] for n in range(60)])
+    with pytest.raises(InputError, match="'ner_tags' holds a label for each element of 'tokens', and labelling tokens"):
+        find_answer({"tokens": tokens, "ner_tags": tags}, None, None)

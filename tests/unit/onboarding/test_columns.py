@@ -8,6 +8,7 @@ from stagewise.onboarding.columns import Column, is_number, name_words, named, p
 def test_words_of_names():
     assert name_words("questionText2") == ["question", "text"]
     assert name_words("answers.text") == ["answers", "text"]
+    assert name_words("étiquette_finale") == ["étiquette", "finale"] and name_words("文本1") == ["文本"]
     assert name_words("CONTEXTS") == ["contexts"]
     assert named("CONTEXTS", "context") and named("gold_label", "label", last=True)
     assert not named("label_id", "label", last=True) and named("hypothesis", "hypothesis")
@@ -16,6 +17,11 @@ def test_words_of_names():
 @pytest.mark.parametrize("text", ["1", "-2.5", "1,000", "3.", "1e-4"])
 def test_numbers(text):
     assert is_number(text)
+
+
+@pytest.mark.parametrize("text", ["7,27", "1,00", "1.2.3", "", "."])
+def test_texts_that_are_no_numbers(text):
+    assert not is_number(text)
 
 
 def test_kinds_of_values():

@@ -90,9 +90,9 @@ def test_files_of_two_forms_are_refused(files):
         ("a.csv", "text,label\n", "there is a header but no row"),
         ("a.csv", "1,some text\n2,other text\n", "the first line holds values and no names of columns"),
         ("a.csv", f"{'long ' * 30},x\nother text,y\n", "the first line holds values and no names of columns"),
-        ("a.txt", "one line\nanother line\n", "it has one column, and a task needs a text and an answer"),
-        ("a.txt", "@user , you are right\nno\nwell, well, well\n", "it has one column"),
-        ("a.txt", "@user , you are right about this one\nwell, no\n", "it has one column"),
+        ("a.txt", "one line\nanother line\n", "its first line has one column, and a task needs"),
+        ("a.txt", "@user , you are right\nno\nwell, well, well\n", "it holds lines of text and no table"),
+        ("a.txt", "@user , you are right about this one\nwell, no\n", "it holds lines of text and no table"),
         ("a.png", b"\x89PNG", "images cannot be learnt, texts alone"),
         ("a.wav", b"RIFF", "sound and video cannot be learnt"),
         ("a.zip", b"PK\x03\x04 etc", "this is a zip archive"),
@@ -121,3 +121,37 @@ def test_a_folder_and_a_missing_file_are_refused(files):
         read_file(Path("models"))
     with pytest.raises(InputError, match="there is no such file"):
         read_file(Path("nowhere.csv"))
+
+
+def test_a_table_by_column_is_no_keyed_file(files):
+    """`DataFrame.to_json` writes it, if it is not told otherwise."""
+    columns = {name: {str(n): row[name] for n, row in enumerate(ROWS)} for name in ROWS[0]}
+    files.write("a.json", json.dumps(columns))
+    with pytest.raises(InputError, match="holds columns and not records; save it with orient='records'"):
+        read_file(Path("a.json"))
+
+
+def test_classes_of_lists_have_names(files):
+    import pyarrow
+    from pyarrow import parquet
+
+    labels = {"feature": {"names": ["joy", "fear"], "_type": "ClassLabel"}, "_type": "Sequence"}
+    table = pyarrow.table({"text": [f"text {n}" for n in range(12)], "labels": [[n % 2] for n in range(12)]})
+    metadata = {"huggingface": json.dumps({"info": {"features": {"labels": labels}}})}
+    parquet.write_table(table.replace_schema_metadata(metadata), "a.parquet")
+    assert read_file(Path("a.parquet"))[2] == {"labels": ["joy", "fear"]}
+
+
+def test_a_line_for_excel_is_refused(files):
+    files.write("a.csv", "sep=;\ntext;label\n" + "words;x\n" * 10)
+    with pytest.raises(InputError, match="the first line names the separator, for Excel; take it out"):
+        read_file(Path("a.csv"))
+
+
+def test_a_first_line_that_is_a_row_is_refused(files):
+    files.write("a.csv", "some words,pos\n" + "".join(f"text {n},{['pos', 'neg'][n % 2]}\n" for n in range(12)))
+    with pytest.raises(InputError, match="'pos' is a value of the column that is called so, so the first line seems"):
+        read_file(Path("a.csv"))
+    files.csv("b.csv", [*ROWS, {"text": "text", "label": "label"}, *ROWS])
+    with pytest.raises(InputError, match="b.csv: row 13 is the header again; take it out"):
+        read_file(Path("b.csv"))

@@ -2,10 +2,10 @@
 
 import datasets
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from stagewise.config.load_config import load
-from stagewise.config.tasks import File
+from stagewise.config.sources import File
 from stagewise.errors import InputError
 from stagewise.onboarding.hub import is_hub_name, read_hub
 
@@ -47,6 +47,15 @@ def test_splits_have_roles_and_classes_have_names(hub):
         "revision": "v1",
     }
     assert table.parts["train"].rows[1] == {"text": "a 1", "label": "very_good"}
+
+
+def test_classes_of_lists_have_names_too(hub):
+    """The step that fetches the data writes them so, too."""
+    features = Features({"text": Value("string"), "labels": List(CLASSES["label"])})
+    rows = {"text": [f"a {n}" for n in range(30)], "labels": [[0, 1][: 1 + n % 2] for n in range(30)]}
+    hub["owner/name"] = DatasetDict({"train": Dataset.from_dict(rows, features=features), "test": split("c")})
+    table, _ = read_hub("owner/name@main")
+    assert table.parts["train"].rows[1]["labels"] == ["bad", "very_good"]
 
 
 def test_a_test_split_with_hidden_classes_is_none(hub):

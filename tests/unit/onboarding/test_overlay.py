@@ -132,3 +132,15 @@ def test_large_data_take_one_pass(files):
         "eval_every": "epoch",
         "best_metric": "loss",
     }
+
+
+@pytest.mark.parametrize(
+    ("answer", "measure"),
+    [
+        (lambda n: f"First we add.\n#### 1,{n:03}", "numeric_match"),
+        (lambda n: [f"river {n}", f"bank {n}"], "token_f1"),
+    ],
+)
+def test_solutions_that_end_in_a_number_are_matched_by_it(files, answer, measure):
+    rows = files.rows(lambda n: {"question": files.text(), "answer": answer(n)})
+    assert files.task(files.jsonl("mine.jsonl", rows))["measure"] == measure

@@ -83,6 +83,9 @@ def test_a_column_for_each_label():
     assert task.kind == "multi_label" and task.answer.flags == tuple(flags) and task.fields == {"text": "text"}
     assert task.words == {"mean": "mean", "toxic": "toxic", "very_rude": "very rude"}
     assert task.answers(1) == ["toxic", "very rude"] and label_shares(task) == (10, 2)
+    texts = [{"text": f"t {n}", **{name: str(float(bits[n % 3])) for name, bits in flags.items()}} for n in range(30)]
+    assert look([row | {"none_of_them": "0.0"} for row in texts]).constant_flags == ["none_of_them"]
+    assert look(texts).answers(1) == ["toxic", "very rude"]
     # With a column that is called the label, they are something else.
     other = look(rows(lambda n: {name: bits[n % 3] for name, bits in flags.items()}))
     assert other.kind == "classification" and other.answer.column == "label"
@@ -130,10 +133,19 @@ def test_a_table_without_text_is_refused():
         look([{"number": n, "label": "ab"[n % 2]} for n in range(30)])
 
 
-def test_options_of_which_several_are_right_are_in_the_prompt():
-    def exam(n: int) -> dict:
-        return {"question": f"which {n}", "answers": {k: f"{k} {n}" for k in "abc"}, "right": ["ab", "c", "bc"][n % 3]}
+def test_options_of_which_several_are_right_are_shown():
+    def make(n):
+        answers = {key: f"option {key} {n}" for key in "abc"}
+        return {"question": f"what is {n}", "answers": answers, "correct_answers": ["a", "b", "c"][: 1 + n % 3]}
 
-    task = look([exam(n) | {"right": list(exam(n)["right"])} for n in range(40)], Choices(label="right"))
-    assert task.kind == "multi_label" and "answers.a" not in task.left_out
-    assert list(task.fields.items())[-3:] == [(f"answers_{key}", f"answers.{key}") for key in "abc"]
+    task = look([make(n) for n in range(40)])
+    assert task.kind == "multi_label" and task.shown_options == ["answers.a", "answers.b", "answers.c"]
+    assert list(task.fields.values()) == ["question", *task.shown_options]
+
+
+def test_a_path_into_lists_of_records_can_be_named():
+    many = [{"text": f"question {n}", "answers": [{"text": f"river {n}", "start": n}]} for n in range(40)]
+    with pytest.raises(InputError, match="lists of records; name the answer by its path, such as --label answers.text"):
+        look(many)
+    task = look(many, Choices(label="answers.text"))
+    assert task.kind == "generation" and task.answers(3) == ["river 3"]

@@ -31,6 +31,7 @@ def original(tmp_path_factory):
         (f"{ADAPTER}/README.md", "| time | 3 s |\n| rank | 8 |\n"),
         (f"{ADAPTER}/training_log.csv", "1,1.0,train,loss,0.5\n1,1.0,train,train_runtime,3.5\n"),
         ("report.html", "3 s"),
+        ("preflight.json", '{"found": "3 GB free"}'),
         ("checkpoints/a", "3 s"),
     ):
         (results / name).parent.mkdir(parents=True, exist_ok=True)
@@ -55,6 +56,7 @@ def test_times_alone_are_no_difference(original, other, capsys):
     (other / ADAPTER / "README.md").write_text("| time | 4 s |\n| rank | 8 |\n")
     (other / ADAPTER / "training_log.csv").write_text("1,1.0,train,loss,0.5\n1,1.0,train,train_runtime,9.5\n")
     (other / "report.html").write_text("4 s")
+    (other / "preflight.json").write_text('{"found": "4 GB free"}')
     (other / "checkpoints/a").write_text("4 s")
     assert problems(original, other) == {}
     assert certify.main(["--against", str(original), str(other)]) == 0

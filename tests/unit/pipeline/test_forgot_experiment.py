@@ -56,7 +56,7 @@ def experiment(place, **changes):
 def test_an_adapter_of_a_folder_elsewhere_on_the_users_task(place):
     config = experiment(place, tasks=["tasks/medical.yaml", "dreaddit"], learnt=["medical"], limit=50)
     user = place / "user"
-    assert config.base_model.path == str(user / "base")
+    assert config.models[config.model].path == str(user / "base")
     (arm,) = config.active_arms.values()
     assert [(stage.adapter, stage.learnt) for stage in arm.stages] == [(str(user / "runs/mine"), ["medical"])]
     assert config.probes.tasks == ["dreaddit"] and list(config.probes.texts) == ["held-out"]
@@ -85,9 +85,11 @@ def test_a_tuned_model_and_a_base_model_by_name_or_commit(place):
     (stage,) = next(iter(config.active_arms.values())).stages
     assert config.model == "smollm2-135m-instruct" and config.models[stage.model].path == str(place / "user" / "tuned")
     assert stage.folder == "tuned-tuned" and config.results.startswith("results-forgot/tuned-")
-    hub = experiment(place, base=f"owner/model@{COMMIT}").base_model
+    config = experiment(place, base=f"owner/model@{COMMIT}")
+    hub = config.models[config.model]
     assert (hub.hub, hub.revision) == ("owner/model", COMMIT)
-    assert experiment(place, base="owner/model@main").base_model.revision == "main"
+    config = experiment(place, base="owner/model@main")
+    assert config.models[config.model].revision == "main"
 
 
 def test_settings_and_configuration_files_of_the_users_own(place):

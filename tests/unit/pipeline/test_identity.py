@@ -365,6 +365,13 @@ def test_a_file_that_is_missing_is_refused_before_a_plan(copy):
         prepare_plan(experiment, list(declared_artifacts(experiment)), None)
 
 
+def test_a_prompt_of_other_fields_is_refused_before_a_plan(copy):
+    Path("prompts/dreaddit.txt").write_text("Is {this} stress?\n")
+    experiment = Experiment(study(), code=ProjectCode(root=Path()), checksum=ChecksumMemory())
+    with pytest.raises(InputError, match=r"prompts/dreaddit.txt: the placeholder '\{this\}' is not one of the task's"):
+        prepare_plan(experiment, list(declared_artifacts(experiment)), None)
+
+
 def test_raw_data_that_is_not_here_makes_nothing_stale(copy):
     """A clone need not have it, unless the splits are to be made again."""
     Path("data/sample/pubmedqa.json").unlink()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from stagewise.config.sources import File
 from stagewise.config.step_settings import DataSettings
-from stagewise.config.tasks import File
 from stagewise.errors import InputError
 from stagewise.pipeline import settings_files
 from stagewise.pipeline.settings_files import write_settings

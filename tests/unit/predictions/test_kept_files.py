@@ -146,7 +146,7 @@ def test_what_differs_between_files_is_said_by_file(step, monkeypatch):
     from stagewise.predictions import run
 
     step.makes(step.with_tasks("trial"))
-    monkeypatch.setattr(run, "package_versions", lambda: {"torch": "0.1"})
+    monkeypatch.setattr(run, "package_versions", lambda names: {"torch": "0.1"})
     step.makes(step.settings())
     scoring = step.receipt()["scoring"]
     assert scoring["post.test"]["packages"] == {"torch": "0.1"} != scoring["trial.test"]["packages"]

@@ -8,9 +8,10 @@ from scripts import report as step
 from stagewise.report import html, items_page
 from stagewise.report.figures.registry import draw_figures
 from stagewise.report.tables import arms
+from stagewise.report.task_orders import arms_over_orders
 from tests.helpers import report_experiments
 from tests.helpers.records import find
-from tests.helpers.report_experiments import Page, arguments, arm_score, estimate, score, signed, view
+from tests.helpers.report_experiments import Page, arguments, arm_score, estimate, render, score, signed, view
 
 ARMS = list(report_experiments.made.ARMS)
 
@@ -241,3 +242,24 @@ def test_items_that_cannot_be_read_are_refused_in_one_sentence(text, said, resul
     error = capsys.readouterr().err.strip()
     assert error.startswith("error: ") and said in error and "\n" not in error
     assert not (tmp_path / "out").exists()
+
+
+def test_the_mean_over_orders_stands_below_the_arms():
+    values = report_experiments.metrics("orders")
+    row = Page(render(values)).tables["over-orders"].rows[0]
+    summaries = [s for s in values["arm_summaries"] if (s["rule"], s["split"]) == ("argmax", "test")]
+    average, transfer = (
+        sum(s[name]["accuracy"]["value"] for s in summaries) / 3 for name in ("average", "backward_transfer")
+    )
+    assert row[:2] == ["all arms", "3"] and row[-2:] == [f"{100 * average:.1f}", signed(transfer)]
+    arms = {arm: value["value"] for arm in view(values).arms for value in [arm_score(values, arm, "tone")["accuracy"]]}
+    assert row[6] == f"{100 * sum(arms.values()) / 3:.1f}"
+    assert "over-orders" not in Page(render(report_experiments.metrics("small"))).tables
+
+
+def test_arms_of_declared_orders_are_averaged_by_name():
+    orders = {("a", "b"): ["plain-one", "ewc-one"], ("b", "a"): ["plain-two", "ewc-two", "other-two"]}
+    arms = [arm for group in orders.values() for arm in group]
+    groups = arms_over_orders(orders, ["one", "two"], arms)
+    assert groups == {"plain": ["plain-one", "plain-two"], "ewc": ["ewc-one", "ewc-two"]}
+    assert arms_over_orders(orders, [], arms) == {}

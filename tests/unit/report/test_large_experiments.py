@@ -1,5 +1,7 @@
 """Large experiments: many arms, many tasks in several orders, many labels; the page stays small and readable."""
 
+import csv
+import io
 import re
 import time
 
@@ -72,6 +74,27 @@ def test_of_many_labels_the_most_frequent_confusions_are_shown(rendered):
     assert len(Page(page).tables["labels-test-banking"].rows) == 10 * len(shown.scorers)
     splits = " ".join(" ".join(row) for row in Page(page).tables["splits"].rows)
     assert "and 74 other labels" in splits
+
+
+def test_the_numbers_of_a_figure_hold_every_one_of_many_labels(rendered):
+    shown, figures, page, _ = rendered["labels"]
+    rows = list(csv.DictReader(io.StringIO(figures["label-recall"].csv)))
+    assert {row["task"] for row in rows} == {"banking"} and len(rows) == 77 * (1 + len(shown.adapters))
+    last = [row for row in rows if row["lineage"] == "base/seed-0/pubmedqa/banking"]
+    recalls = {row["label"]: row["recall"] for row in last}
+    for entry in shown.score("base/seed-0/pubmedqa/banking", "banking", "test").labels:
+        assert recalls[entry.label] == ("" if entry.recall.value is None else str(entry.recall.value))
+    assert "label-recall" not in rendered["orders"][1] and 'id="figure-label-recall"' in page
+
+
+def test_many_labels_make_no_large_files(rendered):
+    shown, _, page, _ = rendered["labels"]
+    figures_file = report_experiments.experiment("labels") / "report_metrics.json"
+    assert figures_file.stat().st_size < 1_200_000 and len(page.encode()) < 1_000_000
+    by_task = {record.task: record.pairs for record in shown.metrics.discrimination}
+    assert len(by_task["pubmedqa"]) == 3 and by_task["banking"] == []
+    named = [entry.what for entry in shown.metrics.omitted if entry.what.startswith("scores of labels")]
+    assert named and all(what.count("request of kind") == 10 and "more on banking" in what for what in named)
 
 
 def test_twenty_arms_with_sweeps_have_a_small_picture_each(rendered):

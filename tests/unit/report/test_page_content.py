@@ -6,6 +6,7 @@ import re
 from markdown_it import MarkdownIt
 
 from stagewise.report import markdown
+from stagewise.report.tables import number_format
 from tests.helpers.records import find
 from tests.helpers.report_experiments import BASE, FIRST, SECOND, Page, estimate, plain, render, score, signed, view
 
@@ -221,3 +222,8 @@ def test_trainings_by_different_packages_are_named(metrics, results):
         record["packages"] = {"torch": version}
     text = Page(render(values, results)).text
     assert "Not all trainings used the same packages: torch 2.12.0 made" in text and "2.13.0 made" in text
+
+
+def test_sizes_are_in_the_unit_that_a_reader_would_choose():
+    sizes = {135_000: "132 KiB", 12 * 2**20: "12 MiB", 2**30: "1.0 GiB", 2**29: "0.5 GiB", None: "–"}
+    assert {size: number_format.size(size) for size in sizes} == sizes

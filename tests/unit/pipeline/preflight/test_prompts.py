@@ -158,3 +158,12 @@ def test_options_pass_by_likelihood_and_by_generation(tiny_experiment):
     assert tiny_experiment.problems() == []
     assert tiny_experiment.problems(evaluation={"method": "generation"}) == []
     assert "colours: up to 4 options, 24 / 10 / 40 items" in found(tiny_experiment, "labels")
+
+
+def test_references_that_are_cut_off_are_a_warning(tiny_experiment):
+    as_kind(tiny_experiment, "generation", stop=["ee"], max_new_tokens=1)
+    for item in tiny_experiment.items["colours"]["test"]:
+        item |= {"label": "red and green", "references": ["red and green"]}
+    sentences = [sentence for verdict, sentence in tiny_experiment.problems() if verdict == "warning"]
+    assert any("tasks.colours.stop: " in text and "references hold 'ee', where a right" in text for text in sentences)
+    assert any("references take more than 1 tokens, so their answers are cut off; raise it" in t for t in sentences)

@@ -61,3 +61,24 @@ def test_a_tiny_test_split_can_show_nothing(tiny_experiment):
     assert any("tasks.colours: the test split has 6 items" in sentence for _, sentence in tiny_experiment.problems())
     (finding,) = [f for f in tiny_experiment.findings() if f.check == "what it could show" and "kept" in f.found]
     assert finding.verdict == "note" and "no difference" in finding.found
+
+
+def rows_sentences(experiment, **facts) -> list[str]:
+    experiment.write_data()
+    path = experiment.folder / "out/data/summary.json"
+    summary = json.loads(path.read_text())
+    summary["tasks"]["colours"] |= facts
+    path.write_text(json.dumps(summary))
+    (each,) = [each for each in CHECKS if each.name == "rows"]
+    return [f.sentence for f in run_check(each, Context(experiment.config())) if f.verdict == "warning"]
+
+
+def test_many_rows_that_cannot_be_used_are_a_warning(tiny_experiment):
+    (sentence,) = rows_sentences(tiny_experiment, rows=100, set_aside={"duplicate id": 30, "not drawn": 5})
+    assert "tasks.colours: 30 of 100 rows are set aside (duplicate id: 30); look at" in sentence
+    assert "colours/set_aside.csv" in sentence
+    by_rule = {"not drawn": 40, "duplicate text in train": 20, "empty text": 2}
+    assert rows_sentences(tiny_experiment, rows=100, set_aside=by_rule) == []
+    unknown = {"rows": 100, "set_aside": {"unknown label": 50}}
+    tiny_experiment.values["tasks"]["colours"]["unknown_labels"] = "set_aside"
+    assert rows_sentences(tiny_experiment, **unknown) == []
