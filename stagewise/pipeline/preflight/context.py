@@ -67,6 +67,10 @@ class Context:
             for split in SPLITS
         )
 
+    def has_fetched(self, model: str) -> bool:
+        """Tell if a base model, by its name, has been fetched."""
+        return (Path("models") / model / RECEIPT).is_file()
+
     @property
     def _has_model(self) -> bool:
         return (self.model_dir / RECEIPT).is_file() and (self.model_files / "config.json").is_file()

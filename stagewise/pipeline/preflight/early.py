@@ -16,8 +16,14 @@ FULL = {"run_preflight", "preflight"}
 class AtStart(Context):
     """An experiment whose model and splits are not the ones it will have."""
 
+    fetches_models = True
+    """False if the base models that are there stay: then nobody need ask the hub for them."""
+
     def has(self, need: str) -> bool:
         return False
+
+    def has_fetched(self, model: str) -> bool:
+        return not self.fetches_models and super().has_fetched(model)
 
 
 def check_at_start(config: Config, rules: Iterable[str], elsewhere: bool) -> bool:
@@ -30,4 +36,6 @@ def check_at_start(config: Config, rules: Iterable[str], elsewhere: bool) -> boo
     rules = set(rules)
     if rules.isdisjoint(PREPARING) or rules.isdisjoint(FULL):
         return True
-    return run_preflight(AtStart(config, elsewhere)) == 0
+    context = AtStart(config, elsewhere)
+    context.fetches_models = "fetch_model" in rules
+    return run_preflight(context) == 0

@@ -101,7 +101,7 @@ def check_base_model(context: Context):
                 raise InputError(f"config: models.{name}.path: there is no folder '{model.path}'; correct it")
             check_files(Path(model.path), model.path)
             yield Finding(f"{name}, used in place")
-        elif context.has("model") and (Path("models") / name / RECEIPT).is_file():
+        elif context.has_fetched(name):
             yield Finding(f"{name}, here")
         elif model.hub:
             yield _at_the_hub(name, model)

@@ -4,6 +4,7 @@ import json
 import os
 
 from scripts import preflight
+from stagewise.pipeline.preflight.check import Finding
 from stagewise.pipeline.preflight.context import Context
 from stagewise.pipeline.preflight.early import check_at_start
 from stagewise.pipeline.preflight.run import run_preflight
@@ -40,6 +41,17 @@ def test_before_model_and_splits_are_there_the_rest_is_checked(tiny_experiment, 
     assert check_at_start(config, ["run_preflight", "train_adapter"], elsewhere=False)
     assert check_at_start(config, ["make_splits"], elsewhere=False)
     assert capsys.readouterr().err == ""
+
+
+def test_a_hub_model_that_is_here_needs_no_network(tiny_experiment, monkeypatch, capsys):
+    monkeypatch.setattr("stagewise.pipeline.preflight.sources._at_the_hub", lambda *_: Finding("the hub was asked"))
+    config = tiny_experiment.config(models={"tiny": {"path": None, "hub": "o/n", "revision": "0" * 40}})
+    (tiny_experiment.folder / "models/tiny").mkdir(parents=True, exist_ok=True)
+    (tiny_experiment.folder / "models/tiny/receipt.json").write_text("{}")
+    check_at_start(config, ["make_splits", "run_preflight"], elsewhere=False)
+    assert "the hub was asked" not in capsys.readouterr().err
+    check_at_start(config, ["fetch_model", "make_splits", "run_preflight"], elsewhere=False)
+    assert "the hub was asked" in capsys.readouterr().err
 
 
 def test_what_only_trainings_need_cannot_stop_predictions(tiny_experiment):
