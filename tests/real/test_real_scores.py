@@ -23,7 +23,7 @@ from stagewise.metrics.bootstrap import Bootstrap
 from stagewise.metrics.calibration import confusion
 from stagewise.metrics.decision_rules import DecisionRules
 from stagewise.metrics.discrimination import DiscriminationTable
-from stagewise.metrics.prediction_table import read_predictions
+from stagewise.metrics.prediction_table import AnswerFormat, read_predictions
 from stagewise.metrics.scores import ScoreTable, score_record
 from tests.helpers.project_copy import ROOT
 
@@ -120,7 +120,8 @@ def test_metrics_recomputed_from_the_file_agree(scored, task):
     config, folder = scored
     words = config.active_tasks[task].words
     path = folder / "predictions" / f"{task}.test.csv"
-    ours = read_predictions(path, task, "test", words, read_split(folder / "data" / task / "test.jsonl", words))
+    items = read_split(folder / "data" / task / "test.jsonl", words)
+    ours = read_predictions(path, task, "test", AnswerFormat(words), items)
     key, bootstrap = ("base", task, "test"), Bootstrap(100, 0, 0.95, [task])
     score = score_record(ScoreTable({key: ours}, DecisionRules({key: ours}, {}, {}), bootstrap), *key)
     (discrimination,) = DiscriminationTable({key: ours}, bootstrap).records("test", [])
