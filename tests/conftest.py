@@ -67,7 +67,7 @@ def embedded_model(tmp_path_factory) -> Path:
     if (folder / "receipt.json").is_file() and read_receipt(folder, "the base model"):
         return folder
     folder = tmp_path_factory.mktemp("models") / config.model
-    settings = config.base_model.model_dump_json(exclude_defaults=True)
+    settings = config.base_models[config.model].model_dump_json(exclude_defaults=True)
     assert fetch_model.main(["--settings", settings, "--name", config.model, "--output", str(folder)]) == 0
     return folder
 
