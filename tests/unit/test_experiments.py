@@ -111,6 +111,8 @@ def test_a_row_of_science_qa_without_options_or_letter_is_refused(tmp_path, prom
 def test_the_standard_benchmark_has_the_published_orders(overlays, orders):
     config = load(ROOT / "config.yaml", *(EXPERIMENTS / f"{name}.yaml" for name in overlays))
     assert [" ".join(stage.task for stage in arm.stages) for arm in config.active_arms.values()] == orders
+    prefixes = {tuple(order.split()[:stages]) for order in orders for stages in range(1, len(order.split()) + 1)}
+    assert len(lineage_tree(config)) == len(prefixes)  # stages that orders begin alike are trained once
 
 
 def test_five_stages_end_in_a_report(project, tiny_model):
