@@ -15,6 +15,9 @@ _VERSION = 3
 _KEPT = 8
 """Model configurations that are remembered."""
 
+_STORED_HEADS = ("embed_out", "head", "lm_head", "unembed")
+"""Names of heads in checkpoints that transformers renames as it loads them, such as GPT-NeoX's."""
+
 NO_HEAD = "a classifier or reward model has no output head: name the language model that it was made from"
 
 
@@ -120,8 +123,8 @@ def check_head(files: Path, tree: ModuleTree) -> None:
     """
     if tree.head is None or tree.tied:
         return
-    last = tree.head.rpartition(".")[2]
-    if not any(last in name.split(".") for name in weight_names(Path(files))):
+    heads = {tree.head.rpartition(".")[2], *_STORED_HEADS}
+    if not any(heads & set(name.split(".")) for name in weight_names(Path(files))):
         raise InputError(f"{files}: the weight {tree.head}.weight is missing and would be random; {NO_HEAD}")
 
 
