@@ -7,7 +7,7 @@ from stagewise.models import compute_type
 from stagewise.models.gpu import check_gpu, gpu_memory
 from stagewise.models.machine import memory
 from stagewise.models.memory_estimate import too_large, weight_bytes
-from stagewise.models.module_tree import read_module_tree
+from stagewise.models.module_tree import NO_HEAD, read_module_tree
 from stagewise.models.receipts import model_files, model_receipt
 
 _AUTOCAST_DEVICES = ("cuda",)
@@ -127,7 +127,7 @@ def _check_complete(files, model, loading: dict) -> None:
     head = next((name for name, module in model.named_modules() if module is model.get_output_embeddings()), None)
     way_out = "get them again"
     if all(name.rpartition(".")[0] == head for name in missing):
-        way_out = "a classifier or reward model has no output head: name the language model that it was made from"
+        way_out = NO_HEAD
     verb = "is" if len(missing) == 1 else "are"
     raise InputError(
         f"{files}: {len(missing)} of the model's weights {verb} missing ({', '.join(missing[:3])[:200]}) and would be "

@@ -68,6 +68,20 @@ def check_files(folder: Path, what: str) -> list[str]:
     return names
 
 
+def weight_names(folder: Path) -> list[str]:
+    """List the names of a complete model's weights: from the list of its shards, or the head of its one file."""
+    if (folder / _INDEX).is_file():
+        return list(read_json(folder / _INDEX, "the list of the model's weights")["weight_map"])
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / "model.safetensors"
+    try:
+        with safe_open(path, "np") as file:
+            return list(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: it is no file of weights ({error}); get it again") from None
+
+
 def check_configuration(folder: Path) -> dict:
     """Read a model's ``config.json``, and check that its weights are stored as numbers.
 

@@ -5,15 +5,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stagewise.errors import InputError
-from stagewise.models.model_folder import check_configuration
+from stagewise.models.model_folder import check_configuration, weight_names
 from stagewise.provenance.files import read_json, sha256_file
 from stagewise.provenance.memory import FOLDER, read_memory, write_memory
 from stagewise.provenance.packages import package_versions
 
 _MEMORY = FOLDER / "stagewise-module-trees.json"
-_VERSION = 2
+_VERSION = 3
 _KEPT = 8
 """Model configurations that are remembered."""
+
+_STORED_HEADS = ("embed_out", "head", "lm_head", "unembed")
+"""Names of heads in checkpoints that transformers renames as it loads them, such as GPT-NeoX's."""
+
+NO_HEAD = "a classifier or reward model has no output head: name the language model that it was made from"
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class ModuleTree:
     parameters: int
     checkpointing: bool
     """True if activations can be computed again instead of being kept."""
+    tied: bool
+    """True if the head's weight is that of the embeddings, so that a checkpoint need not have it."""
 
     @classmethod
     def of(cls, model) -> "ModuleTree":
@@ -59,7 +66,7 @@ class ModuleTree:
                 modules[name] = Module(kind, True, module.nx, module.nf)
             elif name:
                 modules[name] = Module(kind, False)
-        output = model.get_output_embeddings()
+        inputs, output = model.get_input_embeddings(), model.get_output_embeddings()
         text = model.config.get_text_config()
         return cls(
             modules=modules,
@@ -68,6 +75,7 @@ class ModuleTree:
             hidden=text.hidden_size,
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             checkpointing=model.supports_gradient_checkpointing,
+            tied=getattr(output, "weight", None) is getattr(inputs, "weight", None),
         )
 
     @property
@@ -103,6 +111,21 @@ def read_module_tree(files: Path) -> ModuleTree:
     values = trees[key]
     modules = {name: Module(**module) for name, module in values["modules"].items()}
     return ModuleTree(**values | {"modules": modules})
+
+
+def check_head(files: Path, tree: ModuleTree) -> None:
+    """Refuse a checkpoint without the model's output head, which would be random; no weight is read.
+
+    Raises
+    ------
+    InputError
+        If no weight of the files is one of the head, and the head is not that of the embeddings.
+    """
+    if tree.head is None or tree.tied:
+        return
+    heads = {tree.head.rpartition(".")[2], *_STORED_HEADS}
+    if not any(heads & set(name.split(".")) for name in weight_names(Path(files))):
+        raise InputError(f"{files}: the weight {tree.head}.weight is missing and would be random; {NO_HEAD}")
 
 
 def _refuse_hub_kernels(files: Path) -> None:

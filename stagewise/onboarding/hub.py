@@ -7,6 +7,10 @@ from stagewise.data.hub_dataset import converter
 from stagewise.errors import InputError, one_line
 from stagewise.onboarding.files import Part, Table, flat
 from stagewise.onboarding.parts import Roles, complete_roles, role_of
+from stagewise.provenance.hub import repository_commit
+
+SECONDS = 10
+"""Time limit of the one request that tells whether the hub can be reached: `datasets` tries each five times."""
 
 _SPEC = re.compile(r"(?P<dataset>[\w.-]+/[\w.-]+)(?::(?P<config>[\w.+-]+))?@(?P<revision>[\w./-]+)")
 
@@ -22,7 +26,7 @@ def read_hub(text: str) -> tuple[Table, Roles]:
     Raises
     ------
     InputError
-        If the hub does not have it, or it holds images or sound.
+        If the hub cannot be reached, does not have it, or it holds images or sound.
     """
     given = {key: value for key, value in _SPEC.fullmatch(text).groupdict().items() if value}
     splits = _load(text, given)
@@ -42,7 +46,10 @@ def read_hub(text: str) -> tuple[Table, Roles]:
 
 def _load(text: str, given: dict[str, str]) -> dict[str, Any]:
     import datasets
+    from huggingface_hub.constants import is_offline_mode
 
+    if not is_offline_mode():  # then only what is here already can be loaded, without waiting
+        repository_commit("dataset", given["dataset"], given["revision"], SECONDS)
     bars = datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:

@@ -118,6 +118,15 @@ PROBES = {
     "probes": {"tasks": ["topics", "pubmedqa"], "harness": ["arc_easy"], "texts": {"prose": "prose.txt"}},
 }
 
+# One task, as `scripts.init` writes it, and two tasks learnt together: nothing that a later stage could forget.
+ONE_TASK = {"arms": {"sequential": None, "mine": {"stages": [SECOND_STAGE]}}, "published": None}
+TOGETHER = {
+    "seeds": [0, 1],
+    "arms": {"sequential": None}
+    | {name: {"stages": [{"task": ["pubmedqa", "dreaddit"], "name": name}]} for name in ("mixed", "slow")},
+    "published": None,
+}
+
 # A task of every kind, one of them a probe, with four measures of their own; a lower rank error is better.
 KINDS_STAGES = [{"task": "grades"}, {"task": "notes"}, {"task": "topics"}, FIRST_STAGE]
 KINDS = {
@@ -151,6 +160,7 @@ def experiment(name: str) -> Path:
     """
     overlays = {"small": {}, "many": MANY, "arms": {"arms": made.ARMS, "seeds": [0, 1]}, "study": STUDY}
     overlays |= {"twenty": TWENTY, "labels": LABELS, "orders": ORDERS, "swept": SWEPT}
+    overlays |= {"one": ONE_TASK, "together": TOGETHER}
     overlays |= {"kinds": KINDS, "probes": PROBES, "probed": PROBES | {"seeds": [0, 1]}}
     return write(Path(_scratch.name) / name, **overlays[name])
 

@@ -1,7 +1,7 @@
 """Checks of the layers that adapters are put on."""
 
 from stagewise.config.training import Lora
-from stagewise.models.module_tree import ModuleTree
+from stagewise.models.module_tree import ModuleTree, check_head
 from stagewise.models.target_modules import adapted_modules
 from stagewise.pipeline.planned_adapter import ADAPTERS
 from stagewise.pipeline.preflight.check import Finding, check
@@ -45,7 +45,8 @@ def check_adopted_layers(context: Context):
 
 @check("model", "model")
 def check_model(context: Context):
-    """The model is one that can be trained as set, and what is known about its kind."""
+    """The model is complete and one that can be trained as set, and what is known about its kind."""
+    check_head(context.model_files, context.tree)
     settings = context.model_settings
     wanted = [adapter for adapter in context.trainings if adapter.training.gradient_checkpointing]
     if wanted and not context.tree.checkpointing:

@@ -89,50 +89,57 @@ class Row(NamedTuple):
 def draw(view: View, data) -> Drawing:
     """Draw every arm and earlier task in one picture, or the means with each task folded away."""
     by_task = {task: rows for task, rows in groups(data, "task") if task != MEAN}
-    every, means = _grouped(view, by_task), data[data.task == MEAN]
+    every, means = group_rows(view, by_task), data[data.task == MEAN]
     if len(every) > MAX_ROWS and len(means):
-        pictures = [_draw_rows(view, MEAN, "Mean over each arm's earlier tasks", _by_order(view, means), {})]
+        pictures = [draw_rows(view, MEAN, "Mean over each arm's earlier tasks", _by_order(view, means), {})]
         for task, rows in by_task.items():
-            pictures.append(_draw_rows(view, task, task, _arm_rows(view, rows), {task: rows}).fold())
+            pictures.append(draw_rows(view, task, task, arm_rows(view, rows), {task: rows}).fold())
     else:
-        pictures = [_draw_rows(view, "all", "", every, by_task)]
+        pictures = [draw_rows(view, "all", "", every, by_task)]
     caption = (
-        f"{_heading(view, by_task)} on each arm's earlier tasks, {view.main_split} split. Bars: "
+        f"{heading(view, by_task)} on each arm's earlier tasks, {view.main_split} split. Bars: "
         f"interval of the change on the same items ({view.intervals}). Only a marked change is claimed."
     )
     if view.claims_average:
         caption += " Claims are about the mean over tasks; changes of single tasks are tested of the references alone."
     keys = [Key("when learnt", variable(MUTED), MARKERS[0][1], hollow=True)]
     keys += [Key(text, variable(color), MARKERS[shape][1], "") for color, shape, text in _ends(view, data)]
-    if any(view.value(MAJORITY, task, view.main_split, view.primary.name) for task in by_task):
-        keys.append(Key("majority class", variable(MUTED), dashes="4 3"))
+    keys += majority_key(view, by_task)
     return Drawing(caption, [("", pictures)], keys, folded_title="Each earlier task")
 
 
-def _heading(view: View, tasks) -> str:
+def majority_key(view: View, by_task: dict) -> list[Key]:
+    """Entry of the legend for the lines of the majority classes; none if there are no lines."""
+    if any(view.value(MAJORITY, task, view.main_split, view.primary.name) for task in by_task):
+        return [Key("majority class", variable(MUTED), dashes="4 3")]
+    return []
+
+
+def heading(view: View, tasks) -> str:
     """The primary measure at the start of a sentence."""
     if not view.of_tasks.are_mixed:
         return view.primary.heading
     return f"{view.primary.heading} ({view.of_tasks.name_own(tasks)})"
 
 
-def _styles(view: View) -> dict[str, tuple[str, int, str]]:
+def styles(view: View) -> dict[str, tuple[str, int, str]]:
+    """Colour, marker and meaning of each claimed change; no marker of one run is an arrow."""
     return ARM_STYLES if view.several_runs else ADAPTER_STYLES
 
 
 def _ends(view: View, data) -> list[tuple[str, int, str]]:
     """Colour, marker and meaning of the ends that the picture shows."""
-    return [UNCLAIMED, *(style for verdict, style in _styles(view).items() if verdict in set(data.verdict))]
+    return [UNCLAIMED, *(style for verdict, style in styles(view).items() if verdict in set(data.verdict))]
 
 
-def _grouped(view: View, by_task: dict) -> list[Row]:
+def group_rows(view: View, by_task: dict) -> list[Row]:
     """Rows of every task below its heading; of a single arm its tasks, of a single task its arms."""
     if not view.several_arms:
         return [_row(row, row.task) for rows in by_task.values() for row in rows.itertuples()]
     rows = []
     for task, of_task in by_task.items():
         rows += [Row(task, heading=True)] if len(by_task) > 1 else []
-        rows += _arm_rows(view, of_task)
+        rows += arm_rows(view, of_task)
     return rows
 
 
@@ -141,11 +148,11 @@ def _by_order(view: View, means) -> list[Row]:
     rows = []
     for order, arms in view.orders.items():
         rows += [Row(shorten(" → ".join(order), 50), heading=True)] if len(view.orders) > 1 else []
-        rows += _arm_rows(view, means[means.arm.isin(arms)])
+        rows += arm_rows(view, means[means.arm.isin(arms)])
     return rows
 
 
-def _arm_rows(view: View, rows) -> list[Row]:
+def arm_rows(view: View, rows) -> list[Row]:
     return [_row(row, f"{view.number(row.arm)} {row.arm}") for row in rows.itertuples()]
 
 
@@ -154,7 +161,20 @@ def _row(row, label: str) -> Row:
     return Row(label, row.before, row.after, low, high, row.verdict)
 
 
-def _draw_rows(view: View, name: str, caption: str, rows: list[Row], by_task: dict) -> Picture:
+def draw_rows(
+    view: View,
+    name: str,
+    caption: str,
+    rows: list[Row],
+    by_task: dict,
+    title: str = "on earlier tasks when learnt and at the end",
+    figure: str = "earlier-tasks",
+) -> Picture:
+    """Draw the rows of some tasks from top to bottom.
+
+    `name` and `figure` are the picture's id, `caption` stands above it, `title` follows the measure in the text that
+    is read aloud. `by_task` has the rows of tasks whose majority class is drawn.
+    """
     measure = view.primary
     left = 24 + CHARACTER * max(min(len(row.label), 22) for row in rows if not row.heading)
     height = ROW * len(rows) + 6 + BOTTOM
@@ -175,7 +195,7 @@ def _draw_rows(view: View, name: str, caption: str, rows: list[Row], by_task: di
             line = {"color": MUTED, "linewidth": 1.5, "linestyle": (0, (4, 3))}
             axes.vlines(measure.scale * level, start - 0.5, end + 0.5, **line)
         for y, row in enumerate(rows):
-            _draw_row(axes, y, row, _styles(view).get(row.verdict, UNCLAIMED), measure.scaled, left)
+            _draw_row(axes, y, row, styles(view).get(row.verdict, UNCLAIMED), measure.scaled, left)
 
     spoken = "; ".join(
         f"{row.label} {measure.spoken(row.before)} to {measure.spoken(row.after)}"
@@ -184,9 +204,8 @@ def _draw_rows(view: View, name: str, caption: str, rows: list[Row], by_task: di
         for row in rows
         if not row.heading
     )
-    title = f"{measure.heading} on earlier tasks when learnt and at the end"
-    texts = caption, title, f"{spoken}."
-    return picture(f"earlier-tasks-{name}", texts, WIDTH, height, draw, (left, 14, 6, BOTTOM))
+    texts = caption, f"{measure.heading} {title}", f"{spoken}."
+    return picture(f"{figure}-{name}", texts, WIDTH, height, draw, (left, 14, 6, BOTTOM))
 
 
 def _majority_lines(view: View, rows: list[Row], by_task: dict) -> list[tuple[int, int, float]]:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from stagewise.metrics.schema import RULES, Claim, Value
+from stagewise.lineage import BASE
+from stagewise.metrics.schema import MAJORITY, RULES, Claim, Value
 from stagewise.report.lookup import View
 from stagewise.report.measures import ShownMeasure
 from stagewise.report.tables.number_format import MISSING, capital, p_value, percent
@@ -73,12 +74,16 @@ def p_cell(claim: Claim | None, key: str, why: str = "not compared: the same ada
 
 
 def short(view: View) -> Table:
-    """The arms in as few columns as a reader needs first: each task, the average, and backward transfer."""
+    """The arms in as few columns as a reader needs first: each task, the average, and backward transfer.
+
+    Without an earlier task nothing is transferred: then each task's score is beside that of the untuned model.
+    """
     each, caption = len(view.tasks) <= SHORT_TASKS, ""
     if view.tasks:
+        scores = "Earlier tasks: when learnt → at the end." if view.earlier_tasks() else "Tasks: untuned → when learnt."
         caption = (
-            f"{view.primary_axis}, {view.main_split} split ({on_items(view, view.main_split)}). Earlier tasks: when "
-            f"learnt → at the end. Brackets: intervals ({view.intervals})."
+            f"{view.primary_axis}, {view.main_split} split ({on_items(view, view.main_split)}). {scores} Brackets: "
+            f"intervals ({view.intervals})."
         )
     if each and len(view.orders) > 1:
         caption += " Tasks stand in the order in which the arm learnt them."
@@ -86,7 +91,9 @@ def short(view: View) -> Table:
     columns: list = ["Arm"]
     if each:
         columns += numeric(*_positions(view))
-    if view.tasks:
+    if not view.earlier_tasks():
+        columns += numeric(*_learnt_headings(view))
+    elif view.tasks:
         columns += numeric("Average", "Backward transfer", *([] if each else ["Worst earlier task"]))
     if view.probes:
         columns.append("Probes lost")
@@ -95,8 +102,11 @@ def short(view: View) -> Table:
     for arm in arms_by_order(view, table) if measured_rules(view) or view.probes else ():
         row: list = [replace(arm_cell(view, arm), detail="")]
         if each:
-            row += [_before_after_cell(view, arm, task, name=len(view.orders) > 1) for task in view.order(arm)]
-        if view.tasks:
+            cell = _before_after_cell if view.earlier_tasks() else _untuned_after_cell
+            row += [cell(view, arm, task, name=len(view.orders) > 1) for task in view.order(arm)]
+        if not view.earlier_tasks():
+            row += _learnt_cells(view, arm)
+        elif view.tasks:
             row.append(_average_cell(view, arm))
             transfer = view.arm_summary(arm, "backward_transfer", view.primary.name)
             row.append(value_cell(transfer, view.primary.write_difference, NO_LATER_STAGE))
@@ -124,13 +134,17 @@ def _positions(view: View) -> list[str]:
 
 def _legend(view: View) -> str:
     """Meaning of the signs in the short table; empty if it has none."""
-    kind = "arms" if view.claims_average else "kept"
-    verdicts = {claim.verdict for claim in view.select("claims", kind=kind)}
-    words = {"worse": "lost by these adapters", "better": "gained by these adapters"}
-    if view.several_runs:
-        words = {"worse": "forgotten", "better": "improved"}
-    if view.claims_average:
-        words = {verdict: f"average {verdict} than that of {view.named_reference}" for verdict in words}
+    if not view.earlier_tasks() and len(view.tasks) == 1:
+        claims = [claim for claim in view.select("claims", kind="learnt") if claim.against in (BASE, MAJORITY)]
+        words = {"worse": "shown to be worse", "better": "shown to be better"}
+    else:
+        claims = view.select("claims", kind="arms" if view.claims_average else "kept")
+        words = {"worse": "lost by these adapters", "better": "gained by these adapters"}
+        if view.several_runs:
+            words = {"worse": "forgotten", "better": "improved"}
+        if view.claims_average:
+            words = {verdict: f"average {verdict} than that of {view.named_reference}" for verdict in words}
+    verdicts = {claim.verdict for claim in claims}
     shown = [f"{_sign(view, verdict)[0]} {text}" for verdict, text in words.items() if verdict in verdicts]
     return f" {', '.join(shown)}." if shown else ""
 
@@ -164,6 +178,36 @@ def _before_after_cell(view: View, arm: str, task: str, name: bool) -> Cell:
     claim = None if view.claims_average else view.claim("kept", arm, task)
     sign, style = _sign(view, claim and claim.verdict)
     return Cell(f"{measure.write(before.value)}{ARROW}{measure.write(after.value)}", detail, None, style, sign)
+
+
+def _untuned_after_cell(view: View, arm: str, task: str, name: bool) -> Cell:
+    """An arm's score on a task, after that of its untuned model."""
+    after = _before_after_cell(view, arm, task, name)
+    measure = view.own(task)
+    before = view.arm_value(arm, task, measure.name, stage=0)
+    if before is None or before.value is None or after.text == MISSING:
+        return after
+    return replace(after, text=f"{measure.write(before.value)}{ARROW}{after.text}")
+
+
+def _learnt_headings(view: View) -> list[str]:
+    """Columns after those of the tasks, where none is an earlier one: of one task what it is compared with."""
+    if len(view.tasks) != 1:
+        return ["Average"] if view.tasks else []
+    return ["Against the untuned model", f"Against the {view.of_tasks.name_majority(view.tasks[0])}"]
+
+
+def _learnt_cells(view: View, arm: str) -> list[Cell]:
+    if len(view.tasks) != 1:
+        return [_average_cell(view, arm)] if view.tasks else []
+    cells = []
+    for against in (BASE, MAJORITY):
+        claim = view.claim("learnt", arm, view.tasks[0], against)
+        write = view.measures[claim.measure].write_difference if claim else str
+        cell = value_cell(claim and claim.difference, write, "nothing is claimed")
+        sign, style = _sign(view, claim and claim.verdict)
+        cells.append(replace(cell, sign=sign, style=style))
+    return cells
 
 
 def _worst_cell(view: View, arm: str) -> Cell:

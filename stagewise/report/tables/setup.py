@@ -358,4 +358,15 @@ def _stage_settings(view: View, lineage: str) -> dict:
     for group, prefix in (("training", ""), ("lora", "LoRA ")):
         values = (config.get(group) or {}) | stage.get(group, {})
         settings |= {prefix + key.replace("_", " "): value for key, value in values.items()}
+    if view.adapters[lineage].tasks and "max length" in settings:
+        settings["max length"] = _length_limit(view, lineage, settings["max length"])
     return settings
+
+
+def _length_limit(view: View, lineage: str, of_stage: int) -> int | str:
+    """Most tokens of an item of an adapter's stage: a task's own limit takes the place of the stage's."""
+    tasks = view.experiment.config.get("tasks") or {}
+    limits = {task: tasks.get(task, {}).get("max_length") or of_stage for task in view.adapters[lineage].tasks}
+    if len(set(limits.values())) == 1:
+        return next(iter(limits.values()))
+    return ", ".join(f"{limit} ({task})" for task, limit in limits.items())

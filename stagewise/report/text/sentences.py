@@ -88,7 +88,7 @@ def learning(view: View, claims: list[Claim]) -> Sentence:
     first = claims[0]
     against = {claim.against: claim for claim in claims if claim.against != TFIDF}
     name = f"{_stage(view, first.lineages)}{'' if view.several_runs else ', in this training,'}"
-    verdict = _learning_verdict({name: claim.verdict for name, claim in against.items()})
+    verdict = learning_verdict({name: claim.verdict for name, claim in against.items()})
     parts, own = [], view.own(first.task)
     if value := view.value(first.lineages, first.task, first.split, own.name):
         bounds = interval(value.low, value.high, own.write)
@@ -104,7 +104,8 @@ def learning(view: View, claims: list[Claim]) -> Sentence:
     return Sentence(capital(spoken), f"{listed(parts)} ({items})")
 
 
-def _learning_verdict(verdicts: dict[str, str]) -> str:
+def learning_verdict(verdicts: dict[str, str]) -> str:
+    """Put verdicts by what an adapter is compared with into words: a text with {stage}, {task} and {majority}."""
     majority, base = verdicts.get(MAJORITY), verdicts.get(BASE)
     if majority == base == "better":
         return "{stage} learnt {task}"

@@ -9,7 +9,7 @@ from stagewise.metrics.schema import MAJORITY, Claim
 from stagewise.report.lookup import View
 from stagewise.report.tables.arms import MEAN_OVER_TASKS
 from stagewise.report.tables.number_format import listed, plural
-from stagewise.report.text import probes
+from stagewise.report.text import learnt, probes
 from stagewise.report.text.prior import prior
 from stagewise.report.text.sentences import (
     Paragraph,
@@ -27,20 +27,33 @@ FEW_RUNS = 5
 
 
 def headline(view: View) -> Sentence:
-    """The report in one sentence: what the reference arms forgot, and which arms do better."""
+    """The report in one sentence: what the reference arms forgot, and which arms do better.
+
+    Where no arm has an earlier task, what they learnt.
+    """
     if not view.metrics.claims:
         return Sentence("Nothing is claimed: no adapter was compared on items that every run shares")
     arms = [arm for arm in view.references if view.reference_of(arm) == arm]
     kept = {arm: [claim for task in view.tasks if (claim := view.claim("kept", arm, task))] for arm in arms}
-    said = []
+    said = [] if view.earlier_tasks() else _learnt_in_short(view, arms)
     for arm, claims in kept.items():
         said += [_kept_in_short(view, arm, claims)] if claims else []
-        said += filter(None, [probes.in_short(view, arm, "it" if claims else _subject(view, arm), alone=not claims)])
+        subject = "it" if claims or (said and not view.several_arms) else _subject(view, arm)
+        said += filter(None, [probes.in_short(view, arm, subject, alone=not claims)])
     if not said:
         said = [f"{_subject(view, view.reference)} has no earlier task that a later stage could make it forget"]
-    if view.several_arms and (any(kept.values()) or view.claims_average):
-        said.append(_others_in_short(view, [claim for claims in kept.values() for claim in claims]))
+    if view.several_arms and (any(kept.values()) or view.claims_average or not view.earlier_tasks()):
+        said.append(_others_in_short(view, {claim.task for claims in kept.values() for claim in claims}))
     return Sentence(capital("; ".join(said)))
+
+
+def _learnt_in_short(view: View, references: list[str]) -> list[str]:
+    """Clauses about each task that an arm learnt: those of the reference arms, then what only other arms learnt."""
+    said, told = [], set()
+    for arm in dict.fromkeys([*references, *view.arms]):
+        said += learnt.in_short(view, arm, _subject(view, arm), set() if arm in references else told)
+        told |= set(view.learnt_stages(arm))
+    return said
 
 
 def _subject(view: View, arm: str) -> str:
@@ -82,14 +95,16 @@ def _named(view: View, claims: list[Claim]) -> str:
     return listed(facts) if len(facts) <= 2 else f"{facts[0]} and {len(facts) - 1} more tasks"
 
 
-def _others_in_short(view: View, kept: list[Claim]) -> str:
+def _others_in_short(view: View, kept: set[str]) -> str:
+    """Say which arms end better or worse than their references, on tasks of which something is claimed."""
     if not view.several_runs:
         return "one training of each arm says nothing about the arms"
     if view.claims_average:
         tasks, on = {None}, f"the {MEAN_OVER_TASKS}"
     else:
-        tasks = {claim.task for claim in kept}
-        on = listed(sorted(tasks, key=view.tasks.index)) if len(tasks) <= 2 else "earlier tasks"
+        tasks = kept or set(view.tasks)
+        on = "earlier tasks" if kept else "its tasks"
+        on = listed(sorted(tasks, key=view.tasks.index)) if len(tasks) <= 2 else on
     claims = [claim for claim in view.select("claims", kind="arms") if claim.task in tasks]
     others, said = len(view.arms) - len(view.references), []
     for word in ("better", "worse"):

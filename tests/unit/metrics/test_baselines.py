@@ -1,5 +1,7 @@
 """Baselines on hand-made items."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,16 @@ def test_a_label_unseen_in_training_gets_probability_zero():
     assert found.answer.tolist() == [1]
     assert found.logprobs[0, 2] == -np.inf
     assert np.isfinite(log_losses(np.exp(found.logprobs), found.gold)).all()
+
+
+def test_many_labels_of_few_items_are_fitted_without_a_warning():
+    """As in a task of 77 labels that is limited to a few items each."""
+    form = AnswerFormat([f"kind{n}" for n in range(20)])
+    train = _texts([*form.labels, *form.labels[:4]], {label: label for label in form.labels})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted = baselines.fit_baseline(TFIDF, train, form)
+    assert fitted(train[:2]).answer.tolist() == [0, 1]
 
 
 def test_majority_ties_go_to_the_first_label():

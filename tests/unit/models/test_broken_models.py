@@ -10,6 +10,7 @@ import transformers
 from stagewise.errors import InputError
 from stagewise.models.load import load_base
 from stagewise.models.model_folder import check_files
+from stagewise.models.module_tree import check_head, read_module_tree
 from stagewise.models.receipts import write_model_receipt
 from tests.helpers import tiny_llama
 
@@ -40,8 +41,12 @@ def save(folder: Path, model) -> Path:
 def test_a_model_without_its_head_is_refused(kind, tmp_path):
     """transformers would draw another head in each process."""
     config = transformers.LlamaConfig(vocab_size=352, tie_word_embeddings=False, pad_token_id=2, **SMALL)
-    said = refusal(save(tmp_path / "headless", getattr(transformers, kind)(config)))
+    folder = save(tmp_path / "headless", getattr(transformers, kind)(config))
+    said = refusal(folder)
     assert "weights is missing (lm_head.weight) and would be random" in said and "reward model" in said
+    # A check before the run reads no weight.
+    with pytest.raises(InputError, match=r"lm_head.weight is missing and would be random; .* reward model"):
+        check_head(folder, read_module_tree(folder))
 
 
 def test_a_tied_head_may_be_missing(tmp_path):
@@ -49,6 +54,15 @@ def test_a_tied_head_may_be_missing(tmp_path):
     folder = save(tmp_path / "tied", transformers.LlamaModel(config))
     write_model_receipt(folder, "mine", {"path": "x"})
     assert load_base(folder, "none", "float32").lm_head.weight.any()
+    check_head(folder, read_module_tree(folder))
+
+
+def test_a_head_in_a_shard_is_there(tmp_path):
+    config = transformers.LlamaConfig(vocab_size=352, tie_word_embeddings=False, pad_token_id=2, **SMALL)
+    folder = tmp_path / "sharded"
+    transformers.LlamaForCausalLM(config).save_pretrained(folder, max_shard_size="40KB")
+    assert (folder / INDEX).is_file()
+    check_head(folder, read_module_tree(folder))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from stagewise.inference.likelihood import score
 from stagewise.models.adapters import load_adapter
 from stagewise.models.load import load_base, load_tokenizer
 from stagewise.models.memory_estimate import estimate_memory
-from stagewise.models.module_tree import ModuleTree
+from stagewise.models.module_tree import ModuleTree, check_head, read_module_tree
 from stagewise.models.target_modules import adapted_modules, adapter_parameters
 from stagewise.training.stage_data import load_stage_data
 from tests.helpers.decoder_families import DECODERS, build_decoder, save_decoder
@@ -64,6 +64,7 @@ def test_a_family_is_trained_and_scored_as_its_forward_pass_scores(name, data, t
     first_loss = next(float(line.split(",")[-1]) for line in stage.log() if ",train,loss," in line)
     assert first_loss == pytest.approx(mean_answer_nll(base, rows), abs=1e-3)
     untuned = plain_scores(base)
+    check_head(folder, read_module_tree(folder))
     np.testing.assert_allclose(score(base, tokenizer, PROMPTS, ANSWERS), untuned, atol=1e-4)
 
     adapted = adapted_modules(ModuleTree.of(base), stage.recipe.lora)

@@ -69,7 +69,7 @@ def test_another_models_layers_are_read_from_its_configuration(tmp_path):
 
 def tree(*names: str, layers: int = 2) -> ModuleTree:
     modules = {name: Module("Linear", True, 8, 4) for name in names}
-    return ModuleTree(modules, "head.out", layers, 8, 100, True)
+    return ModuleTree(modules, "head.out", layers, 8, 100, True, False)
 
 
 def test_a_name_that_another_layer_ends_with_is_longer():

@@ -1,13 +1,16 @@
 """Data sets of the hub, as `datasets` loads them."""
 
 import datasets
+import huggingface_hub
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from stagewise.config.load_config import load
 from stagewise.config.sources import File
 from stagewise.errors import InputError
+from stagewise.onboarding import hub as hub_module
 from stagewise.onboarding.hub import is_hub_name, read_hub
+from stagewise.provenance.hub import repository_commit
 
 CLASSES = Features({"text": Value("string"), "label": ClassLabel(names=["bad", "very_good"])})
 
@@ -28,6 +31,7 @@ def hub(monkeypatch):
         return known_sets[name]
 
     monkeypatch.setattr(datasets, "load_dataset", load)
+    monkeypatch.setattr(hub_module, "repository_commit", lambda *_: "0" * 40)
     return known_sets
 
 
@@ -62,6 +66,26 @@ def test_a_test_split_with_hidden_classes_is_none(hub):
     hub["glue/x"] = DatasetDict({"train": split("a"), "validation": split("b"), "test": split("c", label=-1)})
     _, roles = read_hub("glue/x@main")
     assert roles.files == {"train": "train", "test": "validation"} and "no file is for test" in roles.note
+
+
+def test_without_a_network_the_hub_is_asked_once(hub, monkeypatch):
+    """`datasets` would try each of its requests five times, with longer and longer pauses."""
+    asked = []
+
+    def ask(self, *args, **options):
+        asked.append(options["timeout"])
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub_module, "repository_commit", repository_commit)
+    monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", ask)
+    hub["owner/name"] = DatasetDict({"train": split("a"), "test": split("b")})
+    with pytest.raises(InputError, match=r"owner/name at main: the hub could not be reached"):
+        read_hub("owner/name@main")
+    assert asked == [hub_module.SECONDS]
+    # With HF_HUB_OFFLINE the copy that `datasets` keeps is taken.
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert set(read_hub("owner/name@main")[0].parts) == {"train", "test"} and len(asked) == 1
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,14 @@ def test_what_does_not_fit_one_of_the_models_names_it(with_other):
     assert verdicts == {"tiny: 14 linear layers, rank 4": "ok", "other: refused": "failure"}
 
 
+def test_a_checkpoint_without_its_head_is_refused_before_it_is_loaded(with_other):
+    path = with_other.other / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"tie_word_embeddings": False}))
+    first, last = findings(with_other, "model")
+    assert (first.verdict, last.verdict) == ("ok", "failure")
+    assert "lm_head.weight is missing and would be random" in last.sentence
+
+
 def test_a_text_that_tokenizers_cut_differently_is_refused_before_anything_is_trained(with_other):
     (with_other.folder / "prose.txt").write_text(TEXT, encoding="utf-8")
     probes = {"texts": {"prose": {"path": "prose.txt", "segment_tokens": 16}}}
