@@ -115,10 +115,9 @@ def test_the_standard_benchmark_has_the_published_orders(overlays, orders):
     assert len(lineage_tree(config)) == len(prefixes)  # stages that orders begin alike are trained once
 
 
-def test_five_stages_end_in_a_report(project, tiny_model):
-    """The first of the published orders, from raw files without a checksum to the report."""
+def test_five_stages_in_three_orders_end_in_one_report(project, tiny_model):
+    """Fifteen trainings of a tiny model, from raw files without a checksum to the report."""
     tiny = {
-        "orders": {"order-5": None, "order-6": None},
         "limit": {"train": 4, "validation": 2, "test": 4},
         "lora": {"r": 2, "alpha": 4, "dropout": 0},
         "training": {"batch_size": 4, "gradient_accumulation": 1, "eval_every": "epoch"},
@@ -136,7 +135,7 @@ def test_five_stages_end_in_a_report(project, tiny_model):
             rows = [{"label": word, "sentence": f"{word} {file.url[-10:]} {n}"} for n, word in enumerate(words * 3)]
             write_rows(project / "mirror" / Path(*Path(file.url).parts[-3:]), rows)
     results = run_all(config, tiny_model, project / "mirror")
-    assert len(lineage_tree(config)) == 5
     metrics = json.loads((results / "report_metrics.json").read_text())
-    assert [record["stage"] for record in metrics["arms"]] == [0, 1, 2, 3, 4, 5]
-    assert "sequential-order-4" in (results / "report.md").read_text()
+    assert [record["stage"] for record in metrics["arms"]] == [0, 1, 2, 3, 4, 5] * 3
+    page = (results / "report.md").read_text()
+    assert all(f"sequential-order-{number}" in page for number in (4, 5, 6))
