@@ -47,10 +47,12 @@ from stagewise.provenance import container_image
 
 keep_logs_shareable(logger)
 
+MODULE_PATH = "PYTHONPATH"
+
 PROJECT = Path(stagewise.__file__).parents[1]
 if PROJECT != Path.cwd():
     # Steps run the modules of `scripts` in the working directory, which -s, --directory and `module` move elsewhere.
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(PROJECT)]))
+    os.environ[MODULE_PATH] = os.pathsep.join(filter(None, [os.environ.get(MODULE_PATH), str(PROJECT)]))
 
 COMPUTE_TYPE = "STAGEWISE_COMPUTE_TYPE"
 
