@@ -10,6 +10,7 @@ from stagewise.config.arms import ADOPTED, TUNED, Arm, Stage, lora_suffix
 from stagewise.config.base import MAX_SEED, FilePath, Name, Settings, Whole
 from stagewise.config.base_model import Model
 from stagewise.config.evaluation import Evaluation, Statistics
+from stagewise.config.measure_checks import check_best_metric, check_own_measures, check_primary_measure
 from stagewise.config.mirror import MIRROR_VARIABLE
 from stagewise.config.orders import arms_in_orders, check_orders, name_in_order, order_of_arms
 from stagewise.config.probes import Probes
@@ -17,8 +18,7 @@ from stagewise.config.step_settings import DataSettings, ProbeSettings, ScoringS
 from stagewise.config.tasks import Duplicates, Fold, IdsSplit, Limit, Task
 from stagewise.config.training import Logging, Lora, Prompting, Training
 from stagewise.config.yaml_files import merge
-from stagewise.measures import LABEL_MEASURES, MEASURES, PRIMARY, TASK_SCORE, measures_of, own_measure
-from stagewise.measures import RESERVED as NO_MEASURES
+from stagewise.measures import TASK_SCORE, own_measure
 
 # Names of folders and files beside a child's folder in the lineage tree.
 RESERVED = {"adapter", "predictions", "probes", "recipe.json", "base"}
@@ -159,7 +159,7 @@ class Config(Settings):
                 )
         if not self.models.get(self.model):
             raise ValueError(f"model '{self.model}' is not one of models ({', '.join(self.models)})")
-        self._check_measures()
+        check_own_measures(self.tasks)
         check_orders(self.arms, self.orders, self.tasks)
         for arm_name, arm in self.active_arms.items():
             if not self.models.get(self.model_of(arm)):
@@ -178,7 +178,7 @@ class Config(Settings):
                 f"model '{self.model}' is the base model of no arm, as each has a 'model' of its own; name one of "
                 "those as the experiment's"
             )
-        self._check_primary_measure()
+        check_primary_measure(self.statistics.primary_measure, {task.kind for task in self.active_tasks.values()})
         references = {"statistics": self.statistics.reference}
         references |= {f"arms.{name}": arm.reference for name, arm in self.arms.items() if arm is not None}
         for key, name in references.items():
@@ -186,22 +186,6 @@ class Config(Settings):
                 arms = ", ".join(name for name, arm in self.arms.items() if arm is not None)
                 raise ValueError(f"{key}.reference '{name}' is not one of the arms ({arms})")
         return self
-
-    def _check_measures(self) -> None:
-        for name, task in self.tasks.items():
-            if task is not None and task.measure is not None and task.measure not in measures_of(task.kind):
-                measures = ", ".join(measures_of(task.kind))
-                raise ValueError(f"tasks.{name}.measure '{task.measure}' is none of a {task.kind} task ({measures})")
-
-    def _check_primary_measure(self) -> None:
-        # Accuracy is the default, which tasks without it replace by one of their own.
-        primary, kinds = self.statistics.primary_measure, {task.kind for task in self.active_tasks.values()}
-        if kinds and primary != PRIMARY and not any(primary in measures_of(kind) for kind in kinds):
-            names = [name for name, measure in MEASURES.items() if kinds & set(measure.kinds)]
-            raise ValueError(
-                f"statistics.primary_measure '{primary}' is a measure of none of the tasks; take one of "
-                f"{', '.join(names)}"
-            )
 
     def _check_stage(self, key: str, stage: Stage, first: bool, arm: Arm) -> None:
         for task in stage.tasks:
@@ -234,14 +218,7 @@ class Config(Settings):
             training = self.stage_training(stage, first)
         except ValidationError as error:
             raise ValueError(f"{key}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
-        for task in stage.tasks:
-            kind = self.tasks[task].kind
-            choices = [*NO_MEASURES, *(name for name in measures_of(kind) if name in LABEL_MEASURES)]
-            if training.best_metric not in choices:
-                raise ValueError(
-                    f"{key}.best_metric '{training.best_metric}' is no measure of '{task}' that its training computes "
-                    f"(kind '{kind}'); take {', '.join(choices)}"
-                )
+        check_best_metric(key, training.best_metric, {task: self.tasks[task].kind for task in stage.tasks})
         limited = [task for task in stage.tasks if self.tasks[task].max_length is not None]
         if stage.training.max_length is not None and len(limited) == len(stage.tasks):
             raise ValueError(

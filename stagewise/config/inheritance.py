@@ -1,4 +1,4 @@
-"""What an overlay takes over from the default experiment.
+"""Inheritance: the part of the default experiment that an overlay takes over.
 
 An overlay that declares arms and a task of its own is about other data, for which the sample's limits, lengths, layers
 and arms mean nothing. It gets the default experiment's models, tasks and form of prompts alone, unless its ``inherits``

@@ -1,4 +1,4 @@
-"""What names outside this project stood for when they were first asked: ``sources.lock``, a file to be committed.
+"""``sources.lock``, a file to be committed: commits of names and checksums of files, as they were first resolved.
 
 It holds the commit of each branch or tag of the hub, and the SHA-256 of each fetched file whose settings give none. A
 configuration is read with the commits in the place of the names, so every identity holds a commit, and no plan asks the

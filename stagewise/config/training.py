@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, create_model, field_validator, model_validator
 
-from stagewise.config.base import MAX_COUNT, MaxLength, Number, Settings, Whole
+from stagewise.config.base import MAX_COUNT, MaxLength, Number, Settings, Whole, if_set
 from stagewise.measures import LABEL_MEASURES
 
 # Arguments of transformers' `apply_chat_template` and of the templates that are no free variables.
@@ -57,11 +57,6 @@ class Prompting(Settings):
         return template
 
 
-def _only_if_set(description: str):
-    """A switch that is off by default and then in no recipe, so that those of older versions stay current."""
-    return Field(False, description=description, exclude_if=lambda value: not value)
-
-
 ALL_LINEAR = "all-linear"
 """Value of `lora.target_modules` that stands for every linear layer of the model."""
 
@@ -88,14 +83,16 @@ class Lora(Settings):
         description="Adapt only the last N decoder layers: the others need no backward pass, and on a CPU their output "
         "is computed once per item, so training and scoring are faster. Null adapts all.",
     )
-    dora: bool = _only_if_set(
+    dora: bool = if_set(
+        False,
         "DoRA (Liu et al. 2024, arXiv:2402.09353): a magnitude for each output of a layer is trained beside the "
         "factors, which then change directions alone. A step takes longer, and remedies that work on the factors of "
-        "LoRA do not go with it."
+        "LoRA do not go with it.",
     )
-    rslora: bool = _only_if_set(
+    rslora: bool = if_set(
+        False,
         "rsLoRA (Kalajdzievski 2023, arXiv:2312.03732): the update is scaled by alpha / sqrt(r), so that a higher rank "
-        "does not slow learning down."
+        "does not slow learning down.",
     )
 
     @property

@@ -8,7 +8,7 @@ from stagewise.config.base import shown
 from stagewise.errors import InputError
 
 MISSING = object()
-"""What `follow` returns for a path that leads nowhere."""
+"""Value of `follow` for a path that leads nowhere."""
 
 LONGEST_NAME = 40
 """Characters of a column's name in an error; a file without a header has texts for names."""

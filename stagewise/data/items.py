@@ -14,7 +14,7 @@ class Item:
 
     id: str
     label: str
-    """What the model is taught to answer: the label word, not the raw value; label words joined by a comma and a blank;
+    """Answer that the model is taught: the label word, not the raw value; label words joined by a comma and a blank;
     the letter of an option; the first reference."""
     fields: dict[str, str]
     group: str | None

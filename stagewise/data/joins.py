@@ -33,12 +33,12 @@ def read_role(name: str, task: Task, role: str, raw_dir) -> tuple[list[dict], di
     source = task.sources[task.source]
     files, columns = {}, task_columns(task)
     joined = {column for join in source.joins for column in join.columns}
-    own = [column for column in columns if column not in joined]
-    own += [join.by for join in source.joins if join.by is not None and join.by not in own]
-    if not own:
+    item_columns = [column for column in columns if column not in joined]
+    item_columns += [join.by for join in source.joins if join.by is not None and join.by not in item_columns]
+    if not item_columns:
         raise InputError(f"tasks.{name}: no column comes from the file '{role}', only from those joined to it")
     path = _checked(name, task.source, source, role, raw_dir, files)
-    records = read_records(path, source.reader, own)
+    records = read_records(path, source.reader, item_columns)
     for join in source.joins:
         other = _checked(name, task.source, source, join.files[role], raw_dir, files)
         key = join.by if join.key is None else join.key

@@ -146,5 +146,5 @@ def _stages_of_arm(runs: list[list[Step]], tasks: list[str]) -> Iterator[tuple[s
 
 
 def _other_side(name: str, runs: list[list[Step]]) -> list[str]:
-    """What an arm is compared with in each run: a baseline, or for ``base`` the arm's own untuned model."""
+    """Other side of a comparison in each run: a baseline, or for ``base`` the arm's own untuned model."""
     return [run[0].lineage if name == BASE else name for run in runs]

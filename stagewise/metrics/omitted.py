@@ -1,4 +1,4 @@
-"""What cannot be computed at all, by the kinds of the tasks and by what their splits hold, and why."""
+"""Records of figures that cannot be computed, by the kinds of the tasks and by their splits, with the reasons."""
 
 from collections.abc import Iterable
 

@@ -189,7 +189,7 @@ def _check_items(path: Path, rows: list[dict], task: str, split: str, items: lis
 
 
 def _is_valid(row: dict) -> bool | None:
-    """What the column `valid` says; None if it says neither."""
+    """Read the column `valid`; None if it says neither."""
     return {"true": True, "false": False}.get((row["valid"] or "").casefold())
 
 

@@ -24,7 +24,7 @@ NOT_DEFINED = "not defined on these items"
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """What the answers say of single labels, each of shape (labels,)."""
+    """Scores of single labels, each of shape (labels,)."""
 
     support: np.ndarray
     """Items that have the label."""

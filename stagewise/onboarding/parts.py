@@ -26,7 +26,7 @@ class Roles:
     files: dict[str, str]
     """Names that were given, by role: `items` alone, or `train`, `test` and maybe `validation`."""
     note: str = ""
-    """What was decided because a role had no file."""
+    """Decision that was taken because a role had no file."""
 
     @property
     def is_random(self) -> bool:

@@ -1,4 +1,4 @@
-"""What in a table no task can be made of, in sentences."""
+"""Refusals of tables that no task can be made of."""
 
 from stagewise.onboarding.columns import ANSWERS, Column, is_parallel, named
 from stagewise.task_kinds import TaskKind

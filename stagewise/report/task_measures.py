@@ -50,7 +50,7 @@ class ShownTasks:
         return self.kinds[task] == GENERATION and self._own[task] not in self._exact
 
     def flips_note(self, tasks) -> str:
-        """What flips of tasks that are not answered with one label are, for captions; empty if all are."""
+        """Explain flips of tasks that are not answered with one label, for captions; empty if all are."""
         sets, scored = self.of_kind(tasks, MULTI_LABEL), [task for task in tasks if self.has_scored_answers(task)]
         text = f" An answer to {listed(sets)} is right if it has exactly the gold labels." if sets else ""
         if scored:

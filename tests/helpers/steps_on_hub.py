@@ -23,7 +23,7 @@ for module, arguments in json.load(sys.stdin):
 
 
 class Outcome(NamedTuple):
-    """How a step ended."""
+    """End of a step."""
 
     code: int
     output: str

@@ -6,14 +6,15 @@ It answers the requests of huggingface_hub without Xet (``HF_HUB_DISABLE_XET=1``
 import base64
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import unquote, urlsplit
 
 import yaml
+
+from tests.helpers.loopback_server import serving
 
 
 @dataclass
@@ -80,14 +81,8 @@ def serve(token: str) -> Iterator[WritableHub]:
     """Serve an empty hub; yield its state."""
     hub = WritableHub(token)
     handler = type("Handler", (_Handler,), {"hub": hub})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    hub.address = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with serving(handler) as hub.address:
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

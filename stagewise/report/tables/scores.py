@@ -15,7 +15,7 @@ CONFUSION_NOTES = {
     ORDINAL: "Labels stand in rank order, the lowest first: answers far from the diagonal miss by more ranks.",
     MULTIPLE_CHOICE: "Labels are letters of options: a full column is a preference for a place.",
 }
-"""How to read the confusion matrices of a kind of task."""
+"""Explain the confusion matrices of a kind of task."""
 
 
 def on_items(view: View, split: str) -> str:
@@ -79,7 +79,7 @@ def before_after(view: View, split: str, task: str, scorers=None) -> Table:
 
 
 def _baselines_note(view: View, task: str) -> str:
-    """What the baselines are of a task that is not answered with one label."""
+    """Name the baselines of a task that is not answered with one label."""
     kind = view.of_tasks.kinds[task]
     if kind not in (MULTI_LABEL, GENERATION):
         return ""

@@ -1,4 +1,4 @@
-"""Whether tasks are shown to be learnt: the headline of experiments in which nothing could be forgotten."""
+"""Headline of experiments in which nothing could be forgotten: the tasks that are shown to be learnt."""
 
 from stagewise.lineage import BASE
 from stagewise.metrics.schema import MAJORITY, Claim

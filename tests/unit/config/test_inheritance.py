@@ -1,4 +1,4 @@
-"""What overlays take over from the default experiment."""
+"""Tests of what overlays take over from the default experiment."""
 
 import pytest
 import yaml

@@ -22,7 +22,7 @@ BART |= {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
 
 
 def refusal(folder: Path) -> str:
-    """What a user of a folder is told, when it is fetched or loaded."""
+    """Check the sentence that a user of a folder gets, when it is fetched or loaded."""
     with pytest.raises(InputError) as refused:
         check_files(folder, str(folder))
         write_model_receipt(folder, "mine", {"path": "x"})

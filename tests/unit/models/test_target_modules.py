@@ -1,4 +1,4 @@
-"""What ``all-linear`` stands for, and which of its layers a model does not let adapt."""
+"""Layers that ``all-linear`` stands for, and those that a model does not let adapt."""
 
 import json
 

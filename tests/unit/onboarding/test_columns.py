@@ -1,4 +1,4 @@
-"""What a column holds, and what its name says."""
+"""Forms of columns, by their values and names."""
 
 import pytest
 

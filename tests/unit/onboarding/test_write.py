@@ -153,7 +153,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_data_step_takes_every_item(files, capsys, shape):
-    """What the look at the data counted is what the step that makes splits makes of them."""
+    """The counts of the survey are those of the step that makes splits."""
     assert files.init(files.jsonl("mine.jsonl", files.rows(lambda n: SHAPES[shape](files, n)))) == 0
     argv = ["--settings", "config.yaml", "experiments/mine.yaml", "--output", "out", "--raw", str(files.folder)]
     assert make_splits.main(argv) == 0
