@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stagewise.config.experiment import Config
+from stagewise.config.inheritance import DEFAULT_FILE
 from stagewise.config.step_settings import ScoringSettings
 from stagewise.config.training import Prompting
 from stagewise.data.options import ItemOptions
@@ -20,8 +21,6 @@ from stagewise.inference.within_memory import within_memory
 from stagewise.models.tuned import stage_folder
 from stagewise.recipe import Recipe
 from stagewise.task_kinds import TaskKind
-
-DEFAULT_SETTINGS = "config.yaml"
 
 
 @dataclass(frozen=True)
@@ -186,10 +185,10 @@ def find_question(adapter_dir, task: str | None, settings: list[str] | None, par
         raise InputError("--task: name the task to ask about")
     if settings is None and task in recipes:
         return Question.from_recipe(recipes[task], task)
-    if settings is None and not Path(DEFAULT_SETTINGS).is_file():
+    if settings is None and not Path(DEFAULT_FILE).is_file():
         remembers = f"the adapter remembers {', '.join(recipes)} and " if recipes else ""
-        raise InputError(f"--task '{task}': {remembers}there is no {DEFAULT_SETTINGS} here; name it with --settings")
-    parsed = parse_settings(settings or [DEFAULT_SETTINGS])
+        raise InputError(f"--task '{task}': {remembers}there is no {DEFAULT_FILE} here; name it with --settings")
+    parsed = parse_settings(settings or [DEFAULT_FILE])
     return (Question.from_config if isinstance(parsed, Config) else Question.from_settings)(parsed, task)
 
 

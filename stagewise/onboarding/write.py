@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stagewise.config.inheritance import DEFAULT_FILE
 from stagewise.config.load_config import load
 from stagewise.config.yaml_files import read_yaml
 from stagewise.errors import InputError
@@ -18,8 +19,6 @@ from stagewise.onboarding.parts import Roles, assign_roles, task_name
 from stagewise.onboarding.prompt_file import prompt_file
 from stagewise.onboarding.survey import Choices, Survey, survey
 from stagewise.provenance.files import atomic
-
-DEFAULT = "config.yaml"
 
 MODEL = "smollm2-135m-instruct"
 """The model of config.yaml that is installed from a package."""
@@ -47,9 +46,9 @@ def write_overlay(request: Request) -> Overlay:
     InputError
         If the data are of no kind that is supported, a file is there already, or the settings do not hold.
     """
-    if not Path(DEFAULT).is_file():
-        raise InputError(f"{DEFAULT} is not here; call this from the project's folder, as the workflow")
-    declared = read_yaml(DEFAULT).get("tasks", {})
+    if not Path(DEFAULT_FILE).is_file():
+        raise InputError(f"{DEFAULT_FILE} is not here; call this from the project's folder, as the workflow")
+    declared = read_yaml(DEFAULT_FILE).get("tasks", {})
     name = _name(request, declared)
     path = request.output or f"experiments/{name}.yaml"
     prompt = f"prompts/{name}.txt"
@@ -67,7 +66,7 @@ def write_overlay(request: Request) -> Overlay:
         new_prompt.write_text(text, encoding="utf-8")
         new_overlay.write_text(overlay.text(), encoding="utf-8")
         try:
-            config = load(DEFAULT, new_overlay)
+            config = load(DEFAULT_FILE, new_overlay)
             Template.read(new_prompt, config.tasks[name].variables)
         except InputError as error:
             message = str(error).replace(str(new_overlay), path).replace(str(new_prompt), prompt)
@@ -116,7 +115,7 @@ def _name(request: Request, declared: dict) -> str:
         if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", request.name, re.ASCII):
             raise InputError(f"--name {request.name!r}: take letters, digits, and . _ + - between them")
         if request.name in declared:
-            raise InputError(f"--name {request.name}: {DEFAULT} has a task of this name; choose another")
+            raise InputError(f"--name {request.name}: {DEFAULT_FILE} has a task of this name; choose another")
         return request.name
     first = request.files[0]
     name = (
@@ -168,6 +167,6 @@ def _after(request: Request, declared: dict) -> dict:
     if len(names) != 1:
         there = f"{path} declares {', '.join(names) or 'none'}" if path.is_file() else f"there is no {path}"
         raise InputError(
-            f"--after {after}: name a task of {DEFAULT} ({', '.join(declared)}) or an overlay with one; {there}"
+            f"--after {after}: name a task of {DEFAULT_FILE} ({', '.join(declared)}) or an overlay with one; {there}"
         )
     return {"after": names[0], "after_settings": tasks[names[0]]}

@@ -9,9 +9,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from stagewise.config.base_model import Model
+from stagewise.config.inheritance import DEFAULT_FILE
 from stagewise.config.load_config import load
 from stagewise.errors import InputError
-from stagewise.inference.question import DEFAULT_SETTINGS
 from stagewise.models.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from stagewise.models.merged_model import MergeCheck, weights_dtype, write_merged_model
 from stagewise.models.receipts import model_files
@@ -147,9 +147,7 @@ def _licence(source: Source, reported: Reported | None, settings: tuple[str, ...
         return model
     if "licence" in origin:
         return Model.model_construct(licence=origin["licence"], redistribute=bool(origin.get("redistribute")))
-    return (
-        find_licence(source.base, source.recipe, load(DEFAULT_SETTINGS)) if Path(DEFAULT_SETTINGS).is_file() else None
-    )
+    return find_licence(source.base, source.recipe, load(DEFAULT_FILE)) if Path(DEFAULT_FILE).is_file() else None
 
 
 def _check_licence(options: ExportOptions, source: Source, licence: Model | None) -> None:
